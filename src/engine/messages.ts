@@ -1,0 +1,174 @@
+/**
+ * @file What the main thread and the engine worker say to each other, and the client's view of it.
+ *
+ *     routes --GenerationRequest--> EngineClient ~~postMessage~~> worker
+ *     routes <--GenerationEvent---- Generation  <~~postMessage~~
+ */
+
+/** How the next token is drawn. All fields are set: defaults are filled in by the caller. */
+export interface SamplingParameters {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Keep the k most likely tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of most likely tokens whose mass reaches this; 1 keeps all. */
+  readonly topP: number;
+  /** Drop tokens less likely than this fraction of the most likely one; 0 keeps all. */
+  readonly minP: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  /** Divides (positive) or multiplies (negative) logits of tokens seen in the prompt or the output; 1 is off. */
+  readonly repetitionPenalty: number;
+  /** Added to the logits of single tokens. */
+  readonly logitBias: readonly { readonly token: number; readonly bias: number }[];
+  /** Unsigned 32-bit. */
+  readonly seed: number;
+}
+
+/** Neutral sampling: greedy, nothing filtered. */
+export const GREEDY: SamplingParameters = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+  seed: 0,
+};
+
+/** Which KV cache policy a sequence uses, already validated (see plugins/registry.ts). */
+export interface KvCacheChoice {
+  readonly policy: string;
+  /** Mean rows per layer, or a share of the prompt such as `"6.9%"`. Ignored by `full`. */
+  readonly budget: number | string;
+  /** The policy's own options. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** One sequence to generate. */
+export interface GenerationRequest {
+  /** Token ids of the prompt; at least one. */
+  readonly prompt: Uint32Array;
+  readonly maxTokens: number;
+  /** Tokens that end the generation; they are reported with the final event and count as completion tokens. */
+  readonly stopTokens: readonly number[];
+  readonly sampling: SamplingParameters;
+  /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
+  readonly topLogprobs?: number;
+  readonly kvCache: KvCacheChoice;
+}
+
+/** One generated token. */
+export interface GeneratedToken {
+  readonly id: number;
+  /** Natural logarithm of the token's probability under the model, before temperature and filters. */
+  readonly logprob?: number;
+  /** The most likely tokens, most likely first. */
+  readonly topLogprobs?: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** What a sequence's KV cache came to, reported under `usage.kv_cache`. */
+export interface KvCacheUsage {
+  readonly policy: string;
+  /** Rows of the prompt, that is what the full cache would hold per layer. */
+  readonly promptRows: number;
+  /** Prompt rows kept in each layer. */
+  readonly rowsPerLayer: readonly number[];
+  /** Bytes of the kept prompt rows, in whole blocks. */
+  readonly bytes: number;
+  /** Bytes that the full cache of the prompt would take, in whole blocks. */
+  readonly fullBytes: number;
+}
+
+/** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
+export type GenerationEvent =
+  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
+  | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  | {
+    readonly type: "finished";
+    readonly reason: "stop" | "length" | "aborted";
+    /** How many tokens were generated, the stop token included. */
+    readonly completionTokens: number;
+  }
+  | { readonly type: "failed"; readonly message: string };
+
+/** A generation in flight. */
+export interface Generation {
+  /** Iterate once. Leaving the loop early aborts the generation. */
+  readonly events: AsyncIterable<GenerationEvent>;
+  /** Stops the generation; its blocks return to the pool before the next step. Idempotent. */
+  abort(): void;
+}
+
+/** A histogram in Prometheus's form: `counts[i]` observations were `<= bounds[i]` (not cumulative; last is +Inf). */
+export interface HistogramSnapshot {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
+}
+
+/** A snapshot of the engine for `/metrics` and `/health`. Counters count from the start. */
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  readonly decodeSteps: number;
+  readonly submits: number;
+  readonly blocksTotal: number;
+  readonly blocksUsed: number;
+  readonly blocksUsedPerLayer: readonly number[];
+  readonly blockBytes: number;
+  readonly rebalances: number;
+  readonly rebalanceSeconds: number;
+  /** Rows of prompts that policies dropped, per layer. */
+  readonly evictedRowsPerLayer: readonly number[];
+  /** Policies that threw or returned nonsense and were replaced by uniform budgets. */
+  readonly policyFallbacks: number;
+  readonly gpuBytes: number;
+}
+
+/** What routes need to know about the served model. */
+export interface ServedModel {
+  /** The id in `/v1/models`. */
+  readonly id: string;
+  /** Longest prompt plus completion, in tokens. */
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly parameterCount: number;
+  readonly weightBytes: number;
+  readonly architecture: string;
+  readonly quantisation: string;
+}
+
+/** The queue is full: HTTP 503 with retry-after. */
+export class QueueFullError extends Error {
+  override name = "QueueFullError";
+}
+
+/** The request can never be run, whatever the load: HTTP 400. `field` names the part of the request at fault. */
+export class UnservableRequestError extends Error {
+  override name = "UnservableRequestError";
+  constructor(message: string, readonly field: string, readonly code: string | null = null) {
+    super(message);
+  }
+}
+
+/** The engine as the routes see it. */
+export interface Engine {
+  readonly model: ServedModel;
+  /** Policy and budget of requests that name none. */
+  readonly defaultKvCache: KvCacheChoice;
+  /**
+   * Queues a sequence. Validation of the request's shape is the caller's; capacity is the engine's.
+   *
+   * @throws {QueueFullError} @throws {UnservableRequestError}
+   */
+  generate(request: GenerationRequest): Generation;
+  stats(): Promise<EngineStats>;
+  /** `ready`, or why not. */
+  readonly state: "loading" | "ready" | "draining" | "failed";
+}
