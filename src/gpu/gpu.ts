@@ -124,8 +124,19 @@ export class Gpu {
   /** Allocates a buffer and fills it with `data`. */
   upload(label: string, data: ArrayBufferView<ArrayBuffer>): GPUBuffer {
     const buffer = this.createBuffer(label, data.byteLength);
-    this.device.queue.writeBuffer(buffer, 0, data.buffer, data.byteOffset, data.byteLength);
+    this.write(buffer, 0, data);
     return buffer;
+  }
+
+  /** Writes bytes at an offset that is a multiple of 4; a length that is not is filled up with zeros. */
+  write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    const whole = data.byteLength & ~3;
+    const { queue } = this.device;
+    queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, whole);
+    if (whole === data.byteLength) return;
+    const tail = new Uint8Array(4);
+    tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
+    queue.writeBuffer(buffer, offset + whole, tail);
   }
 
   /** Compiles a kernel, or returns what was compiled under its label before. */
