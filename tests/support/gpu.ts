@@ -42,7 +42,9 @@ export async function runKernel(
   const error = await gpu.device.popErrorScope();
   if (error) throw new Error(`${kernel.label}: ${error.message}`);
   const results: ArrayBuffer[] = [];
-  for (const buffer of buffers) results.push(await readBuffer(gpu, buffer));
+  for (const [index, buffer] of buffers.entries()) {
+    results.push((await readBuffer(gpu, buffer)).slice(0, inputs[index].byteLength));
+  }
   for (const buffer of buffers) gpu.destroyBuffer(buffer);
   return results;
 }

@@ -1,0 +1,150 @@
+/**
+ * @file Matrix times many vectors, for prefill: `y[m, n] = sum_k W[n, k] * x[m, k]`.
+ *
+ * A workgroup makes a tile of 64 x 64 outputs. It stages 32 columns of both operands in workgroup memory, weights decoded
+ * once, and every thread keeps an 8 x 8 block of sums in registers: 16 loads serve 64 dot products of four.
+ *
+ *              W rows n ->            thread (tx, ty) of 8 x 8 owns the outputs
+ *        +-----------------+          rows ty + 8 i, columns tx + 8 j
+ *      x |                 |
+ *   rows |   64 x 64 tile  |          Tile rows are 9 vec4 apart instead of 8, so that threads that read
+ *      m |                 |          different rows do not meet in one memory bank.
+ *
+ * Bindings: planes of W; x f32 `[m, x_stride]`; bias f32 `[rows]` if present; y f32 `[m, y_stride]`.
+ * Grid: (ceil(rows / 64), ceil(m / 64)).
+ */
+import type { Kernel } from "../gpu/gpu.ts";
+import { COLUMN_MULTIPLE, planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "./weight_formats.ts";
+
+/** Rows and columns of y that a workgroup makes. */
+export const MATMUL_TILE = 64;
+const THREADS_PER_SIDE = 8;
+const THREADS = THREADS_PER_SIDE * THREADS_PER_SIDE;
+const PER_THREAD = MATMUL_TILE / THREADS_PER_SIDE;
+/** vec4 of a staged row: 32 columns and one of padding. */
+const ROW_VECTORS = COLUMN_MULTIPLE / 4;
+const ROW_STRIDE = ROW_VECTORS + 1;
+
+/** Workgroup memory that the kernel needs, in bytes. */
+export const MATMUL_WORKGROUP_BYTES = 2 * MATMUL_TILE * ROW_STRIDE * 16;
+
+export interface MatmulVariant {
+  readonly format: WeightFormat;
+  readonly epilogue: "store" | "bias" | "residual";
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** Generates the kernel of a variant. */
+export function matmulKernel({ format, epilogue }: MatmulVariant): Kernel {
+  const { unit } = format;
+  const unitsPerRow = COLUMN_MULTIPLE / unit;
+  const planes = format.planes.length;
+  const hasBias = epilogue === "bias";
+  const decoded = (i: number) =>
+    `q_${i}${format.hasScale ? " * scale" : ""}${format.hasOffset ? " + vec4<f32>(offset)" : ""}`;
+  const store = {
+    store: "y[at] = value;",
+    bias: "y[at] = value + bias[params.y_offset + n];",
+    residual: "y[at] += value;",
+  };
+  return {
+    label: `matmul ${format.type} ${epilogue}`,
+    bindings: [...format.planes.map(() => "read" as const), "read", ...(hasBias ? ["read" as const] : []), "write"],
+    wgsl: `
+struct Params { rows: u32, count: u32, column_tiles: u32, x_stride4: u32, x_first: u32, y_stride: u32, y_offset: u32, y_first: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${planeDeclarations(format, 1)}
+@group(0) @binding(${1 + planes}) var<storage, read> x: array<vec4<f32>>;
+${hasBias ? `@group(0) @binding(${2 + planes}) var<storage, read> bias: array<f32>;` : ""}
+@group(0) @binding(${2 + planes + (hasBias ? 1 : 0)}) var<storage, read_write> y: array<f32>;
+
+var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
+var<workgroup> w_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
+${format.hasScale ? WEIGHT_FUNCTIONS : ""}
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let tx = thread % ${THREADS_PER_SIDE}u;
+  let ty = thread / ${THREADS_PER_SIDE}u;
+  let first_n = workgroup.x * ${MATMUL_TILE}u;
+  let first_m = workgroup.y * ${MATMUL_TILE}u;
+  ${range(PER_THREAD).flatMap((i) => range(PER_THREAD).map((j) => `var s${i}_${j}: f32 = 0.0;`)).join(" ")}
+  for (var tile: u32 = 0u; tile < params.column_tiles; tile++) {
+    for (var i: u32 = 0u; i < ${MATMUL_TILE * ROW_VECTORS / THREADS}u; i++) {
+      let index = i * ${THREADS}u + thread;
+      let m = index / ${ROW_VECTORS}u;
+      let k = index % ${ROW_VECTORS}u;
+      let source = (params.x_first + min(first_m + m, params.count - 1u)) * params.x_stride4 + tile * ${ROW_VECTORS}u + k;
+      x_tile[m * ${ROW_STRIDE}u + k] = x[source];
+    }
+    for (var i: u32 = 0u; i < ${MATMUL_TILE * unitsPerRow / THREADS}u; i++) {
+      let index = i * ${THREADS}u + thread;
+      let n = index / ${unitsPerRow}u;
+      let u = index % ${unitsPerRow}u;
+      let unit = (min(first_n + n, params.rows - 1u) * params.column_tiles + tile) * ${unitsPerRow}u + u;
+      let slot = n * ${ROW_STRIDE}u + u * ${unit / 4}u;
+      ${format.load("unit", "")}
+      ${range(unit / 4).map((i) => `w_tile[slot + ${i}u] = ${decoded(i)};`).join("\n      ")}
+    }
+    workgroupBarrier();
+    for (var k: u32 = 0u; k < ${ROW_VECTORS}u; k++) {
+      ${
+      range(PER_THREAD).map((i) => `let x${i} = x_tile[(ty + ${i * THREADS_PER_SIDE}u) * ${ROW_STRIDE}u + k];`).join(
+        "\n      ",
+      )
+    }
+      ${
+      range(PER_THREAD).map((j) =>
+        `{ let w = w_tile[(tx + ${j * THREADS_PER_SIDE}u) * ${ROW_STRIDE}u + k]; ${
+          range(PER_THREAD).map((i) => `s${i}_${j} += dot(x${i}, w);`).join(" ")
+        } }`
+      ).join("\n      ")
+    }
+    }
+    workgroupBarrier();
+  }
+  ${
+      range(PER_THREAD).map((i) =>
+        `{
+    let m = first_m + ty + ${i * THREADS_PER_SIDE}u;
+    if (m < params.count) {
+      ${
+          range(PER_THREAD).map((j) =>
+            `{ let n = first_n + tx + ${
+              j * THREADS_PER_SIDE
+            }u; if (n < params.rows) { let value = s${i}_${j}; let at = (params.y_first + m) * params.y_stride + params.y_offset + n; ${
+              store[epilogue]
+            } } }`
+          ).join("\n      ")
+        }
+    }
+  }`
+      ).join("\n  ")
+    }
+}
+`,
+  };
+}
+
+/** Shapes of one matrix product. */
+export interface MatmulShape {
+  /** Rows of W. */
+  readonly rows: number;
+  /** Columns of W, padded. */
+  readonly columns: number;
+  /** Vectors, and the row of x that holds the first of them. */
+  readonly count: number;
+  readonly xFirst?: number;
+  readonly xStride: number;
+  readonly yStride: number;
+  /** Column of y that row 0 of W goes to, and the row of y that vector 0 goes to. */
+  readonly yOffset?: number;
+  readonly yFirst?: number;
+}
+
+/** Parameters of a {@link matmulKernel}. */
+export function matmulParams(
+  { rows, columns, count, xFirst = 0, xStride, yStride, yOffset = 0, yFirst = 0 }: MatmulShape,
+): number[] {
+  return [rows, count, columns / COLUMN_MULTIPLE, xStride / 4, xFirst, yStride, yOffset, yFirst];
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { TENSOR_TYPE_NAMES } from "../../src/formats/tensor_types.ts";
+import { MATMUL_TILE, matmulKernel, matmulParams } from "../../src/kernels/matmul.ts";
+import { paddedColumns, weightFormat } from "../../src/kernels/weight_formats.ts";
+import { runKernel, testGpu } from "../support/gpu.ts";
+import { randomMatrix, randomRows } from "../support/matrices.ts";
+import { normalValues, seededRandom } from "../support/random.ts";
+
+for (const type of TENSOR_TYPE_NAMES) {
+  Deno.test(`matmul() multiplies ${type} matrices of awkward shapes`, async () => {
+    const gpu = await testGpu();
+    const shapes = type.endsWith("_K")
+      ? [[3, 256, 5, "store"], [130, 512, 67, "residual"]] as const
+      : [[1, 32, 1, "store"], [65, type === "F32" ? 172 : 96, 130, "bias"], [66, 64, 64, "residual"]] as const;
+    for (const [rows, columns, count, epilogue] of shapes) {
+      const random = seededRandom(rows + columns + count);
+      const padded = paddedColumns(columns);
+      const matrix = randomMatrix(random, type, rows, columns);
+      const [xFirst, yFirst, yOffset] = [2, 1, 3];
+      const yStride = rows + 4;
+      const x = randomRows(random, count + xFirst, columns, padded);
+      const bias = normalValues(random, rows + yOffset);
+      const before = normalValues(random, (count + yFirst) * yStride);
+      const results = await runKernel(
+        gpu,
+        matmulKernel({ format: weightFormat(type), epilogue }),
+        matmulParams({ rows, columns: padded, count, xFirst, xStride: padded, yStride, yOffset, yFirst }),
+        [...matrix.planes, x, ...(epilogue === "bias" ? [bias] : []), before],
+        [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
+      );
+      const y = new Float32Array(results.at(-1)!);
+      for (let at = 0; at < y.length; at++) {
+        const m = Math.floor(at / yStride) - yFirst;
+        const n = at % yStride - yOffset;
+        let expected = before[at];
+        if (m >= 0 && n >= 0 && n < rows) {
+          let sum = 0;
+          for (let k = 0; k < padded; k++) sum += matrix.values[n * padded + k] * x[(m + xFirst) * padded + k];
+          expected = sum + (epilogue === "bias" ? bias[n + yOffset] : epilogue === "residual" ? before[at] : 0);
+        }
+        // As for matvec, without the cancellation: weights are decoded before they are multiplied.
+        assert.ok(
+          Math.abs(y[at] - expected) <= 2e-5 * (1 + Math.abs(expected)),
+          `${type} ${rows}x${columns} x ${count} ${epilogue}: y[${m}, ${n}] = ${y[at]}, expected ${expected}`,
+        );
+      }
+    }
+  });
+}
