@@ -1,0 +1,253 @@
+/**
+ * @file Attention of one new row per sequence over its paged cache, split over rows (flash-decoding), in two kernels.
+ *
+ * `split`: a workgroup takes one KV head of one sequence and up to 256 of its rows, found through the block table, and
+ * serves up to four of the query heads that share the KV head from one read of K and V. Rows are counted densely: the
+ * ranked ones, then the recent ones, which start in a block of their own.
+ *
+ *     row r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], slot . % 16
+ *
+ * `merge`: combines the splits of each query head by their maxima and sums. With one split, `split` writes the result
+ * itself and `merge` is not dispatched.
+ *
+ * Bindings of split: q f32 `[m, queryHeads * headSize]`; rows vec4<u32> `[m]` (slot, position, table offset, 0);
+ * layerRows vec2<u32> `[layer, m]`; tables u32; arena; partials f32 `[m, queryHeads, splits, headSize]`; stats vec2
+ * `[m, queryHeads, splits]` (maximum, sum); output f32 `[m, outStride]`. Grid: (kvHeads * chunks, splits, m).
+ *
+ * Bindings of merge: partials; stats; output. Grid: (queryHeads, m).
+ */
+import { BLOCK_ROWS } from "../cache/block.ts";
+import type { Kernel } from "../gpu/gpu.ts";
+import { floatBits } from "../gpu/recorder.ts";
+import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
+
+/** Cache rows per split. */
+export const SPLIT_ROWS = 256;
+const THREADS = 64;
+const ROWS_PER_THREAD = SPLIT_ROWS / THREADS;
+/** Query heads served by one read of K and V; limits workgroup memory to 12 KiB at head size 256. */
+const MAX_HEADS = 4;
+
+export interface DecodeAttentionVariant {
+  readonly element: KvElement;
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** Query heads of a group that one workgroup serves: the largest divisor of the group up to four. */
+function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
+  let heads = Math.min(MAX_HEADS, queryHeads / kvHeads);
+  while (queryHeads / kvHeads % heads !== 0) heads--;
+  return heads;
+}
+
+/** Generates the split kernel of a variant. */
+export function decodeAttentionKernel(variant: DecodeAttentionVariant): Kernel {
+  const { element, queryHeads, kvHeads, headSize } = variant;
+  const vectors = headSize / 4;
+  const heads = headsPerWorkgroup(variant);
+  const chunks = queryHeads / kvHeads / heads;
+  // Threads beyond whole sets of columns have no part in the weighted sum of values.
+  const sets = Math.floor(THREADS / vectors);
+  const address = (row: string) =>
+    `((tables[table + (${row}) / ${BLOCK_ROWS}u] * ${kvHeads}u + kv_head) * ${
+      2 * BLOCK_ROWS
+    }u + (${row}) % ${BLOCK_ROWS}u) * ${vectors}u`;
+  return {
+    label: `decode attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
+    bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
+    wgsl: `
+struct Params { layer: u32, step: u32, count_max: u32, table_stride: u32, splits: u32, scale: f32, out_stride4: u32, first_row: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> layer_rows: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> tables: array<u32>;
+@group(0) @binding(5) var<storage, read> arena: array<${kvVec4Type(element)}>;
+@group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
+@group(0) @binding(8) var<storage, read_write> output: array<vec4<f32>>;
+
+var<workgroup> queries: array<vec4<f32>, ${heads * vectors}>;
+var<workgroup> weights: array<f32, ${heads * SPLIT_ROWS}>;
+var<workgroup> reduction: array<vec4<f32>, ${THREADS}>;
+var<workgroup> maxima: array<f32, ${heads * THREADS}>;
+${kvFunctions(element)}
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let m = params.first_row + workgroup.z;
+  let kv_head = workgroup.x / ${chunks}u;
+  let head = kv_head * ${heads * chunks}u + workgroup.x % ${chunks}u * ${heads}u;
+  let info = rows[m];
+  let lengths = layer_rows[params.layer * params.count_max + m];
+  let ranked = lengths.x;
+  // The row written in this step counts too.
+  let total = ranked + lengths.y + params.step + 1u;
+  let gap = (ranked + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u * ${BLOCK_ROWS}u - ranked;
+  let table = info.z + params.layer * params.table_stride;
+  let begin = workgroup.y * ${SPLIT_ROWS}u;
+  let stat = (m * ${queryHeads}u + head) * params.splits + workgroup.y;
+  if (begin >= total) {
+    // Nothing here: a weight of zero for \`merge\`.
+    if (thread < ${heads}u) { stats[stat + thread * params.splits] = vec2<f32>(-1e30, 0.0); }
+    return;
+  }
+  let count = min(total - begin, ${SPLIT_ROWS}u);
+  for (var i: u32 = thread; i < ${heads * vectors}u; i += ${THREADS}u) {
+    queries[i] = q[(m * ${queryHeads}u + head) * ${vectors}u + i] * params.scale;
+  }
+  workgroupBarrier();
+
+  ${range(heads).map((h) => `var max${h}: f32 = -1e30;`).join(" ")}
+  for (var i: u32 = 0u; i < ${ROWS_PER_THREAD}u; i++) {
+    let r = i * ${THREADS}u + thread;
+    if (r < count) {
+      let dense = begin + r;
+      let row = select(dense + gap, dense, dense < ranked);
+      let at = ${address("row")};
+      ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
+      for (var d: u32 = 0u; d < ${vectors}u; d++) {
+        let k = load_kv(arena[at + d]);
+        ${range(heads).map((h) => `s${h} += dot(queries[${h * vectors}u + d], k);`).join(" ")}
+      }
+      ${
+      range(heads).map((h) => `weights[${h * SPLIT_ROWS}u + r] = s${h}; max${h} = max(max${h}, s${h});`).join(
+        "\n      ",
+      )
+    }
+    }
+  }
+  ${range(heads).map((h) => `maxima[${h * THREADS}u + thread] = max${h};`).join(" ")}
+  workgroupBarrier();
+  ${
+      range(heads).map((h) =>
+        `for (var i: u32 = 0u; i < ${THREADS}u; i++) { max${h} = max(max${h}, maxima[${h * THREADS}u + i]); }`
+      ).join("\n  ")
+    }
+  workgroupBarrier();
+
+  ${range(heads).map((h) => `var sum${h}: f32 = 0.0;`).join(" ")}
+  for (var i: u32 = 0u; i < ${ROWS_PER_THREAD}u; i++) {
+    let r = i * ${THREADS}u + thread;
+    if (r < count) {
+      ${
+      range(heads).map((h) =>
+        `{ let p = exp(weights[${h * SPLIT_ROWS}u + r] - max${h}); weights[${h * SPLIT_ROWS}u + r] = p; sum${h} += p; }`
+      ).join("\n      ")
+    }
+    }
+  }
+  ${range(heads).map((h) => `maxima[${h * THREADS}u + thread] = sum${h};`).join(" ")}
+  workgroupBarrier();
+  ${
+      range(heads).map((h) =>
+        `sum${h} = 0.0; for (var i: u32 = 0u; i < ${THREADS}u; i++) { sum${h} += maxima[${h * THREADS}u + i]; }`
+      ).join("\n  ")
+    }
+
+  let column = thread % ${vectors}u;
+  ${range(heads).map((h) => `var o${h}: vec4<f32> = vec4<f32>(0.0);`).join(" ")}
+  if (thread < ${sets * vectors}u) {
+    for (var r: u32 = thread / ${vectors}u; r < count; r += ${sets}u) {
+      let dense = begin + r;
+      let row = select(dense + gap, dense, dense < ranked);
+      let v = load_kv(arena[${address("row")} + ${BLOCK_ROWS * vectors}u + column]);
+      ${range(heads).map((h) => `o${h} += weights[${h * SPLIT_ROWS}u + r] * v;`).join(" ")}
+    }
+  }
+  ${
+      range(heads).map((h) =>
+        `reduction[thread] = o${h};
+  workgroupBarrier();
+  if (thread < ${vectors}u) {
+    var sum: vec4<f32> = vec4<f32>(0.0);
+    for (var i: u32 = 0u; i < ${sets}u; i++) { sum += reduction[i * ${vectors}u + thread]; }
+    if (params.splits == 1u) {
+      output[m * params.out_stride4 + (head + ${h}u) * ${vectors}u + thread] = sum / sum${h};
+    } else {
+      partials[(stat + ${h}u * params.splits) * ${vectors}u + thread] = sum;
+    }
+  }
+  if (thread == 0u) { stats[stat + ${h}u * params.splits] = vec2<f32>(max${h}, sum${h}); }
+  workgroupBarrier();`
+      ).join("\n  ")
+    }
+}
+`,
+  };
+}
+
+/** Generates the merge kernel of a variant. */
+export function mergeSplitsKernel({ queryHeads, headSize }: DecodeAttentionVariant): Kernel {
+  const vectors = headSize / 4;
+  return {
+    label: `merge splits ${queryHeads}x${headSize}`,
+    bindings: ["read", "read", "write"],
+    wgsl: `
+struct Params { splits: u32, out_stride4: u32, first_row: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> partials: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> stats: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
+
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  if (thread >= ${vectors}u) { return; }
+  let head = workgroup.x;
+  let m = params.first_row + workgroup.y;
+  let stat = (m * ${queryHeads}u + head) * params.splits;
+  var top: f32 = -1e30;
+  for (var s: u32 = 0u; s < params.splits; s++) { top = max(top, stats[stat + s].x); }
+  var sum: f32 = 0.0;
+  var value: vec4<f32> = vec4<f32>(0.0);
+  for (var s: u32 = 0u; s < params.splits; s++) {
+    let split = stats[stat + s];
+    // An empty split has written no partial.
+    if (split.y > 0.0) {
+      let weight = exp(split.x - top);
+      sum += weight * split.y;
+      value += weight * partials[(stat + s) * ${vectors}u + thread];
+    }
+  }
+  output[m * params.out_stride4 + head * ${vectors}u + thread] = value / sum;
+}
+`,
+  };
+}
+
+/** What a {@link decodeAttentionKernel} dispatch covers. */
+export interface DecodeAttentionShape {
+  readonly layer: number;
+  readonly step: number;
+  readonly firstRow: number;
+  readonly count: number;
+  /** Row length of layerRows: batch rows per layer. */
+  readonly countMax: number;
+  /** Table entries per layer. */
+  readonly tableStride: number;
+  readonly splits: number;
+  readonly outStride: number;
+}
+
+/** Grid and parameters of the split kernel. */
+export function decodeAttentionDispatch(
+  variant: DecodeAttentionVariant,
+  { layer, step, firstRow, count, countMax, tableStride, splits, outStride }: DecodeAttentionShape,
+): { params: number[]; grid: [number, number, number] } {
+  const scale = floatBits(1 / Math.sqrt(variant.headSize));
+  return {
+    params: [layer, step, countMax, tableStride, splits, scale, outStride / 4, firstRow],
+    grid: [variant.queryHeads / headsPerWorkgroup(variant), splits, count],
+  };
+}
+
+/** Grid and parameters of the merge kernel. */
+export function mergeSplitsDispatch(
+  { queryHeads }: DecodeAttentionVariant,
+  { splits, outStride, firstRow, count }: DecodeAttentionShape,
+): { params: number[]; grid: [number, number] } {
+  return { params: [splits, outStride / 4, firstRow], grid: [queryHeads, count] };
+}

@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
+import {
+  decodeAttentionDispatch,
+  decodeAttentionKernel,
+  type DecodeAttentionVariant,
+  mergeSplitsDispatch,
+  mergeSplitsKernel,
+  SPLIT_ROWS,
+} from "../../src/kernels/decode_attention.ts";
+import { prefillAttentionDispatch, prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
+import { runKernel, testGpu } from "../support/gpu.ts";
+import { loadElements, storeElements } from "../support/half.ts";
+import { normalValues, randomInteger, seededRandom } from "../support/random.ts";
+
+/** softmax(q k / sqrt(d)) v of one query over some rows, in f64. */
+function attend(
+  q: ArrayLike<number>,
+  rows: readonly number[],
+  key: (row: number, d: number) => number,
+  value: typeof key,
+) {
+  const size = q.length;
+  const logits = rows.map((row) => {
+    let sum = 0;
+    for (let d = 0; d < size; d++) sum += q[d] * key(row, d);
+    return sum / Math.sqrt(size);
+  });
+  const top = Math.max(...logits);
+  const weights = logits.map((logit) => Math.exp(logit - top));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return Array.from(
+    { length: size },
+    (_, d) => rows.reduce((sum, row, i) => sum + weights[i] * value(row, d), 0) / total,
+  );
+}
+
+// K and V are compared as stored, so only f32 sums of a few hundred terms and exp() are left.
+const TOLERANCE = 2e-5;
+
+const SHAPES: DecodeAttentionVariant[] = [
+  { element: "f32", queryHeads: 1, kvHeads: 1, headSize: 8 },
+  { element: "f16", queryHeads: 6, kvHeads: 2, headSize: 24 },
+  { element: "f16", queryHeads: 7, kvHeads: 1, headSize: 64 },
+  { element: "f32", queryHeads: 8, kvHeads: 1, headSize: 80 },
+  { element: "f16", queryHeads: 4, kvHeads: 1, headSize: 256 },
+];
+
+Deno.test("prefill attention is causal within each of several packed prompts", async () => {
+  const gpu = await testGpu();
+  for (const variant of SHAPES) {
+    const { element, queryHeads, kvHeads, headSize } = variant;
+    for (const prompts of [[1], [33], [5, 1, 40, 3, 31]]) {
+      const total = prompts.reduce((sum, length) => sum + length, 0);
+      const capacity = total + 3;
+      const random = seededRandom(total * headSize);
+      const starts = prompts.flatMap((length, i) => {
+        const start = prompts.slice(0, i).reduce((sum, l) => sum + l, 0);
+        return new Array<number>(length).fill(start);
+      });
+      const rows = Uint32Array.from(starts.flatMap((start, row) => [row - start, start, 0, 0]));
+      const keys = storeElements(element, normalValues(random, kvHeads * capacity * headSize));
+      const values = storeElements(element, normalValues(random, kvHeads * capacity * headSize));
+      const firstRow = Math.min(7, total - 1);
+      const count = total - firstRow;
+      const q = normalValues(random, count * queryHeads * headSize, 2);
+      const outStride = queryHeads * headSize + 8;
+      const { params, grid } = prefillAttentionDispatch(variant, { firstRow, count, capacity, outStride });
+      const results = await runKernel(
+        gpu,
+        prefillAttentionKernel(variant),
+        params,
+        [q, keys, values, rows, new Float32Array(count * outStride)],
+        grid,
+      );
+      const output = new Float32Array(results[4]);
+      for (let m = 0; m < count; m++) {
+        const row = firstRow + m;
+        const seen = Array.from({ length: row - starts[row] + 1 }, (_, i) => starts[row] + i);
+        for (let head = 0; head < queryHeads; head++) {
+          const kvHead = Math.floor(head / (queryHeads / kvHeads));
+          const at = (r: number, d: number) => (kvHead * capacity + r) * headSize + d;
+          const query = q.subarray((m * queryHeads + head) * headSize, (m * queryHeads + head + 1) * headSize);
+          const expected = attend(query, seen, (r, d) => keys[at(r, d)], (r, d) => values[at(r, d)]);
+          for (let d = 0; d < headSize; d++) {
+            const actual = output[m * outStride + head * headSize + d];
+            assert.ok(
+              Math.abs(actual - expected[d]) <= TOLERANCE,
+              `row ${row} head ${head}: ${actual}, ${expected[d]}`,
+            );
+          }
+        }
+      }
+    }
+  }
+});
+
+Deno.test("decode attention reads ranked and recent rows through the block table, over any number of splits", async () => {
+  const gpu = await testGpu();
+  for (const variant of SHAPES) {
+    const { element, queryHeads, kvHeads, headSize } = variant;
+    const random = seededRandom(headSize + queryHeads);
+    const [layers, layer, step] = [2, 1, 3];
+    // Ranked and recent rows per sequence, before this step's row: one block's hole, none, exactly one split, several.
+    const lengths = [[0, 0], [5, 20], [32, 1], [250, 2], [0, SPLIT_ROWS - step - 1], [0, SPLIT_ROWS - step], [601, 33]];
+    const countMax = lengths.length;
+    const tableStride = 64;
+    const blocks = lengths.map(([ranked, recent]) => blocksFor(ranked) + blocksFor(recent + step + 1));
+    const ids = Array.from({ length: blocks.reduce((sum, n) => sum + n, 0) }, (_, id) => id);
+    for (let i = ids.length - 1; i > 0; i--) {
+      const j = randomInteger(random, 0, i);
+      [ids[i], ids[j]] = [ids[j], ids[i]];
+    }
+    const tables = new Uint32Array(countMax * layers * tableStride).fill(0xffffffff);
+    const layerRows = new Uint32Array(layers * countMax * 2);
+    let next = 0;
+    lengths.forEach(([ranked, recent], m) => {
+      tables.set(ids.slice(next, next + blocks[m]), (m * layers + layer) * tableStride);
+      next += blocks[m];
+      layerRows.set([ranked, recent], (layer * countMax + m) * 2);
+    });
+    const blockElements = BLOCK_ROWS * kvHeads * headSize * 2;
+    const arenaValues = normalValues(random, ids.length * blockElements);
+    // What lies in slots that hold no row must not matter, not even when it is no number.
+    const isRow = new Set<number>();
+    lengths.forEach(([ranked, recent], m) => {
+      for (let r = 0; r < ranked + recent + step + 1; r++) {
+        const row = r < ranked ? r : blocksFor(ranked) * BLOCK_ROWS + r - ranked;
+        isRow.add(
+          tables[(m * layers + layer) * tableStride + Math.floor(row / BLOCK_ROWS)] * BLOCK_ROWS + row % BLOCK_ROWS,
+        );
+      }
+    });
+    for (let at = 0; at < arenaValues.length; at++) {
+      const block = Math.floor(at / blockElements);
+      const slot = Math.floor(at / headSize) % BLOCK_ROWS;
+      if (!isRow.has(block * BLOCK_ROWS + slot)) arenaValues[at] = NaN;
+    }
+    const arena = storeElements(element, arenaValues);
+    const q = normalValues(random, countMax * queryHeads * headSize, 2);
+    const rows = Uint32Array.from(lengths.flatMap((_, m) => [m, 0, m * layers * tableStride, 0]));
+    const outStride = queryHeads * headSize + 4;
+    const longest = Math.max(...lengths.map(([ranked, recent]) => ranked + recent + step + 1));
+    const shape = {
+      layer,
+      step,
+      firstRow: 0,
+      count: countMax,
+      countMax,
+      tableStride,
+      outStride,
+      splits: Math.ceil(longest / SPLIT_ROWS),
+    };
+    const split = decodeAttentionDispatch(variant, shape);
+    const partial = await runKernel(
+      gpu,
+      decodeAttentionKernel(variant),
+      split.params,
+      [
+        q,
+        rows,
+        layerRows,
+        tables,
+        arena,
+        new Float32Array(countMax * queryHeads * shape.splits * headSize).fill(NaN),
+        new Float32Array(countMax * queryHeads * shape.splits * 2),
+        new Float32Array(countMax * outStride),
+      ],
+      split.grid,
+    );
+    const merge = mergeSplitsDispatch(variant, shape);
+    const merged = await runKernel(
+      gpu,
+      mergeSplitsKernel(variant),
+      merge.params,
+      [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
+      merge.grid,
+    );
+    const output = new Float32Array(merged[2]);
+    const stored = loadElements(element, arena.buffer);
+    lengths.forEach(([ranked, recent], m) => {
+      const dense = Array.from(
+        { length: ranked + recent + step + 1 },
+        (_, r) => r < ranked ? r : blocksFor(ranked) * BLOCK_ROWS + r - ranked,
+      );
+      for (let head = 0; head < queryHeads; head++) {
+        const kvHead = Math.floor(head / (queryHeads / kvHeads));
+        const at = (row: number, d: number, isValue: number) => {
+          const block = tables[(m * layers + layer) * tableStride + Math.floor(row / BLOCK_ROWS)];
+          return block * blockElements + ((kvHead * 2 + isValue) * BLOCK_ROWS + row % BLOCK_ROWS) * headSize + d;
+        };
+        const query = q.subarray((m * queryHeads + head) * headSize, (m * queryHeads + head + 1) * headSize);
+        const expected = attend(query, dense, (r, d) => stored[at(r, d, 0)], (r, d) => stored[at(r, d, 1)]);
+        for (let d = 0; d < headSize; d++) {
+          const actual = output[m * outStride + head * headSize + d];
+          assert.ok(
+            Math.abs(actual - expected[d]) <= TOLERANCE,
+            `sequence ${m} head ${head}: ${actual}, ${expected[d]}`,
+          );
+        }
+      }
+    });
+  }
+});
+
+Deno.test("decode attention with a single split writes the result itself", async () => {
+  const gpu = await testGpu();
+  const variant: DecodeAttentionVariant = { element: "f32", queryHeads: 2, kvHeads: 1, headSize: 8 };
+  const random = seededRandom(4);
+  const arena = normalValues(random, BLOCK_ROWS * 8 * 2);
+  const q = normalValues(random, 16);
+  const shape = { layer: 0, step: 0, firstRow: 0, count: 1, countMax: 1, tableStride: 1, splits: 1, outStride: 16 };
+  const { params, grid } = decodeAttentionDispatch(variant, shape);
+  const results = await runKernel(
+    gpu,
+    decodeAttentionKernel(variant),
+    params,
+    [
+      q,
+      new Uint32Array(4),
+      Uint32Array.of(0, 2),
+      Uint32Array.of(0),
+      arena,
+      new Float32Array(16),
+      new Float32Array(4),
+      new Float32Array(16),
+    ],
+    grid,
+  );
+  const output = new Float32Array(results[7]);
+  for (let head = 0; head < 2; head++) {
+    const expected = attend(
+      q.subarray(head * 8, head * 8 + 8),
+      [0, 1, 2],
+      (row, d) => arena[row * 8 + d],
+      (row, d) => arena[(BLOCK_ROWS + row) * 8 + d],
+    );
+    for (let d = 0; d < 8; d++) assert.ok(Math.abs(output[head * 8 + d] - expected[d]) <= TOLERANCE);
+  }
+});
