@@ -30,34 +30,29 @@ export const MATMUL_WORKGROUP_BYTES = 2 * MATMUL_TILE * ROW_STRIDE * 16;
 
 export interface MatmulVariant {
   readonly format: WeightFormat;
-  readonly epilogue: "store" | "bias" | "residual";
+  readonly bias: boolean;
+  readonly epilogue: "store" | "residual";
 }
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Generates the kernel of a variant. */
-export function matmulKernel({ format, epilogue }: MatmulVariant): Kernel {
+export function matmulKernel({ format, bias, epilogue }: MatmulVariant): Kernel {
   const { unit } = format;
   const unitsPerRow = COLUMN_MULTIPLE / unit;
   const planes = format.planes.length;
-  const hasBias = epilogue === "bias";
   const decoded = (i: number) =>
     `q_${i}${format.hasScale ? " * scale" : ""}${format.hasOffset ? " + vec4<f32>(offset)" : ""}`;
-  const store = {
-    store: "y[at] = value;",
-    bias: "y[at] = value + bias[params.y_offset + n];",
-    residual: "y[at] += value;",
-  };
   return {
-    label: `matmul ${format.type} ${epilogue}`,
-    bindings: [...format.planes.map(() => "read" as const), "read", ...(hasBias ? ["read" as const] : []), "write"],
+    label: `matmul ${format.type}${bias ? " bias" : ""} ${epilogue}`,
+    bindings: [...format.planes.map(() => "read" as const), "read", ...(bias ? ["read" as const] : []), "write"],
     wgsl: `
 struct Params { rows: u32, count: u32, column_tiles: u32, x_stride4: u32, x_first: u32, y_stride: u32, y_offset: u32, y_first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${planeDeclarations(format, 1)}
 @group(0) @binding(${1 + planes}) var<storage, read> x: array<vec4<f32>>;
-${hasBias ? `@group(0) @binding(${2 + planes}) var<storage, read> bias: array<f32>;` : ""}
-@group(0) @binding(${2 + planes + (hasBias ? 1 : 0)}) var<storage, read_write> y: array<f32>;
+${bias ? `@group(0) @binding(${2 + planes}) var<storage, read> bias: array<f32>;` : ""}
+@group(0) @binding(${2 + planes + (bias ? 1 : 0)}) var<storage, read_write> y: array<f32>;
 
 var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
 var<workgroup> w_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
@@ -110,11 +105,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (m < params.count) {
       ${
           range(PER_THREAD).map((j) =>
-            `{ let n = first_n + tx + ${
-              j * THREADS_PER_SIDE
-            }u; if (n < params.rows) { let value = s${i}_${j}; let at = (params.y_first + m) * params.y_stride + params.y_offset + n; ${
-              store[epilogue]
-            } } }`
+            `{ let n = first_n + tx + ${j * THREADS_PER_SIDE}u; if (n < params.rows) { let value = s${i}_${j}${
+              bias ? " + bias[params.y_offset + n]" : ""
+            }; let at = (params.y_first + m) * params.y_stride + params.y_offset + n; y[at] ${
+              epilogue === "residual" ? "+=" : "="
+            } value; } }`
           ).join("\n      ")
         }
     }

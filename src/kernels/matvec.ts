@@ -27,7 +27,8 @@ export interface MatvecVariant {
   /** Vectors per workgroup. */
   readonly batch: number;
   readonly norm: boolean;
-  readonly epilogue: "store" | "bias" | "residual" | "gated";
+  readonly bias: boolean;
+  readonly epilogue: "store" | "residual" | "gated";
 }
 
 /** A generated kernel and how much of the output one workgroup of it makes. */
@@ -46,7 +47,7 @@ function lanesFor(units: number): number {
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Generates the kernel of a variant. */
-export function matvecKernel({ format, columns, batch, norm, epilogue }: MatvecVariant): MatvecKernel {
+export function matvecKernel({ format, columns, batch, norm, bias, epilogue }: MatvecVariant): MatvecKernel {
   const { unit } = format;
   const vectors = unit / 4;
   const units = columns / unit;
@@ -57,7 +58,7 @@ export function matvecKernel({ format, columns, batch, norm, epilogue }: MatvecV
   const gated = epilogue === "gated";
   const outputRows = gated ? rows / 2 : rows;
   const planes = format.planes.length;
-  const names = ["x", ...(norm ? ["norm_weight"] : []), ...(epilogue === "bias" ? ["bias"] : [])];
+  const names = ["x", ...(norm ? ["norm_weight"] : []), ...(bias ? ["bias"] : [])];
   const sums = rows * batch;
 
   const rowIndex = (r: number) =>
@@ -90,7 +91,6 @@ export function matvecKernel({ format, columns, batch, norm, epilogue }: MatvecV
     `for (var lane: u32 = 0u; lane < ${lanes}u; lane++) { $ += partial[(${slot}) * ${THREADS}u + group * ${lanes}u + lane]; }`;
   const store = {
     store: "y[at] = value;",
-    bias: "y[at] = value + bias[params.y_offset + n];",
     residual: "y[at] += value;",
     gated: `var up: f32 = 0.0;
     ${total(`(r + ${outputRows}u) * ${batch}u + m`).replace("$", "up")}
@@ -99,7 +99,7 @@ export function matvecKernel({ format, columns, batch, norm, epilogue }: MatvecV
   }[epilogue];
 
   return {
-    label: `matvec ${format.type} ${columns} x${batch}${norm ? " norm" : ""} ${epilogue}`,
+    label: `matvec ${format.type} ${columns} x${batch}${norm ? " norm" : ""}${bias ? " bias" : ""} ${epilogue}`,
     bindings: [...format.planes.map(() => "read" as const), ...names.map(() => "read" as const), "write"],
     rowsPerWorkgroup: groups * outputRows,
     batch,
@@ -153,6 +153,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     value *= scale;`
         : "let scale = 1.0;"
     }
+    ${bias ? "value += bias[params.y_offset + n];" : ""}
     let at = (first + m) * params.y_stride + params.y_offset + n;
     ${store}
   }

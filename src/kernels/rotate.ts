@@ -18,8 +18,6 @@ import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
 
 const THREADS = 64;
 
-/** Queries kept per prompt for scoring: the largest observation window. */
-export const MAX_WINDOW = 64;
 /** Marks a row outside every observation window. */
 export const NO_WINDOW = 0xffffffff;
 
@@ -120,8 +118,8 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   let head = thread.x / ${threadsPerHead}u;
   if (head >= ${queryHeads + 2 * kvHeads}u) { return; }
   let t = thread.x % ${threadsPerHead}u;
-  let m = thread.y;
-  let row = params.first_row + m;
+  let row = params.first_row + thread.y;
+  let m = ${pages ? "row" : "thread.y"};
   let info = rows[row];
   let low = ${low};
   let high = ${high};
@@ -170,7 +168,7 @@ export function rotateGrid({ queryHeads, kvHeads, headSize }: RotateVariant, cou
 
 /** What both kinds of {@link rotateKernel} need. */
 export interface RotateShape {
-  /** Row of `rows` that the first row of qkv is. */
+  /** `scratch`: the pack row that row 0 of qkv and q is. `pages`: the first row of qkv, q and `rows` alike. */
   readonly firstRow: number;
   /** Elements between rows of qkv. */
   readonly qkvStride: number;

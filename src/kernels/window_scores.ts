@@ -219,10 +219,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     let found = logits(kv_head, j);
     let total = statistics[kv_head * tile_count() + tile];
-    // A key of the window can exceed the causal maximum; its score is not written, but must not become infinite.
-    score += dot(exp(min(found.low - total.max_low, vec4<f32>())), total.inverse_low);
-    score += dot(exp(min(found.high - total.max_high, vec4<f32>())), total.inverse_high);
+    score += dot(exp(found.low - total.max_low), total.inverse_low);
+    score += dot(exp(found.high - total.max_high), total.inverse_high);
   }
+  // A key of the window can exceed the causal maximum: its score may be infinite, and is dropped.
   if (j + params.window < params.length) {
     scores[kv_head * params.capacity + j] = score / f32(params.group);
   }

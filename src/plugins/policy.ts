@@ -10,7 +10,7 @@
  *      layer's tail down to the returned number of rows.
  *
  * A policy holds no GPU handle and no request: pure functions on plain typed arrays. The core checks every result
- * (see cache/budgets.ts) and falls back to uniform budgets when a policy throws or returns nonsense.
+ * (see start_policy.ts) and falls back to uniform budgets when a policy throws or returns nonsense.
  */
 import type { z } from "zod";
 
@@ -59,7 +59,10 @@ export interface SequencePolicy {
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */
   isRebalanceDue(layer: number): boolean;
-  /** Ranked rows (window excluded) that each layer seen so far may keep. */
+  /**
+   * Ranked rows (window excluded) that each layer seen so far may keep: at most `heldRows` each, and at most
+   * `(budget - window) * layerCount` in all (see `rankedBudget` in cache/budgets.ts).
+   */
   allot(layers: readonly LayerScores[]): Uint32Array;
 }
 

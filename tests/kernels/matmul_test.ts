@@ -10,22 +10,28 @@ for (const type of TENSOR_TYPE_NAMES) {
   Deno.test(`matmul() multiplies ${type} matrices of awkward shapes`, async () => {
     const gpu = await testGpu();
     const shapes = type.endsWith("_K")
-      ? [[3, 256, 5, "store"], [130, 512, 67, "residual"]] as const
-      : [[1, 32, 1, "store"], [65, type === "F32" ? 172 : 96, 130, "bias"], [66, 64, 64, "residual"]] as const;
-    for (const [rows, columns, count, epilogue] of shapes) {
+      ? [[3, 256, 5, false, "store"], [130, 512, 67, false, "residual"]] as const
+      : [[1, 32, 1, false, "store"], [65, type === "F32" ? 172 : 96, 130, true, "store"], [
+        66,
+        64,
+        64,
+        true,
+        "residual",
+      ]] as const;
+    for (const [rows, columns, count, bias, epilogue] of shapes) {
       const random = seededRandom(rows + columns + count);
       const padded = paddedColumns(columns);
       const matrix = randomMatrix(random, type, rows, columns);
       const [xFirst, yFirst, yOffset] = [2, 1, 3];
       const yStride = rows + 4;
       const x = randomRows(random, count + xFirst, columns, padded);
-      const bias = normalValues(random, rows + yOffset);
+      const biases = normalValues(random, rows + yOffset);
       const before = normalValues(random, (count + yFirst) * yStride);
       const results = await runKernel(
         gpu,
-        matmulKernel({ format: weightFormat(type), epilogue }),
+        matmulKernel({ format: weightFormat(type), bias, epilogue }),
         matmulParams({ rows, columns: padded, count, xFirst, xStride: padded, yStride, yOffset, yFirst }),
-        [...matrix.planes, x, ...(epilogue === "bias" ? [bias] : []), before],
+        [...matrix.planes, x, ...(bias ? [biases] : []), before],
         [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
       );
       const y = new Float32Array(results.at(-1)!);
@@ -36,7 +42,7 @@ for (const type of TENSOR_TYPE_NAMES) {
         if (m >= 0 && n >= 0 && n < rows) {
           let sum = 0;
           for (let k = 0; k < padded; k++) sum += matrix.values[n * padded + k] * x[(m + xFirst) * padded + k];
-          expected = sum + (epilogue === "bias" ? bias[n + yOffset] : epilogue === "residual" ? before[at] : 0);
+          expected = sum + (bias ? biases[n + yOffset] : 0) + (epilogue === "residual" ? before[at] : 0);
         }
         // As for matvec, without the cancellation: weights are decoded before they are multiplied.
         assert.ok(

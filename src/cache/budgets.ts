@@ -1,0 +1,123 @@
+/**
+ * @file Budgets: how many rows each layer may keep, from the user's number to whole blocks.
+ */
+import { BLOCK_ROWS } from "./block.ts";
+
+/**
+ * The budget of a prompt in rows, mean per layer, from what a user asked for: a number of rows (`512` or `"512"`), or a share
+ * of the prompt (`"6.9%"`), rounded to the nearest row and at least 1.
+ *
+ * @throws {RangeError} If it is neither
+ */
+export function parseBudget(budget: number | string, promptLength: number): number {
+  const [, digits, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(String(budget).trim()) ?? [];
+  const value = Number(digits);
+  if (percent && value > 0 && value <= 100) return Math.max(1, Math.round(value / 100 * promptLength));
+  if (!percent && Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(
+    `The KV budget must be a positive whole number of rows per layer, such as 512, or a share of the prompt above 0% and up ` +
+      `to 100%, such as "6.9%", but is ${JSON.stringify(budget)}`,
+  );
+}
+
+/** Mean ranked rows per layer: what the observation window leaves of the budget, but at least one row. */
+export function rankedBudget(budget: number, window: number): number {
+  return Math.max(1, budget - window);
+}
+
+/** The verdict on a policy's allotment. */
+export type CheckedBudgets =
+  | { readonly ok: true; readonly rows: Uint32Array }
+  | { readonly ok: false; readonly reason: string };
+
+/**
+ * Checks what a policy allotted: one whole number for each layer, no more than the layer holds, no more than `total` in all.
+ *
+ * @param held Ranked rows that each layer holds
+ * @param total Ranked rows that all layers together may keep
+ */
+export function checkedBudgets(allotted: ArrayLike<number>, held: ArrayLike<number>, total: number): CheckedBudgets {
+  const refuse = (reason: string): CheckedBudgets => ({ ok: false, reason });
+  if (typeof allotted?.length !== "number") {
+    return refuse("The policy must return an array of rows, one for each layer");
+  }
+  if (allotted.length !== held.length) {
+    return refuse(`The policy returned ${allotted.length} budgets for ${held.length} layers`);
+  }
+  let sum = 0;
+  for (let layer = 0; layer < held.length; layer++) {
+    const rows = allotted[layer];
+    if (!Number.isInteger(rows) || rows < 0) {
+      return refuse(`The policy's budget of layer ${layer} must be a whole number of rows, but is ${rows}`);
+    }
+    if (rows > held[layer]) {
+      return refuse(`The policy's budget of layer ${layer} is ${rows} rows, but the layer holds ${held[layer]}`);
+    }
+    sum += rows;
+  }
+  if (sum > total) return refuse(`The policy's budgets add up to ${sum} rows, but ${total} are allowed`);
+  return { ok: true, rows: Uint32Array.from(allotted) };
+}
+
+/**
+ * Shares `total` rows among layers, block by block: the next block always goes to the layer for which its middle row ranks
+ * first. The sum is exactly `total` unless all layers are full before; only the last block handed out may be cut short.
+ *
+ * This is Webster's method of apportionment. Rounding by largest remainder could take a block from one layer because
+ * another joined and give it back later; here, whether a block is handed out depends only on what ranks before it. So
+ * sharing the same total among more layers never gives any of them more, and cutting the layers as they arrive ends exactly
+ * where sharing once among all of them does.
+ *
+ * @param caps Most rows of each layer
+ * @param floors Rows that each layer gets before any other is served, where the total and its cap allow
+ * @param rankOf Rank of a (fractional) row of a layer among the rows of all layers, lowest best; must not fall with the row
+ * and must not depend on `caps` or `total`
+ */
+export function shareRows(
+  total: number,
+  caps: ArrayLike<number>,
+  floors: ArrayLike<number>,
+  rankOf: (layer: number, row: number) => number,
+): Uint32Array {
+  const rows = new Uint32Array(caps.length);
+  /** Where the next piece of a layer ends: its floor is one piece, then every block. */
+  const pieceEnd = (layer: number) =>
+    rows[layer] < floors[layer] ? floors[layer] : (Math.floor(rows[layer] / BLOCK_ROWS) + 1) * BLOCK_ROWS;
+  const rankOfPiece = (layer: number) =>
+    rows[layer] < floors[layer] ? -Infinity : rankOf(layer, (rows[layer] + pieceEnd(layer)) / 2);
+
+  const ranks = Float64Array.from(caps, (_, layer) => rankOfPiece(layer));
+  for (let left = total; left > 0;) {
+    let best = -1;
+    for (let layer = 0; layer < rows.length; layer++) {
+      if (rows[layer] >= caps[layer]) continue;
+      const ahead = best < 0 || ranks[layer] < ranks[best] ||
+        (ranks[layer] === ranks[best] && rows[layer] < rows[best]);
+      if (ahead) best = layer;
+    }
+    if (best < 0) break;
+    const granted = Math.min(pieceEnd(best), caps[best], rows[best] + left) - rows[best];
+    rows[best] += granted;
+    left -= granted;
+    ranks[best] = rankOfPiece(best);
+  }
+  return rows;
+}
+
+/**
+ * Shares `total` rows in proportion to weights, in whole blocks, within caps and floors; what a full layer cannot take goes
+ * to the others. The sum is exactly `total` where the caps allow.
+ */
+export function roundToTotal(
+  weights: ArrayLike<number>,
+  total: number,
+  caps: ArrayLike<number>,
+  floors: ArrayLike<number> = new Uint32Array(weights.length),
+): Uint32Array {
+  return shareRows(total, caps, floors, (layer, row) => row / weights[layer]);
+}
+
+/** The same number of rows for every layer, to a block; what layers hold short of that goes to the others. */
+export function uniformBudgets(held: ArrayLike<number>, total: number): Uint32Array {
+  return roundToTotal(new Uint8Array(held.length).fill(1), total, held);
+}

@@ -1,0 +1,64 @@
+/**
+ * @file Histograms of attention scores, fine enough to share a model's budget without seeing the scores themselves.
+ *
+ * The bits of a positive f32, read as an integer, rise with its value. Their upper 14 bits (exponent and five bits of the
+ * fraction) make 32 bins per octave, each about 2-3 % wide:
+ *
+ *     bin = clamp((bits >> BIN_SHIFT) - FIRST_KEY, 0, BIN_COUNT - 1)
+ *
+ * from 2^-24 up to 2^3: 864 bins, 3.4 KB a layer. Bin 0 also takes everything smaller, zero included; the last bin also
+ * takes everything larger. The kernel that fills histograms on the GPU uses the same three numbers.
+ */
+
+/** Bits of an f32 that a bin does not look at. */
+export const BIN_SHIFT = 18;
+/** `bits(2^-24) >> BIN_SHIFT`: the key of bin 0. */
+export const FIRST_KEY = (127 - 24) << (23 - BIN_SHIFT);
+/** Bins up to, and without, `2^3`. */
+export const BIN_COUNT = ((127 + 3) << (23 - BIN_SHIFT)) - FIRST_KEY;
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** The bin of a score, which must not be negative. It is rounded to f32 first. */
+export function scoreBin(score: number): number {
+  float[0] = score;
+  return Math.min(Math.max((bits[0] >>> BIN_SHIFT) - FIRST_KEY, 0), BIN_COUNT - 1);
+}
+
+/** The smallest score of a bin. */
+export function binLowerEdge(bin: number): number {
+  if (bin === 0) return 0;
+  bits[0] = (bin + FIRST_KEY) << BIN_SHIFT;
+  return float[0];
+}
+
+/** Counts scores by bin: `[BIN_COUNT]`. */
+export function histogramOf(scores: Iterable<number>): Uint32Array {
+  const histogram = new Uint32Array(BIN_COUNT);
+  for (const score of scores) histogram[scoreBin(score)]++;
+  return histogram;
+}
+
+/**
+ * How deep below the highest bin one must go to pass a number of scores, in bins: the inverse of the count of scores above a
+ * threshold. Inside a bin scores are taken to be evenly spread, so that a bin on the boundary is split in proportion.
+ *
+ * @returns A function from a number of scores to a depth in `[0, BIN_COUNT]`, not falling; `BIN_COUNT` where there are fewer
+ */
+export function scoreDepth(histogram: Uint32Array): (count: number) => number {
+  const passed = new Float64Array(BIN_COUNT + 1);
+  for (let depth = 0; depth < BIN_COUNT; depth++) passed[depth + 1] = passed[depth] + histogram[BIN_COUNT - 1 - depth];
+  return (count) => {
+    if (count >= passed[BIN_COUNT]) return BIN_COUNT;
+    // The last depth that has not passed more than `count`.
+    let low = 0;
+    let high = BIN_COUNT;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (passed[middle] <= count) low = middle;
+      else high = middle;
+    }
+    return low + (count - passed[low]) / (passed[low + 1] - passed[low]);
+  };
+}

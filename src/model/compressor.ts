@@ -1,0 +1,205 @@
+/**
+ * @file Compression of one layer's keys and values after its attention: score the rows, rank them, gather the kept ones.
+ *
+ *     keys, window queries --window scores--> scores --pool--> pooled --top rows--> indices
+ *                                                        \--> histogram                |
+ *     keys, values, indices, block table --gather--> blocks of an arena  <-------------/
+ *
+ * The GPU runs things in the order in which they are recorded, so all of the scratch is used again by the next segment
+ * and the next layer. Nothing is created per call.
+ */
+import type { Gpu, Kernel } from "../gpu/gpu.ts";
+import type { Binding, Recorder } from "../gpu/recorder.ts";
+import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
+import type { KvElement } from "../kernels/kv_element.ts";
+import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
+import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/top_rows.ts";
+import {
+  MAX_WINDOW,
+  windowPartialsBytes,
+  windowScores,
+  windowScoresGrids,
+  windowScoresParams,
+  windowStatisticsBytes,
+} from "../kernels/window_scores.ts";
+
+export interface CompressorOptions {
+  readonly kvHeadCount: number;
+  readonly queryHeadCount: number;
+  readonly headSize: number;
+  readonly element: KvElement;
+  /** Rows of keys and values per KV head: the longest pack, and the most rows that can be ranked. */
+  readonly capacity: number;
+}
+
+/** What the compressor works on but does not own. */
+export interface CompressorBuffers {
+  /** KV elements `[kvHead][capacity][headSize]`, rotated. */
+  readonly keys: GPUBuffer;
+  /** KV elements `[kvHead][capacity][headSize]`. */
+  readonly values: GPUBuffer;
+  /** f32 `[segment][MAX_WINDOW][queryHead][headSize]`, rotated, not scaled; row 0 is the oldest of the window. */
+  readonly windowQueries: GPUBuffer;
+  /** u32, histograms of `BIN_COUNT` bins; see cache/score_histogram.ts. */
+  readonly histogram: GPUBuffer;
+  /** u32, the blocks of all block tables; see cache/block.ts. */
+  readonly table: GPUBuffer;
+}
+
+/** A prompt of the pack, and how its rows are to be scored. */
+export interface SegmentScoring {
+  /** Which window of the window queries. */
+  readonly segmentIndex: number;
+  /** First row of the prompt in the pack. */
+  readonly start: number;
+  /** Rows of the prompt; more than `window`. */
+  readonly length: number;
+  /** Rows of the observation window; 1 to `MAX_WINDOW`. */
+  readonly window: number;
+  /** Odd width of the pooling; 1 pools nothing. */
+  readonly kernel: number;
+  readonly pooling: "average" | "maximum";
+  /** First bin of the histogram to add to, in u32s. */
+  readonly histogramOffset: number;
+}
+
+/** Rows of a pack and where they go. */
+export interface RowGather {
+  /** First row of the pack to copy; where the rows are ranked, the first row of their segment. */
+  readonly start: number;
+  readonly count: number;
+  /** Entry of the table with the block of the first row copied. */
+  readonly tableOffset: number;
+}
+
+/** Scores, ranks and gathers rows; one per engine. */
+export class Compressor {
+  /** Pooled scores f32 `[kvHead][capacity]` of the segment scored last, `length - window` of them per head. */
+  readonly pooled: GPUBuffer;
+  /** Positions u32 `[kvHead][capacity]` of the segment ranked last, best first, relative to its start. */
+  readonly indices: GPUBuffer;
+  readonly #scratch: readonly GPUBuffer[];
+  readonly #partials: Binding;
+  readonly #combine: Binding;
+  readonly #scores: Binding;
+  readonly #pool: Binding;
+  readonly #rank: Binding;
+  readonly #gathers: Binding[] = [];
+
+  constructor(
+    readonly gpu: Gpu,
+    readonly options: CompressorOptions,
+    readonly buffers: CompressorBuffers,
+  ) {
+    const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
+    const { keys, windowQueries, histogram } = buffers;
+    const rowWords = kvHeadCount * capacity * 4;
+    const partials = gpu.createBuffer("window partials", windowPartialsBytes(kvHeadCount, queryHeadCount, capacity));
+    const statistics = gpu.createBuffer("window statistics", windowStatisticsBytes(kvHeadCount, queryHeadCount));
+    const scores = gpu.createBuffer("window scores", rowWords);
+    const survivors = gpu.createBuffer("ranking scratch", topRowsScratchBytes(kvHeadCount, capacity));
+    this.pooled = gpu.createBuffer("pooled scores", rowWords);
+    this.indices = gpu.createBuffer("ranked positions", rowWords);
+    this.#scratch = [partials, statistics, scores, survivors, this.pooled, this.indices];
+
+    const window = windowScores(element, headSize);
+    this.#partials = this.#bind(window.partials, [keys, windowQueries, partials]);
+    this.#combine = this.#bind(window.combine, [partials, statistics]);
+    this.#scores = this.#bind(window.scores, [keys, windowQueries, statistics, scores]);
+    this.#pool = this.#bind(poolScores, [scores, this.pooled, histogram]);
+    this.#rank = this.#bind(topRows, [this.pooled, survivors, this.indices]);
+  }
+
+  /**
+   * Lets rows be gathered into an arena of blocks: KV elements
+   * `[block][kvHead][key = 0 | value = 1][BLOCK_ROWS][headSize]`.
+   *
+   * @returns the arena's index, counted from 0
+   */
+  addArena(arena: GPUBuffer): number {
+    const { keys, values, table } = this.buffers;
+    this.#gathers.push(this.#bind(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
+    return this.#gathers.length - 1;
+  }
+
+  /**
+   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram.
+   *
+   * @throws {RangeError} when the segment, the window or the pooling cannot be scored
+   */
+  scoreSegment(recorder: Recorder, segment: SegmentScoring): void {
+    const { start, length, window, kernel, pooling, histogramOffset } = segment;
+    const { capacity, kvHeadCount } = this.options;
+    if (!(window >= 1 && window <= MAX_WINDOW)) {
+      throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
+    }
+    if (length <= window) {
+      throw new RangeError(`Cannot score a prompt of ${length} rows: expected more than the ${window} of its window`);
+    }
+    if (start + length > capacity) {
+      throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
+    }
+    if (!(kernel >= 1 && kernel % 2 === 1)) {
+      throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
+    }
+    const shape = { ...this.options, ...segment };
+    const params = windowScoresParams(shape);
+    const grids = windowScoresGrids(shape);
+    recorder.dispatch(this.#partials, params, ...grids.partials);
+    recorder.dispatch(this.#combine, params, ...grids.combine);
+    recorder.dispatch(this.#scores, params, ...grids.scores);
+    const scored = length - window;
+    recorder.dispatch(
+      this.#pool,
+      poolScoresParams(scored, capacity, kernel, pooling, histogramOffset),
+      poolScoresWorkgroups(scored),
+      kvHeadCount,
+    );
+  }
+
+  /**
+   * Ranks the segment scored last: {@link indices} then starts with the `count` best rows of each KV head.
+   *
+   * @throws {RangeError} when there are fewer rows than `count`
+   */
+  rankSegment(
+    recorder: Recorder,
+    { length, window, count }: { readonly length: number; readonly window: number; readonly count: number },
+  ): void {
+    const scored = length - window;
+    if (count > scored) throw new RangeError(`Cannot keep ${count} ranked rows: only ${scored} were scored`);
+    if (count === 0) return;
+    const { capacity, kvHeadCount } = this.options;
+    recorder.dispatch(this.#rank, topRowsParams(scored, count, capacity, capacity), kvHeadCount);
+  }
+
+  /** Copies the `count` best rows of the segment ranked last into the blocks listed in the table from `tableOffset` on. */
+  gatherRanked(recorder: Recorder, arena: number, rows: RowGather): void {
+    this.#gather(recorder, arena, rows, true);
+  }
+
+  /** Copies rows `start` to `start + count` of the pack into the blocks listed in the table from `tableOffset` on. */
+  gatherRange(recorder: Recorder, arena: number, rows: RowGather): void {
+    this.#gather(recorder, arena, rows, false);
+  }
+
+  /** Frees the scratch. The buffers given at construction and the arenas stay. */
+  destroy(): void {
+    for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
+  }
+
+  #gather(recorder: Recorder, arena: number, rows: RowGather, isRanked: boolean): void {
+    const { kvHeadCount, headSize, capacity } = this.options;
+    recorder.dispatch(
+      this.#gathers[arena],
+      gatherRowsParams({ kvHeadCount, headSize, capacity, indexCapacity: capacity, isRanked, ...rows }),
+      gatherRowsWorkgroups(rows.count, headSize),
+      kvHeadCount,
+    );
+  }
+
+  #bind(kernel: Kernel, buffers: readonly GPUBuffer[]): Binding {
+    const pipeline = this.gpu.pipeline(kernel);
+    return { pipeline, group: this.gpu.bind(pipeline, buffers) };
+  }
+}

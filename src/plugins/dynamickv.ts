@@ -1,0 +1,139 @@
+/**
+ * @file DynamicKV (Zhou et al., arXiv 2412.14838): the layers of a model compete for one budget of KV cache rows, and what
+ * the end of the prompt attends to decides who wins.
+ *
+ * The last `window` queries of the prompt score every earlier row of a layer. A layer at first keeps its
+ * `maximumRatio * base` best rows (`base` = budget - window, the mean of ranked rows per layer). Every `interval` layers the
+ * whole budget `base * layerCount` is shared among the layers seen so far, each getting as much as it has scores among the
+ * highest of all; budgets shrink as further layers arrive.
+ *
+ *   layers seen    4        8            16                 ...   all
+ *   rows kept     [====]   [==][==]     [=][=][=][=]              always at most base * layerCount,
+ *                                                                 plus what arrived since
+ *
+ * Two modes share this outline:
+ *
+ * `published` allots row for row what the authors' released code does, from the exact scores. It rounds down three times and
+ * hands all that is lost on the way to the newest layer; its budgets can be 0; a layer whose budget exceeds what it holds
+ * keeps what it holds, and the rest is lost. It departs from the released code in what is no budget: scores are those of KV
+ * heads (group means), not of query heads; sequences never compete; where the released code would keep window rows twice, for
+ * a budget larger than the rows held, here they are kept once; fractions are exact, and 0/0, where the code would fail, is 0;
+ * and where the layers are no multiple of the interval, the last layers are not left out but shared among at the last one.
+ *
+ * `mended`, the default, needs histograms only. It takes the highest scores until the budget is spent, in whole blocks, with
+ * a floor under each layer; what a full layer cannot take goes to the next best. Its schedule differs as well: the released
+ * code asks how the rows would be shared if the layers seen were a model of their own, and so may cut rows that the last
+ * sharing would have kept. Mended asks who would win if no further layer claimed anything. That is just as tight (the same
+ * `base * layerCount` rows), but a layer's claim can then only shrink: no cut goes below what the last sharing grants, and
+ * the interval trades nothing but memory for time.
+ */
+import { z } from "zod";
+import { BLOCK_ROWS } from "../cache/block.ts";
+import { rankedBudget, shareRows } from "../cache/budgets.ts";
+import { exactTopCounts } from "../cache/exact_top_counts.ts";
+import { scoreDepth } from "../cache/score_histogram.ts";
+import type { LayerScores, Policy, PolicyContext, SequencePolicy } from "./policy.ts";
+
+const options = z.strictObject({
+  window: z.int().min(1).max(64).default(8)
+    .describe("Last rows of the prompt whose queries score the others; they are always kept"),
+  kernel: z.int().min(1).max(63).refine((width) => width % 2 === 1, "must be odd").default(7)
+    .describe("Odd width of the pooling of scores along the sequence; 1 pools nothing"),
+  pooling: z.enum(["average", "maximum"]).default("average").describe("How scores are pooled"),
+  maximumRatio: z.number().min(1).max(1000).default(10)
+    .describe("Most rows of a layer, as a multiple of the mean budget without the window"),
+  interval: z.int().min(1).max(1024).default(4).describe("Layers between two sharings of the budget"),
+  mode: z.enum(["mended", "published"]).default("mended")
+    .describe("Whether to mend the published rule's flaws or to reproduce its budgets row for row"),
+  floor: z.number().min(0).max(1).default(0.1)
+    .describe("Least rows of a layer, as a share of the mean budget without the window; only where the mode is mended"),
+});
+
+/** DynamicKV, from the paper's parameters. */
+export const dynamickv: Policy = {
+  name: "dynamickv",
+  apiVersion: 1,
+  description: "Lets the layers compete for one budget by what the end of the prompt attends to",
+  options,
+  start(context, given) {
+    const chosen = options.parse(given);
+    const base = rankedBudget(context.budget, chosen.window);
+    const scoredRows = context.promptLength - chosen.window;
+    if (scoredRows <= base) return null;
+
+    const shape = { ...context, base, scoredRows };
+    return {
+      scorer: { name: "observation-window", window: chosen.window, kernel: chosen.kernel, pooling: chosen.pooling },
+      isRebalanceDue: (layer) => (layer + 1) % chosen.interval === 0 || layer + 1 === context.layerCount,
+      ...(chosen.mode === "published" ? published(shape, chosen.maximumRatio) : mended(shape, chosen)),
+    };
+  },
+};
+
+interface Shape extends PolicyContext {
+  /** Mean ranked rows per layer. */
+  readonly base: number;
+  /** Rows of the prompt before the window. */
+  readonly scoredRows: number;
+}
+
+type Allocator = Pick<SequencePolicy, "exactScores" | "provisionalRows" | "allot">;
+
+function mended(
+  { base, scoredRows, layerCount, kvHeadCount }: Shape,
+  { maximumRatio, floor }: { maximumRatio: number; floor: number },
+): Allocator {
+  const total = base * layerCount;
+  const cap = Math.min(Math.floor(maximumRatio * base), total, scoredRows);
+  // In whole blocks, as a block that is part empty saves nothing; but never more than the mean, or the floors would not fit.
+  const floorRows = Math.min(Math.ceil(floor * base / BLOCK_ROWS) * BLOCK_ROWS, base);
+  return {
+    exactScores: false,
+    provisionalRows: () => cap,
+    allot(layers) {
+      const depths = layers.map(({ histogram }) => scoreDepth(histogram));
+      return shareRows(
+        total,
+        layers.map(({ heldRows }) => heldRows),
+        layers.map(() => floorRows),
+        // A row of a layer holds one score of each head.
+        (layer, row) => depths[layer](row * kvHeadCount),
+      );
+    },
+  };
+}
+
+function published({ base, scoredRows, layerCount, kvHeadCount }: Shape, maximumRatio: number): Allocator {
+  const total = base * layerCount;
+  const cap = Math.min(Math.floor(maximumRatio * base), scoredRows);
+  return {
+    exactScores: true,
+    provisionalRows: () => cap,
+    allot(layers) {
+      const seen = layers.length;
+      const top = exactTopCounts(layers.map(scoresOf), base * kvHeadCount * seen);
+      const counts = Array.from(top, (count) => Math.floor(count / seen));
+      if (seen === layerCount) counts[seen - 1] += base * kvHeadCount - sum(counts);
+
+      const countSum = sum(counts);
+      const shares = counts.map((count) => flooredRatio(cap * count, countSum));
+      const shareSum = sum(shares);
+      const budgets = shares.map((share) => flooredRatio(share * total, shareSum));
+      budgets[seen - 1] += total - sum(budgets);
+      return Uint32Array.from(budgets, (budget, layer) => Math.min(budget, layers[layer].heldRows));
+    },
+  };
+}
+
+function scoresOf({ scores }: LayerScores): Float32Array {
+  if (!scores) throw new Error("DynamicKV's published mode needs the scores themselves");
+  return scores;
+}
+
+function flooredRatio(numerator: number, denominator: number): number {
+  return denominator === 0 ? 0 : Math.floor(numerator / denominator);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

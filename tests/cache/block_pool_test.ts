@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { BlockPool } from "../../src/cache/block_pool.ts";
+import { randomInteger, seededRandom } from "../support/random.ts";
+
+Deno.test("BlockPool hands out the lowest ids first and takes them back", () => {
+  const pool = new BlockPool({ arenas: [4], blockBytes: 100, layerCount: 2 });
+  const first = pool.allocate(0, 3, 1);
+  assert.deepEqual([...first], [0, 1, 2]);
+  assert.deepEqual([pool.usedBlocks, pool.usedBytes, pool.freeBlocks(0)], [3, 300, 1]);
+  assert.deepEqual([...pool.usedPerLayer], [0, 3]);
+  pool.release(0, first);
+  assert.deepEqual([pool.usedBlocks, pool.usedBytes, pool.freeBlocks(0)], [0, 0, 4]);
+  assert.deepEqual([...pool.allocate(0, 4, 0)], [0, 1, 2, 3]);
+});
+
+Deno.test("BlockPool refuses to allocate more than an arena has, and changes nothing", () => {
+  const pool = new BlockPool({ arenas: [2, 8], blockBytes: 1, layerCount: 1 });
+  assert.equal(pool.canAllocate(0, 2), true);
+  assert.equal(pool.canAllocate(0, 3), false);
+  assert.throws(() => pool.allocate(0, 3, 0), /Cannot allocate 3 KV blocks for layer 0: arena 0 has 2 free/);
+  assert.deepEqual([pool.usedBlocks, pool.freeBlocks(0), pool.freeBlocks(1)], [0, 2, 8]);
+  assert.equal(pool.canAllocate(1, 8), true);
+});
+
+Deno.test("BlockPool refuses to free a block twice, or one it does not have", () => {
+  const pool = new BlockPool({ arenas: [2], blockBytes: 1, layerCount: 1 });
+  pool.release(0, pool.allocate(0, 1, 0));
+  assert.throws(() => pool.release(0, [0]), /Cannot release KV block 0 of arena 0: it is not in use/);
+  assert.throws(() => pool.release(0, [7]), /Cannot release KV block 7/);
+  const [id] = pool.allocate(0, 1, 0);
+  assert.throws(() => pool.release(0, [id, id]), /not in use/);
+});
+
+Deno.test("BlockPool remembers its peak until it is reset", () => {
+  const pool = new BlockPool({ arenas: [10], blockBytes: 1, layerCount: 1 });
+  const ids = pool.allocate(0, 7, 0);
+  pool.release(0, ids.slice(2));
+  assert.equal(pool.peakBlocks, 7);
+  pool.resetPeak();
+  assert.equal(pool.peakBlocks, 2);
+  pool.allocate(0, 1, 0);
+  assert.equal(pool.peakBlocks, 3);
+});
+
+Deno.test("BlockPool conserves blocks and owns none twice under random operations", () => {
+  const random = seededRandom(1);
+  const arenas = [13, 1, 40];
+  const layerCount = 5;
+  const pool = new BlockPool({ arenas, blockBytes: 8, layerCount });
+  const held: { arena: number; layer: number; ids: Uint32Array }[] = [];
+  let peak = 0;
+  for (let step = 0; step < 5000; step++) {
+    const arena = randomInteger(random, 0, arenas.length - 1);
+    const count = randomInteger(random, 0, 9);
+    if (random() < 0.5) {
+      if (pool.canAllocate(arena, count)) {
+        const layer = randomInteger(random, 0, layerCount - 1);
+        held.push({ arena, layer, ids: pool.allocate(arena, count, layer) });
+      } else {
+        assert.throws(() => pool.allocate(arena, count, 0));
+      }
+    } else if (held.length > 0) {
+      const [{ arena, ids }] = held.splice(randomInteger(random, 0, held.length - 1), 1);
+      pool.release(arena, ids);
+    }
+    const owned = held.flatMap(({ arena, ids }) => Array.from(ids, (id) => `${arena}:${id}`));
+    peak = Math.max(peak, owned.length);
+    assert.equal(new Set(owned).size, owned.length);
+    assert.equal(pool.usedBlocks, owned.length);
+    assert.equal(pool.peakBlocks, peak);
+    arenas.forEach((blocks, arena) => {
+      const used = held.filter((block) => block.arena === arena).reduce((sum, { ids }) => sum + ids.length, 0);
+      assert.equal(pool.freeBlocks(arena), blocks - used);
+    });
+    const perLayer = Array<number>(layerCount).fill(0);
+    for (const { layer, ids } of held) perLayer[layer] += ids.length;
+    assert.deepEqual([...pool.usedPerLayer], perLayer);
+  }
+});

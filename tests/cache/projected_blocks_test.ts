@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { BlockPool } from "../../src/cache/block_pool.ts";
+import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
+import { histogramOf } from "../../src/cache/score_histogram.ts";
+import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { dynamickv } from "../../src/plugins/dynamickv.ts";
+import type { Policy } from "../../src/plugins/policy.ts";
+import { startPolicy } from "../../src/plugins/start_policy.ts";
+import { randomScores } from "../support/prefill.ts";
+import { randomInteger, seededRandom } from "../support/random.ts";
+
+Deno.test("projectedBlocks() of a full cache is every row of every layer", () => {
+  const context = { layerCount: 3, kvHeadCount: 1, headSize: 8, blockSize: 16, promptLength: 30, budget: 8 };
+  assert.equal(projectedBlocks(context, null, 2), 6);
+  assert.equal(projectedBlocks(context, null, 3), 9);
+});
+
+Deno.test("No prefill and generation takes more blocks than projected, even when the policy fails half-way", () => {
+  const random = seededRandom(9);
+  for (let round = 0; round < 120; round++) {
+    const layerCount = randomInteger(random, 1, 16);
+    const promptLength = randomInteger(random, 20, 700);
+    const context = {
+      layerCount,
+      kvHeadCount: 2,
+      headSize: 8,
+      blockSize: 16,
+      promptLength,
+      budget: randomInteger(random, 1, 90),
+    };
+    const failsAt = randomInteger(random, 0, layerCount);
+    const mode = random() < 0.5 ? "mended" : "published";
+    const fewest = random() < 0.3 ? 1 : Infinity;
+    const flaky: Policy = {
+      ...dynamickv,
+      start(...given) {
+        const policy = dynamickv.start(...given);
+        return policy && {
+          ...policy,
+          provisionalRows: (layer) => Math.min(policy.provisionalRows(layer), fewest),
+          allot: (layers) => layers.length > failsAt ? Uint32Array.of() : policy.allot(layers),
+        };
+      },
+    };
+    const policy = startPolicy(flaky, context, {
+      mode,
+      maximumRatio: 1 + 9 * random(),
+      interval: randomInteger(random, 1, 4),
+    }, () => {});
+    if (policy === null || policy.scorer.name === "none") continue;
+    const newRows = randomInteger(random, 1, 60);
+    const projected = projectedBlocks(context, policy, newRows);
+
+    const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
+    const cache = new SequenceCache(pool, 0, layerCount);
+    const scores = randomScores(random, layerCount, 2 * (promptLength - policy.scorer.window));
+    const histograms = scores.map(histogramOf);
+    for (let layer = 0; layer < layerCount; layer++) {
+      cache.setRanked(layer, policy.provisionalRows(layer));
+      cache.appendRecent(layer, policy.scorer.window);
+      if (!policy.isRebalanceDue(layer)) continue;
+      const seen = histograms.slice(0, layer + 1);
+      policy.allot(seen.map((histogram, i) => ({ histogram, scores: scores[i], heldRows: cache.rankedRows[i] })))
+        .forEach((rows, i) => cache.truncateRanked(i, rows));
+    }
+    cache.reserveRecent(newRows);
+    assert.ok(pool.peakBlocks <= projected, `${pool.peakBlocks} blocks at once, but ${projected} projected`);
+    cache.release();
+    assert.equal(pool.usedBlocks, 0);
+  }
+});

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { BlockPool } from "../../src/cache/block_pool.ts";
+import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { randomInteger, seededRandom } from "../support/random.ts";
+
+const poolOf = (blocks: number, layerCount: number) => new BlockPool({ arenas: [blocks], blockBytes: 64, layerCount });
+
+function changesOf(cache: SequenceCache): [number, number, number[]][] {
+  const changes: [number, number, number[]][] = [];
+  cache.takeChanges((layer, first, table) => changes.push([layer, first, [...table]]));
+  return changes;
+}
+
+Deno.test("SequenceCache starts recent rows in a block of their own", () => {
+  const cache = new SequenceCache(poolOf(10, 1), 0, 1);
+  cache.setRanked(0, 17);
+  cache.appendRecent(0, 8);
+  assert.deepEqual(cache.table(0), [0, 1, 2]);
+  assert.deepEqual([cache.rankedRows[0], cache.recentRows[0], cache.blocks, cache.bytes], [17, 8, 3, 192]);
+  cache.appendRecent(0, 8);
+  assert.equal(cache.blocks, 3);
+  cache.appendRecent(0, 1);
+  assert.equal(cache.blocks, 4);
+});
+
+Deno.test("SequenceCache releases the tail of the ranked blocks and moves recent ids left", () => {
+  const pool = poolOf(10, 1);
+  const cache = new SequenceCache(pool, 0, 1);
+  cache.setRanked(0, 64);
+  cache.appendRecent(0, 20);
+  assert.deepEqual(cache.table(0), [0, 1, 2, 3, 4, 5]);
+  assert.equal(cache.truncateRanked(0, 20), true);
+  assert.deepEqual(cache.table(0), [0, 1, 4, 5]);
+  assert.equal(pool.usedBlocks, 4);
+  assert.equal(cache.truncateRanked(0, 17), false, "17 rows need the same two blocks");
+  assert.equal(cache.truncateRanked(0, 0), true);
+  assert.deepEqual(cache.table(0), [4, 5]);
+  assert.equal(cache.recentRows[0], 20);
+});
+
+Deno.test("SequenceCache refuses to grow a layer's ranked rows or to set them twice", () => {
+  const cache = new SequenceCache(poolOf(10, 2), 0, 2);
+  cache.setRanked(1, 16);
+  assert.throws(() => cache.truncateRanked(1, 17), /Cannot cut layer 1 to 17 ranked rows: it holds 16/);
+  assert.throws(() => cache.setRanked(1, 16), /Layer 1 has its ranked rows already/);
+});
+
+Deno.test("SequenceCache reserves room in every layer before rows arrive", () => {
+  const pool = poolOf(10, 2);
+  const cache = new SequenceCache(pool, 0, 2);
+  cache.appendRecent(0, 16);
+  cache.appendRecent(1, 10);
+  assert.equal(cache.blocksToReserve(6), 1);
+  assert.equal(cache.blocksToReserve(7), 2);
+  cache.reserveRecent(7);
+  assert.equal(pool.usedBlocks, 4);
+  assert.deepEqual([...cache.recentRows], [16, 10]);
+  assert.equal(cache.blocksToReserve(7), 0);
+  cache.appendRecent(0, 7);
+  cache.appendRecent(1, 7);
+  assert.equal(pool.usedBlocks, 4);
+});
+
+Deno.test("SequenceCache reports each changed table once, from its first changed entry", () => {
+  const cache = new SequenceCache(poolOf(20, 3), 0, 3);
+  cache.setRanked(1, 48);
+  cache.appendRecent(1, 1);
+  assert.deepEqual(changesOf(cache), [[1, 0, [0, 1, 2, 3]]]);
+  assert.deepEqual(changesOf(cache), []);
+  cache.appendRecent(1, 15);
+  assert.deepEqual(changesOf(cache), [], "the rows fit in the block that was there");
+  cache.appendRecent(1, 1);
+  cache.truncateRanked(1, 33);
+  assert.deepEqual(changesOf(cache), [[1, 4, [0, 1, 2, 3, 4]]]);
+  cache.truncateRanked(1, 32);
+  assert.deepEqual(changesOf(cache), [[1, 2, [0, 1, 3, 4]]]);
+});
+
+Deno.test("SequenceCache leaves the pool as it was when it is released, twice included", () => {
+  const pool = poolOf(20, 2);
+  const cache = new SequenceCache(pool, 0, 2);
+  cache.setRanked(0, 40);
+  cache.appendRecent(1, 40);
+  cache.release();
+  cache.release();
+  assert.equal(pool.usedBlocks, 0);
+  assert.deepEqual([...pool.usedPerLayer], [0, 0]);
+  assert.equal(cache.blocks, 0);
+});
+
+Deno.test("SequenceCache is left as it was by an allocation that fails", () => {
+  const cache = new SequenceCache(poolOf(2, 1), 0, 1);
+  cache.appendRecent(0, 16);
+  assert.throws(() => cache.setRanked(0, 32), /Cannot allocate 2 KV blocks/);
+  assert.throws(() => cache.appendRecent(0, 17), /Cannot allocate 2 KV blocks/);
+  assert.deepEqual([cache.rankedRows[0], cache.recentRows[0], [...cache.table(0)]], [0, 16, [0]]);
+});
+
+Deno.test("SequenceCaches in one pool keep lengths, tables and ownership right under random operations", () => {
+  const random = seededRandom(2);
+  const layerCount = 4;
+  const pool = poolOf(300, layerCount);
+  let live: SequenceCache[] = [];
+  for (let step = 0; step < 4000; step++) {
+    if (live.length < 6 && random() < 0.2) live.push(new SequenceCache(pool, 0, layerCount));
+    const cache = live[randomInteger(random, 0, live.length - 1)];
+    if (!cache) continue;
+    const layer = randomInteger(random, 0, layerCount - 1);
+    const rows = randomInteger(random, 0, 60);
+    const before = [...cache.table(layer)];
+    const [ranked, recent] = [cache.rankedRows[layer], cache.recentRows[layer]];
+    const rankedBlocks = Math.ceil(ranked / 16);
+    const choice = random();
+    if (choice < 0.05) {
+      cache.release();
+      live = live.filter((other) => other !== cache);
+    } else if (choice < 0.3 && ranked === 0 && pool.canAllocate(0, 4)) {
+      cache.setRanked(layer, rows);
+      assert.deepEqual(cache.table(layer).slice(Math.ceil(rows / 16)), before);
+    } else if (choice < 0.6) {
+      const kept = Math.min(rows, ranked);
+      assert.equal(cache.truncateRanked(layer, kept), Math.ceil(kept / 16) !== rankedBlocks);
+      assert.deepEqual(cache.table(layer), [
+        ...before.slice(0, Math.ceil(kept / 16)),
+        ...before.slice(rankedBlocks),
+      ]);
+    } else if (choice < 0.8 && pool.canAllocate(0, 4)) {
+      cache.appendRecent(layer, rows);
+      assert.equal(cache.recentRows[layer], recent + rows);
+      assert.deepEqual(cache.table(layer).slice(0, before.length), before);
+    } else {
+      const need = cache.blocksToReserve(rows);
+      if (pool.canAllocate(0, need)) {
+        const used = pool.usedBlocks;
+        cache.reserveRecent(rows);
+        assert.equal(pool.usedBlocks, used + need);
+        assert.equal(cache.blocksToReserve(rows), 0);
+      }
+    }
+
+    const owned = live.flatMap((cache) =>
+      Array.from({ length: layerCount }, (_, layer) => [...cache.table(layer)]).flat()
+    );
+    assert.equal(new Set(owned).size, owned.length);
+    assert.equal(pool.usedBlocks, owned.length);
+    for (const cache of live) {
+      for (let layer = 0; layer < layerCount; layer++) {
+        const least = Math.ceil(cache.rankedRows[layer] / 16) + Math.ceil(cache.recentRows[layer] / 16);
+        assert.ok(cache.table(layer).length >= least);
+      }
+    }
+  }
+  for (const cache of live) cache.release();
+  assert.equal(pool.usedBlocks, 0);
+  assert.equal(pool.freeBlocks(0), 300);
+});
+
+Deno.test("Tables rebuilt from the reported changes alone equal the real ones", () => {
+  const random = seededRandom(3);
+  const layerCount = 3;
+  const cache = new SequenceCache(poolOf(500, layerCount), 0, layerCount);
+  const copies: number[][] = Array.from({ length: layerCount }, () => []);
+  for (let layer = 0; layer < layerCount; layer++) cache.setRanked(layer, 400);
+  for (let step = 0; step < 300; step++) {
+    const layer = randomInteger(random, 0, layerCount - 1);
+    if (random() < 0.3) cache.truncateRanked(layer, randomInteger(random, 0, cache.rankedRows[layer]));
+    else cache.appendRecent(layer, randomInteger(random, 0, 9));
+    if (random() < 0.5) continue;
+    cache.takeChanges((layer, first, table) => {
+      for (let i = first; i < table.length; i++) copies[layer][i] = table[i];
+    });
+    // Entries behind the end of a table are never read.
+    copies.forEach((copy, layer) => assert.deepEqual(copy.slice(0, cache.table(layer).length), cache.table(layer)));
+  }
+});

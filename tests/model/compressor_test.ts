@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { BLOCK_ROWS } from "../../src/cache/block.ts";
+import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
+import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
+import { readBuffer, testGpu } from "../support/gpu.ts";
+import { kvArray, readKv } from "../support/kv.ts";
+import { normalValues, seededRandom } from "../support/random.ts";
+import { referencePool, referenceTop, referenceWindowScores } from "../support/scores.ts";
+
+const EMPTY = -7;
+
+/** A compressor over random keys, values and window queries, with arenas full of EMPTY. */
+async function fixture(seed: number, options: { element: "f16" | "f32"; capacity: number; arenaBlocks: number[] }) {
+  const gpu = await testGpu();
+  const random = seededRandom(seed);
+  const { element, capacity, arenaBlocks } = options;
+  const [kvHeadCount, queryHeadCount, headSize, segments] = [2, 6, 24, 3];
+  const rows = kvHeadCount * capacity * headSize;
+  const keys = kvArray(element, normalValues(random, rows));
+  const values = kvArray(element, normalValues(random, rows));
+  const windowQueries = normalValues(random, segments * MAX_WINDOW * queryHeadCount * headSize, 2);
+  const buffers = {
+    keys: gpu.upload("keys", keys),
+    values: gpu.upload("values", values),
+    windowQueries: gpu.upload("window queries", windowQueries),
+    histogram: gpu.createBuffer("histogram", segments * BIN_COUNT * 4),
+    table: gpu.createBuffer("table", 256 * 4),
+  };
+  const bytesBefore = gpu.bytes;
+  const compressor = new Compressor(gpu, { kvHeadCount, queryHeadCount, headSize, element, capacity }, buffers);
+  const blockElements = kvHeadCount * 2 * BLOCK_ROWS * headSize;
+  const arenas = arenaBlocks.map((blocks) =>
+    gpu.upload("arena", kvArray(element, new Float32Array(blocks * blockElements).fill(EMPTY)))
+  );
+  arenas.forEach((arena, index) => assert.equal(compressor.addArena(arena), index));
+
+  /** Puts the rows that one head has in a list of blocks into `expected`, an arena's contents. */
+  const place = (
+    expected: ReturnType<typeof kvArray>,
+    head: number,
+    blocks: readonly number[],
+    positions: readonly number[],
+  ) =>
+    positions.forEach((position, row) => {
+      const source = (head * capacity + position) * headSize;
+      [keys, values].forEach((from, plane) => {
+        const block = blocks[Math.floor(row / BLOCK_ROWS)];
+        const target = ((block * kvHeadCount + head) * 2 + plane) * BLOCK_ROWS + row % BLOCK_ROWS;
+        expected.set(from.subarray(source, source + headSize), target * headSize);
+      });
+    });
+
+  return {
+    gpu,
+    compressor,
+    arenas,
+    buffers,
+    keys,
+    windowQueries,
+    dims: { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow: MAX_WINDOW },
+    emptyArena: (index: number) => kvArray(element, new Float32Array(arenaBlocks[index] * blockElements).fill(EMPTY)),
+    place,
+    free: () => {
+      for (const arena of arenas) gpu.destroyBuffer(arena);
+      compressor.destroy();
+      assert.equal(gpu.bytes, bytesBefore);
+      for (const buffer of Object.values(buffers)) gpu.destroyBuffer(buffer);
+    },
+  };
+}
+
+Deno.test("Compressor scores, ranks and gathers every segment of a pack in one submit", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(1, { element, capacity: 420, arenaBlocks: [12, 14] });
+    const { gpu, compressor, buffers, dims } = test;
+    const segments: (SegmentScoring & { count: number; arena: number; ranked: number[]; recent: number[] })[] = [
+      {
+        segmentIndex: 0,
+        start: 0,
+        length: 50,
+        window: 8,
+        kernel: 7,
+        pooling: "average",
+        histogramOffset: 0,
+        count: 37,
+        arena: 0,
+        ranked: [9, 3, 4],
+        recent: [11],
+      },
+      {
+        segmentIndex: 1,
+        start: 50,
+        length: 33,
+        window: 32,
+        kernel: 1,
+        pooling: "average",
+        histogramOffset: BIN_COUNT,
+        count: 1,
+        arena: 1,
+        ranked: [0],
+        recent: [5, 2],
+      },
+      {
+        segmentIndex: 2,
+        start: 90,
+        length: 320,
+        window: 1,
+        kernel: 5,
+        pooling: "maximum",
+        histogramOffset: 2 * BIN_COUNT,
+        count: 100,
+        arena: 1,
+        ranked: [7, 8, 13, 12, 6, 1, 4],
+        recent: [10],
+      },
+    ];
+    const entries = segments.flatMap(({ ranked, recent }) => [...ranked, ...recent]);
+    gpu.device.queue.writeBuffer(buffers.table, 0, Uint32Array.from(entries));
+
+    // The scratch is used again by the next segment: keep what each segment's ranking saw.
+    const seen = segments.map(() => gpu.createBuffer("seen scores", compressor.pooled.size));
+    const recorder = new Recorder(gpu);
+    const before = { ...gpu.counters };
+    let tableOffset = 0;
+    segments.forEach((segment, index) => {
+      const { arena, start, length, window, count, ranked, recent } = segment;
+      compressor.scoreSegment(recorder, segment);
+      compressor.rankSegment(recorder, { length, window, count });
+      compressor.gatherRanked(recorder, arena, { start, count, tableOffset });
+      tableOffset += ranked.length;
+      compressor.gatherRange(recorder, arena, { start: start + length - window, count: window, tableOffset });
+      tableOffset += recent.length;
+      recorder.copy(compressor.pooled, 0, seen[index], 0, compressor.pooled.size);
+    });
+    recorder.submit();
+    assert.deepEqual(gpu.counters, before, "nothing is created per call");
+
+    const expectedArenas = [test.emptyArena(0), test.emptyArena(1)];
+    const histograms = new Uint32Array(await readBuffer(gpu, buffers.histogram));
+    for (const [index, segment] of segments.entries()) {
+      const { arena, start, length, window, kernel, pooling, count, ranked, recent, histogramOffset } = segment;
+      const pooled = new Float32Array(await readBuffer(gpu, seen[index]));
+      const scores = referenceWindowScores(dims, segment, test.keys, test.windowQueries);
+      const counted: number[] = [];
+      for (let head = 0; head < dims.kvHeadCount; head++) {
+        const actual = pooled.subarray(head * dims.capacity, head * dims.capacity + length - window);
+        const expected = referencePool(scores[head], kernel, pooling);
+        // As for the window scores (tests/kernels/window_scores_test.ts), plus the roundings of the average.
+        expected.forEach((score, j) => assert.ok(Math.abs(actual[j] - score) <= 4e-5 * score, `row ${j}`));
+        counted.push(...actual);
+        const best = referenceTop(actual, count);
+        test.place(expectedArenas[arena], head, ranked, best.map((j) => start + j));
+        const recentRows = Array.from({ length: window }, (_, i) => start + length - window + i);
+        test.place(expectedArenas[arena], head, recent, recentRows);
+      }
+      assert.deepEqual(histograms.subarray(histogramOffset, histogramOffset + BIN_COUNT), histogramOf(counted));
+      gpu.destroyBuffer(seen[index]);
+    }
+    for (const [index, arena] of test.arenas.entries()) {
+      assert.deepEqual(readKv(element, await readBuffer(gpu, arena)), expectedArenas[index], `arena ${index}`);
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor ranks rows of equal score by position", async () => {
+  const test = await fixture(2, { element: "f32", capacity: 200, arenaBlocks: [] });
+  const { gpu, compressor, buffers, dims } = test;
+  // Keys that are all alike get the same attention; the average pooling lowers only the three rows at either end.
+  gpu.device.queue.writeBuffer(buffers.keys, 0, new Float32Array(test.keys.length).fill(0.5));
+  const recorder = new Recorder(gpu);
+  const [length, window, count] = [200, 8, 191];
+  compressor.scoreSegment(recorder, {
+    segmentIndex: 0,
+    start: 0,
+    length,
+    window,
+    kernel: 7,
+    pooling: "average",
+    histogramOffset: 0,
+  });
+  compressor.rankSegment(recorder, { length, window, count });
+  recorder.submit();
+  const scored = length - window;
+  const middle = Array.from({ length: scored - 6 }, (_, i) => 3 + i);
+  const expected = [...middle, 2, scored - 3, 1, scored - 2, 0];
+  const indices = new Uint32Array(await readBuffer(gpu, compressor.indices));
+  for (let head = 0; head < dims.kvHeadCount; head++) {
+    assert.deepEqual([...indices.subarray(head * dims.capacity, head * dims.capacity + count)], expected);
+  }
+  test.free();
+});
+
+Deno.test("Compressor refuses what it cannot score or rank, saying why", async () => {
+  const test = await fixture(3, { element: "f16", capacity: 40, arenaBlocks: [] });
+  const recorder = new Recorder(test.gpu);
+  const good: SegmentScoring = {
+    segmentIndex: 0,
+    start: 0,
+    length: 40,
+    window: 8,
+    kernel: 7,
+    pooling: "average",
+    histogramOffset: 0,
+  };
+  const refused = (change: Partial<SegmentScoring>, message: RegExp) =>
+    assert.throws(() => test.compressor.scoreSegment(recorder, { ...good, ...change }), message);
+  refused({ window: 0 }, /window of 0 rows: expected 1 to 64/);
+  refused({ window: 65 }, /window of 65 rows: expected 1 to 64/);
+  refused({ length: 8 }, /prompt of 8 rows: expected more than the 8 of its window/);
+  refused({ start: 1 }, /rows up to 41: the pack holds 40/);
+  refused({ kernel: 6 }, /kernel of 6: expected an odd number/);
+  assert.throws(
+    () => test.compressor.rankSegment(recorder, { length: 40, window: 8, count: 33 }),
+    /keep 33 ranked rows: only 32 were scored/,
+  );
+  assert.equal(recorder.dispatches, 0);
+  test.free();
+});

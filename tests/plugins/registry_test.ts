@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { UnservableRequestError } from "../../src/engine/messages.ts";
+import { findPolicy, optionsJsonSchema, parseKvCacheChoice, policies } from "../../src/plugins/registry.ts";
+
+const DYNAMICKV_DEFAULTS = {
+  window: 8,
+  kernel: 7,
+  pooling: "average",
+  maximumRatio: 10,
+  interval: 4,
+  mode: "mended",
+  floor: 0.1,
+};
+const defaults = { policy: "dynamickv", budget: 1024, options: { window: 16 } };
+
+function refusal(value: unknown): UnservableRequestError {
+  try {
+    parseKvCacheChoice(value, defaults);
+  } catch (error) {
+    assert.ok(error instanceof UnservableRequestError, String(error));
+    return error;
+  }
+  assert.fail(`${JSON.stringify(value)} was accepted`);
+}
+
+Deno.test("findPolicy() finds every policy by its name", () => {
+  assert.deepEqual(policies.map(({ name }) => name), ["dynamickv", "full"]);
+  for (const policy of policies) assert.equal(findPolicy(policy.name), policy);
+  assert.equal(findPolicy("constructor"), undefined);
+});
+
+Deno.test("parseKvCacheChoice() fills in what a request leaves out", () => {
+  const expected = { ...defaults, options: { ...DYNAMICKV_DEFAULTS, window: 16 } };
+  for (const value of [undefined, null, {}]) assert.deepEqual(parseKvCacheChoice(value, defaults), expected);
+  assert.deepEqual(parseKvCacheChoice({ budget: "6.9%", options: { kernel: 5 } }, defaults), {
+    policy: "dynamickv",
+    budget: "6.9%",
+    options: { ...DYNAMICKV_DEFAULTS, window: 16, kernel: 5 },
+  });
+});
+
+Deno.test("parseKvCacheChoice() does not pass one policy's options to another", () => {
+  assert.deepEqual(parseKvCacheChoice({ policy: "full" }, defaults), { policy: "full", budget: 1024, options: {} });
+  const fromFull = parseKvCacheChoice({ policy: "dynamickv", budget: 64 }, { policy: "full", budget: 1 });
+  assert.deepEqual(fromFull, { policy: "dynamickv", budget: 64, options: DYNAMICKV_DEFAULTS });
+});
+
+Deno.test("parseKvCacheChoice() names the field at fault, its value and what was expected", () => {
+  const cases: [unknown, string, RegExp][] = [
+    ["full", "kv_cache", /"full".*expected object/],
+    [{ policy: "fulll" }, "kv_cache.policy", /Unknown KV cache policy "fulll": .* one of dynamickv, full$/],
+    [{ policy: 3 }, "kv_cache.policy", /kv_cache.policy 3: .*expected string/],
+    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, budget, options$/],
+    [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
+    [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", but is "lots"$/],
+    [{ budget: [] }, "kv_cache.budget", /kv_cache.budget \[\]: must be a number/],
+    [{ options: { window: 0 } }, "kv_cache.options.window", /kv_cache.options.window 0: .*>=1/],
+    [{ options: { window: 1.5 } }, "kv_cache.options.window", /1.5: .*expected int/],
+    [{ options: { kernel: 4 } }, "kv_cache.options.kernel", /kernel 4: must be odd/],
+    [{ options: { mode: "best" } }, "kv_cache.options.mode", /"best": .*"mended"\|"published"/],
+    [{ options: { floor: 2 } }, "kv_cache.options.floor", /<=1/],
+    [{ options: { windw: 8 } }, "kv_cache.options.windw", /known fields are window, kernel, pooling/],
+    [{ policy: "full", options: { window: 8 } }, "kv_cache.options.window", /known fields are none/],
+  ];
+  for (const [value, field, message] of cases) {
+    const error = refusal(value);
+    assert.equal(error.field, field);
+    assert.match(error.message, message);
+    assert.doesNotMatch(error.message, /\.$/);
+  }
+});
+
+Deno.test("optionsJsonSchema() describes a policy's options", () => {
+  const schema = optionsJsonSchema(findPolicy("dynamickv")!);
+  assert.equal(schema.additionalProperties, false);
+  assert.equal(schema.required, undefined, "every option has a default");
+  const properties = schema.properties as Record<string, { default?: unknown; description?: string }>;
+  const given = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, property.default]));
+  assert.deepEqual(given, DYNAMICKV_DEFAULTS);
+  for (const property of Object.values(properties)) assert.ok(property.description);
+});

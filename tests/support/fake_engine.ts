@@ -1,0 +1,201 @@
+/** @file An engine that plays scripts instead of running a model, for tests of the HTTP layer. */
+import {
+  type Engine,
+  type EngineStats,
+  type GeneratedToken,
+  type Generation,
+  type GenerationEvent,
+  type GenerationRequest,
+  type KvCacheChoice,
+  QueueFullError,
+  type ServedModel,
+  UnservableRequestError,
+} from "../../src/engine/messages.ts";
+
+/** Where a generation can be held, and where it can be aborted. */
+export type Phase = "queue" | "prefill" | "decode" | "ended";
+
+/** What one sequence does. */
+export interface Script {
+  /** Tokens to generate; cut at `maxTokens` and behind a stop token. */
+  readonly tokens: readonly (number | GeneratedToken)[];
+  /** Tokens per event. Default: 1. */
+  readonly batch?: number;
+  /** Stay here until `release()` or an abort; `decode` is after the first event with tokens. */
+  readonly hold?: Exclude<Phase, "ended">;
+  /** Fail with this message where the tokens end. */
+  readonly failure?: string;
+  /** Milliseconds before every event with tokens. Default: 0. */
+  readonly delay?: number;
+}
+
+/** How the engine behaves. */
+export interface FakeEngineOptions {
+  /** What a sequence does; `index` counts sequences from 0. */
+  readonly script: (request: GenerationRequest, index: number) => Script;
+  /** Sequences taken before the queue counts as full. Default: no limit. */
+  readonly capacity?: number;
+  /** Field of a request that can never run, if any. */
+  readonly unservable?: string;
+  readonly model?: Partial<ServedModel>;
+  readonly defaultKvCache?: KvCacheChoice;
+}
+
+export class FakeEngine implements Engine {
+  readonly model: ServedModel;
+  readonly defaultKvCache: KvCacheChoice;
+  state: Engine["state"] = "ready";
+  /** Every sequence that was taken, in order. */
+  readonly generations: FakeGeneration[] = [];
+  readonly #options: FakeEngineOptions;
+
+  constructor(options: FakeEngineOptions) {
+    this.#options = options;
+    this.defaultKvCache = options.defaultKvCache ?? { policy: "dynamickv", budget: 64 };
+    this.model = {
+      id: "fake-model",
+      contextLength: 256,
+      vocabularySize: 300,
+      parameterCount: 1000,
+      weightBytes: 4000,
+      architecture: "llama",
+      quantisation: "F16",
+      ...options.model,
+    };
+  }
+
+  get requests(): GenerationRequest[] {
+    return this.generations.map(({ request }) => request);
+  }
+
+  /** The phases in which sequences were aborted before they had ended. */
+  get aborts(): Phase[] {
+    return this.generations.flatMap(({ abortedIn }) => abortedIn ?? []);
+  }
+
+  generate(request: GenerationRequest): FakeGeneration {
+    const { capacity = Infinity, unservable, script } = this.#options;
+    if (unservable) throw new UnservableRequestError(`${unservable} can never be served`, unservable, "too_large");
+    if (this.generations.length >= capacity) throw new QueueFullError("The queue is full; try again soon");
+    const generation = new FakeGeneration(request, script(request, this.generations.length));
+    this.generations.push(generation);
+    return generation;
+  }
+
+  /** Resolves when no sequence is running any more. */
+  async idle(): Promise<void> {
+    await Promise.all(this.generations.map(({ ended }) => ended));
+  }
+
+  stats(): Promise<EngineStats> {
+    return Promise.resolve({
+      running: 2,
+      waiting: 3,
+      promptTokens: 110,
+      generatedTokens: 45,
+      decodeSteps: 40,
+      submits: 10,
+      blocksTotal: 100,
+      blocksUsed: 25,
+      blocksUsedPerLayer: [10, 15],
+      blockBytes: 4096,
+      rebalances: 7,
+      rebalanceSeconds: 0.5,
+      evictedRowsPerLayer: [30, 60],
+      policyFallbacks: 1,
+      gpuBytes: 123456,
+    });
+  }
+}
+
+export class FakeGeneration implements Generation {
+  readonly events: AsyncIterable<GenerationEvent>;
+  /** Resolves with the last event, or when the reader has left. */
+  readonly ended: Promise<void>;
+  abortedIn: Phase | undefined;
+  #phase: Phase = "queue";
+  readonly #end: () => void;
+  readonly #released = Promise.withResolvers<void>();
+  readonly #abort = new AbortController();
+
+  constructor(readonly request: GenerationRequest, readonly script: Script) {
+    ({ promise: this.ended, resolve: this.#end } = Promise.withResolvers<void>());
+    this.events = this.#play();
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Lets a held script go on. */
+  release(): void {
+    this.#released.resolve();
+  }
+
+  abort(): void {
+    if (this.#phase === "ended" || this.abortedIn) return;
+    this.abortedIn = this.#phase;
+    this.#abort.abort();
+    this.release();
+  }
+
+  async *#play(): AsyncGenerator<GenerationEvent, void> {
+    const { request, script: { tokens, batch = 1, delay = 0, failure } } = this;
+    let generated = 0;
+    try {
+      await this.#holdIn("queue");
+      await this.#holdIn("prefill");
+      if (!this.#abort.signal.aborted) yield { type: "prefilled", kvCache: usageOf(request) };
+      const planned = this.#plan(tokens);
+      while (generated < planned.tokens.length && !this.#abort.signal.aborted) {
+        const next = planned.tokens.slice(generated, generated + batch);
+        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        generated += next.length;
+        yield { type: "tokens", tokens: next };
+        await this.#holdIn("decode");
+      }
+      const aborted = this.#abort.signal.aborted;
+      this.#phase = "ended";
+      if (aborted) yield { type: "finished", reason: "aborted", completionTokens: generated };
+      else if (failure) yield { type: "failed", message: failure };
+      else yield { type: "finished", reason: planned.reason, completionTokens: generated };
+    } finally {
+      this.abort();
+      this.#phase = "ended";
+      this.#end();
+    }
+  }
+
+  /** The tokens that will come, and why they end. */
+  #plan(script: Script["tokens"]): { tokens: GeneratedToken[]; reason: "stop" | "length" } {
+    const { maxTokens, stopTokens, topLogprobs } = this.request;
+    const tokens = script.slice(0, maxTokens).map((token): GeneratedToken => {
+      if (typeof token !== "number") return token;
+      if (topLogprobs === undefined) return { id: token };
+      const alternatives = Array.from(
+        { length: topLogprobs },
+        (_, rank) => ({ id: token + rank, logprob: -0.5 - rank }),
+      );
+      return { id: token, logprob: -0.5, topLogprobs: alternatives };
+    });
+    const stop = tokens.findIndex(({ id }) => stopTokens.includes(id));
+    return stop === -1 ? { tokens, reason: "length" } : { tokens: tokens.slice(0, stop + 1), reason: "stop" };
+  }
+
+  async #holdIn(phase: Phase): Promise<void> {
+    this.#phase = phase;
+    if (this.script.hold === phase) await this.#released.promise;
+  }
+}
+
+/** Two layers that keep a half and a quarter of the prompt, 8 bytes a row. */
+function usageOf({ prompt, kvCache }: GenerationRequest) {
+  const rowsPerLayer = [Math.ceil(prompt.length / 2), Math.ceil(prompt.length / 4)];
+  return {
+    policy: kvCache.policy,
+    promptRows: prompt.length,
+    rowsPerLayer,
+    bytes: 8 * (rowsPerLayer[0] + rowsPerLayer[1]),
+    fullBytes: 8 * 2 * prompt.length,
+  };
+}

@@ -1,0 +1,75 @@
+/** @file Plain f64 references of scoring, pooling and ranking. */
+
+/** One prompt of a pack and the observation window that scores it. */
+export interface ScoredPrompt {
+  readonly segmentIndex: number;
+  readonly start: number;
+  readonly length: number;
+  readonly window: number;
+}
+
+export interface ScoreDims {
+  readonly kvHeadCount: number;
+  readonly queryHeadCount: number;
+  readonly headSize: number;
+  /** Rows of keys per KV head. */
+  readonly capacity: number;
+  /** Rows of window queries per segment. */
+  readonly maxWindow: number;
+}
+
+/**
+ * Group mean of the attention that the window pays to the rows before it: `[kvHead][length - window]`.
+ *
+ * @param keys `[kvHead][capacity][headSize]`
+ * @param windowQueries `[segment][maxWindow][queryHead][headSize]`, not scaled
+ */
+export function referenceWindowScores(
+  dims: ScoreDims,
+  { segmentIndex, start, length, window }: ScoredPrompt,
+  keys: ArrayLike<number>,
+  windowQueries: ArrayLike<number>,
+): Float64Array[] {
+  const { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow } = dims;
+  const group = queryHeadCount / kvHeadCount;
+  return Array.from({ length: kvHeadCount }, (_, kvHead) => {
+    const scores = new Float64Array(length - window);
+    for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
+      for (let i = 0; i < window; i++) {
+        const query = ((segmentIndex * maxWindow + i) * queryHeadCount + head) * headSize;
+        const logits = Array.from({ length: length - window + i + 1 }, (_, j) => {
+          const key = (kvHead * capacity + start + j) * headSize;
+          let dot = 0;
+          for (let d = 0; d < headSize; d++) dot += windowQueries[query + d] * keys[key + d];
+          return dot / Math.sqrt(headSize);
+        });
+        const maximum = logits.reduce((a, b) => Math.max(a, b));
+        const sum = logits.reduce((total, logit) => total + Math.exp(logit - maximum), 0);
+        for (let j = 0; j < scores.length; j++) scores[j] += Math.exp(logits[j] - maximum) / sum / group;
+      }
+    }
+    return scores;
+  });
+}
+
+/** 1-D pooling, stride 1, same length: `average` counts the zero padding, `maximum` ignores it. */
+export function referencePool(
+  scores: ArrayLike<number>,
+  width: number,
+  pooling: "average" | "maximum",
+): Float64Array {
+  const half = (width - 1) / 2;
+  return Float64Array.from({ length: scores.length }, (_, j) => {
+    const inside = Array.from({ length: width }, (_, i) => j - half + i).filter((i) => i >= 0 && i < scores.length);
+    return pooling === "average"
+      ? inside.reduce((sum, i) => sum + scores[i], 0) / width
+      : inside.reduce((maximum, i) => Math.max(maximum, scores[i]), -Infinity);
+  });
+}
+
+/** Positions of the `count` highest scores, highest first, ties by lower position. */
+export function referenceTop(scores: ArrayLike<number>, count: number): number[] {
+  return Array.from({ length: scores.length }, (_, j) => j)
+    .sort((a, b) => scores[b] - scores[a] || a - b)
+    .slice(0, count);
+}
