@@ -26,6 +26,12 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
 }
 
+/** A compiled kernel with its buffers bound: what a dispatch needs besides parameters and grid. */
+export interface Binding {
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+}
+
 /** Bytes of one dispatch's uniform parameters: WebGPU's default alignment of dynamic offsets. */
 export const PARAMS_BYTES = 256;
 /** Dispatches whose parameters fit into the arena before the recorder has to submit. */
@@ -186,6 +192,12 @@ export class Gpu {
         ...buffers.map((buffer, index) => ({ binding: index + 1, resource: { buffer } })),
       ],
     });
+  }
+
+  /** Compiles a kernel and binds its buffers. */
+  binding(kernel: Kernel, buffers: readonly GPUBuffer[]): Binding {
+    const pipeline = this.pipeline(kernel);
+    return { pipeline, group: this.bind(pipeline, buffers) };
   }
 
   /** Releases the device and everything on it. */

@@ -4,15 +4,9 @@
  * A pass per dispatch costs 20 us in Deno, a dispatch inside an open pass 2-5 us. Parameters of all dispatches of a
  * submit go into one uniform arena, written once, and are selected by dynamic offset.
  */
-import { type Gpu, PARAMS_BYTES, type Pipeline } from "./gpu.ts";
+import { type Binding, type Gpu, PARAMS_BYTES } from "./gpu.ts";
 
 const PARAMS_WORDS = PARAMS_BYTES / 4;
-
-/** A kernel with its buffers bound: what a dispatch needs besides parameters and grid. */
-export interface Binding {
-  readonly pipeline: Pipeline;
-  readonly group: GPUBindGroup;
-}
 
 const bits = new DataView(new ArrayBuffer(4));
 

@@ -47,7 +47,7 @@ export function matmulKernel({ format, bias, epilogue }: MatmulVariant): Kernel 
     label: `matmul ${format.type}${bias ? " bias" : ""} ${epilogue}`,
     bindings: [...format.planes.map(() => "read" as const), "read", ...(bias ? ["read" as const] : []), "write"],
     wgsl: `
-struct Params { rows: u32, count: u32, column_tiles: u32, x_stride4: u32, x_first: u32, y_stride: u32, y_offset: u32, y_first: u32 }
+struct Params { rows: u32, count: u32, column_tiles: u32, x_stride4: u32, y_stride: u32, y_offset: u32, y_first: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${planeDeclarations(format, 1)}
 @group(0) @binding(${1 + planes}) var<storage, read> x: array<vec4<f32>>;
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let index = i * ${THREADS}u + thread;
       let m = index / ${ROW_VECTORS}u;
       let k = index % ${ROW_VECTORS}u;
-      let source = (params.x_first + min(first_m + m, params.count - 1u)) * params.x_stride4 + tile * ${ROW_VECTORS}u + k;
+      let source = min(first_m + m, params.count - 1u) * params.x_stride4 + tile * ${ROW_VECTORS}u + k;
       x_tile[m * ${ROW_STRIDE}u + k] = x[source];
     }
     for (var i: u32 = 0u; i < ${MATMUL_TILE * unitsPerRow / THREADS}u; i++) {
@@ -127,9 +127,8 @@ export interface MatmulShape {
   readonly rows: number;
   /** Columns of W, padded. */
   readonly columns: number;
-  /** Vectors, and the row of x that holds the first of them. */
+  /** Vectors. */
   readonly count: number;
-  readonly xFirst?: number;
   readonly xStride: number;
   readonly yStride: number;
   /** Column of y that row 0 of W goes to, and the row of y that vector 0 goes to. */
@@ -139,7 +138,7 @@ export interface MatmulShape {
 
 /** Parameters of a {@link matmulKernel}. */
 export function matmulParams(
-  { rows, columns, count, xFirst = 0, xStride, yStride, yOffset = 0, yFirst = 0 }: MatmulShape,
+  { rows, columns, count, xStride, yStride, yOffset = 0, yFirst = 0 }: MatmulShape,
 ): number[] {
-  return [rows, count, columns / COLUMN_MULTIPLE, xStride / 4, xFirst, yStride, yOffset, yFirst];
+  return [rows, count, columns / COLUMN_MULTIPLE, xStride / 4, yStride, yOffset, yFirst];
 }

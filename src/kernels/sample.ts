@@ -10,8 +10,8 @@
  *
  * Probabilities are added as integers in units of 2^-31, so that the order of the atomic additions cannot change the
  * outcome. Each is rounded by at most 2^-32, so a sum over a vocabulary of V is off by at most V * 2^-32: 1e-5 at 49,152
- * tokens, 6e-5 at 262,144, and in practice, as rounding errors cancel, below the 1e-6 that f32's `exp` brings anyway.
- * The units add up to 2^31 and a little, so they cannot overflow.
+ * tokens, 6e-5 at 262,144. That is what a running f32 sum of sorted probabilities would lose too. The units add up to
+ * 2^31 and a little, so they cannot overflow.
  *
  * The draw is the Gumbel-max trick: the token with the largest `logit / temperature - log(E)`, E exponentially
  * distributed, is distributed as the softmax. E comes from a hash of (seed, draw index, token id), so a sequence draws the
@@ -19,22 +19,23 @@
  * Rendering, JCGT 2020.
  */
 import type { Kernel } from "../gpu/gpu.ts";
-import { forEachLogit, logitRowFunctions, ROW_THREADS } from "./logit_row.ts";
+import { forEachLogit, logitRowFunctions, rowThreads } from "./logit_row.ts";
 import { RESULT_WORDS, SAMPLING_STRUCT, USES_COUNTS } from "./sampling_record.ts";
 
 /** Digits of a key from the top: 11 bits split f32 octaves in four, so the first digit already tells logits apart. */
 const DIGITS = [{ shift: 21, bits: 11 }, { shift: 10, bits: 11 }, { shift: 0, bits: 10 }];
 const BINS = 2048;
-const THREAD_BINS = BINS / ROW_THREADS;
 
 /** One pass of the radix select: narrows `prefix` by a digit. */
-function selectDigit({ shift, bits }: typeof DIGITS[number], index: number): string {
+function selectDigit(threads: number, { shift, bits }: typeof DIGITS[number], index: number): string {
+  const threadBins = BINS / threads;
   const higherBits = (2 ** 32 - 2 ** (shift + bits)) >>> 0;
   return `
-  for (var i: u32 = 0u; i < ${THREAD_BINS}u; i++) { atomicStore(&histogram[thread * ${THREAD_BINS}u + i], 0u); }
+  for (var i: u32 = 0u; i < ${threadBins}u; i++) { atomicStore(&histogram[thread * ${threadBins}u + i], 0u); }
   workgroupBarrier();
   ${
     forEachLogit(
+      threads,
       "adjusted",
       `if (is_kept(choice, key) && (key & ${higherBits}u) == prefix) {
         let amount = select(1u, u32(exp(scaled(choice, key)) * units + 0.5), by_mass);
@@ -44,14 +45,14 @@ function selectDigit({ shift, bits }: typeof DIGITS[number], index: number): str
   }
   workgroupBarrier();
   own = 0u;
-  for (var i: u32 = 0u; i < ${THREAD_BINS}u; i++) { own += atomicLoad(&histogram[thread * ${THREAD_BINS}u + i]); }
+  for (var i: u32 = 0u; i < ${threadBins}u; i++) { own += atomicLoad(&histogram[thread * ${threadBins}u + i]); }
   above = amount_above(thread, own);
   ${index === 0 ? "target_amount = target_of(fraction, count, by_mass);" : ""}
   // The digit lies in exactly one thread's bins: the target is at least 1 and at most the total.
   if (above < target_amount && target_amount - above <= own) {
-    var bin: u32 = thread * ${THREAD_BINS}u + ${THREAD_BINS - 1}u;
+    var bin: u32 = thread * ${threadBins}u + ${threadBins - 1}u;
     var in_bin: u32 = atomicLoad(&histogram[bin]);
-    for (var i: u32 = 1u; i < ${THREAD_BINS}u; i++) {
+    for (var i: u32 = 1u; i < ${threadBins}u; i++) {
       if (target_amount - above <= in_bin) { break; }
       above += in_bin;
       bin -= 1u;
@@ -78,11 +79,15 @@ function selectDigit({ shift, bits }: typeof DIGITS[number], index: number): str
  * 8. counts u32 `[slots, stride]`: the token's entry grows by one, only in slots that use counts; see `penalties`
  *
  * Grid: one workgroup a row.
+ *
+ * @param vocabulary entries of a row that count; picks the number of threads
  */
-export const sample: Kernel = {
-  label: "sample",
-  bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
-  wgsl: `
+export function sample(vocabulary: number): Kernel {
+  const threads = rowThreads(vocabulary);
+  return {
+    label: `sample-${threads}`,
+    bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
+    wgsl: `
 struct Params { vocabulary: u32, stride: u32, step: u32, max_rows: u32 }
 ${SAMPLING_STRUCT}
 @group(0) @binding(0) var<uniform> params: Params;
@@ -95,13 +100,13 @@ ${SAMPLING_STRUCT}
 @group(0) @binding(7) var<storage, read_write> results: array<u32>;
 @group(0) @binding(8) var<storage, read_write> counts: array<u32>;
 
-${logitRowFunctions("raw")}
+${logitRowFunctions(threads, "raw")}
 
 /** How a row narrows its candidates. */
 struct Choice { maximum: f32, inverse_temperature: f32, log_min_p: f32, threshold: u32 }
 
 var<workgroup> histogram: array<atomic<u32>, ${BINS}>;
-var<workgroup> amounts: array<u32, ${ROW_THREADS}>;
+var<workgroup> amounts: array<u32, ${threads}>;
 var<workgroup> chosen_prefix: u32;
 var<workgroup> chosen_target: u32;
 
@@ -118,9 +123,9 @@ fn is_kept(choice: Choice, key: u32) -> bool {
 fn amount_above(thread: u32, own: u32) -> u32 {
   amounts[thread] = own;
   workgroupBarrier();
-  for (var distance: u32 = 1u; distance < ${ROW_THREADS}u; distance <<= 1u) {
+  for (var distance: u32 = 1u; distance < ${threads}u; distance <<= 1u) {
     var other: u32 = 0u;
-    if (thread + distance < ${ROW_THREADS}u) { other = amounts[thread + distance]; }
+    if (thread + distance < ${threads}u) { other = amounts[thread + distance]; }
     workgroupBarrier();
     amounts[thread] += other;
     workgroupBarrier();
@@ -134,12 +139,14 @@ fn target_of(fraction: f32, count: u32, by_mass: bool) -> u32 {
 }
 
 /** The lowest key that top-k (of \`count\`) or top-p (of \`fraction\`) keeps. */
-fn select_threshold(thread: u32, first_quad: u32, choice: Choice, by_mass: bool, fraction: f32, count: u32, units: f32) -> u32 {
+fn select_threshold(
+  thread: u32, first_quad: u32, choice: Choice, by_mass: bool, fraction: f32, count: u32, units: f32
+) -> u32 {
   var prefix: u32 = 0u;
   var target_amount: u32 = 0u;
   var own: u32 = 0u;
   var above: u32 = 0u;
-  ${DIGITS.map(selectDigit).join("\n")}
+  ${DIGITS.map((digit, index) => selectDigit(threads, digit, index)).join("\n")}
   workgroupBarrier();
   return prefix;
 }
@@ -170,16 +177,17 @@ fn draw(thread: u32, first_quad: u32, settings: Sampling, maximum: f32, draw_ind
   }
   if (settings.top_p < 1.0) {
     var mass: f32 = 0.0;
-    ${forEachLogit("adjusted", "mass += select(0.0, exp(scaled(choice, key)), is_kept(choice, key));")}
+    ${forEachLogit(threads, "adjusted", "mass += select(0.0, exp(scaled(choice, key)), is_kept(choice, key));")}
     let units = 0x1p31f / row_sum(thread, mass);
     choice.threshold = select_threshold(thread, first_quad, choice, true, settings.top_p, 0u, units);
   }
   var best_score: u32 = 0u;
   var best_token: u32 = 0u;
   ${
-    forEachLogit(
-      "adjusted",
-      `if (is_kept(choice, key)) {
+      forEachLogit(
+        threads,
+        "adjusted",
+        `if (is_kept(choice, key)) {
         let noise = gumbel(hash(vec3<u32>(settings.seed, draw_index, id)));
         let score = key_of(bitcast<u32>(scaled(choice, key) + noise));
         if (score > best_score) {
@@ -187,12 +195,12 @@ fn draw(thread: u32, first_quad: u32, settings: Sampling, maximum: f32, draw_ind
           best_token = id;
         }
       }`,
-    )
-  }
+      )
+    }
   return row_best(thread, best_score, best_token).y;
 }
 
-@compute @workgroup_size(${ROW_THREADS})
+@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = group.x;
   let slot = slots[row];
@@ -202,14 +210,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var largest: u32 = 0u;
   var largest_id: u32 = 0u;
   ${
-    forEachLogit(
-      "adjusted",
-      `if (key > largest) {
+      forEachLogit(
+        threads,
+        "adjusted",
+        `if (key > largest) {
         largest = key;
         largest_id = id;
       }`,
-    )
-  }
+      )
+    }
   let likeliest = row_best(thread, largest, largest_id);
   var token: u32 = likeliest.y;
   if (settings.inverse_temperature > 0.0) {
@@ -230,7 +239,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 }
 `,
-};
+  };
+}
 
 /**
  * Parameters of {@link sample}.

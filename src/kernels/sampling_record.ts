@@ -20,7 +20,7 @@ export const SAMPLING_BYTES = 64;
 /** Stands for "no token" where a vocabulary holds fewer tokens than alternatives were asked for. */
 export const NO_TOKEN = 0xffffffff;
 
-/** Set in {@link Sampling.flags} when penalties read, and `sample` updates, the slot's token counts. */
+/** Set in a record's `flags` when penalties read, and `sample` updates, the slot's token counts. */
 export const USES_COUNTS = 1;
 /** Set when the slot has a logit bias. */
 export const USES_BIAS = 2;
@@ -66,8 +66,10 @@ export function adjustsLogits(parameters: SamplingParameters): boolean {
  * @throws {RangeError} when more than {@link MAX_TOP_LOGPROBS} are asked for
  */
 export function encodeSampling(parameters: SamplingParameters, topLogprobs?: number): Uint32Array<ArrayBuffer> {
-  if (topLogprobs !== undefined && !(topLogprobs >= 0 && topLogprobs <= MAX_TOP_LOGPROBS)) {
-    throw new RangeError(`top_logprobs is ${topLogprobs}: expected a number from 0 to ${MAX_TOP_LOGPROBS}`);
+  if (
+    topLogprobs !== undefined && !(Number.isInteger(topLogprobs) && topLogprobs >= 0 && topLogprobs <= MAX_TOP_LOGPROBS)
+  ) {
+    throw new RangeError(`top_logprobs is ${topLogprobs}: expected a whole number from 0 to ${MAX_TOP_LOGPROBS}`);
   }
   const greedy = parameters.temperature < GREEDY_BELOW || parameters.topK === 1;
   const record = new Uint32Array(SAMPLING_BYTES / 4);

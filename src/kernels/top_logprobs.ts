@@ -3,10 +3,10 @@
  *
  * Every thread keeps the two best tokens of its share of the row; n times the best of all threads is written and taken
  * out. Only a thread both of whose tokens were taken has to go over its share again, which is rare: 20 winners seldom
- * meet three times among 256 threads.
+ * meet three times in one thread.
  */
 import type { Kernel } from "../gpu/gpu.ts";
-import { forEachLogit, logitRowFunctions, ROW_THREADS } from "./logit_row.ts";
+import { forEachLogit, logitRowFunctions, rowThreads } from "./logit_row.ts";
 import { NO_TOKEN, RESULT_WORDS, SAMPLING_STRUCT } from "./sampling_record.ts";
 
 /**
@@ -18,11 +18,15 @@ import { NO_TOKEN, RESULT_WORDS, SAMPLING_STRUCT } from "./sampling_record.ts";
  *    log-probability, most likely first, the lowest id first among equals; `NO_TOKEN` where the vocabulary is exhausted
  *
  * Grid: one workgroup a row; rows that ask for none return at once. Parameters: `sampleParams`.
+ *
+ * @param vocabulary entries of a row that count; picks the number of threads
  */
-export const topLogprobs: Kernel = {
-  label: "top-logprobs",
-  bindings: ["read", "read", "read", "write"],
-  wgsl: `
+export function topLogprobs(vocabulary: number): Kernel {
+  const threads = rowThreads(vocabulary);
+  return {
+    label: `top-logprobs-${threads}`,
+    bindings: ["read", "read", "read", "write"],
+    wgsl: `
 struct Params { vocabulary: u32, stride: u32, step: u32, max_rows: u32 }
 ${SAMPLING_STRUCT}
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,27 +35,28 @@ ${SAMPLING_STRUCT}
 @group(0) @binding(3) var<storage, read> sampling: array<Sampling>;
 @group(0) @binding(4) var<storage, read_write> results: array<u32>;
 
-${logitRowFunctions("logits")}
+${logitRowFunctions(threads, "logits")}
 
 /** The two best tokens of a thread: (key, id, key, id). */
 fn best_below(thread: u32, first_quad: u32, last: vec2<u32>) -> vec4<u32> {
   var best: vec4<u32> = vec4<u32>(0u);
   ${
-    forEachLogit(
-      "logits",
-      `if (key < last.x || (key == last.x && id > last.y)) {
+      forEachLogit(
+        threads,
+        "logits",
+        `if (key < last.x || (key == last.x && id > last.y)) {
         if (key > best.x) {
           best = vec4<u32>(key, id, best.xy);
         } else if (key > best.z) {
           best = vec4<u32>(best.xy, key, id);
         }
       }`,
-    )
-  }
+      )
+    }
   return best;
 }
 
-@compute @workgroup_size(${ROW_THREADS})
+@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = group.x;
   let wanted = max(sampling[slots[row]].logprobs, 1u) - 1u;
@@ -73,4 +78,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (thread >= params.vocabulary && thread < wanted) { results[first_word + 2u * thread] = ${NO_TOKEN}u; }
 }
 `,
-};
+  };
+}

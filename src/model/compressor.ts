@@ -8,8 +8,8 @@
  * The GPU runs things in the order in which they are recorded, so all of the scratch is used again by the next segment
  * and the next layer. Nothing is created per call.
  */
-import type { Gpu, Kernel } from "../gpu/gpu.ts";
-import type { Binding, Recorder } from "../gpu/recorder.ts";
+import type { Binding, Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
@@ -103,11 +103,11 @@ export class Compressor {
     this.#scratch = [partials, statistics, scores, survivors, this.pooled, this.indices];
 
     const window = windowScores(element, headSize);
-    this.#partials = this.#bind(window.partials, [keys, windowQueries, partials]);
-    this.#combine = this.#bind(window.combine, [partials, statistics]);
-    this.#scores = this.#bind(window.scores, [keys, windowQueries, statistics, scores]);
-    this.#pool = this.#bind(poolScores, [scores, this.pooled, histogram]);
-    this.#rank = this.#bind(topRows, [this.pooled, survivors, this.indices]);
+    this.#partials = this.gpu.binding(window.partials, [keys, windowQueries, partials]);
+    this.#combine = this.gpu.binding(window.combine, [partials, statistics]);
+    this.#scores = this.gpu.binding(window.scores, [keys, windowQueries, statistics, scores]);
+    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, histogram]);
+    this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
   }
 
   /**
@@ -118,7 +118,7 @@ export class Compressor {
    */
   addArena(arena: GPUBuffer): number {
     const { keys, values, table } = this.buffers;
-    this.#gathers.push(this.#bind(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
+    this.#gathers.push(this.gpu.binding(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
     return this.#gathers.length - 1;
   }
 
@@ -196,10 +196,5 @@ export class Compressor {
       gatherRowsWorkgroups(rows.count, headSize),
       kvHeadCount,
     );
-  }
-
-  #bind(kernel: Kernel, buffers: readonly GPUBuffer[]): Binding {
-    const pipeline = this.gpu.pipeline(kernel);
-    return { pipeline, group: this.gpu.bind(pipeline, buffers) };
   }
 }

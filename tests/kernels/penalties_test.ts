@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Kernel } from "../../src/gpu/gpu.ts";
 import { GREEDY, type SamplingParameters } from "../../src/engine/messages.ts";
 import {
   biasRow,
@@ -8,8 +9,10 @@ import {
   penaltiesParams,
   promptCounts,
 } from "../../src/kernels/penalties.ts";
-import { adjustsLogits, encodeSampling } from "../../src/kernels/sampling_record.ts";
-import { runKernel, testGpu } from "../support/gpu.ts";
+import { Recorder } from "../../src/gpu/recorder.ts";
+import { sample, sampleParams } from "../../src/kernels/sample.ts";
+import { adjustsLogits, encodeSampling, RESULT_WORDS } from "../../src/kernels/sampling_record.ts";
+import { readBuffer, runKernel, testGpu } from "../support/gpu.ts";
 import { normalValues, randomInteger, seededRandom } from "../support/random.ts";
 
 Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", async () => {
@@ -68,6 +71,49 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
         assert.ok(Math.abs(actual - expected) <= tolerance, `row ${row}, token ${token}: ${actual} for ${expected}`);
       }
     });
+  }
+});
+
+Deno.test("penalties() sees in each step what sample() generated in the steps before, within one submit", async () => {
+  const gpu = await testGpu();
+  const [vocabulary, stride, steps] = [40, 64, 12];
+  const logits = normalValues(seededRandom(2), stride);
+  const parameters = { ...GREEDY, frequencyPenalty: 0.5, presencePenalty: 0.3 };
+  const upload = (data: ArrayBufferView<ArrayBuffer>) => gpu.upload("test", data);
+  const [raw, adjusted, slots, positions] = [logits, new Float32Array(stride), Uint32Array.of(1), new Uint32Array(1)]
+    .map(
+      upload,
+    );
+  const sampling = upload(Uint32Array.of(...new Uint32Array(16), ...encodeSampling(parameters)));
+  const [counts, bias, tokens] = [new Uint32Array(2 * stride), new Float32Array(2 * stride), new Uint32Array(2)].map(
+    upload,
+  );
+  const results = upload(new Uint32Array(steps * RESULT_WORDS));
+  const bind = (kernel: Kernel, buffers: GPUBuffer[]) => {
+    const pipeline = gpu.pipeline(kernel);
+    return { pipeline, group: gpu.bind(pipeline, buffers) };
+  };
+  const adjust = bind(penalties, [raw, slots, sampling, counts, bias, adjusted]);
+  const draw = bind(sample(vocabulary), [raw, adjusted, slots, positions, sampling, tokens, results, counts]);
+  const recorder = new Recorder(gpu);
+  for (let step = 0; step < steps; step++) {
+    recorder.dispatch(adjust, penaltiesParams(stride), ...penaltiesGrid(stride, 1));
+    recorder.dispatch(draw, sampleParams(vocabulary, stride, step, 1), 1);
+  }
+  recorder.submit();
+  const words = new Uint32Array(await readBuffer(gpu, results));
+  const actual = Array.from({ length: steps }, (_, step) => words[step * RESULT_WORDS]);
+  const seen = new Array(vocabulary).fill(0);
+  const expected = actual.map(() => {
+    const scores = seen.map((count, token) => logits[token] - 0.5 * count - (count > 0 ? 0.3 : 0));
+    const best = scores.indexOf(Math.max(...scores));
+    seen[best]++;
+    return best;
+  });
+  assert.deepEqual(actual, expected);
+  assert.ok(new Set(actual).size > 3, "the penalties changed nothing");
+  for (const buffer of [raw, adjusted, slots, positions, sampling, counts, bias, tokens, results]) {
+    gpu.destroyBuffer(buffer);
   }
 });
 

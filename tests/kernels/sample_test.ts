@@ -36,7 +36,7 @@ async function sampleRows(rows: readonly Row[], slots = rows.map((_, index) => i
   const positions = Uint32Array.from(rows, ({ position }) => (position ?? 10) - 1);
   const buffers = await runKernel(
     await testGpu(),
-    sample,
+    sample(vocabulary),
     sampleParams(vocabulary, width, 1, maxRows),
     [
       raw,
@@ -63,7 +63,7 @@ async function drawMany(logits: Float32Array, parameters: Partial<SamplingParame
 
 Deno.test("sample() takes the largest logit when greedy, the lowest id among equals", async () => {
   const random = seededRandom(1);
-  for (const vocabulary of [1, 7, 512, 1000, 49152]) {
+  for (const vocabulary of [1, 7, 512, 1000, 2500, 49152]) {
     const logits = normalValues(random, vocabulary, 4);
     const tied = normalValues(random, vocabulary, 4);
     const best = ranking(tied)[0];
@@ -127,6 +127,27 @@ Deno.test("sample() draws what min-p, top-k and top-p leave, and all of it", asy
   }
 });
 
+Deno.test("sample() cuts top-p where the mass of more likely tokens reaches it, on what top-k left", async () => {
+  const logits = Float32Array.from([0.1, 0.4, 0.2, 0.3], Math.log);
+  const cases: [Partial<SamplingParameters>, number[]][] = [
+    [{ topP: 0.399 }, [1]],
+    [{ topP: 0.401 }, [1, 3]],
+    [{ topP: 0.699 }, [1, 3]],
+    [{ topP: 0.701 }, [1, 2, 3]],
+    [{ topP: 0.899 }, [1, 2, 3]],
+    [{ topP: 0.901 }, [0, 1, 2, 3]],
+    // Of 0.9: 0.7 / 0.9 = 0.778.
+    [{ topK: 3, topP: 0.776 }, [1, 3]],
+    [{ topK: 3, topP: 0.78 }, [1, 2, 3]],
+    [{ minP: 0.6, topP: 0.57 }, [1]],
+    [{ minP: 0.6, topP: 0.573 }, [1, 3]],
+  ];
+  for (const [filter, expected] of cases) {
+    const drawn = new Set(await drawMany(logits, { temperature: 1, seed: 2, ...filter }, 200));
+    assert.deepEqual([...drawn].sort((a, b) => a - b), expected, JSON.stringify(filter));
+  }
+});
+
 Deno.test("sample() keeps every token that equals the last one of top-k and top-p", async () => {
   const logits = new Float32Array(40).fill(-4);
   for (const id of [3, 11, 17, 30, 39]) logits[id] = 2;
@@ -146,7 +167,7 @@ Deno.test("sample() equals a Gumbel-max draw in f64 over the reference's survivo
     { topK: 400, topP: 0.9 },
     { minP: 0.001, topK: 1000, topP: 0.99 },
   ];
-  for (const vocabulary of [1, 7, 512, 1000, 49152]) {
+  for (const vocabulary of [1, 7, 512, 1000, 2500, 49152]) {
     const rows = filters.flatMap((filter) =>
       [0.3, 1, 2].map((temperature) => ({
         logits: normalValues(random, vocabulary, 3),
@@ -258,7 +279,8 @@ Deno.test("sample() reports the log-probability under the raw logits and writes 
 });
 
 Deno.test("encodeSampling() refuses more alternatives than a result record holds", () => {
-  assert.throws(() => encodeSampling(GREEDY, 21), /top_logprobs is 21: expected a number from 0 to 20/);
+  assert.throws(() => encodeSampling(GREEDY, 21), /top_logprobs is 21: expected a whole number from 0 to 20/);
+  assert.throws(() => encodeSampling(GREEDY, 1.5), RangeError);
   assert.equal(encodeSampling(GREEDY, 20).byteLength, 64);
 });
 

@@ -20,7 +20,7 @@ async function run(rows: readonly Float32Array[], wanted: readonly (number | und
   wanted.forEach((count, row) => sampling.set(encodeSampling(GREEDY, count), slots[row] * 16));
   const [, , , results] = await runKernel(
     await testGpu(),
-    topLogprobs,
+    topLogprobs(vocabulary),
     sampleParams(vocabulary, stride, 1, rows.length),
     [logits, slots, sampling, new Uint32Array(2 * rows.length * RESULT_WORDS).fill(UNTOUCHED)],
     [rows.length],
@@ -32,10 +32,10 @@ async function run(rows: readonly Float32Array[], wanted: readonly (number | und
 
 Deno.test("topLogprobs() reports the most likely tokens, the lowest id first among equals", async () => {
   const random = seededRandom(1);
-  for (const vocabulary of [1, 7, 19, 20, 512, 1000, 49152]) {
+  for (const vocabulary of [1, 7, 19, 20, 512, 1000, 2500, 49152]) {
     const ties = Float32Array.from({ length: vocabulary }, () => Math.round(random() * 6));
     const equal = new Float32Array(vocabulary).fill(0.25);
-    // All of the best tokens in the share of one thread: four neighbours every 1,024.
+    // The best tokens all in the share of one thread, whose quads are 4 * threads = 128 .. 1,024 tokens apart.
     const crowded = normalValues(random, vocabulary);
     for (let i = 8; i < vocabulary; i += 1024) for (let j = i; j < Math.min(i + 4, vocabulary); j++) crowded[j] += 30;
     const broken = normalValues(random, vocabulary, 4);

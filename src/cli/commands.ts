@@ -1,0 +1,33 @@
+/** @file The commands of the program, as data: what they take and where they live. */
+import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "./flags.ts";
+import type { AnyFlag } from "./values.ts";
+
+/** A command of `main.ts`. */
+export interface Command {
+  readonly summary: string;
+  readonly flags: Record<string, AnyFlag>;
+  /** The option that an argument without a flag stands for. */
+  readonly positional?: string;
+  /** Runs the command on parsed options; loaded only when needed, so that `--help` answers at once. */
+  // deno-lint-ignore no-explicit-any -- options have the type that goes with the command's flags
+  readonly load: () => Promise<(options: any) => Promise<number>>;
+}
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: {
+    summary: "Serve a model over HTTP, with OpenAI's API",
+    flags: SERVE_FLAGS,
+    load: async () => (await import("./serve.ts")).serve,
+  },
+  generate: {
+    summary: "Continue a prompt on the terminal",
+    flags: GENERATE_FLAGS,
+    load: async () => (await import("./generate.ts")).generate,
+  },
+  inspect: {
+    summary: "Show what a model file holds and how much memory it needs",
+    flags: INSPECT_FLAGS,
+    positional: "model",
+    load: async () => (await import("./inspect.ts")).inspect,
+  },
+};

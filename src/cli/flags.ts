@@ -1,0 +1,67 @@
+/**
+ * @file Every flag of the command line, as data. Parsing, environment variables, defaults and help texts all come from
+ * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
+ */
+import { policies } from "../plugins/registry.ts";
+import { type AnyFlag, bytes, cacheBudget, integer, number, oneOf, onOff, type OptionsOf, text } from "./values.ts";
+
+const model = {
+  value: text("FILE", "a GGUF file or a directory with safetensors"),
+  required: true,
+  help: "GGUF file, or directory with safetensors",
+} as const satisfies AnyFlag;
+
+/** Flags of every command that runs a model. */
+const ENGINE_FLAGS = {
+  model,
+  policy: {
+    value: oneOf(...policies.map(({ name }) => name)),
+    default: "dynamickv",
+    help: "KV cache policy of requests that name none",
+  },
+  kvBudget: {
+    value: cacheBudget,
+    default: 1024,
+    help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
+  },
+  context: {
+    value: integer(1),
+    help: "Longest prompt plus completion, in tokens; default: the model's own",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `serve`: the HTTP server. */
+export const SERVE_FLAGS = {
+  ...ENGINE_FLAGS,
+  host: { value: text("HOST", "a host name or address"), default: "127.0.0.1", help: "Address to listen on" },
+  port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
+  kvMemory: {
+    value: bytes,
+    help: "GPU memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+  },
+  kvType: { value: oneOf("f16", "f32"), default: "f16", help: "Element type of the KV cache" },
+  maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
+  maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
+  modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  apiKey: { value: text("KEY", "a key"), help: "Key that clients must send; default: none is asked for" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `generate`: one completion on the terminal. */
+export const GENERATE_FLAGS = {
+  ...ENGINE_FLAGS,
+  prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
+  maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
+  temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
+  topP: { value: number(0, 1), default: 1, help: "Sample from the most likely tokens that together reach this mass" },
+  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `inspect`: what a model file holds. */
+export const INSPECT_FLAGS = {
+  model,
+  json: { value: onOff, default: false, help: "Print JSON" },
+} as const satisfies Record<string, AnyFlag>;
+
+export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
+export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
+export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;

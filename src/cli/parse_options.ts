@@ -1,0 +1,136 @@
+/** @file From arguments and environment variables to options, by a table of flags. */
+import { parseArgs } from "node:util";
+import { ExitError } from "./exit_codes.ts";
+import type { AnyFlag, OptionsOf } from "./values.ts";
+
+/** `maxBatch` is given as `--max-batch`. */
+export function flagName(option: string): string {
+  return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `maxBatch` is read from `EBB_MAX_BATCH`. */
+export function environmentName(option: string): string {
+  return `EBB_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** Whether the arguments ask for help rather than for work; a value that happens to be "--help" does not. */
+export function asksForHelp(args: readonly string[], flags: Record<string, AnyFlag>): boolean {
+  return tokenize(args, flags).some((token) => token.kind === "option" && token.name === "help");
+}
+
+/**
+ * Options from the command line, else from the environment, else the defaults.
+ *
+ * @param positional the option that an argument without a flag stands for
+ * @throws {ExitError} with the reason `usage`, naming the flag or variable, its value and what was expected
+ */
+export function parseOptions<Table extends Record<string, AnyFlag>>(
+  args: readonly string[],
+  flags: Table,
+  environment: Readonly<Record<string, string | undefined>>,
+  positional?: string & keyof Table,
+): OptionsOf<Table> {
+  const given = readArguments(args, flags, positional);
+  const options: Record<string, unknown> = {};
+  for (const [option, flag] of Object.entries<AnyFlag>(flags)) {
+    const variable = environmentName(option);
+    const source = given.get(option) ??
+      // An empty variable counts as unset, as shells and container files make them.
+      (environment[variable] ? { name: variable, text: environment[variable] } : undefined);
+    if (source !== undefined) {
+      options[option] = parseValue(flag, source.name, source.text);
+    } else if (flag.required) {
+      const wanted = option === positional ? flag.value.placeholder : flagName(option);
+      throw new ExitError("usage", `${wanted} is missing: name ${flag.value.expectation}, or set ${variable}`);
+    } else {
+      options[option] = flag.default;
+    }
+  }
+  return options as OptionsOf<Table>;
+}
+
+interface Given {
+  /** How the user knows the option: the flag, or the placeholder of a positional argument. */
+  readonly name: string;
+  readonly text: string;
+}
+
+function readArguments(
+  args: readonly string[],
+  flags: Record<string, AnyFlag>,
+  positional: string | undefined,
+): Map<string, Given> {
+  const given = new Map<string, Given>();
+  for (const token of tokenize(args, flags)) {
+    if (token.kind === "option-terminator") continue;
+    if (token.kind === "positional") {
+      if (positional === undefined || given.has(positional)) {
+        const argument = JSON.stringify(token.value);
+        throw new ExitError("usage", `Unexpected argument ${argument}: a value follows its flag, as in --model FILE`);
+      }
+      given.set(positional, { name: flags[positional].value.placeholder, text: token.value });
+      continue;
+    }
+    const option = Object.keys(flags).find((name) => flagName(name) === token.rawName);
+    if (option === undefined) throw unknownFlag(token.rawName, flags);
+    const { value } = flags[option];
+    if (value.placeholder === "") {
+      given.set(option, { name: token.rawName, text: token.value ?? "true" });
+    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith("--"))) {
+      const hint = token.value === undefined ? "" : ` (a value with dashes in front is written ${token.rawName}=VALUE)`;
+      throw new ExitError("usage", `${token.rawName} needs a value: ${value.expectation}${hint}`);
+    } else {
+      given.set(option, { name: token.rawName, text: token.value });
+    }
+  }
+  return given;
+}
+
+function parseValue(flag: AnyFlag, name: string, text: string): unknown {
+  const value = flag.value.parse(text);
+  if (value === undefined) {
+    throw new ExitError("usage", `${name} must be ${flag.value.expectation}, not ${JSON.stringify(text)}`);
+  }
+  return value;
+}
+
+function tokenize(args: readonly string[], flags: Record<string, AnyFlag>) {
+  const known = Object.entries(flags).map(([option, { value }]) =>
+    [flagName(option).slice(2), { type: value.placeholder === "" ? "boolean" : "string" }] as const
+  );
+  // Not strict: node's own errors do not say what was expected.
+  return parseArgs({
+    args: [...args],
+    options: { ...Object.fromEntries(known), help: { type: "boolean", short: "h" } },
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  }).tokens;
+}
+
+function unknownFlag(name: string, flags: Record<string, AnyFlag>): ExitError {
+  const near = nearest(name, [...Object.keys(flags).map(flagName), "--help"]);
+  return new ExitError("usage", `Unknown flag ${name}: ${near ? `did you mean ${near}?` : "--help lists the flags"}`);
+}
+
+/** The candidate that is at most two edits, and half its length, away from a word. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const [best] = candidates
+    .map((candidate) => ({ candidate, edits: editDistance(word, candidate) }))
+    .filter(({ candidate, edits }) => edits <= 2 && 2 * edits <= candidate.replace(/^--/, "").length)
+    .sort((a, b) => a.edits - b.edits);
+  return best?.candidate;
+}
+
+/** Levenshtein's distance: how many letters are inserted, dropped or replaced between two words. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -1,0 +1,49 @@
+/** @file From the program's arguments to its exit code. */
+import { ModelFileError } from "../formats/model_file.ts";
+import { COMMANDS } from "./commands.ts";
+import { EXIT_CODES, ExitError } from "./exit_codes.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { asksForHelp, nearest, parseOptions } from "./parse_options.ts";
+import project from "../../deno.json" with { type: "json" };
+
+/** Runs a command and says, in a sentence on standard error, why it failed if it did. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return exitCodeOf(error);
+  }
+}
+
+async function dispatch([name, ...args]: readonly string[]): Promise<number> {
+  switch (name) {
+    case "--help":
+    case "-h":
+      console.log(programHelp());
+      return EXIT_CODES.ok.code;
+    case "--version":
+      console.log(`ebb ${project.version}`);
+      return EXIT_CODES.ok.code;
+    case undefined:
+      throw new ExitError("usage", `A command is missing: ${Object.keys(COMMANDS).join(", ")}; see --help`);
+  }
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    const advice = near ? `did you mean ${near}?` : `expected ${Object.keys(COMMANDS).join(", ")}; see --help`;
+    throw new ExitError("usage", `Unknown command ${JSON.stringify(name)}: ${advice}`);
+  }
+  const { flags, positional, load } = COMMANDS[name];
+  if (asksForHelp(args, flags)) {
+    console.log(commandHelp(name));
+    return EXIT_CODES.ok.code;
+  }
+  const options = parseOptions(args, flags, Deno.env.toObject(), positional);
+  return (await load())(options);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
+  if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
+  return EXIT_CODES.failure.code;
+}

@@ -1,0 +1,56 @@
+/** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
+import { Hono } from "hono";
+import { parseKvCacheChoice } from "../plugins/registry.ts";
+import { serveHttp } from "../routes/serve.ts";
+import { createApp } from "../routes/server.ts";
+import { ensureAdapter } from "./environment.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
+import type { ServeOptions } from "./flags.ts";
+import { progressDisplay } from "./progress.ts";
+import { firstStopSignal } from "./signals.ts";
+import { startEngine } from "./start_engine.ts";
+
+/**
+ * Serves until the first SIGINT or SIGTERM, then finishes the requests at hand; a second signal ends the process.
+ *
+ * @param start loads the model; tests put a stand-in here
+ */
+export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
+  const adapter = await ensureAdapter(console.error);
+  if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
+
+  const drain = new AbortController();
+  const shutdown = new AbortController();
+  // The port comes first: that it is taken should be known before a large model has been loaded.
+  let app: ReturnType<typeof createApp> | undefined = undefined;
+  const front = new Hono().all("*", (c) => app === undefined ? stillLoading() : app.fetch(c.req.raw, c.env));
+  const server = serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
+
+  const { engine, text, chatTemplate, close } = await start(options, progressDisplay());
+  app = createApp({
+    engine,
+    text,
+    chatTemplate,
+    options: {
+      parseKvCache: (choice) => parseKvCacheChoice(choice, engine.defaultKvCache),
+      apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
+      log: (entry) => console.error(JSON.stringify(entry)),
+      drain: drain.signal,
+      shutdown: shutdown.signal,
+    },
+  });
+  const stopped = firstStopSignal();
+  console.log(`Listening on ${server.url}`);
+
+  await stopped;
+  console.error("Stopping when the running requests are done; another signal stops at once");
+  drain.abort();
+  await server.finished;
+  await close();
+  return EXIT_CODES.ok.code;
+}
+
+function stillLoading(): Response {
+  const error = { message: "The model is still loading", type: "server_error", param: null, code: "model_loading" };
+  return Response.json({ error }, { status: 503, headers: { "retry-after": "5" } });
+}

@@ -1,0 +1,102 @@
+/** @file What the value of a flag may be: parsers from text, each with the words that help and errors use for it. */
+
+/** A kind of value. */
+export interface ValueType<T> {
+  /** Stands for the value in help texts; empty for a flag that takes none. */
+  readonly placeholder: string;
+  /** What is accepted, to follow "must be". */
+  readonly expectation: string;
+  /** The value, or undefined where the text is none. */
+  parse(text: string): T | undefined;
+}
+
+/** A flag: what it takes, what it falls back to, what it is for. */
+export interface Flag<T> {
+  readonly value: ValueType<T>;
+  readonly help: string;
+  readonly default?: T;
+  readonly required?: true;
+}
+
+// deno-lint-ignore no-explicit-any -- a table holds flags of different types
+export type AnyFlag = Flag<any>;
+
+type OptionOf<F extends AnyFlag> = F extends { readonly value: ValueType<infer T> }
+  ? F extends { readonly required: true } | { readonly default: unknown } ? T : T | undefined
+  : never;
+
+/** The parsed values of a table of flags. */
+export type OptionsOf<Table extends Record<string, AnyFlag>> = {
+  readonly [Name in keyof Table]: OptionOf<Table[Name]>;
+};
+
+/** Any text that is not empty. */
+export function text(placeholder: string, expectation: string): ValueType<string> {
+  return { placeholder, expectation, parse: (text) => text === "" ? undefined : text };
+}
+
+/** A whole number in `[minimum, maximum]`. */
+export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): ValueType<number> {
+  const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+  return {
+    placeholder: "N",
+    expectation: `a whole number ${range}`,
+    parse: (text) => /^\d+$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
+  };
+}
+
+/** A decimal number in `[minimum, maximum]`. */
+export function number(minimum: number, maximum: number): ValueType<number> {
+  return {
+    placeholder: "X",
+    expectation: `a number from ${minimum} to ${maximum}`,
+    parse: (text) => /^(\d+\.?\d*|\.\d+)$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const Words extends readonly string[]>(...words: Words): ValueType<Words[number]> {
+  return {
+    placeholder: words.join("|"),
+    expectation: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
+    parse: (text) => words.find((word) => word === text),
+  };
+}
+
+/** A flag without a value; in the environment it needs one. */
+export const onOff: ValueType<boolean> = {
+  placeholder: "",
+  expectation: "true or false",
+  parse: (text) => text === "true" || text === "1" ? true : text === "false" || text === "0" ? false : undefined,
+};
+
+const UNIT_POWERS = { "": 0, k: 1, m: 2, g: 3, t: 4 } as const;
+
+/** A size in bytes: `2G` and `2GiB` count in powers of 1024, `2GB` in powers of 1000. */
+export const bytes: ValueType<number> = {
+  placeholder: "BYTES",
+  expectation: "a size such as 512MiB, 2G or 1000000000",
+  parse(text) {
+    const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?$/i.exec(text);
+    if (match === null) return undefined;
+    const [, amount, unit, suffix] = match;
+    const base = unit !== "" && suffix?.toLowerCase() === "b" ? 1000 : 1024;
+    const power = UNIT_POWERS[unit.toLowerCase() as keyof typeof UNIT_POWERS];
+    return within(Math.round(Number(amount) * base ** power), 1, Number.MAX_SAFE_INTEGER);
+  },
+};
+
+/** Mean KV rows per layer, or a share of the prompt. */
+export const cacheBudget: ValueType<number | string> = {
+  placeholder: "N|P%",
+  expectation: "a whole number of rows of at least 1, or a share of the prompt such as 6.9%",
+  parse(text) {
+    if (!text.endsWith("%")) return integer(1).parse(text);
+    const share = number(0, 100).parse(text.slice(0, -1));
+    return share === undefined || share === 0 ? undefined : text;
+  },
+};
+
+function within(value: number, minimum: number, maximum: number): number | undefined {
+  return value >= minimum && value <= maximum ? value : undefined;
+}

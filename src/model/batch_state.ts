@@ -1,0 +1,113 @@
+/**
+ * @file What the GPU knows about sequences: per slot what stays with a sequence, per batch row what changes each submit.
+ *
+ *     slot (a running sequence keeps its own)    tables, last token, sampling record, token counts, logit bias
+ *     row (place in the batch of this submit)    slot, position, table offset; rows of every layer
+ */
+import type { GenerationRequest } from "../engine/messages.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { biasRow, promptCounts } from "../kernels/penalties.ts";
+import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling_record.ts";
+import type { Dimensions } from "./dimensions.ts";
+
+/** A sequence's place in a batch. */
+export interface BatchRow {
+  readonly slot: number;
+  readonly arena: number;
+  /** Position of the token that the first step of the submit feeds. */
+  readonly position: number;
+  /** Rows of each layer before the first step, `[layerCount]`. */
+  readonly rankedRows: Uint32Array;
+  readonly recentRows: Uint32Array;
+  /** Whether penalties or a logit bias apply. */
+  readonly adjustsLogits: boolean;
+  /** Whether alternatives are reported. */
+  readonly topLogprobs: boolean;
+}
+
+/** Buffers indexed by slot and by batch row. */
+export class BatchState {
+  /** vec4 `[row]`: slot, position, first table entry, 0. */
+  readonly rows: GPUBuffer;
+  /** u32 `[row]`. */
+  readonly slots: GPUBuffer;
+  /** u32 `[row]`. */
+  readonly positions: GPUBuffer;
+  /** vec2 `[layer, row]`: ranked and recent rows. */
+  readonly layerRows: GPUBuffer;
+  /** u32 `[slot, layer, tableStride]`: block ids. */
+  readonly tables: GPUBuffer;
+  /** u32 `[slot]`: the last sampled token. */
+  readonly tokens: GPUBuffer;
+  /** `[slot]` sampling records. */
+  readonly sampling: GPUBuffer;
+  /** u32 `[slot, vocabularyStride]`. */
+  readonly counts: GPUBuffer;
+  /** f32 `[slot, vocabularyStride]`. */
+  readonly bias: GPUBuffer;
+  readonly #rowWords: Uint32Array<ArrayBuffer>;
+  readonly #slotWords: Uint32Array<ArrayBuffer>;
+  readonly #positionWords: Uint32Array<ArrayBuffer>;
+  readonly #layerWords: Uint32Array<ArrayBuffer>;
+
+  constructor(readonly gpu: Gpu, readonly dimensions: Dimensions) {
+    const { maxBatch, tableStride, vocabularyStride, config } = dimensions;
+    this.#rowWords = new Uint32Array(maxBatch * 4);
+    this.#slotWords = new Uint32Array(maxBatch);
+    this.#positionWords = new Uint32Array(maxBatch);
+    this.#layerWords = new Uint32Array(config.layerCount * maxBatch * 2);
+    this.rows = gpu.createBuffer("batch rows", maxBatch * 16);
+    this.slots = gpu.createBuffer("batch slots", maxBatch * 4);
+    this.positions = gpu.createBuffer("batch positions", maxBatch * 4);
+    this.layerRows = gpu.createBuffer("layer rows", config.layerCount * maxBatch * 8);
+    this.tables = gpu.createBuffer("block tables", maxBatch * config.layerCount * tableStride * 4);
+    this.tokens = gpu.createBuffer("last tokens", maxBatch * 4);
+    this.sampling = gpu.createBuffer("sampling records", maxBatch * SAMPLING_BYTES);
+    this.counts = gpu.createBuffer("token counts", maxBatch * vocabularyStride * 4);
+    this.bias = gpu.createBuffer("logit bias", maxBatch * vocabularyStride * 4);
+  }
+
+  /** First entry of a layer's block table, in u32s from the start of {@link tables}. */
+  tableOffset(slot: number, layer: number): number {
+    return (slot * this.dimensions.config.layerCount + layer) * this.dimensions.tableStride;
+  }
+
+  /** Gives a slot to a new sequence. */
+  startSlot(slot: number, request: GenerationRequest): void {
+    const { sampling } = request;
+    const { vocabularyStride } = this.dimensions;
+    this.gpu.write(this.sampling, slot * SAMPLING_BYTES, encodeSampling(sampling, request.topLogprobs));
+    if (!adjustsLogits(sampling)) return;
+    const offset = slot * vocabularyStride * 4;
+    if (usesCounts(sampling)) this.gpu.write(this.counts, offset, promptCounts(request.prompt, vocabularyStride));
+    if (sampling.logitBias.length > 0) this.gpu.write(this.bias, offset, biasRow(sampling.logitBias, vocabularyStride));
+  }
+
+  /** Writes the entries of a block table from `first` on. */
+  writeTable(slot: number, layer: number, first: number, table: readonly number[]): void {
+    const ids = Uint32Array.from(table.slice(first));
+    this.gpu.write(this.tables, (this.tableOffset(slot, layer) + first) * 4, ids);
+  }
+
+  /** Makes `rows` the batch of the next submit. Rows of one arena must be neighbours. */
+  setBatch(rows: readonly BatchRow[]): void {
+    const { maxBatch, config } = this.dimensions;
+    rows.forEach(({ slot, position, rankedRows, recentRows }, row) => {
+      this.#rowWords[row * 4] = slot;
+      this.#rowWords[row * 4 + 1] = position;
+      this.#rowWords[row * 4 + 2] = this.tableOffset(slot, 0);
+      this.#slotWords[row] = slot;
+      this.#positionWords[row] = position;
+      for (let layer = 0; layer < config.layerCount; layer++) {
+        const at = (layer * maxBatch + row) * 2;
+        this.#layerWords[at] = rankedRows[layer];
+        this.#layerWords[at + 1] = recentRows[layer];
+      }
+    });
+    const { queue } = this.gpu.device;
+    queue.writeBuffer(this.rows, 0, this.#rowWords, 0, rows.length * 4);
+    queue.writeBuffer(this.slots, 0, this.#slotWords, 0, rows.length);
+    queue.writeBuffer(this.positions, 0, this.#positionWords, 0, rows.length);
+    queue.writeBuffer(this.layerRows, 0, this.#layerWords);
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * @file One decode step for a batch of sequences, entirely on the GPU: the last tokens go in, the next ones come out.
+ *
+ *     embed -> { norm+QKV -> rotate+store -> attention -> out+residual -> norm+gate/up+SwiGLU -> down+residual } x layers
+ *           -> norm+logits -> sample
+ */
+import type { Binding, Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import {
+  decodeAttentionDispatch,
+  decodeAttentionKernel,
+  type DecodeAttentionShape,
+  mergeSplitsDispatch,
+  mergeSplitsKernel,
+  SPLIT_ROWS,
+} from "../kernels/decode_attention.ts";
+import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/rotate.ts";
+import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
+import type { BatchRow, BatchState } from "./batch_state.ts";
+import type { Dimensions } from "./dimensions.ts";
+import { Embedder } from "./embedder.ts";
+import { FewVectors, type Rows } from "./project.ts";
+import type { Sampler } from "./sampler.ts";
+import type { LayerWeights, Weights } from "./weights.ts";
+
+/** A layer's dispatches. */
+interface DecoderLayer {
+  readonly queryKeyValue: FewVectors;
+  /** By arena. */
+  readonly rotate: readonly Binding[];
+  readonly output: FewVectors;
+  readonly gateUp: FewVectors;
+  readonly down: FewVectors;
+}
+
+export class Decoder {
+  readonly #layers: readonly DecoderLayer[];
+  readonly #embedder: Embedder;
+  readonly #rotateVariant: RotateVariant;
+  /** By arena. */
+  readonly #attention: readonly Binding[];
+  readonly #merge: Binding;
+  readonly #activate: Binding;
+  readonly #attended: Rows;
+
+  /**
+   * @param ropeTable f32 `[positions, headSize / 2, 2]`: cosines and sines
+   * @param arenas the block pool's buffers
+   */
+  constructor(
+    readonly gpu: Gpu,
+    readonly dimensions: Dimensions,
+    weights: Weights,
+    ropeTable: GPUBuffer,
+    arenas: readonly GPUBuffer[],
+    readonly state: BatchState,
+    readonly sampler: Sampler,
+  ) {
+    const {
+      config,
+      maxBatch,
+      kvElement,
+      queryKeyValueStride,
+      querySize,
+      attentionStride,
+      feedForwardStride,
+      maxSplits,
+    } = dimensions;
+    const { queryHeadCount: queryHeads, kvHeadCount: kvHeads, headSize } = config;
+    const rows = (label: string, stride: number): Rows => ({
+      buffer: gpu.createBuffer(`decode ${label}`, maxBatch * stride * 4),
+      stride,
+    });
+    const hidden = sampler.hidden;
+    const queryKeyValue = rows("queries, keys, values", queryKeyValueStride);
+    const queries = gpu.createBuffer("decode queries", maxBatch * querySize * 4);
+    this.#attended = rows("attention output", attentionStride);
+    const gateUp = rows("gate and up", 2 * feedForwardStride);
+    const activated = rows("activations", feedForwardStride);
+    const partials = gpu.createBuffer("attention partials", maxBatch * querySize * maxSplits * 4);
+    const stats = gpu.createBuffer("attention statistics", maxBatch * queryHeads * maxSplits * 8);
+
+    this.#embedder = new Embedder(gpu, weights.embedding, config.vocabularySize, state.tokens, state.slots, hidden);
+    this.#rotateVariant = {
+      destination: "pages",
+      element: kvElement,
+      queryHeads,
+      kvHeads,
+      headSize,
+      pairing: config.rope.pairing,
+      queryKeyNorm: config.queryKeyNorm,
+    };
+    const variant = { element: kvElement, queryHeads, kvHeads, headSize };
+    const outputs = [partials, stats, this.#attended.buffer];
+    this.#attention = arenas.map((arena) =>
+      gpu.binding(decodeAttentionKernel(variant), [
+        queries,
+        state.rows,
+        state.layerRows,
+        state.tables,
+        arena,
+        ...outputs,
+      ])
+    );
+    this.#merge = gpu.binding(mergeSplitsKernel(variant), outputs);
+    this.#activate = gpu.binding(swiglu, [gateUp.buffer, activated.buffer]);
+
+    const norm = (weight: GPUBuffer) => ({ weight, width: config.hiddenSize, epsilon: config.rmsNormEpsilon });
+    this.#layers = weights.layers.map((layer: LayerWeights): DecoderLayer => ({
+      queryKeyValue: new FewVectors(
+        gpu,
+        layer.queryKeyValue,
+        hidden,
+        queryKeyValue,
+        "store",
+        norm(layer.attentionNorm),
+      ),
+      rotate: arenas.map((arena) =>
+        gpu.binding(rotateKernel(this.#rotateVariant), [
+          queryKeyValue.buffer,
+          ropeTable,
+          ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
+          state.rows,
+          state.layerRows,
+          state.tables,
+          queries,
+          arena,
+        ])
+      ),
+      output: new FewVectors(gpu, layer.output, this.#attended, hidden, "residual"),
+      // Gate and up of different types are two matrices: then the activation is a dispatch of its own.
+      gateUp: layer.gateUp.parts.length === 1
+        ? new FewVectors(gpu, layer.gateUp, hidden, activated, "gated", norm(layer.feedForwardNorm))
+        : new FewVectors(gpu, layer.gateUp, hidden, gateUp, "store", norm(layer.feedForwardNorm)),
+      down: new FewVectors(gpu, layer.down, activated, hidden, "residual"),
+    }));
+  }
+
+  /**
+   * Records one step for the batch that the state was set to. Every sequence's cache grows by one row per layer, whose
+   * block must be in its table.
+   *
+   * @param step steps of this submit before this one
+   */
+  record(recorder: Recorder, batch: readonly BatchRow[], step: number): void {
+    const { config, queryKeyValueStride, positions, maxBatch, tableStride, feedForwardStride } = this.dimensions;
+    const count = batch.length;
+    const arenas = arenaRanges(batch);
+    this.#embedder.record(recorder, 0, count, true);
+    for (const [layer, dispatches] of this.#layers.entries()) {
+      dispatches.queryKeyValue.record(recorder, count);
+      const outStride = this.#attended.stride;
+      let longest = 0;
+      for (const row of batch) longest = Math.max(longest, row.rankedRows[layer] + row.recentRows[layer] + step + 1);
+      const shape = {
+        layer,
+        step,
+        countMax: maxBatch,
+        tableStride,
+        outStride,
+        splits: Math.ceil(longest / SPLIT_ROWS),
+      };
+      for (const { arena, first, length } of arenas) {
+        const place = { firstRow: first, qkvStride: queryKeyValueStride, epsilon: config.rmsNormEpsilon };
+        recorder.dispatch(
+          dispatches.rotate[arena],
+          rotatePagesParams({ ...place, positionLimit: positions }, shape),
+          ...rotateGrid(this.#rotateVariant, length),
+        );
+        this.#recordAttention(recorder, arena, { ...shape, firstRow: first, count: length });
+      }
+      dispatches.output.record(recorder, count);
+      dispatches.gateUp.record(recorder, count);
+      if (dispatches.gateUp.epilogue !== "gated") {
+        const { params, grid } = swigluDispatch(feedForwardStride, count);
+        recorder.dispatch(this.#activate, params, ...grid);
+      }
+      dispatches.down.record(recorder, count);
+    }
+    this.sampler.record(recorder, batch, step);
+  }
+
+  #recordAttention(recorder: Recorder, arena: number, shape: DecodeAttentionShape): void {
+    const split = decodeAttentionDispatch(this.#rotateVariant, shape);
+    recorder.dispatch(this.#attention[arena], split.params, ...split.grid);
+    if (shape.splits === 1) return;
+    const merge = mergeSplitsDispatch(this.#rotateVariant, shape);
+    recorder.dispatch(this.#merge, merge.params, ...merge.grid);
+  }
+}
+
+/** The runs of neighbouring rows that live in one arena. */
+function arenaRanges(batch: readonly BatchRow[]): { arena: number; first: number; length: number }[] {
+  const ranges: { arena: number; first: number; length: number }[] = [];
+  batch.forEach(({ arena }, row) => {
+    const last = ranges.at(-1);
+    if (last?.arena === arena) last.length++;
+    else ranges.push({ arena, first: row, length: 1 });
+  });
+  return ranges;
+}

@@ -1,0 +1,70 @@
+/** @file Sizes that buffers and kernels of a served model share, derived once from its configuration and the flags. */
+import { blockBytes, blocksFor } from "../cache/block.ts";
+import { SPLIT_ROWS } from "../kernels/decode_attention.ts";
+import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
+import { paddedColumns } from "../kernels/weight_formats.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** How a model is served. */
+export interface ServingOptions {
+  /** Longest prompt plus completion, in tokens. */
+  readonly contextLength: number;
+  /** Sequences that decode together. */
+  readonly maxBatch: number;
+  readonly kvElement: KvElement;
+  /** Bytes of the block pool. */
+  readonly kvMemory: number;
+}
+
+/** Most decode steps that one submit holds: what a sequence may overrun its end by. */
+export const MAX_STEPS = 32;
+/** Rows of a prefill tile. */
+export const TILE_ROWS = 256;
+
+/** Sizes in elements unless said otherwise; strides are padded to 32. */
+export interface Dimensions {
+  readonly config: ModelConfig;
+  readonly maxBatch: number;
+  readonly kvElement: KvElement;
+  /** Positions that a sequence can reach, overrun included. */
+  readonly positions: number;
+  /** Prompt rows that fit into one pack. */
+  readonly packRows: number;
+  readonly hiddenStride: number;
+  /** Queries, keys and values of a row. */
+  readonly queryKeyValueStride: number;
+  /** Queries of a row, unpadded. */
+  readonly querySize: number;
+  /** Attention output of a row. */
+  readonly attentionStride: number;
+  readonly feedForwardStride: number;
+  readonly vocabularyStride: number;
+  /** Entries of one block table. */
+  readonly tableStride: number;
+  /** Most splits that decode attention can need. */
+  readonly maxSplits: number;
+  readonly blockBytes: number;
+}
+
+/** Derives the {@link Dimensions}. */
+export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dimensions {
+  const { hiddenSize, queryHeadCount, kvHeadCount, headSize, feedForwardSize, vocabularySize } = config;
+  const positions = serving.contextLength + 2 * MAX_STEPS;
+  return {
+    config,
+    maxBatch: serving.maxBatch,
+    kvElement: serving.kvElement,
+    positions,
+    packRows: serving.contextLength,
+    hiddenStride: paddedColumns(hiddenSize),
+    queryKeyValueStride: paddedColumns((queryHeadCount + 2 * kvHeadCount) * headSize),
+    querySize: queryHeadCount * headSize,
+    attentionStride: paddedColumns(queryHeadCount * headSize),
+    feedForwardStride: paddedColumns(feedForwardSize),
+    vocabularyStride: paddedColumns(vocabularySize),
+    // Ranked and recent rows each end in a block of their own.
+    tableStride: blocksFor(positions) + 2,
+    maxSplits: Math.ceil(positions / SPLIT_ROWS),
+    blockBytes: blockBytes(kvHeadCount, headSize, kvElementBytes(serving.kvElement)),
+  };
+}

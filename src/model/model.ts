@@ -1,0 +1,110 @@
+/**
+ * @file A model ready to run: weights, cache memory, and the recorders of its prefill, compression and decoding.
+ */
+import { BIN_COUNT } from "../cache/score_histogram.ts";
+import { BlockPool } from "../cache/block_pool.ts";
+import type { ModelFile } from "../formats/model_file.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { BatchState } from "./batch_state.ts";
+import { Compressor } from "./compressor.ts";
+import type { ModelConfig } from "./config.ts";
+import { Decoder } from "./decoder.ts";
+import { type Dimensions, dimensionsOf, type ServingOptions } from "./dimensions.ts";
+import { Prefiller } from "./prefiller.ts";
+import { ropeTable } from "./rope.ts";
+import { Sampler } from "./sampler.ts";
+import { loadWeights } from "./weights.ts";
+
+/** What a model reports while it is being made ready. */
+export interface LoadProgress {
+  readonly stage: "weights" | "shaders";
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Everything that runs a model on a GPU; one per engine. */
+export class Model {
+  private constructor(
+    readonly gpu: Gpu,
+    readonly config: ModelConfig,
+    readonly dimensions: Dimensions,
+    readonly pool: BlockPool,
+    readonly state: BatchState,
+    readonly prefiller: Prefiller,
+    readonly compressor: Compressor,
+    /** u32 `[maxBatch, layerCount, BIN_COUNT]`: score histograms by segment and layer. */
+    readonly histograms: GPUBuffer,
+    readonly decoder: Decoder,
+    readonly sampler: Sampler,
+  ) {}
+
+  /**
+   * Uploads the weights, allocates the cache and compiles the kernels.
+   *
+   * @throws {ModelFileError} when the file cannot be run
+   * @throws {RangeError} when something does not fit into this adapter's memory limits
+   */
+  static async load(
+    gpu: Gpu,
+    file: ModelFile,
+    config: ModelConfig,
+    serving: ServingOptions,
+    onProgress: (progress: LoadProgress) => void = () => {},
+  ): Promise<Model> {
+    const dimensions = dimensionsOf(config, serving);
+    const weights = await loadWeights(
+      gpu,
+      file,
+      config,
+      ({ bytes }) => onProgress({ stage: "weights", done: bytes, total: file.tensorBytes }),
+    );
+    onProgress({ stage: "shaders", done: 0, total: 3 });
+    const table = gpu.upload("RoPE table", ropeTable(config.rope, dimensions.positions));
+    const arenaBlocks = arenaSizes(gpu, dimensions, serving.kvMemory);
+    const arenas = arenaBlocks.map((blocks, index) =>
+      gpu.createBuffer(`KV arena ${index}`, blocks * dimensions.blockBytes)
+    );
+    const pool = new BlockPool({
+      arenas: arenaBlocks,
+      blockBytes: dimensions.blockBytes,
+      layerCount: config.layerCount,
+    });
+    const state = new BatchState(gpu, dimensions);
+    const sampler = new Sampler(gpu, dimensions, weights, state);
+    const decoder = new Decoder(gpu, dimensions, weights, table, arenas, state, sampler);
+    onProgress({ stage: "shaders", done: 1, total: 3 });
+    const prefiller = new Prefiller(gpu, dimensions, weights, table);
+    onProgress({ stage: "shaders", done: 2, total: 3 });
+    const histograms = gpu.createBuffer("score histograms", dimensions.maxBatch * config.layerCount * BIN_COUNT * 4);
+    const { kvHeadCount, queryHeadCount, headSize } = config;
+    const compressor = new Compressor(gpu, {
+      kvHeadCount,
+      queryHeadCount,
+      headSize,
+      element: dimensions.kvElement,
+      capacity: dimensions.packRows,
+    }, {
+      keys: prefiller.keys,
+      values: prefiller.values,
+      windowQueries: prefiller.windowQueries,
+      histogram: histograms,
+      table: state.tables,
+    });
+    for (const arena of arenas) compressor.addArena(arena);
+    onProgress({ stage: "shaders", done: 3, total: 3 });
+    return new Model(gpu, config, dimensions, pool, state, prefiller, compressor, histograms, decoder, sampler);
+  }
+}
+
+/** Blocks of each arena: as many as fit into `bytes`, in buffers that a binding can hold. */
+function arenaSizes(gpu: Gpu, { blockBytes }: Dimensions, bytes: number): number[] {
+  const perArena = Math.floor(gpu.maxBindingBytes / blockBytes);
+  const sizes: number[] = [];
+  for (let blocks = Math.floor(bytes / blockBytes); blocks > 0; blocks -= perArena) {
+    sizes.push(Math.min(blocks, perArena));
+  }
+  if (sizes.length === 0) {
+    throw new RangeError(`The KV memory of ${bytes} bytes does not hold one block of ${blockBytes}: raise --kv-memory`);
+  }
+  return sizes;
+}

@@ -1,0 +1,183 @@
+/**
+ * @file Prefill, layer by layer: all rows of a pack of prompts pass layer 0, then layer 1, and so on, in tiles of rows.
+ *
+ *     hidden states [pack rows]      all prompts' rows, from the first layer to the last
+ *     keys, values  [pack rows]      of ONE layer; the next layer writes over them
+ *     normed, q, ... [tile rows]     of one tile
+ *
+ * So only one layer's full keys and values exist at a time; what a policy keeps of them is gathered into the block pool
+ * before the next layer begins.
+ */
+import type { Binding, Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { kvElementBytes } from "../kernels/kv_element.ts";
+import {
+  prefillAttentionDispatch,
+  prefillAttentionKernel,
+  type PrefillAttentionVariant,
+} from "../kernels/prefill_attention.ts";
+import { rmsNorm, rmsNormParams } from "../kernels/rms_norm.ts";
+import { NO_WINDOW, rotateGrid, rotateKernel, rotateScratchParams, type RotateVariant } from "../kernels/rotate.ts";
+import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
+import { MAX_WINDOW } from "../kernels/window_scores.ts";
+import { type Dimensions, TILE_ROWS } from "./dimensions.ts";
+import { Embedder } from "./embedder.ts";
+import { ManyVectors, type Rows } from "./project.ts";
+import type { Weights } from "./weights.ts";
+
+/** A prompt's place in a pack. */
+export interface Segment {
+  readonly tokens: Uint32Array;
+  /** First row in the pack. */
+  readonly start: number;
+  /** Rows whose queries are kept for scoring: the last ones; 0 for none. */
+  readonly window: number;
+}
+
+interface PrefillLayer {
+  readonly attentionNorm: Binding;
+  readonly queryKeyValue: ManyVectors;
+  readonly rotate: Binding;
+  readonly output: ManyVectors;
+  readonly feedForwardNorm: Binding;
+  readonly gateUp: ManyVectors;
+  readonly down: ManyVectors;
+}
+
+export class Prefiller {
+  /** f32 `[packRows, hiddenStride]`. */
+  readonly hidden: Rows;
+  /** KV elements `[kvHeads, packRows, headSize]` of the layer prefilled last. */
+  readonly keys: GPUBuffer;
+  readonly values: GPUBuffer;
+  /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of every segment. */
+  readonly windowQueries: GPUBuffer;
+  readonly #tokens: GPUBuffer;
+  readonly #rows: GPUBuffer;
+  readonly #embedder: Embedder;
+  readonly #attention: Binding;
+  readonly #activate: Binding;
+  readonly #layers: readonly PrefillLayer[];
+  readonly #rotateVariant: RotateVariant;
+  readonly #attentionVariant: PrefillAttentionVariant;
+  readonly #attended: Rows;
+
+  /** @param ropeTable f32 `[positions, headSize / 2, 2]`: cosines and sines */
+  constructor(readonly gpu: Gpu, readonly dimensions: Dimensions, weights: Weights, ropeTable: GPUBuffer) {
+    const { config, maxBatch, packRows, kvElement, querySize } = dimensions;
+    const { queryHeadCount: queryHeads, kvHeadCount: kvHeads, headSize } = config;
+    const rows = (label: string, count: number, stride: number): Rows => ({
+      buffer: gpu.createBuffer(`prefill ${label}`, count * stride * 4),
+      stride,
+    });
+    this.hidden = rows("hidden states", packRows, dimensions.hiddenStride);
+    const layerBytes = kvHeads * packRows * headSize * kvElementBytes(kvElement);
+    this.keys = gpu.createBuffer("prefill keys", layerBytes);
+    this.values = gpu.createBuffer("prefill values", layerBytes);
+    this.windowQueries = gpu.createBuffer("window queries", maxBatch * MAX_WINDOW * querySize * 4);
+    this.#tokens = gpu.createBuffer("prompt tokens", packRows * 4);
+    this.#rows = gpu.createBuffer("pack rows", packRows * 16);
+
+    const normed = rows("normalised rows", TILE_ROWS, dimensions.hiddenStride);
+    const queryKeyValue = rows("queries, keys, values", TILE_ROWS, dimensions.queryKeyValueStride);
+    const queries = gpu.createBuffer("prefill queries", TILE_ROWS * querySize * 4);
+    this.#attended = rows("attention output", TILE_ROWS, dimensions.attentionStride);
+    const gateUp = rows("gate and up", TILE_ROWS, 2 * dimensions.feedForwardStride);
+    const activated = rows("activations", TILE_ROWS, dimensions.feedForwardStride);
+
+    this.#embedder = new Embedder(
+      gpu,
+      weights.embedding,
+      config.vocabularySize,
+      this.#tokens,
+      this.#rows,
+      this.hidden,
+    );
+    this.#attentionVariant = { element: kvElement, queryHeads, kvHeads, headSize };
+    this.#rotateVariant = {
+      ...this.#attentionVariant,
+      destination: "scratch",
+      pairing: config.rope.pairing,
+      queryKeyNorm: config.queryKeyNorm,
+    };
+    this.#attention = gpu.binding(prefillAttentionKernel(this.#attentionVariant), [
+      queries,
+      this.keys,
+      this.values,
+      this.#rows,
+      this.#attended.buffer,
+    ]);
+    this.#activate = gpu.binding(swiglu, [gateUp.buffer, activated.buffer]);
+    this.#layers = weights.layers.map((layer): PrefillLayer => ({
+      attentionNorm: gpu.binding(rmsNorm, [this.hidden.buffer, layer.attentionNorm, normed.buffer]),
+      queryKeyValue: new ManyVectors(gpu, layer.queryKeyValue, normed, queryKeyValue, "store"),
+      rotate: gpu.binding(rotateKernel(this.#rotateVariant), [
+        queryKeyValue.buffer,
+        ropeTable,
+        ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
+        this.#rows,
+        queries,
+        this.keys,
+        this.values,
+        this.windowQueries,
+      ]),
+      output: new ManyVectors(gpu, layer.output, this.#attended, this.hidden, "residual"),
+      feedForwardNorm: gpu.binding(rmsNorm, [this.hidden.buffer, layer.feedForwardNorm, normed.buffer]),
+      gateUp: new ManyVectors(gpu, layer.gateUp, normed, gateUp, "store"),
+      down: new ManyVectors(gpu, layer.down, activated, this.hidden, "residual"),
+    }));
+  }
+
+  /**
+   * Makes `segments` the pack that is prefilled next: they lie one after the other, from row 0 on, and
+   * `windowQueries[i]` will hold the last queries of segment i.
+   *
+   * @returns rows of the pack
+   */
+  setPack(segments: readonly Segment[]): number {
+    const total = segments.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const { packRows } = this.dimensions;
+    if (total > packRows) throw new RangeError(`Cannot prefill ${total} rows at once: the pack holds ${packRows}`);
+    const tokens = new Uint32Array(total);
+    const rows = new Uint32Array(total * 4);
+    segments.forEach((segment, index) => {
+      tokens.set(segment.tokens, segment.start);
+      const { length } = segment.tokens;
+      for (let position = 0; position < length; position++) {
+        const inWindow = position - (length - segment.window);
+        const window = inWindow < 0 ? NO_WINDOW : index * MAX_WINDOW + inWindow;
+        rows.set([position, segment.start, window], (segment.start + position) * 4);
+      }
+    });
+    this.gpu.write(this.#tokens, 0, tokens);
+    this.gpu.write(this.#rows, 0, rows);
+    return total;
+  }
+
+  /** Records rows `first` to `first + count` of the pack through one layer; at most a tile, in order of rows. */
+  recordTile(recorder: Recorder, layer: number, first: number, count: number): void {
+    const { config, hiddenStride, queryKeyValueStride, packRows, positions, feedForwardStride } = this.dimensions;
+    const { attentionNorm, queryKeyValue, rotate, output, feedForwardNorm, gateUp, down } = this.#layers[layer];
+    const epsilon = config.rmsNormEpsilon;
+    if (layer === 0) this.#embedder.record(recorder, first, count, false);
+    const normParams = rmsNormParams(hiddenStride, config.hiddenSize, epsilon, first);
+    recorder.dispatch(attentionNorm, normParams, count);
+    queryKeyValue.record(recorder, count);
+    const shape = { firstRow: first, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions };
+    recorder.dispatch(rotate, rotateScratchParams(shape, packRows), ...rotateGrid(this.#rotateVariant, count));
+    const outStride = this.#attended.stride;
+    const attention = prefillAttentionDispatch(this.#attentionVariant, {
+      firstRow: first,
+      count,
+      capacity: packRows,
+      outStride,
+    });
+    recorder.dispatch(this.#attention, attention.params, ...attention.grid);
+    output.record(recorder, count, first);
+    recorder.dispatch(feedForwardNorm, normParams, count);
+    gateUp.record(recorder, count);
+    const activation = swigluDispatch(feedForwardStride, count);
+    recorder.dispatch(this.#activate, activation.params, ...activation.grid);
+    down.record(recorder, count, first);
+  }
+}

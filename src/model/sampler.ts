@@ -1,0 +1,81 @@
+/** @file From hidden states to sampled tokens: final norm, logits, penalties, sampling, log-probabilities. */
+import type { Binding, Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { penalties, penaltiesGrid, penaltiesParams } from "../kernels/penalties.ts";
+import { sample, sampleParams } from "../kernels/sample.ts";
+import { RESULT_WORDS } from "../kernels/sampling_record.ts";
+import { topLogprobs } from "../kernels/top_logprobs.ts";
+import type { BatchRow, BatchState } from "./batch_state.ts";
+import { type Dimensions, MAX_STEPS } from "./dimensions.ts";
+import { FewVectors, type Rows } from "./project.ts";
+import type { Weights } from "./weights.ts";
+
+export class Sampler {
+  /** Hidden states of the batch: f32 `[maxBatch, hiddenStride]`. */
+  readonly hidden: Rows;
+  /** f32 `[maxBatch, vocabularyStride]`, before penalties. */
+  readonly logits: Rows;
+  /** u32 `[MAX_STEPS, maxBatch, RESULT_WORDS]`. */
+  readonly results: GPUBuffer;
+  readonly #output: FewVectors;
+  readonly #penalties: Binding;
+  readonly #sample: Binding;
+  readonly #sampleAdjusted: Binding;
+  readonly #topLogprobs: Binding;
+
+  constructor(readonly gpu: Gpu, readonly dimensions: Dimensions, weights: Weights, state: BatchState) {
+    const { maxBatch, hiddenStride, vocabularyStride, config } = dimensions;
+    const rows = (label: string, stride: number): Rows => ({
+      buffer: gpu.createBuffer(label, maxBatch * stride * 4),
+      stride,
+    });
+    this.hidden = rows("decode hidden states", hiddenStride);
+    this.logits = rows("logits", vocabularyStride);
+    const adjusted = rows("adjusted logits", vocabularyStride);
+    this.results = gpu.createBuffer("sampling results", MAX_STEPS * maxBatch * RESULT_WORDS * 4);
+    this.#output = new FewVectors(gpu, weights.output, this.hidden, this.logits, "store", {
+      weight: weights.outputNorm,
+      width: config.hiddenSize,
+      epsilon: config.rmsNormEpsilon,
+    });
+    const { slots, positions, sampling, tokens, counts, bias } = state;
+    const raw = this.logits.buffer;
+    const bindSample = (logits: GPUBuffer) =>
+      gpu.binding(sample(config.vocabularySize), [
+        raw,
+        logits,
+        slots,
+        positions,
+        sampling,
+        tokens,
+        this.results,
+        counts,
+      ]);
+    this.#penalties = gpu.binding(penalties, [raw, slots, sampling, counts, bias, adjusted.buffer]);
+    this.#sample = bindSample(raw);
+    this.#sampleAdjusted = bindSample(adjusted.buffer);
+    this.#topLogprobs = gpu.binding(topLogprobs(config.vocabularySize), [raw, slots, sampling, this.results]);
+  }
+
+  /** Bytes of the results of one step. */
+  get stepBytes(): number {
+    return this.dimensions.maxBatch * RESULT_WORDS * 4;
+  }
+
+  /** Records the logits of the batch's hidden states and the draw of their next tokens, as step `step` of the submit. */
+  record(recorder: Recorder, batch: readonly BatchRow[], step: number): void {
+    const { config, vocabularyStride, maxBatch } = this.dimensions;
+    this.#output.record(recorder, batch.length);
+    const isAdjusted = batch.some((row) => row.adjustsLogits);
+    if (isAdjusted) {
+      recorder.dispatch(
+        this.#penalties,
+        penaltiesParams(vocabularyStride),
+        ...penaltiesGrid(vocabularyStride, batch.length),
+      );
+    }
+    const params = sampleParams(config.vocabularySize, vocabularyStride, step, maxBatch);
+    recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, params, batch.length);
+    if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, params, batch.length);
+  }
+}

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { complete } from "../../src/cli/generate.ts";
+import type { GenerateOptions } from "../../src/cli/flags.ts";
+import type { Engine, GenerationEvent, GenerationRequest } from "../../src/engine/messages.ts";
+import type { Tokenizer } from "../../src/text/tokenizer.ts";
+
+const END = 0;
+
+/** One token for each byte; 0 ends. */
+const tokenizer = {
+  endTokens: [END],
+  addSpacePrefix: false,
+  isSpecial: (id: number) => id === END,
+  tokenBytes: (id: number) => new Uint8Array([id]),
+} as unknown as Tokenizer;
+
+const text = { tokenizer, encode: (prompt: string) => Promise.resolve(Uint32Array.from(bytesOf(prompt))) };
+
+function bytesOf(text: string): number[] {
+  return [...new TextEncoder().encode(text)];
+}
+
+/** An engine that plays these events, and what it was asked for. */
+function fakeEngine(events: readonly GenerationEvent[]) {
+  const requests: GenerationRequest[] = [];
+  const engine = {
+    model: { contextLength: 32 },
+    defaultKvCache: { policy: "dynamickv", budget: 4 },
+    generate(request: GenerationRequest) {
+      requests.push(request);
+      return { events: ReadableStream.from(events), abort: () => {} };
+    },
+  } as unknown as Engine;
+  return { engine, requests };
+}
+
+const OPTIONS = { prompt: "Hello", maxTokens: 8, temperature: 0, topP: 1, seed: undefined };
+
+function tokens(...ids: number[]): GenerationEvent {
+  return { type: "tokens", tokens: ids.map((id) => ({ id })) };
+}
+
+const PREFILLED: GenerationEvent = {
+  type: "prefilled",
+  kvCache: { policy: "dynamickv", promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
+};
+
+async function run(events: readonly GenerationEvent[], options: Partial<GenerateOptions> = {}) {
+  const { engine, requests } = fakeEngine(events);
+  const pieces: string[] = [];
+  const report: string[] = [];
+  await complete(engine, text, { ...OPTIONS, ...options }, {
+    text: (piece) => pieces.push(piece),
+    report: (line) => report.push(line),
+  });
+  return { request: requests[0], pieces, report };
+}
+
+const FINISHED: GenerationEvent = { type: "finished", reason: "stop", completionTokens: 3 };
+
+Deno.test("The text streams as it comes, whole characters only, without the stop token", async () => {
+  const [first, second] = bytesOf("é");
+  const { pieces } = await run([PREFILLED, tokens(72, first), tokens(second, END), FINISHED]);
+  assert.deepEqual(pieces, ["H", "", "é", "\n"]);
+});
+
+Deno.test("The report names the rows of every layer, the bytes, the ratio and the number of tokens", async () => {
+  const { report } = await run([PREFILLED, tokens(72), tokens(73), FINISHED]);
+  assert.equal(report[0], "KV rows kept per layer (dynamickv), of 5: 5 3 1");
+  assert.equal(report[1], "KV cache of the prompt: 3.0 KiB of 4.0 KiB (75.0 %)");
+  assert.match(report[2], /^2 tokens, the first after \d+\.\d\d s, then \d+\.\d tokens\/s$/);
+  assert.equal(report.length, 3);
+});
+
+Deno.test("A single token has no speed", async () => {
+  assert.match((await run([PREFILLED, tokens(END), FINISHED])).report[2], /^1 token, the first after \d+\.\d\d s$/);
+});
+
+Deno.test("The request carries the flags, the end tokens and the engine's policy", async () => {
+  const { request } = await run([FINISHED], { temperature: 0.5, topP: 0.9, seed: 7 });
+  assert.deepEqual([...request.prompt], bytesOf("Hello"));
+  assert.deepEqual(request.stopTokens, [END]);
+  assert.equal(request.maxTokens, 8);
+  assert.equal(request.sampling.temperature, 0.5);
+  assert.equal(request.sampling.topP, 0.9);
+  assert.equal(request.sampling.seed, 7);
+  assert.deepEqual(request.kvCache, { policy: "dynamickv", budget: 4 });
+});
+
+Deno.test("No more tokens are asked for than the context has room for", async () => {
+  assert.equal((await run([FINISHED], { maxTokens: 1000 })).request.maxTokens, 32 - 5);
+});
+
+Deno.test("A prompt that is empty or fills the context is refused with the numbers", async () => {
+  await assert.rejects(run([], { prompt: "" }), { message: "--prompt is empty: expected a text to continue" });
+  await assert.rejects(run([], { prompt: "x".repeat(32) }), {
+    message: "The prompt has 32 tokens: expected fewer than the context of 32",
+  });
+});
+
+Deno.test("A generation that fails fails the command with the engine's words", async () => {
+  await assert.rejects(run([PREFILLED, { type: "failed", message: "the GPU was lost" }]), {
+    message: "The generation failed: the GPU was lost",
+  });
+});

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+
+const MAIN = new URL("../../main.ts", import.meta.url).href;
+const STORIES = new URL("../../../shared/models/stories260K.gguf", import.meta.url).pathname;
+const hasStories = await Deno.stat(STORIES).then(() => true, () => false);
+if (!hasStories) console.log("Skipping inspect on a real model: ../shared/models/stories260K.gguf is missing");
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program without the EBB_* variables of whoever runs the tests. */
+async function main(args: readonly string[], environment: Record<string, string> = {}): Promise<Outcome> {
+  const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("EBB_"));
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", MAIN, ...args],
+    env: { ...Object.fromEntries(inherited), ...environment, NO_COLOR: "1" },
+    clearEnv: true,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+Deno.test("--help prints to standard output and exits 0, for the program and each command", async () => {
+  for (const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"]]) {
+    const { code, stdout, stderr } = await main(args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^Usage: main\.ts /m);
+    assert.equal(stderr, "");
+  }
+});
+
+Deno.test("--version prints the project's version", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  assert.deepEqual(await main(["--version"]), { code: 0, stdout: `ebb ${version}\n`, stderr: "" });
+});
+
+/** Arguments that are refused, the environment, and what standard error says: one sentence, no stack. */
+const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
+  [[], {}, 2, /^A command is missing: serve, generate, inspect; see --help\n$/],
+  [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
+  [["toString"], {}, 2, /^Unknown command "toString": expected serve, generate, inspect; see --help\n$/],
+  [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
+  [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
+  [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
+];
+
+for (const [args, environment, expected, message] of REFUSED) {
+  Deno.test(`"${args.join(" ")}" exits ${expected} with a sentence`, async () => {
+    const { code, stdout, stderr } = await main(args, environment);
+    assert.match(stderr, message);
+    assert.equal(stdout, "");
+    assert.equal(code, expected);
+  });
+}
+
+Deno.test({
+  name: "inspect --json tells the truth about a real model",
+  ignore: !hasStories,
+  async fn() {
+    const { code, stdout, stderr } = await main(["inspect", STORIES, "--json"]);
+    assert.equal(code, 0, stderr);
+    const report = JSON.parse(stdout);
+    assert.equal(report.architecture, "llama");
+    assert.equal(report.tensors.length, 48);
+    assert.deepEqual(report.quantisation.map(({ type }: { type: string }) => type), ["F32"]);
+    // 4 bytes for each F32 element.
+    assert.equal(report.tensorBytes, 4 * report.parameters);
+    // 5 layers x (key + value) x 4 heads x 8 elements x 2 bytes.
+    assert.equal(report.memory.kvPerToken, 640);
+    assert.equal(report.memory.context, 128);
+    assert.equal(report.metadata["tokenizer.ggml.tokens"].length, 9);
+  },
+});
+
+Deno.test({
+  name: "inspect prints text for people, with the model in the environment",
+  ignore: !hasStories,
+  async fn() {
+    const { code, stdout, stderr } = await main(["inspect"], { EBB_MODEL: STORIES });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^ {2}token_embd\.weight +F32 +512 x 64 +128\.0 KiB$/m);
+  },
+});

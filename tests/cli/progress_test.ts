@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { type LoadProgress, progressDisplay } from "../../src/cli/progress.ts";
+
+/** Shows states at given milliseconds; returns what was written. */
+function show(columns: number | undefined, states: readonly (readonly [number, LoadProgress])[]): string[] {
+  const written: string[] = [];
+  let now = 0;
+  const display = progressDisplay({ write: (text) => written.push(text), columns: () => columns, now: () => now });
+  for (const [at, state] of states) {
+    now = at;
+    display(state);
+  }
+  return written;
+}
+
+const tensors = (done: number): LoadProgress => ({
+  stage: "tensors",
+  done,
+  total: 4,
+  bytes: done * 1024,
+  totalBytes: 4096,
+});
+const shaders = (done: number): LoadProgress => ({ stage: "shaders", done, total: 2 });
+
+Deno.test("A terminal's line is rewritten and ends with the stage", () => {
+  assert.deepEqual(show(80, [[0, tensors(1)], [500, tensors(2)], [1000, tensors(4)]]), [
+    "\r\x1b[KLoading tensors: 1 of 4 (1.0 KiB of 4.0 KiB)",
+    "\r\x1b[KLoading tensors: 2 of 4 (2.0 KiB of 4.0 KiB)",
+    "\r\x1b[KLoading tensors: 4 of 4 (4.0 KiB of 4.0 KiB)\n",
+  ]);
+});
+
+Deno.test("A narrow terminal gets a line that does not wrap", () => {
+  assert.deepEqual(show(20, [[0, tensors(1)]]), ["\r\x1b[KLoading tensors: 1 "]);
+});
+
+Deno.test("A terminal is not flooded", () => {
+  assert.equal(show(80, [[0, tensors(1)], [1, tensors(2)], [2, tensors(3)]]).length, 1);
+});
+
+Deno.test("A log gets plain lines, few of them, and always each stage's end", () => {
+  const states = [[0, tensors(1)], [1000, tensors(2)], [2000, tensors(4)], [2001, shaders(1)], [
+    2002,
+    shaders(2),
+  ]] as const;
+  assert.deepEqual(show(undefined, states), [
+    "Loading tensors: 1 of 4 (1.0 KiB of 4.0 KiB)\n",
+    "Loading tensors: 4 of 4 (4.0 KiB of 4.0 KiB)\n",
+    "Compiling shaders: 1 of 2\n",
+    "Compiling shaders: 2 of 2\n",
+  ]);
+});
