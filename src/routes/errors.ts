@@ -1,0 +1,77 @@
+/** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
+import { QueueFullError, UnservableRequestError } from "../engine/messages.ts";
+import { ChatTemplateError } from "../text/chat_template.ts";
+
+/** The body of every error reply, and the last event but one of a stream that failed. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    /** The field of the request at fault. */
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** What each status means. */
+const TYPES = {
+  400: "invalid_request_error",
+  401: "authentication_error",
+  404: "invalid_request_error",
+  405: "invalid_request_error",
+  413: "invalid_request_error",
+  499: "invalid_request_error",
+  500: "server_error",
+  503: "server_error",
+} as const;
+
+/** The statuses of errors. 499 is nginx's for a client that has gone. */
+export type ErrorStatus = keyof typeof TYPES;
+
+/** Seconds after which a client that met an overloaded, loading or draining server should ask again. */
+const RETRY_AFTER_SECONDS = "1";
+
+/** An error with the HTTP reply that it becomes. */
+export class HttpError extends Error {
+  override name = "HttpError";
+  readonly param: string | null;
+  readonly code: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    readonly status: ErrorStatus,
+    message: string,
+    { param = null, code = null, headers = {} }: {
+      param?: string | null;
+      code?: string | null;
+      headers?: Record<string, string>;
+    } = {},
+  ) {
+    super(message);
+    this.param = param;
+    this.code = code;
+    // Clients retry every status from 500 on; what failed inside the server would only fail again.
+    this.headers = status === 503
+      ? { "retry-after": RETRY_AFTER_SECONDS, ...headers }
+      : status === 500
+      ? { "x-should-retry": "false", ...headers }
+      : headers;
+  }
+
+  get body(): ErrorBody {
+    return { error: { message: this.message, type: TYPES[this.status], param: this.param, code: this.code } };
+  }
+}
+
+/** Finds the reply for anything thrown; what is not meant for clients becomes a 500 that tells nothing. */
+export function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof UnservableRequestError) {
+    return new HttpError(400, error.message, { param: error.field, code: error.code });
+  }
+  if (error instanceof ChatTemplateError) {
+    return new HttpError(400, error.message, { param: "messages", code: "chat_template_error" });
+  }
+  if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
+  return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
+}

@@ -1,0 +1,11 @@
+/** @file `GET /health`: 200 when requests are taken, 503 and the reason when not. */
+import type { Context } from "hono";
+import { engineState, type RouteContext } from "./context.ts";
+
+/** Handles `GET /health`. */
+export function healthHandler(context: RouteContext) {
+  return (c: Context): Response => {
+    const state = engineState(context);
+    return state === "ready" ? c.json({ status: "ok" }) : c.json({ status: state }, 503);
+  };
+}

@@ -1,0 +1,159 @@
+/** @file The HTTP application: routes, and what holds for all of them. */
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { requestId } from "hono/request-id";
+import { routePath } from "hono/route";
+import { timingSafeEqual } from "hono/utils/buffer";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { Engine, KvCacheChoice } from "../engine/messages.ts";
+import type { ChatTemplate } from "../text/chat_template.ts";
+import { chatCompletionsHandler } from "./chat_completions.ts";
+import { completionsHandler } from "./completions.ts";
+import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
+import { HttpError, toHttpError } from "./errors.ts";
+import { healthHandler } from "./health.ts";
+import { Metrics, metricsHandler } from "./metrics.ts";
+import { modelHandler, modelsHandler } from "./models.ts";
+
+/** One line of the log. */
+export interface LogEntry {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly level: "info" | "error";
+  readonly event: string;
+  readonly [detail: string]: unknown;
+}
+
+/** How the application behaves. */
+export interface AppOptions {
+  /** Reads the field `kv_cache`: `{policy?, budget?, options?}`. @throws {UnservableRequestError} naming the part at fault */
+  readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
+  /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
+  readonly apiKeys?: readonly string[];
+  /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
+  readonly log?: (entry: LogEntry) => void;
+  /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
+  readonly keepAliveMilliseconds?: number;
+  /** Longest request body in bytes. Default: 16 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Aborted when no further request is to be taken. */
+  readonly drain?: AbortSignal;
+  /** Aborted when running generations are to end, each with an error. */
+  readonly shutdown?: AbortSignal;
+}
+
+/**
+ * Makes the application; `app.request()` and `app.fetch()` serve it without a socket.
+ *
+ * @example
+ * ```ts ignore
+ * const app = createApp({ engine, text, chatTemplate, options: { parseKvCache } });
+ * const response = await app.request("/v1/models");
+ * ```
+ */
+export function createApp(
+  { engine, text, chatTemplate, options }: {
+    engine: Engine;
+    text: TextEncoding;
+    chatTemplate: ChatTemplate;
+    options: AppOptions;
+  },
+): Hono<RouteEnvironment> {
+  const { apiKeys = [], log = () => {}, keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
+  const record = (level: LogEntry["level"], event: string, details: object) =>
+    log({ time: new Date().toISOString(), level, event, ...details });
+  const context: RouteContext = {
+    engine,
+    text,
+    chatTemplate,
+    metrics: new Metrics(engine),
+    parseKvCache: options.parseKvCache,
+    keepAliveMilliseconds,
+    drain: options.drain,
+    shutdown: options.shutdown,
+    created: Math.floor(Date.now() / 1000),
+    reportError(error, requestId) {
+      const reply = toHttpError(error);
+      if (reply.status === 500 && reply !== error) {
+        record("error", "internal_error", {
+          request_id: requestId,
+          error: error instanceof Error ? error.stack : error,
+        });
+      }
+      return reply;
+    },
+  };
+
+  const app = new Hono<RouteEnvironment>();
+  app.use(requestId());
+  app.use(async (c, next) => {
+    const arrival = performance.now();
+    c.set("arrival", arrival);
+    await next();
+    const path = routePath(c, -1);
+    const { run } = c.var;
+    context.metrics.countHttpRequest(c.req.method, path === "/*" ? "unknown" : path, c.res.status);
+    const { status } = c.res;
+    // A stream is only opened by now; its line is written when it has ended.
+    const write = () =>
+      record("info", "request", {
+        request_id: c.var.requestId,
+        method: c.req.method,
+        path: c.req.path,
+        status,
+        seconds: (performance.now() - arrival) / 1000,
+        ...run && {
+          prompt_tokens: run.usage.prompt_tokens,
+          completion_tokens: run.usage.completion_tokens,
+          finish_reasons: run.outcomes,
+        },
+      });
+    if (run) run.ended.then(write);
+    else write();
+  });
+  app.get("/health", healthHandler(context));
+  if (apiKeys.length > 0) {
+    app.use(async (c, next) => {
+      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
+      if (key === undefined) {
+        throw new HttpError(401, "Missing API key; send it as 'Authorization: Bearer KEY'", NO_KEY);
+      }
+      const matches = await Promise.all(apiKeys.map((apiKey) => timingSafeEqual(apiKey, key)));
+      if (!matches.includes(true)) throw new HttpError(401, "Wrong API key", NO_KEY);
+      await next();
+    });
+  }
+  app.use(bodyLimit({
+    maxSize: maxBodyBytes,
+    onError: () => {
+      throw new HttpError(413, `The request body is longer than ${maxBodyBytes} bytes`, { code: "request_too_large" });
+    },
+  }));
+  app.get("/metrics", metricsHandler(context));
+  app.get("/v1/models", modelsHandler(context));
+  app.get("/v1/models/:id{.+}", modelHandler(context));
+  app.post("/v1/completions", completionsHandler(context));
+  app.post("/v1/chat/completions", chatCompletionsHandler(context));
+
+  // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
+  for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {
+    app.all(path, (c) => {
+      throw new HttpError(405, `${c.req.path} does not take ${c.req.method}; use ${method}`, {
+        code: "method_not_allowed",
+        headers: { allow: method },
+      });
+    });
+  }
+  app.notFound((c) =>
+    sendError(c, new HttpError(404, `There is no ${c.req.method} ${c.req.path} here`, { code: "not_found" }))
+  );
+  app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
+  return app;
+}
+
+function sendError(c: Context, error: HttpError): Response {
+  // Hono's types know the standard's statuses only.
+  return c.json(error.body, error.status as ContentfulStatusCode, error.headers);
+}
+
+const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { openModel } from "../../src/formats/open.ts";
+import { createTextProcessor } from "../../src/text/text_processor.ts";
+import { isMissing, STORIES_MODEL } from "../support/tokenizers.ts";
+
+const LONG_TEXT = "Once upon a time, there was a 😀 dragon.\n".repeat(2500);
+
+Deno.test({
+  name: "A long text gets the same tokens from the worker as in place, while timers go on",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const tokens = await processor.encode(LONG_TEXT);
+    clearInterval(timer);
+    assert.deepEqual(tokens, processor.tokenizer.encode(LONG_TEXT));
+    assert.ok(ticks > 0);
+    assert.deepEqual(await processor.encode("Once"), processor.tokenizer.encode("Once"));
+    processor.close();
+  },
+});
+
+Deno.test({
+  name: "Options reach the worker, and several long texts at once come back in their own places",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    const text = "<s>" + LONG_TEXT;
+    const options = [{ addSpecial: false }, { parseSpecial: false }, {}];
+    const results = await Promise.all(options.map((option) => processor.encode(text, option)));
+    options.forEach((option, i) => assert.deepEqual(results[i], processor.tokenizer.encode(text, option)));
+    processor.close();
+  },
+});
+
+Deno.test({
+  name: "Closing rejects what is under way, and a process ends by itself with an idle worker",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    const encoding = processor.encode(LONG_TEXT);
+    await Promise.resolve();
+    processor.close();
+    await assert.rejects(encoding, /text processor was closed/);
+
+    const script = `
+      import { openModel } from ${JSON.stringify(new URL("../../src/formats/open.ts", import.meta.url).href)};
+      import { createTextProcessor } from ${
+      JSON.stringify(new URL("../../src/text/text_processor.ts", import.meta.url).href)
+    };
+      const processor = await createTextProcessor(await openModel(${JSON.stringify(STORIES_MODEL)}));
+      console.log((await processor.encode("a ".repeat(5000))).length);`;
+    const child = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped", stderr: "piped" });
+    const { code, stdout, stderr } = await child.output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    assert.ok(Number(new TextDecoder().decode(stdout)) > 5000);
+  },
+});
+
+Deno.test({
+  name: "A model that the worker cannot load is an error of long texts alone",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor({ ...file, path: "/no/such/model.gguf" });
+    file.close();
+    await assert.rejects(processor.encode(LONG_TEXT), /no\/such\/model\.gguf does not exist/);
+    assert.deepEqual(await processor.encode("Once"), processor.tokenizer.encode("Once"));
+    processor.close();
+  },
+});
