@@ -1,16 +1,6 @@
 /** @file Shows how far loading a model has come, on standard error. */
+import type { LoadProgress } from "../engine/messages.ts";
 import { formatBytes } from "./units.ts";
-
-/** What the engine reports while it loads a model. */
-export interface LoadProgress {
-  readonly stage: "tensors" | "shaders";
-  /** Tensors uploaded or shaders compiled so far. */
-  readonly done: number;
-  readonly total: number;
-  /** Bytes uploaded so far and in all; for tensors only. */
-  readonly bytes?: number;
-  readonly totalBytes?: number;
-}
 
 /** Where progress is shown. */
 export interface ProgressOutput {

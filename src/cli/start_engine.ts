@@ -1,12 +1,12 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import type { Engine, KvCacheChoice } from "../engine/messages.ts";
+import { startEngine as startWorker } from "../engine/client.ts";
+import type { Engine, LoadProgress } from "../engine/messages.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../plugins/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import type { ServeOptions } from "./flags.ts";
-import type { LoadProgress } from "./progress.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey">;
@@ -32,14 +32,14 @@ export async function startEngine(
   const choice = { policy, budget: kvBudget };
   const defaultKvCache = parseKvCacheChoice(choice, choice);
   const { text, chatTemplate } = await loadText(options.model);
-  const { engine, close } = await connectEngine({ ...options, defaultKvCache }, onProgress);
+  const engine = await startWorker({ ...options, defaultKvCache, log: console.error }, onProgress);
   return {
     engine,
     text,
     chatTemplate,
     async close() {
       text.close();
-      await close();
+      await engine.close();
     },
   };
 }
@@ -52,12 +52,4 @@ async function loadText(model: string): Promise<{ text: TextProcessor; chatTempl
   } finally {
     file.close();
   }
-}
-
-/** Stands in for `startEngine` of src/engine/client.ts until that exists. */
-function connectEngine(
-  _options: Omit<EngineOptions, "policy" | "kvBudget"> & { readonly defaultKvCache: KvCacheChoice },
-  _onProgress: (progress: LoadProgress) => void,
-): Promise<Pick<RunningEngine, "engine" | "close">> {
-  return Promise.reject(new Error("The engine is not connected to the command line yet"));
 }

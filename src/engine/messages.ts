@@ -102,12 +102,15 @@ export interface Generation {
   abort(): void;
 }
 
-/** A histogram in Prometheus's form: `counts[i]` observations were `<= bounds[i]` (not cumulative; last is +Inf). */
-export interface HistogramSnapshot {
-  readonly bounds: readonly number[];
-  readonly counts: readonly number[];
-  readonly sum: number;
-  readonly count: number;
+/** What the engine reports while it loads a model. */
+export interface LoadProgress {
+  readonly stage: "tensors" | "shaders";
+  /** Tensors uploaded or shaders compiled so far. */
+  readonly done: number;
+  readonly total: number;
+  /** Bytes uploaded so far and in all; for tensors only. */
+  readonly bytes?: number;
+  readonly totalBytes?: number;
 }
 
 /** A snapshot of the engine for `/metrics` and `/health`. Counters count from the start. */
@@ -118,8 +121,16 @@ export interface EngineStats {
   readonly generatedTokens: number;
   readonly decodeSteps: number;
   readonly submits: number;
+  readonly dispatches: number;
+  /** Time the engine spent recording and submitting, in seconds. */
+  readonly encodeSeconds: number;
+  /** GPU buffers and bind groups made since the start: constant once the model is loaded. */
+  readonly buffersCreated: number;
+  readonly bindGroupsCreated: number;
   readonly blocksTotal: number;
   readonly blocksUsed: number;
+  /** The most blocks in use at once. */
+  readonly blocksPeak: number;
   readonly blocksUsedPerLayer: readonly number[];
   readonly blockBytes: number;
   readonly rebalances: number;

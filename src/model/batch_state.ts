@@ -25,16 +25,8 @@ export interface BatchRow {
   readonly topLogprobs: boolean;
 }
 
-/** Buffers indexed by slot and by batch row. */
-export class BatchState {
-  /** vec4 `[row]`: slot, position, first table entry, 0. */
-  readonly rows: GPUBuffer;
-  /** u32 `[row]`. */
-  readonly slots: GPUBuffer;
-  /** u32 `[row]`. */
-  readonly positions: GPUBuffer;
-  /** vec2 `[layer, row]`: ranked and recent rows. */
-  readonly layerRows: GPUBuffer;
+/** Buffers indexed by slot. */
+export class SlotState {
   /** u32 `[slot, layer, tableStride]`: block ids. */
   readonly tables: GPUBuffer;
   /** u32 `[slot]`: the last sampled token. */
@@ -45,21 +37,9 @@ export class BatchState {
   readonly counts: GPUBuffer;
   /** f32 `[slot, vocabularyStride]`. */
   readonly bias: GPUBuffer;
-  readonly #rowWords: Uint32Array<ArrayBuffer>;
-  readonly #slotWords: Uint32Array<ArrayBuffer>;
-  readonly #positionWords: Uint32Array<ArrayBuffer>;
-  readonly #layerWords: Uint32Array<ArrayBuffer>;
 
   constructor(readonly gpu: Gpu, readonly dimensions: Dimensions) {
     const { maxBatch, tableStride, vocabularyStride, config } = dimensions;
-    this.#rowWords = new Uint32Array(maxBatch * 4);
-    this.#slotWords = new Uint32Array(maxBatch);
-    this.#positionWords = new Uint32Array(maxBatch);
-    this.#layerWords = new Uint32Array(config.layerCount * maxBatch * 2);
-    this.rows = gpu.createBuffer("batch rows", maxBatch * 16);
-    this.slots = gpu.createBuffer("batch slots", maxBatch * 4);
-    this.positions = gpu.createBuffer("batch positions", maxBatch * 4);
-    this.layerRows = gpu.createBuffer("layer rows", config.layerCount * maxBatch * 8);
     this.tables = gpu.createBuffer("block tables", maxBatch * config.layerCount * tableStride * 4);
     this.tokens = gpu.createBuffer("last tokens", maxBatch * 4);
     this.sampling = gpu.createBuffer("sampling records", maxBatch * SAMPLING_BYTES);
@@ -88,14 +68,43 @@ export class BatchState {
     const ids = Uint32Array.from(table.slice(first));
     this.gpu.write(this.tables, (this.tableOffset(slot, layer) + first) * 4, ids);
   }
+}
 
-  /** Makes `rows` the batch of the next submit. Rows of one arena must be neighbours. */
-  setBatch(rows: readonly BatchRow[]): void {
-    const { maxBatch, config } = this.dimensions;
-    rows.forEach(({ slot, position, rankedRows, recentRows }, row) => {
-      this.#rowWords[row * 4] = slot;
-      this.#rowWords[row * 4 + 1] = position;
-      this.#rowWords[row * 4 + 2] = this.tableOffset(slot, 0);
+/**
+ * Buffers indexed by batch row. Decoding and the first tokens after a prefill have one each, so that a submit can hold
+ * both.
+ */
+export class BatchRows {
+  /** vec4 `[row]`: slot, position, first table entry, 0. */
+  readonly rows: GPUBuffer;
+  /** u32 `[row]`. */
+  readonly slots: GPUBuffer;
+  /** u32 `[row]`. */
+  readonly positions: GPUBuffer;
+  /** vec2 `[layer, row]`: ranked and recent rows. */
+  readonly layerRows: GPUBuffer;
+  readonly #rowWords: Uint32Array<ArrayBuffer>;
+  readonly #slotWords: Uint32Array<ArrayBuffer>;
+  readonly #positionWords: Uint32Array<ArrayBuffer>;
+  readonly #layerWords: Uint32Array<ArrayBuffer>;
+
+  constructor(readonly state: SlotState) {
+    const { gpu, dimensions: { maxBatch, config } } = state;
+    this.#rowWords = new Uint32Array(maxBatch * 4);
+    this.#slotWords = new Uint32Array(maxBatch);
+    this.#positionWords = new Uint32Array(maxBatch);
+    this.#layerWords = new Uint32Array(config.layerCount * maxBatch * 2);
+    this.rows = gpu.createBuffer("batch rows", maxBatch * 16);
+    this.slots = gpu.createBuffer("batch slots", maxBatch * 4);
+    this.positions = gpu.createBuffer("batch positions", maxBatch * 4);
+    this.layerRows = gpu.createBuffer("layer rows", config.layerCount * maxBatch * 8);
+  }
+
+  /** Makes `batch` the rows of the next submit. Rows of one arena must be neighbours. */
+  set(batch: readonly BatchRow[]): void {
+    const { gpu, dimensions: { maxBatch, config } } = this.state;
+    batch.forEach(({ slot, position, rankedRows, recentRows }, row) => {
+      this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0)], row * 4);
       this.#slotWords[row] = slot;
       this.#positionWords[row] = position;
       for (let layer = 0; layer < config.layerCount; layer++) {
@@ -104,10 +113,10 @@ export class BatchState {
         this.#layerWords[at + 1] = recentRows[layer];
       }
     });
-    const { queue } = this.gpu.device;
-    queue.writeBuffer(this.rows, 0, this.#rowWords, 0, rows.length * 4);
-    queue.writeBuffer(this.slots, 0, this.#slotWords, 0, rows.length);
-    queue.writeBuffer(this.positions, 0, this.#positionWords, 0, rows.length);
+    const { queue } = gpu.device;
+    queue.writeBuffer(this.rows, 0, this.#rowWords, 0, batch.length * 4);
+    queue.writeBuffer(this.slots, 0, this.#slotWords, 0, batch.length);
+    queue.writeBuffer(this.positions, 0, this.#positionWords, 0, batch.length);
     queue.writeBuffer(this.layerRows, 0, this.#layerWords);
   }
 }

@@ -16,7 +16,7 @@ import {
 } from "../kernels/decode_attention.ts";
 import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/rotate.ts";
 import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
-import type { BatchRow, BatchState } from "./batch_state.ts";
+import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";
 import { Embedder } from "./embedder.ts";
 import { FewVectors, type Rows } from "./project.ts";
@@ -53,7 +53,7 @@ export class Decoder {
     weights: Weights,
     ropeTable: GPUBuffer,
     arenas: readonly GPUBuffer[],
-    readonly state: BatchState,
+    batchRows: BatchRows,
     readonly sampler: Sampler,
   ) {
     const {
@@ -71,6 +71,7 @@ export class Decoder {
       buffer: gpu.createBuffer(`decode ${label}`, maxBatch * stride * 4),
       stride,
     });
+    const { state } = batchRows;
     const hidden = sampler.hidden;
     const queryKeyValue = rows("queries, keys, values", queryKeyValueStride);
     const queries = gpu.createBuffer("decode queries", maxBatch * querySize * 4);
@@ -80,7 +81,7 @@ export class Decoder {
     const partials = gpu.createBuffer("attention partials", maxBatch * querySize * maxSplits * 4);
     const stats = gpu.createBuffer("attention statistics", maxBatch * queryHeads * maxSplits * 8);
 
-    this.#embedder = new Embedder(gpu, weights.embedding, config.vocabularySize, state.tokens, state.slots, hidden);
+    this.#embedder = new Embedder(gpu, weights.embedding, config.vocabularySize, state.tokens, batchRows.slots, hidden);
     this.#rotateVariant = {
       destination: "pages",
       element: kvElement,
@@ -95,8 +96,8 @@ export class Decoder {
     this.#attention = arenas.map((arena) =>
       gpu.binding(decodeAttentionKernel(variant), [
         queries,
-        state.rows,
-        state.layerRows,
+        batchRows.rows,
+        batchRows.layerRows,
         state.tables,
         arena,
         ...outputs,
@@ -120,8 +121,8 @@ export class Decoder {
           queryKeyValue.buffer,
           ropeTable,
           ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
-          state.rows,
-          state.layerRows,
+          batchRows.rows,
+          batchRows.layerRows,
           state.tables,
           queries,
           arena,
@@ -137,7 +138,7 @@ export class Decoder {
   }
 
   /**
-   * Records one step for the batch that the state was set to. Every sequence's cache grows by one row per layer, whose
+   * Records one step for the batch that the batch rows were set to. Every sequence's cache grows by one row per layer, whose
    * block must be in its table.
    *
    * @param step steps of this submit before this one

@@ -68,3 +68,24 @@ export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dime
     blockBytes: blockBytes(kvHeadCount, headSize, kvElementBytes(serving.kvElement)),
   };
 }
+
+/** What the default memory is limited to unless one sequence needs more. */
+const DEFAULT_KV_MEMORY = 2 ** 30;
+
+/** Bytes of the block pool where the user names none: what a full batch can need, up to 1 GiB, at least one sequence. */
+export function defaultKvMemory(config: ModelConfig, serving: Omit<ServingOptions, "kvMemory">): number {
+  const { blockBytes, positions } = dimensionsOf(config, { ...serving, kvMemory: 0 });
+  const sequence = config.layerCount * (blocksFor(positions) + 2) * blockBytes;
+  return Math.max(sequence, Math.min(sequence * serving.maxBatch, DEFAULT_KV_MEMORY));
+}
+
+/** The longest context whose prefill fits into this adapter's bindings, in tokens. */
+export function contextLimit(config: ModelConfig, kvElement: KvElement, maxBindingBytes: number): number {
+  const { hiddenSize, kvHeadCount, headSize } = config;
+  const rowBytes = Math.max(
+    paddedColumns(hiddenSize) * 4,
+    kvHeadCount * headSize * kvElementBytes(kvElement),
+    headSize * 4,
+  );
+  return Math.floor(maxBindingBytes / rowBytes) - 2 * MAX_STEPS;
+}

@@ -3,24 +3,18 @@
  */
 import { BIN_COUNT } from "../cache/score_histogram.ts";
 import { BlockPool } from "../cache/block_pool.ts";
+import type { LoadProgress } from "../engine/messages.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { BatchState } from "./batch_state.ts";
+import { BatchRows, SlotState } from "./batch_state.ts";
 import { Compressor } from "./compressor.ts";
 import type { ModelConfig } from "./config.ts";
 import { Decoder } from "./decoder.ts";
-import { type Dimensions, dimensionsOf, type ServingOptions } from "./dimensions.ts";
+import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
 import { Prefiller } from "./prefiller.ts";
 import { ropeTable } from "./rope.ts";
 import { Sampler } from "./sampler.ts";
 import { loadWeights } from "./weights.ts";
-
-/** What a model reports while it is being made ready. */
-export interface LoadProgress {
-  readonly stage: "weights" | "shaders";
-  readonly done: number;
-  readonly total: number;
-}
 
 /** Everything that runs a model on a GPU; one per engine. */
 export class Model {
@@ -29,13 +23,18 @@ export class Model {
     readonly config: ModelConfig,
     readonly dimensions: Dimensions,
     readonly pool: BlockPool,
-    readonly state: BatchState,
+    readonly slots: SlotState,
     readonly prefiller: Prefiller,
     readonly compressor: Compressor,
     /** u32 `[maxBatch, layerCount, BIN_COUNT]`: score histograms by segment and layer. */
     readonly histograms: GPUBuffer,
-    readonly decoder: Decoder,
+    /** The batch that decodes, and its hidden states, logits and results. */
+    readonly decodeRows: BatchRows,
     readonly sampler: Sampler,
+    readonly decoder: Decoder,
+    /** The same for the first tokens of prompts that have just been prefilled. */
+    readonly firstRows: BatchRows,
+    readonly firstSampler: Sampler,
   ) {}
 
   /**
@@ -56,9 +55,13 @@ export class Model {
       gpu,
       file,
       config,
-      ({ bytes }) => onProgress({ stage: "weights", done: bytes, total: file.tensorBytes }),
+      ({ tensors, bytes }) => {
+        const { size: total } = file.tensors;
+        onProgress({ stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes: file.tensorBytes });
+      },
     );
-    onProgress({ stage: "shaders", done: 0, total: 3 });
+    const shaders = (done: number) => onProgress({ stage: "shaders", done, total: 3 });
+    shaders(0);
     const table = gpu.upload("RoPE table", ropeTable(config.rope, dimensions.positions));
     const arenaBlocks = arenaSizes(gpu, dimensions, serving.kvMemory);
     const arenas = arenaBlocks.map((blocks, index) =>
@@ -69,12 +72,15 @@ export class Model {
       blockBytes: dimensions.blockBytes,
       layerCount: config.layerCount,
     });
-    const state = new BatchState(gpu, dimensions);
-    const sampler = new Sampler(gpu, dimensions, weights, state);
-    const decoder = new Decoder(gpu, dimensions, weights, table, arenas, state, sampler);
-    onProgress({ stage: "shaders", done: 1, total: 3 });
+    const slots = new SlotState(gpu, dimensions);
+    const decodeRows = new BatchRows(slots);
+    const sampler = new Sampler(gpu, dimensions, weights, decodeRows, MAX_STEPS);
+    const decoder = new Decoder(gpu, dimensions, weights, table, arenas, decodeRows, sampler);
+    const firstRows = new BatchRows(slots);
+    const firstSampler = new Sampler(gpu, dimensions, weights, firstRows, 1);
+    shaders(1);
     const prefiller = new Prefiller(gpu, dimensions, weights, table);
-    onProgress({ stage: "shaders", done: 2, total: 3 });
+    shaders(2);
     const histograms = gpu.createBuffer("score histograms", dimensions.maxBatch * config.layerCount * BIN_COUNT * 4);
     const { kvHeadCount, queryHeadCount, headSize } = config;
     const compressor = new Compressor(gpu, {
@@ -88,11 +94,25 @@ export class Model {
       values: prefiller.values,
       windowQueries: prefiller.windowQueries,
       histogram: histograms,
-      table: state.tables,
+      table: slots.tables,
     });
     for (const arena of arenas) compressor.addArena(arena);
-    onProgress({ stage: "shaders", done: 3, total: 3 });
-    return new Model(gpu, config, dimensions, pool, state, prefiller, compressor, histograms, decoder, sampler);
+    shaders(3);
+    return new Model(
+      gpu,
+      config,
+      dimensions,
+      pool,
+      slots,
+      prefiller,
+      compressor,
+      histograms,
+      decodeRows,
+      sampler,
+      decoder,
+      firstRows,
+      firstSampler,
+    );
   }
 }
 
@@ -104,7 +124,7 @@ function arenaSizes(gpu: Gpu, { blockBytes }: Dimensions, bytes: number): number
     sizes.push(Math.min(blocks, perArena));
   }
   if (sizes.length === 0) {
-    throw new RangeError(`The KV memory of ${bytes} bytes does not hold one block of ${blockBytes}: raise --kv-memory`);
+    throw new RangeError(`--kv-memory is ${bytes} bytes: expected at least one block of ${blockBytes}`);
   }
   return sizes;
 }

@@ -144,6 +144,7 @@ function readGgufScaling(fields: Fields, trainedContext: number): RopeScaling {
         factor,
         originalContext: fields.size("rope.scaling.original_context_length", trainedContext),
         attentionFactor: attentionFactor * yarnAttentionFactor(factor),
+        // As the file says; llama.cpp takes 32 and 1 for these architectures without looking.
         betaFast: fields.positive("rope.scaling.yarn_beta_fast", 32),
         betaSlow: fields.positive("rope.scaling.yarn_beta_slow", 1),
       };

@@ -5,8 +5,8 @@ import { penalties, penaltiesGrid, penaltiesParams } from "../kernels/penalties.
 import { sample, sampleParams } from "../kernels/sample.ts";
 import { RESULT_WORDS } from "../kernels/sampling_record.ts";
 import { topLogprobs } from "../kernels/top_logprobs.ts";
-import type { BatchRow, BatchState } from "./batch_state.ts";
-import { type Dimensions, MAX_STEPS } from "./dimensions.ts";
+import type { BatchRow, BatchRows } from "./batch_state.ts";
+import type { Dimensions } from "./dimensions.ts";
 import { FewVectors, type Rows } from "./project.ts";
 import type { Weights } from "./weights.ts";
 
@@ -15,7 +15,7 @@ export class Sampler {
   readonly hidden: Rows;
   /** f32 `[maxBatch, vocabularyStride]`, before penalties. */
   readonly logits: Rows;
-  /** u32 `[MAX_STEPS, maxBatch, RESULT_WORDS]`. */
+  /** u32 `[steps, maxBatch, RESULT_WORDS]`. */
   readonly results: GPUBuffer;
   readonly #output: FewVectors;
   readonly #penalties: Binding;
@@ -23,22 +23,24 @@ export class Sampler {
   readonly #sampleAdjusted: Binding;
   readonly #topLogprobs: Binding;
 
-  constructor(readonly gpu: Gpu, readonly dimensions: Dimensions, weights: Weights, state: BatchState) {
+  /** @param steps most steps of a submit */
+  constructor(readonly gpu: Gpu, readonly dimensions: Dimensions, weights: Weights, rows: BatchRows, steps: number) {
     const { maxBatch, hiddenStride, vocabularyStride, config } = dimensions;
-    const rows = (label: string, stride: number): Rows => ({
+    const buffer = (label: string, stride: number): Rows => ({
       buffer: gpu.createBuffer(label, maxBatch * stride * 4),
       stride,
     });
-    this.hidden = rows("decode hidden states", hiddenStride);
-    this.logits = rows("logits", vocabularyStride);
-    const adjusted = rows("adjusted logits", vocabularyStride);
-    this.results = gpu.createBuffer("sampling results", MAX_STEPS * maxBatch * RESULT_WORDS * 4);
+    this.hidden = buffer("sampled hidden states", hiddenStride);
+    this.logits = buffer("logits", vocabularyStride);
+    const adjusted = buffer("adjusted logits", vocabularyStride);
+    this.results = gpu.createBuffer("sampling results", steps * maxBatch * RESULT_WORDS * 4);
     this.#output = new FewVectors(gpu, weights.output, this.hidden, this.logits, "store", {
       weight: weights.outputNorm,
       width: config.hiddenSize,
       epsilon: config.rmsNormEpsilon,
     });
-    const { slots, positions, sampling, tokens, counts, bias } = state;
+    const { slots, positions } = rows;
+    const { sampling, tokens, counts, bias } = rows.state;
     const raw = this.logits.buffer;
     const bindSample = (logits: GPUBuffer) =>
       gpu.binding(sample(config.vocabularySize), [

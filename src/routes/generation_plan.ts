@@ -59,8 +59,8 @@ export function planGeneration(
         presencePenalty: fields.presence_penalty ?? 0,
         repetitionPenalty: fields.repetition_penalty ?? 1,
         logitBias,
-        // Modulo 2^32. Each choice needs a seed of its own; the same prompt elsewhere in a batch keeps its result.
-        seed: (seed + choice) >>> 0,
+        // Each choice needs a seed of its own; the same prompt elsewhere in a batch keeps its result.
+        seed: ((seed >>> 0) + choice) >>> 0,
       },
       topLogprobs: endpoint.topLogprobs,
       kvCache,

@@ -54,6 +54,18 @@ const ENGINE_METRICS: readonly EngineMetric[] = [
   { name: "decode_steps_total", type: "counter", help: "Decode steps", value: (stats) => stats.decodeSteps },
   { name: "gpu_submits_total", type: "counter", help: "Submissions to the GPU", value: (stats) => stats.submits },
   {
+    name: "gpu_dispatches_total",
+    type: "counter",
+    help: "Kernels that the GPU was told to run",
+    value: (stats) => stats.dispatches,
+  },
+  {
+    name: "encode_seconds_total",
+    type: "counter",
+    help: "CPU time taken to record GPU work",
+    value: (stats) => stats.encodeSeconds,
+  },
+  {
     name: "kv_cache_usage_perc",
     type: "gauge",
     help: "Share of the KV cache blocks in use; 1 is all of them",
@@ -65,6 +77,12 @@ const ENGINE_METRICS: readonly EngineMetric[] = [
     type: "gauge",
     help: "KV cache blocks in use, by layer",
     value: (stats) => stats.blocksUsedPerLayer,
+  },
+  {
+    name: "kv_blocks_peak",
+    type: "gauge",
+    help: "Most KV cache blocks that were in use at once",
+    value: (stats) => stats.blocksPeak,
   },
   { name: "kv_block_bytes", type: "gauge", help: "Bytes of a KV cache block", value: (stats) => stats.blockBytes },
   {

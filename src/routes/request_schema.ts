@@ -32,6 +32,7 @@ const MAX_STOP_STRINGS = 16;
 const MAX_TOP_LOGPROBS = 20;
 /** OpenAI's own bound. */
 const MAX_CHOICES = 128;
+const MAX_PROMPTS = 1024;
 
 const stopError = `expected a non-empty string or an array of at most ${MAX_STOP_STRINGS} of them`;
 const stopString = z.string({ error: stopError }).min(1, { error: stopError });
@@ -59,7 +60,8 @@ const sharedFields = {
   presence_penalty: numberFrom(-2, 2).nullish(),
   repetition_penalty: numberFrom(0.01, 100).nullish(),
   logit_bias: logitBias.nullish(),
-  seed: z.int({ error: "expected an integer" }).nullish(),
+  // Any integer, even one beyond 2^53: seeds count modulo 2^32.
+  seed: z.number({ error: "expected an integer" }).refine(Number.isInteger, { error: "expected an integer" }).nullish(),
   stop: stop.nullish(),
   stop_token_ids: z.array(integerFrom(0), { error: "expected an array of token ids" }).nullish(),
   ignore_eos: boolean.nullish(),
@@ -85,6 +87,7 @@ export type PromptField = string | string[] | number[] | number[][];
 function isPrompt(value: unknown): value is PromptField {
   if (typeof value === "string") return true;
   if (!Array.isArray(value) || value.length === 0) return false;
+  if (typeof value[0] !== "number" && value.length > MAX_PROMPTS) return false;
   if (typeof value[0] === "string") return value.every((item) => typeof item === "string");
   const isTokenList = (list: unknown) =>
     Array.isArray(list) && list.length > 0 && list.every((item) => Number.isSafeInteger(item) && item >= 0);
@@ -95,7 +98,8 @@ function isPrompt(value: unknown): value is PromptField {
 export const completionRequest = z.object({
   ...sharedFields,
   prompt: z.custom<PromptField>(isPrompt, {
-    error: "expected a string, an array of strings, an array of token ids, or an array of those, none of them empty",
+    error: "expected a string, an array of strings, an array of token ids, or an array of those, none of them empty, " +
+      `and at most ${MAX_PROMPTS} prompts`,
   }),
   echo: boolean.nullish(),
   logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),

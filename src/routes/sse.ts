@@ -19,7 +19,7 @@ export const EVENT_STREAM_HEADERS = {
 export interface EventStreamOptions {
   /** Silence, in milliseconds, after which a comment is sent. */
   readonly keepAliveMilliseconds: number;
-  /** The client has gone. */
+  /** The client has gone; the source must end. */
   readonly onCancel: () => void;
   /** Words an error of the source for the client. */
   readonly toHttpError: (error: unknown) => HttpError;
@@ -36,11 +36,10 @@ export function eventStream(
   const events = encodeEvents(source, options.toHttpError);
   let next: Promise<IteratorResult<Uint8Array<ArrayBuffer>>> | null = null;
   let cancelled = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       const silence = Promise.withResolvers<null>();
-      timer = setTimeout(() => silence.resolve(null), options.keepAliveMilliseconds);
+      const timer = setTimeout(() => silence.resolve(null), options.keepAliveMilliseconds);
       next ??= events.next();
       const result = await Promise.race([next, silence.promise]);
       clearTimeout(timer);
@@ -52,7 +51,6 @@ export function eventStream(
     },
     cancel() {
       cancelled = true;
-      clearTimeout(timer);
       options.onCancel();
     },
   }, { highWaterMark: 0 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type LoadProgress, progressDisplay } from "../../src/cli/progress.ts";
+import { progressDisplay } from "../../src/cli/progress.ts";
+import type { LoadProgress } from "../../src/engine/messages.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
 function show(columns: number | undefined, states: readonly (readonly [number, LoadProgress])[]): string[] {

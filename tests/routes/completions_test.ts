@@ -74,6 +74,12 @@ Deno.test("choices of several prompts are numbered prompt by prompt, and echo th
   assert.deepEqual(texts, ["aHello", "aHello", "bHello", "bHello"]);
 });
 
+Deno.test("a seed is any integer, and choices never share one", async () => {
+  const { post, engine } = startApp({ tokens: [TOKEN.end] });
+  for (const seed of [-1, 2 ** 32 + 7, 2 ** 60]) await post(PATH, { prompt: "x", n: 2, seed });
+  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 1, 0, 7, 8, 0, 1]);
+});
+
 Deno.test("an echoed prompt of tokens is decoded without special tokens", async () => {
   const { post } = startApp({ tokens: [TOKEN.world] });
   const { choices } = await (await post(PATH, { prompt: [TOKEN.begin, TOKEN.hello], echo: true, max_tokens: 1 }))

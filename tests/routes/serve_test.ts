@@ -98,8 +98,11 @@ Deno.test("a socket that is cut stops the generation, whatever state it is in", 
       const { drain, server, engine } = start({ tokens: [TOKEN.one, TOKEN.two], hold: phase });
       const body = JSON.stringify({ prompt: "x", stream });
       const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-      const head = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;
-      await connection.write(new TextEncoder().encode(head + body));
+      // With and without a stated length: the application reads the two in different ways.
+      const framed = stream
+        ? `content-length: ${body.length}\r\n\r\n${body}`
+        : `transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+      await connection.write(new TextEncoder().encode(`POST /v1/completions HTTP/1.1\r\nhost: x\r\n${framed}`));
       await until(() => engine.generations[0]?.phase === phase, phase);
       connection.close();
       await engine.idle();

@@ -23,6 +23,8 @@ export interface Script {
   readonly batch?: number;
   /** Stay here until `release()` or an abort; `decode` is after the first event with tokens. */
   readonly hold?: Exclude<Phase, "ended">;
+  /** Count the stop token without reporting it. */
+  readonly hideStopToken?: boolean;
   /** Fail with this message where the tokens end. */
   readonly failure?: string;
   /** Milliseconds before every event with tokens. Default: 0. */
@@ -82,9 +84,16 @@ export class FakeEngine implements Engine {
     return generation;
   }
 
-  /** Resolves when no sequence is running any more. */
+  /** Resolves when no sequence is running any more; rejects where one goes on and on. */
   async idle(): Promise<void> {
-    await Promise.all(this.generations.map(({ ended }) => ended));
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error(`Sequences are still in ${this.#phases()}`)), 10_000);
+    await Promise.race([late.promise, Promise.all(this.generations.map(({ ended }) => ended))]);
+    clearTimeout(timer);
+  }
+
+  #phases(): string {
+    return this.generations.map(({ phase }) => phase).join(", ");
   }
 
   stats(): Promise<EngineStats> {
@@ -95,8 +104,13 @@ export class FakeEngine implements Engine {
       generatedTokens: 45,
       decodeSteps: 40,
       submits: 10,
+      dispatches: 5000,
+      encodeSeconds: 0.25,
+      buffersCreated: 70,
+      bindGroupsCreated: 80,
       blocksTotal: 100,
       blocksUsed: 25,
+      blocksPeak: 60,
       blocksUsedPerLayer: [10, 15],
       blockBytes: 4096,
       rebalances: 7,
@@ -151,7 +165,8 @@ export class FakeGeneration implements Generation {
         const next = planned.tokens.slice(generated, generated + batch);
         if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
         generated += next.length;
-        yield { type: "tokens", tokens: next };
+        const hidden = this.script.hideStopToken && request.stopTokens.includes(next.at(-1)!.id) ? 1 : 0;
+        if (next.length > hidden) yield { type: "tokens", tokens: next.slice(0, next.length - hidden) };
         await this.#holdIn("decode");
       }
       const aborted = this.#abort.signal.aborted;

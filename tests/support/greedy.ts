@@ -43,13 +43,25 @@ export async function greedy(
   prompts: readonly (readonly number[])[],
   count: number,
 ): Promise<GreedyResult[]> {
-  const { gpu, config, dimensions, state, prefiller, compressor, decoder, sampler } = model;
+  const {
+    gpu,
+    config,
+    dimensions,
+    slots,
+    prefiller,
+    compressor,
+    decoder,
+    sampler,
+    decodeRows,
+    firstSampler,
+    firstRows,
+  } = model;
   const recorder = new Recorder(gpu);
   const caches = prompts.map(() => new SequenceCache(model.pool, 0, config.layerCount));
   const starts = prompts.map((_, i) => prompts.slice(0, i).reduce((sum, prompt) => sum + prompt.length, 0));
   const uploadTables = () =>
     caches.forEach((cache, slot) =>
-      cache.takeChanges((layer, first, table) => state.writeTable(slot, layer, first, table))
+      cache.takeChanges((layer, first, table) => slots.writeTable(slot, layer, first, table))
     );
   const batch = (position: (prompt: readonly number[]) => number): BatchRow[] =>
     prompts.map((prompt, slot) => ({
@@ -65,7 +77,7 @@ export async function greedy(
   const segments = prompts.map((prompt, i) => ({ tokens: Uint32Array.from(prompt), start: starts[i], window: 0 }));
   const total = prefiller.setPack(segments);
   prompts.forEach((prompt, slot) => {
-    state.startSlot(slot, {
+    slots.startSlot(slot, {
       prompt: Uint32Array.from(prompt),
       maxTokens: count,
       stopTokens: [],
@@ -83,21 +95,21 @@ export async function greedy(
       compressor.gatherRange(recorder, 0, {
         start: starts[slot],
         count: prompt.length,
-        tableOffset: state.tableOffset(slot, layer),
+        tableOffset: slots.tableOffset(slot, layer),
       })
     );
   }
   const rowBytes = dimensions.hiddenStride * 4;
   prompts.forEach((prompt, slot) => {
     const last = starts[slot] + prompt.length - 1;
-    recorder.copy(prefiller.hidden.buffer, last * rowBytes, sampler.hidden.buffer, slot * rowBytes, rowBytes);
+    recorder.copy(prefiller.hidden.buffer, last * rowBytes, firstSampler.hidden.buffer, slot * rowBytes, rowBytes);
   });
 
   const results: GreedyResult[] = prompts.map(() => ({ tokens: [], logits: [] }));
-  const collect = async () => {
+  const collect = async (from: typeof sampler) => {
     recorder.submit();
-    const logits = new Float32Array(await readBuffer(gpu, sampler.logits.buffer));
-    const tokens = new Uint32Array(await readBuffer(gpu, state.tokens));
+    const logits = new Float32Array(await readBuffer(gpu, from.logits.buffer));
+    const tokens = new Uint32Array(await readBuffer(gpu, slots.tokens));
     results.forEach((result, slot) => {
       const at = slot * dimensions.vocabularyStride;
       result.logits.push(logits.slice(at, at + config.vocabularySize));
@@ -105,17 +117,17 @@ export async function greedy(
     });
   };
   const rows = batch((prompt) => prompt.length - 1);
-  state.setBatch(rows);
-  sampler.record(recorder, rows, 0);
-  await collect();
+  firstRows.set(rows);
+  firstSampler.record(recorder, rows, 0);
+  await collect(firstSampler);
   for (let step = 1; step < count; step++) {
     for (const cache of caches) cache.reserveRecent(1);
     uploadTables();
     const rows = batch((prompt) => prompt.length + step - 1);
-    state.setBatch(rows);
+    decodeRows.set(rows);
     decoder.record(recorder, rows, 0);
     for (const cache of caches) for (let layer = 0; layer < config.layerCount; layer++) cache.appendRecent(layer, 1);
-    await collect();
+    await collect(sampler);
   }
   for (const cache of caches) cache.release();
   return results;

@@ -1,0 +1,240 @@
+/** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
+import { ModelFileError } from "../formats/model_file.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
+import {
+  type Engine,
+  type EngineStats,
+  type Generation,
+  type GenerationEvent,
+  type GenerationRequest,
+  type KvCacheChoice,
+  type LoadProgress,
+  QueueFullError,
+  UnservableRequestError,
+} from "./messages.ts";
+import { projectRequest } from "./projection.ts";
+import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
+
+export type { EngineOptions } from "./protocol.ts";
+
+/** What only the client needs to know. */
+export interface ClientOptions {
+  readonly defaultKvCache: KvCacheChoice;
+  /** Sequences that may wait for admission; more are refused. */
+  readonly maxQueue: number;
+  /** Takes a line for people. */
+  readonly log?: (message: string) => void;
+}
+
+/**
+ * Starts an engine worker and waits until it is ready.
+ *
+ * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
+ * @throws {RangeError} when a size does not fit this adapter
+ */
+export async function startEngine(
+  options: EngineOptions & ClientOptions,
+  onProgress: (progress: LoadProgress) => void = () => {},
+): Promise<EngineClient> {
+  const { defaultKvCache, maxQueue, log = () => {}, ...workerOptions } = options;
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const post = (message: ToWorker) => worker.postMessage(message);
+  const ready = await new Promise<EngineReady>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (data.type === "progress") onProgress(data.progress);
+      if (data.type === "ready") resolve(data.ready);
+      if (data.type === "failed") reject(errorOf(data.failure));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message));
+    };
+    post({ type: "start", options: workerOptions });
+  }).catch((error) => {
+    worker.terminate();
+    throw error;
+  });
+  return new EngineClient(worker, post, ready, { defaultKvCache, maxQueue, log });
+}
+
+/** Errors cross threads as data: gives them back their class. */
+function errorOf({ name, message }: EngineFailure): Error {
+  const known = [ModelFileError, NoAdapterError, RangeError].find((type) => type.name === name);
+  return known ? new known(message) : new Error(message);
+}
+
+export class EngineClient implements Engine {
+  readonly model;
+  readonly adapter: string;
+  readonly defaultKvCache: KvCacheChoice;
+  state: Engine["state"] = "ready";
+  /** Resolves with the reason when the engine dies; never otherwise. */
+  readonly failed: Promise<Error>;
+  readonly #generations = new Map<number, EventQueue>();
+  readonly #statsRequests = new Map<number, (stats: EngineStats) => void>();
+  readonly #closed: Promise<void>;
+  #resolveClosed: () => void = () => {};
+  #resolveFailed: (error: Error) => void = () => {};
+  #nextId = 1;
+  /** Sequences that have not been prefilled. */
+  #waiting = 0;
+
+  constructor(
+    readonly worker: Worker,
+    readonly post: (message: ToWorker) => void,
+    readonly ready: EngineReady,
+    readonly options: Required<ClientOptions>,
+  ) {
+    this.model = ready.model;
+    this.adapter = ready.adapter;
+    this.defaultKvCache = options.defaultKvCache;
+    this.#closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.failed = new Promise((resolve) => this.#resolveFailed = resolve);
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#onMessage(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(new Error(event.message));
+    };
+  }
+
+  generate(request: GenerationRequest): Generation {
+    this.#check(request);
+    const id = this.#nextId++;
+    const queue = new EventQueue();
+    this.#generations.set(id, queue);
+    this.#waiting++;
+    this.post({ type: "generate", id, request });
+    const abort = () => {
+      if (this.#generations.has(id)) this.post({ type: "abort", id });
+    };
+    return { events: queue.iterate(abort), abort };
+  }
+
+  stats(): Promise<EngineStats> {
+    if (this.state === "failed") return Promise.reject(new Error("The engine has failed"));
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      this.#statsRequests.set(id, resolve);
+      this.post({ type: "stats", id });
+    });
+  }
+
+  /** Ends what still runs and gives back the GPU and the thread. Idempotent. */
+  async close(): Promise<void> {
+    if (this.state !== "failed") {
+      this.state = "draining";
+      this.post({ type: "close" });
+      await this.#closed;
+    }
+    this.worker.terminate();
+  }
+
+  #check(request: GenerationRequest): void {
+    if (this.state === "failed") throw new Error("The engine has failed");
+    const { prompt, maxTokens } = request;
+    const { contextLength } = this.model;
+    if (prompt.length === 0) {
+      throw new UnservableRequestError("The prompt is empty: expected at least one token", "prompt");
+    }
+    if (prompt.length + maxTokens > contextLength) {
+      throw new UnservableRequestError(
+        `The prompt has ${prompt.length} tokens and max_tokens is ${maxTokens}: expected at most ${contextLength} in all`,
+        "prompt",
+        "context_length_exceeded",
+      );
+    }
+    let blocks: number;
+    try {
+      ({ blocks } = projectRequest(request, this.ready.cache));
+    } catch (error) {
+      throw new UnservableRequestError((error as Error).message, "kv_cache");
+    }
+    if (blocks > this.ready.largestArena) {
+      const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
+      throw new UnservableRequestError(
+        `The request can need ${mebibytes(blocks)} of KV cache and the server has ${
+          mebibytes(this.ready.largestArena)
+        }: lower max_tokens or kv_cache.budget, or raise --kv-memory`,
+        "max_tokens",
+        "kv_memory_exceeded",
+      );
+    }
+    // Sequences that run at once are not in the queue.
+    if (this.#waiting >= this.options.maxQueue + this.ready.maxBatch) {
+      throw new QueueFullError(`The queue is full: ${this.options.maxQueue} requests are waiting`);
+    }
+  }
+
+  #onMessage(message: FromWorker): void {
+    switch (message.type) {
+      case "events":
+        for (const { id, event } of message.events) this.#onEvent(id, event);
+        break;
+      case "stats":
+        this.#statsRequests.get(message.id)?.(message.stats);
+        this.#statsRequests.delete(message.id);
+        break;
+      case "log":
+        this.options.log(message.message);
+        break;
+      case "failed":
+        this.#fail(errorOf(message.failure));
+        break;
+      case "closed":
+        this.#endAll("The engine was closed");
+        this.#resolveClosed();
+        break;
+    }
+  }
+
+  #onEvent(id: number, event: GenerationEvent): void {
+    const queue = this.#generations.get(id);
+    if (queue === undefined) return;
+    const isLast = event.type === "finished" || event.type === "failed";
+    if (event.type === "prefilled" || (isLast && !queue.isPrefilled)) this.#waiting--;
+    if (isLast) this.#generations.delete(id);
+    queue.push(event);
+  }
+
+  #fail(error: Error): void {
+    this.state = "failed";
+    this.#endAll(error.message);
+    this.#resolveFailed(error);
+    this.#resolveClosed();
+  }
+
+  #endAll(message: string): void {
+    for (const id of [...this.#generations.keys()]) this.#onEvent(id, { type: "failed", message });
+  }
+}
+
+/** Events of one generation, from the worker's pace to the reader's. */
+class EventQueue {
+  isPrefilled = false;
+  readonly #events: GenerationEvent[] = [];
+  #wake: () => void = () => {};
+
+  push(event: GenerationEvent): void {
+    if (event.type === "prefilled") this.isPrefilled = true;
+    this.#events.push(event);
+    this.#wake();
+  }
+
+  /** Yields events up to the last one; leaving early calls `abort`. */
+  async *iterate(abort: () => void): AsyncGenerator<GenerationEvent> {
+    let isDone = false;
+    try {
+      while (!isDone) {
+        const event = this.#events.shift();
+        if (event === undefined) {
+          await new Promise<void>((resolve) => this.#wake = resolve);
+          continue;
+        }
+        isDone = event.type === "finished" || event.type === "failed";
+        yield event;
+      }
+    } finally {
+      if (!isDone) abort();
+    }
+  }
+}

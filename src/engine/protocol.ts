@@ -1,0 +1,52 @@
+/** @file The messages between the engine's client and its worker. */
+import type { KvElement } from "../kernels/kv_element.ts";
+import type { EngineStats, GenerationEvent, GenerationRequest, LoadProgress, ServedModel } from "./messages.ts";
+import type { CacheShape } from "./projection.ts";
+
+/** How the worker is to serve a model. */
+export interface EngineOptions {
+  /** Path of a GGUF file or a safetensors directory. */
+  readonly model: string;
+  /** Id in the API; the file's name by default. */
+  readonly modelId?: string;
+  /** Longest prompt plus completion in tokens; the model's own by default. */
+  readonly context?: number;
+  /** Bytes of the block pool. */
+  readonly kvMemory?: number;
+  readonly kvType: KvElement;
+  readonly maxBatch: number;
+}
+
+/** What the client learns when the worker is ready. */
+export interface EngineReady {
+  readonly model: ServedModel;
+  readonly cache: CacheShape;
+  /** Blocks of the largest arena: no sequence can have more. */
+  readonly largestArena: number;
+  readonly blockBytes: number;
+  readonly maxBatch: number;
+  readonly adapter: string;
+}
+
+/** Why the worker stopped. */
+export interface EngineFailure {
+  /** The error's class, as far as the client tells them apart. */
+  readonly name: string;
+  readonly message: string;
+}
+
+export type ToWorker =
+  | { readonly type: "start"; readonly options: EngineOptions }
+  | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
+  | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "stats"; readonly id: number }
+  | { readonly type: "close" };
+
+export type FromWorker =
+  | { readonly type: "progress"; readonly progress: LoadProgress }
+  | { readonly type: "ready"; readonly ready: EngineReady }
+  | { readonly type: "events"; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
+  | { readonly type: "stats"; readonly id: number; readonly stats: EngineStats }
+  | { readonly type: "log"; readonly message: string }
+  | { readonly type: "failed"; readonly failure: EngineFailure }
+  | { readonly type: "closed" };

@@ -1,0 +1,128 @@
+/**
+ * @file One staging buffer of the readback ring: what a submit sends to the host.
+ *
+ *     | decoded tokens [steps, rows] | first tokens [rows] | histograms [segment, layer, bin] | scores [head, pack row] |
+ *
+ * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
+ * meanwhile.
+ */
+import { BIN_COUNT } from "../cache/score_histogram.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { RESULT_WORDS } from "../kernels/sampling_record.ts";
+import { MAX_STEPS } from "../model/dimensions.ts";
+import type { Model } from "../model/model.ts";
+
+/** A submit without results is mapped too, to wait for it. */
+const LEAST_BYTES = 4;
+
+export class Readback {
+  readonly #buffer: GPUBuffer;
+  readonly #firstTokens: number;
+  readonly #histograms: number;
+  readonly #scores: number;
+  /** Bytes to map: from the start to the last that the present submit writes. */
+  #end = LEAST_BYTES;
+
+  constructor(readonly model: Model) {
+    const { sampler, dimensions: { maxBatch, packRows, config } } = model;
+    this.#firstTokens = MAX_STEPS * sampler.stepBytes;
+    this.#histograms = this.#firstTokens + sampler.stepBytes;
+    this.#scores = this.#histograms + maxBatch * config.layerCount * BIN_COUNT * 4;
+    const bytes = this.#scores + config.kvHeadCount * packRows * 4;
+    this.#buffer = model.gpu.createBuffer("readback", bytes, GPUBufferUsage.MAP_READ);
+  }
+
+  copySteps(recorder: Recorder, steps: number): void {
+    const { sampler } = this.model;
+    this.#copy(recorder, sampler.results, 0, 0, steps * sampler.stepBytes);
+  }
+
+  copyFirstTokens(recorder: Recorder): void {
+    const { firstSampler } = this.model;
+    this.#copy(recorder, firstSampler.results, 0, this.#firstTokens, firstSampler.stepBytes);
+  }
+
+  copyHistograms(
+    recorder: Recorder,
+    source: GPUBuffer,
+    segment: number,
+    fromLayer: number,
+    throughLayer: number,
+  ): void {
+    const offset = this.#histogramOffset(segment, fromLayer);
+    this.#copy(recorder, source, offset, this.#histograms + offset, (throughLayer - fromLayer + 1) * BIN_COUNT * 4);
+  }
+
+  /** Copies `count` scores of every KV head of the segment that starts at pack row `start`. */
+  copyScores(recorder: Recorder, pooled: GPUBuffer, start: number, count: number): void {
+    const { packRows, config } = this.model.dimensions;
+    for (let head = 0; head < config.kvHeadCount; head++) {
+      const target = this.#scores + (head * packRows + start) * 4;
+      this.#copy(recorder, pooled, head * packRows * 4, target, count * 4);
+    }
+  }
+
+  /** Starts mapping; blocks while submitted work runs. Await the result before reading. */
+  map(): Promise<void> {
+    return this.#buffer.mapAsync(GPUMapMode.READ, 0, this.#end);
+  }
+
+  /** Gives the mapped bytes to `read`, whose views end with it, and makes the buffer ready for the next submit. */
+  take(read: (results: ReadbackView) => void): void {
+    const bytes = this.#buffer.getMappedRange(0, this.#end);
+    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#histograms, this.#scores));
+    this.#buffer.unmap();
+    this.#end = LEAST_BYTES;
+  }
+
+  destroy(): void {
+    this.model.gpu.destroyBuffer(this.#buffer);
+  }
+
+  #histogramOffset(segment: number, layer: number): number {
+    return (segment * this.model.config.layerCount + layer) * BIN_COUNT * 4;
+  }
+
+  #copy(recorder: Recorder, source: GPUBuffer, sourceOffset: number, targetOffset: number, bytes: number): void {
+    recorder.copy(source, sourceOffset, this.#buffer, targetOffset, bytes);
+    this.#end = Math.max(this.#end, targetOffset + bytes);
+  }
+}
+
+/** The mapped contents of a {@link Readback}. */
+export class ReadbackView {
+  constructor(
+    readonly bytes: ArrayBuffer,
+    readonly model: Model,
+    readonly firstTokensOffset: number,
+    readonly histogramsOffset: number,
+    readonly scoresOffset: number,
+  ) {}
+
+  /** The result record of a batch row in a step. */
+  step(step: number, row: number): Uint32Array {
+    return new Uint32Array(this.bytes, (step * this.model.dimensions.maxBatch + row) * RESULT_WORDS * 4, RESULT_WORDS);
+  }
+
+  /** The result record of the first token of a row. */
+  firstToken(row: number): Uint32Array {
+    return new Uint32Array(this.bytes, this.firstTokensOffset + row * RESULT_WORDS * 4, RESULT_WORDS);
+  }
+
+  /** A copy of the histogram of a segment's layer. */
+  histogram(segment: number, layer: number): Uint32Array {
+    const offset = (segment * this.model.config.layerCount + layer) * BIN_COUNT * 4;
+    return new Uint32Array(this.bytes, this.histogramsOffset + offset, BIN_COUNT).slice();
+  }
+
+  /** A copy of the `count` scores of every KV head of the segment that starts at pack row `start`, head-major. */
+  scores(start: number, count: number): Float32Array {
+    const { packRows, config } = this.model.dimensions;
+    const all = new Float32Array(config.kvHeadCount * count);
+    for (let head = 0; head < config.kvHeadCount; head++) {
+      const offset = this.scoresOffset + (head * packRows + start) * 4;
+      all.set(new Float32Array(this.bytes, offset, count), head * count);
+    }
+    return all;
+  }
+}

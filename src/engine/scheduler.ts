@@ -1,0 +1,308 @@
+/**
+ * @file The engine's loop: continuous batching of decoding sequences with layer-major prefill between their steps.
+ *
+ *     record(i+1) | map(i) blocks till i is done | submit(i+1) | map(i) sleeps 10 ms, i+1 runs | take in results of i | ...
+ *
+ * A turn is one submit: some decode steps of everything that runs, then some tiles of the prompts being prefilled. The
+ * host is always a turn behind the GPU: it knows row counts and positions ahead, and learns tokens, and with them the
+ * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
+ */
+import { Recorder } from "../gpu/recorder.ts";
+import { decodeResult } from "../kernels/sampling_record.ts";
+import { MAX_STEPS } from "../model/dimensions.ts";
+import type { Model } from "../model/model.ts";
+import { Admission } from "./admission.ts";
+import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest } from "./messages.ts";
+import { Pace } from "./pace.ts";
+import { Pack, type ScoreTransfer, writeTables } from "./pack.ts";
+import { projectRequest } from "./projection.ts";
+import { Readback, type ReadbackView } from "./readback.ts";
+import { Sequence } from "./sequence.ts";
+
+/** What a submit was recorded for. */
+interface Turn {
+  readonly readback: Readback;
+  /** Rows of the decode batch, and how many steps of it. */
+  readonly batch: readonly Sequence[];
+  readonly steps: number;
+  readonly pack: Pack | null;
+  readonly tiles: number;
+  readonly transfers: readonly ScoreTransfer[];
+  /** Rows of the batch of first tokens. */
+  readonly firsts: readonly Sequence[];
+}
+
+/** Decode steps between the prefill tiles of a turn: a prompt must not stop the others for long. */
+const STEPS_BESIDE_PREFILL = 2;
+/** Blocking that is borne before submits shrink, in milliseconds. */
+const BEARABLE = { decode: 12, besidePrefill: 40, prefillAlone: 100 };
+/** Prompts are packed up to this many rows, or one of any length. */
+const PACK_ROWS = 2048;
+/** Dispatches of a submit, so that its parameters fit into the arena. */
+const MOST_DISPATCHES = 6000;
+
+/** A sequence's news, in order. */
+export type Emit = (id: number, event: GenerationEvent) => void;
+
+export class Scheduler {
+  readonly #recorder: Recorder;
+  readonly #admission: Admission;
+  readonly #readbacks: Readback[];
+  readonly #sequences = new Map<number, Sequence>();
+  #waiting: Sequence[] = [];
+  #running: Sequence[] = [];
+  #pack: Pack | null = null;
+  readonly #steps: Pace;
+  readonly #tiles = new Pace(8, 4096);
+  #wake: () => void = () => {};
+  #isClosed = false;
+  readonly #counts = {
+    promptTokens: 0,
+    generatedTokens: 0,
+    decodeSteps: 0,
+    rebalances: 0,
+    rebalanceSeconds: 0,
+    policyFallbacks: 0,
+    encodeSeconds: 0,
+  };
+  readonly #evictedRows: number[];
+
+  /** @param log takes a line for people: a policy that failed */
+  constructor(readonly model: Model, readonly emit: Emit, readonly log: (message: string) => void) {
+    const { gpu, pool, config, dimensions } = model;
+    this.#recorder = new Recorder(gpu);
+    this.#admission = new Admission(pool, config.layerCount, dimensions.maxBatch);
+    this.#readbacks = [new Readback(model), new Readback(model), new Readback(model)];
+    // A step takes up to nine dispatches a layer and six more.
+    this.#steps = new Pace(
+      4,
+      Math.max(1, Math.min(MAX_STEPS, Math.floor(MOST_DISPATCHES / (9 * config.layerCount + 6)))),
+    );
+    this.#evictedRows = new Array(config.layerCount).fill(0);
+  }
+
+  /** Queues a sequence. */
+  add(id: number, request: GenerationRequest): void {
+    const { context, policy, blocks } = projectRequest(request, this.model.config, (reason) => {
+      this.#counts.policyFallbacks++;
+      this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
+    });
+    const sequence = new Sequence(id, request, context, policy, blocks);
+    this.#sequences.set(id, sequence);
+    this.#waiting.push(sequence);
+    this.#wake();
+  }
+
+  /** Ends a sequence wherever it is; unknown ids have ended already. */
+  abort(id: number): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence !== undefined) this.#finish(sequence, "aborted");
+  }
+
+  stats(): EngineStats {
+    const { pool, gpu } = this.model;
+    return {
+      ...this.#counts,
+      running: this.#admission.residentCount,
+      waiting: this.#waiting.length,
+      submits: this.#recorder.submits,
+      dispatches: this.#recorder.dispatches,
+      buffersCreated: gpu.counters.buffers,
+      bindGroupsCreated: gpu.counters.bindGroups,
+      blocksTotal: pool.totalBlocks,
+      blocksUsed: pool.usedBlocks,
+      blocksPeak: pool.peakBlocks,
+      blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blockBytes: pool.blockBytes,
+      evictedRowsPerLayer: [...this.#evictedRows],
+      gpuBytes: gpu.bytes,
+    };
+  }
+
+  /** Ends the loop after the present turn. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wake();
+  }
+
+  /** Frees the staging buffers, once {@link run} has ended. */
+  destroy(): void {
+    for (const readback of this.#readbacks) readback.destroy();
+  }
+
+  /** Runs until {@link close}. Rejects when the GPU fails. */
+  async run(): Promise<void> {
+    let inFlight: Turn | null = null;
+    while (!this.#isClosed) {
+      const begun = performance.now();
+      const next = this.#recordTurn();
+      this.#counts.encodeSeconds += (performance.now() - begun) / 1000;
+      if (inFlight === null) {
+        this.#submit(next);
+        if (next === null) await new Promise<void>((resolve) => this.#wake = resolve);
+      } else {
+        const before = performance.now();
+        const mapped = inFlight.readback.map();
+        const blocked = performance.now() - before;
+        this.#submit(next);
+        await mapped;
+        this.#adjustPace(inFlight, blocked);
+        const turn: Turn = inFlight;
+        turn.readback.take((results) => this.#takeIn(turn, results));
+        this.#readbacks.push(turn.readback);
+      }
+      inFlight = next;
+    }
+    if (inFlight === null) return;
+    await inFlight.readback.map();
+    inFlight.readback.take(() => {});
+    this.#readbacks.push(inFlight.readback);
+  }
+
+  #submit(turn: Turn | null): void {
+    if (turn === null) return;
+    const begun = performance.now();
+    this.#recorder.submit();
+    this.#counts.encodeSeconds += (performance.now() - begun) / 1000;
+  }
+
+  #recordTurn(): Turn | null {
+    // Every prompt of the pack has been aborted.
+    if (this.#pack?.isDone) this.#pack = null;
+    this.#admit();
+    const batch = this.#running.filter(({ remaining }) => remaining > 0).sort((a, b) => a.arena - b.arena);
+    const pack = this.#pack;
+    if (batch.length === 0 && pack === null) return null;
+    const readback = this.#readbacks.pop();
+    if (readback === undefined) throw new Error("The readback ring is empty");
+    const steps = batch.length > 0 ? this.#recordSteps(batch, readback, pack !== null) : 0;
+    if (pack === null) return { readback, batch, steps, pack, tiles: 0, transfers: [], firsts: [] };
+
+    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tiles.amount);
+    let firsts: Sequence[] = [];
+    if (pack.isDone) {
+      this.#pack = null;
+      firsts = pack.recordFirstTokens(this.#recorder);
+      if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
+      // Where nothing is compressed, row counts are final: decoding can go on at once.
+      this.#running.push(...firsts.filter(({ policy }) => policy === null));
+    }
+    return { readback, batch, steps, pack, tiles, transfers, firsts };
+  }
+
+  /** Lets waiting sequences in, first come first served, and packs those that fit. */
+  #admit(): void {
+    if (this.#pack !== null) return;
+    const admitted: Sequence[] = [];
+    let rows = 0;
+    const { packRows } = this.model.dimensions;
+    while (this.#waiting.length > 0) {
+      const sequence = this.#waiting[0];
+      const { length } = sequence.request.prompt;
+      if (admitted.length > 0 && rows + length > Math.min(PACK_ROWS, packRows)) break;
+      if (!this.#admission.tryAdmit(sequence)) break;
+      this.#waiting.shift();
+      this.model.slots.startSlot(sequence.slot, sequence.request);
+      admitted.push(sequence);
+      rows += length;
+    }
+    if (admitted.length > 0) this.#pack = new Pack(this.model, this.#recorder, admitted);
+  }
+
+  #recordSteps(batch: readonly Sequence[], readback: Readback, besidePrefill: boolean): number {
+    const { decodeRows, decoder, config } = this.model;
+    const longest = Math.max(...batch.map(({ remaining }) => remaining));
+    const steps = Math.min(this.#steps.amount, longest, besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS);
+    for (const sequence of batch) {
+      sequence.cache.reserveRecent(steps);
+      writeTables(this.model, sequence);
+    }
+    decodeRows.set(batch);
+    for (let step = 0; step < steps; step++) decoder.record(this.#recorder, batch, step);
+    for (const sequence of batch) {
+      for (let layer = 0; layer < config.layerCount; layer++) sequence.cache.appendRecent(layer, steps);
+      sequence.recorded += steps;
+    }
+    this.#counts.decodeSteps += steps;
+    readback.copySteps(this.#recorder, steps);
+    return steps;
+  }
+
+  #adjustPace({ steps, tiles }: Turn, blocked: number): void {
+    if (tiles > 0) this.#tiles.adjust(tiles, blocked, steps > 0 ? BEARABLE.besidePrefill : BEARABLE.prefillAlone);
+    else this.#steps.adjust(steps, blocked, BEARABLE.decode);
+  }
+
+  #takeIn(turn: Turn, results: ReadbackView): void {
+    for (const transfer of turn.transfers) {
+      if (!transfer.sequence.isFinished) this.#takeInScores(turn.pack!, transfer, results);
+    }
+    turn.firsts.forEach((sequence, row) => {
+      if (sequence.isFinished) return;
+      this.#startDecoding(sequence);
+      this.#receive(sequence, [decodeResult(results.firstToken(row), sequence.request.topLogprobs)]);
+    });
+    turn.batch.forEach((sequence, row) => {
+      if (sequence.isFinished) return;
+      const tokens: GeneratedToken[] = [];
+      for (let step = 0; step < turn.steps; step++) {
+        tokens.push(decodeResult(results.step(step, row), sequence.request.topLogprobs));
+      }
+      this.#receive(sequence, tokens);
+    });
+  }
+
+  #takeInScores(pack: Pack, transfer: ScoreTransfer, results: ReadbackView): void {
+    const { sequence, segment, fromLayer, throughLayer, isRebalance } = transfer;
+    const { policy, cache, window, request } = sequence;
+    for (let layer = fromLayer; layer <= throughLayer; layer++) {
+      sequence.histograms.push(results.histogram(segment, layer));
+    }
+    if (policy!.exactScores) {
+      sequence.scores.push(results.scores(pack.start(segment), request.prompt.length - window));
+    }
+    if (!isRebalance) return;
+    const begun = performance.now();
+    const layers = sequence.histograms.map((histogram, layer) => ({
+      histogram,
+      scores: sequence.scores[layer],
+      heldRows: cache.rankedRows[layer],
+    }));
+    policy!.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
+    this.#counts.rebalances++;
+    this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+  }
+
+  /** The prompt is in the cache for good: says so, and lets decoding go on. */
+  #startDecoding(sequence: Sequence): void {
+    this.#counts.promptTokens += sequence.request.prompt.length;
+    const kvCache = sequence.prefilledUsage();
+    kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
+    this.emit(sequence.id, { type: "prefilled", kvCache });
+    sequence.histograms.length = 0;
+    sequence.scores.length = 0;
+    if (sequence.policy !== null) this.#running.push(sequence);
+  }
+
+  #receive(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
+    const { maxTokens, stopTokens } = sequence.request;
+    const room = maxTokens - sequence.received;
+    const stop = tokens.findIndex(({ id }) => stopTokens.includes(id));
+    const isStopped = stop >= 0 && stop < room;
+    const kept = tokens.slice(0, isStopped ? stop + 1 : room);
+    sequence.received += kept.length;
+    this.#counts.generatedTokens += kept.length;
+    if (kept.length > 0) this.emit(sequence.id, { type: "tokens", tokens: kept });
+    if (isStopped) this.#finish(sequence, "stop");
+    else if (sequence.received === maxTokens) this.#finish(sequence, "length");
+  }
+
+  #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {
+    sequence.isFinished = true;
+    this.#sequences.delete(sequence.id);
+    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#running = this.#running.filter((other) => other !== sequence);
+    this.#admission.release(sequence);
+    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.received });
+  }
+}

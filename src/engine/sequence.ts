@@ -1,0 +1,99 @@
+/** @file One generation on its way through the engine: waiting, prefilling, running, finished. */
+import { blocksFor } from "../cache/block.ts";
+import type { SequenceCache } from "../cache/sequence_cache.ts";
+import { adjustsLogits } from "../kernels/sampling_record.ts";
+import type { BatchRow } from "../model/batch_state.ts";
+import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
+import type { GenerationRequest, KvCacheUsage } from "./messages.ts";
+
+/** What a sequence has on the GPU from admission to its end. */
+export interface Residence {
+  readonly slot: number;
+  readonly arena: number;
+  readonly cache: SequenceCache;
+  /** Blocks that were promised: the most that the sequence can come to hold. */
+  readonly reservedBlocks: number;
+}
+
+export class Sequence implements BatchRow {
+  /** Set at admission, cleared at the end. */
+  residence: Residence | null = null;
+  isFinished = false;
+  /** Tokens whose sampling has been recorded, and tokens that have been read back. */
+  recorded = 0;
+  received = 0;
+  /** Scores read back so far, by layer: histograms, and the scores themselves where the policy asks for them. */
+  readonly histograms: Uint32Array[] = [];
+  readonly scores: Float32Array[] = [];
+  readonly adjustsLogits: boolean;
+  readonly topLogprobs: boolean;
+
+  constructor(
+    readonly id: number,
+    readonly request: GenerationRequest,
+    readonly context: PolicyContext,
+    /** `null` keeps every row. */
+    readonly policy: SequencePolicy | null,
+    /** Most blocks that the sequence can come to hold. */
+    readonly projectedBlocks: number,
+  ) {
+    this.adjustsLogits = adjustsLogits(request.sampling);
+    this.topLogprobs = (request.topLogprobs ?? 0) > 0;
+  }
+
+  get slot(): number {
+    return this.#resident.slot;
+  }
+
+  get arena(): number {
+    return this.#resident.arena;
+  }
+
+  get cache(): SequenceCache {
+    return this.#resident.cache;
+  }
+
+  get rankedRows(): Uint32Array {
+    return this.cache.rankedRows;
+  }
+
+  get recentRows(): Uint32Array {
+    return this.cache.recentRows;
+  }
+
+  /** Position of the last recorded token, which the next step feeds; of the prompt's last token at first. */
+  get position(): number {
+    return this.request.prompt.length + this.recorded - 1;
+  }
+
+  /** Tokens that may still be recorded. */
+  get remaining(): number {
+    return this.request.maxTokens - this.recorded;
+  }
+
+  /** Rows at the end of the prompt whose queries score the others. */
+  get window(): number {
+    return this.policy?.scorer.name === "observation-window" ? this.policy.scorer.window : 0;
+  }
+
+  /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
+  prefilledUsage(): KvCacheUsage {
+    const { promptLength: promptRows, layerCount } = this.context;
+    const { blockBytes } = this.cache.pool;
+    const ranked = Array.from(this.rankedRows);
+    // A compressed layer keeps its window beside the ranked rows, any other the whole prompt.
+    const recent = this.policy === null ? promptRows : this.window;
+    return {
+      policy: this.request.kvCache.policy,
+      promptRows,
+      rowsPerLayer: ranked.map((rows) => rows + recent),
+      bytes: ranked.reduce((blocks, rows) => blocks + blocksFor(rows) + blocksFor(recent), 0) * blockBytes,
+      fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
+    };
+  }
+
+  get #resident(): Residence {
+    if (this.residence === null) throw new Error(`Sequence ${this.id} has not been admitted, or has ended`);
+    return this.residence;
+  }
+}

@@ -1,0 +1,158 @@
+/** @file The engine's thread: owns the device, the weights, the block pool and the scheduler. */
+import { basename } from "node:path";
+import type { ModelFile } from "../formats/model_file.ts";
+import { openModel } from "../formats/open.ts";
+import { elementCount } from "../formats/tensor_types.ts";
+import { Gpu } from "../gpu/gpu.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
+import { Model } from "../model/model.ts";
+import { readModelConfig } from "../model/read_config.ts";
+import { type GenerationEvent, GREEDY, type ServedModel } from "./messages.ts";
+import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+
+const thread = self as unknown as {
+  postMessage(message: FromWorker): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  close(): void;
+};
+
+let scheduler: Scheduler | null = null;
+
+thread.onmessage = ({ data }) => {
+  switch (data.type) {
+    case "start":
+      run(data.options).catch((error) => {
+        const { name, message } = error instanceof Error ? error : new Error(String(error));
+        thread.postMessage({ type: "failed", failure: { name, message } });
+      });
+      break;
+    case "generate":
+      scheduler!.add(data.id, data.request);
+      break;
+    case "abort":
+      scheduler!.abort(data.id);
+      break;
+    case "stats":
+      thread.postMessage({ type: "stats", id: data.id, stats: scheduler!.stats() });
+      break;
+    case "close":
+      scheduler?.close();
+      break;
+  }
+};
+
+async function run(options: EngineOptions): Promise<void> {
+  const gpu = await Gpu.open();
+  const failed = new Promise<never>((_, reject) => {
+    gpu.device.lost.then(({ message }) => reject(new Error(`The GPU device was lost: ${message}`)));
+    gpu.device.addEventListener("uncapturederror", (event) => {
+      reject(new Error(`The GPU reported an error: ${(event as GPUUncapturedErrorEvent).error.message}`));
+    });
+  });
+  try {
+    await Promise.race([serve(gpu, options), failed]);
+  } finally {
+    failed.catch(() => {});
+    gpu.destroy();
+  }
+  thread.postMessage({ type: "closed" });
+  thread.close();
+}
+
+async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
+  const file = await openModel(options.model);
+  let config: ModelConfig;
+  let model: Model;
+  try {
+    config = await readModelConfig(file);
+    const serving = servingOptions(gpu, config, options);
+    model = await Model.load(
+      gpu,
+      file,
+      config,
+      serving,
+      (progress) => thread.postMessage({ type: "progress", progress }),
+    );
+    await warmUp(model);
+    thread.postMessage({
+      type: "ready",
+      ready: {
+        model: describe(file, config, options, serving.contextLength),
+        cache: config,
+        largestArena: Math.max(...Array.from({ length: model.pool.arenaCount }, (_, i) => model.pool.arenaBlocks(i))),
+        blockBytes: model.pool.blockBytes,
+        maxBatch: options.maxBatch,
+        adapter: gpu.adapterName,
+      },
+    });
+  } finally {
+    file.close();
+  }
+
+  // Events of a turn travel together: the loop emits them between two of its waits.
+  let events: { id: number; event: GenerationEvent }[] = [];
+  const emit = (id: number, event: GenerationEvent) => {
+    if (events.length === 0) {
+      queueMicrotask(() => {
+        thread.postMessage({ type: "events", events });
+        events = [];
+      });
+    }
+    events.push({ id, event });
+  };
+  scheduler = new Scheduler(model, emit, (message) => thread.postMessage({ type: "log", message }));
+  await scheduler.run();
+}
+
+/** Fills in what the user left open, and refuses what this adapter cannot hold. */
+function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
+  const limit = contextLimit(config, options.kvType, gpu.maxBindingBytes);
+  if (options.context !== undefined && options.context > limit) {
+    throw new RangeError(
+      `--context is ${options.context}: expected at most ${limit}, for what a prompt needs while it is read has to fit ` +
+        `into a binding of ${gpu.maxBindingBytes} bytes on ${gpu.adapterName}`,
+    );
+  }
+  const serving = {
+    contextLength: options.context ?? Math.min(config.contextLength, limit),
+    maxBatch: options.maxBatch,
+    kvElement: options.kvType,
+  };
+  return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
+}
+
+/** Runs a short prompt through everything, so that the first request does not wait for the driver to compile. */
+async function warmUp(model: Model): Promise<void> {
+  const request = {
+    prompt: new Uint32Array(2),
+    maxTokens: 2,
+    stopTokens: [],
+    sampling: { ...GREEDY, seed: 1 },
+    kvCache: { policy: "full", budget: 1 },
+  };
+  const warming = new Scheduler(model, (_, event) => event.type === "finished" && warming.close(), () => {});
+  warming.add(0, request);
+  await warming.run();
+  warming.destroy();
+}
+
+function describe(file: ModelFile, config: ModelConfig, options: EngineOptions, contextLength: number): ServedModel {
+  const bytesByType = new Map<string, number>();
+  let parameterCount = 0;
+  for (const { type, byteLength, shape } of file.tensors.values()) {
+    bytesByType.set(type, (bytesByType.get(type) ?? 0) + byteLength);
+    parameterCount += elementCount(shape);
+  }
+  const [quantisation] = [...bytesByType].sort((a, b) => b[1] - a[1])[0];
+  return {
+    id: options.modelId ?? basename(options.model).replace(/\.gguf$/i, ""),
+    contextLength,
+    vocabularySize: config.vocabularySize,
+    parameterCount,
+    weightBytes: file.tensorBytes,
+    architecture: config.architecture,
+    quantisation,
+  };
+}
