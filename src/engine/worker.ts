@@ -8,9 +8,10 @@ import type { ModelConfig } from "../model/config.ts";
 import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
 import { readModelConfig } from "../model/read_config.ts";
-import { type GenerationEvent, GREEDY, type ServedModel } from "./messages.ts";
+import type { GenerationEvent, ServedModel } from "./messages.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
+import { warmUp } from "./warm_up.ts";
 
 const thread = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -121,21 +122,6 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
     kvElement: options.kvType,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
-}
-
-/** Runs a short prompt through everything, so that the first request does not wait for the driver to compile. */
-async function warmUp(model: Model): Promise<void> {
-  const request = {
-    prompt: new Uint32Array(2),
-    maxTokens: 2,
-    stopTokens: [],
-    sampling: { ...GREEDY, seed: 1 },
-    kvCache: { policy: "full", budget: 1 },
-  };
-  const warming = new Scheduler(model, (_, event) => event.type === "finished" && warming.close(), () => {});
-  warming.add(0, request);
-  await warming.run();
-  warming.destroy();
 }
 
 function describe(file: ModelFile, config: ModelConfig, options: EngineOptions, contextLength: number): ServedModel {

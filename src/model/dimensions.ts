@@ -26,6 +26,8 @@ export interface Dimensions {
   readonly config: ModelConfig;
   readonly maxBatch: number;
   readonly kvElement: KvElement;
+  /** Longest prompt plus completion, in tokens. */
+  readonly contextLength: number;
   /** Positions that a sequence can reach, overrun included. */
   readonly positions: number;
   /** Prompt rows that fit into one pack. */
@@ -54,6 +56,7 @@ export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dime
     config,
     maxBatch: serving.maxBatch,
     kvElement: serving.kvElement,
+    contextLength: serving.contextLength,
     positions,
     packRows: serving.contextLength,
     hiddenStride: paddedColumns(hiddenSize),
