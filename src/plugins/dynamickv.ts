@@ -40,14 +40,22 @@ const options = z.strictObject({
   kernel: z.int().min(1).max(63).refine((width) => width % 2 === 1, "must be odd").default(7)
     .describe("Odd width of the pooling of scores along the sequence; 1 pools nothing"),
   pooling: z.enum(["average", "maximum"]).default("average").describe("How scores are pooled"),
-  maximumRatio: z.number().min(1).max(1000).default(10)
-    .describe("Most rows of a layer, as a multiple of the mean budget without the window"),
-  interval: z.int().min(1).max(1024).default(4).describe("Layers between two sharings of the budget"),
+  maximumRatio: z.number().min(1).max(1000).optional()
+    .describe("Most rows of a layer, as a multiple of the mean budget without the window; 5, or 10 if published"),
+  interval: z.int().min(1).max(1024).optional()
+    .describe("Layers between two sharings of the budget; 2, or 4 if published"),
   mode: z.enum(["mended", "published"]).default("mended")
     .describe("Whether to mend the published rule's flaws or to reproduce its budgets row for row"),
   floor: z.number().min(0).max(1).default(0.1)
     .describe("Least rows of a layer, as a share of the mean budget without the window; only where the mode is mended"),
 });
+
+/**
+ * What the released scripts set, and what the mended mode sets in its place: up to two intervals of provisional rows are
+ * held at once, beside a budget of `base * layerCount`, and neither change costs a row that the last sharing would keep
+ * (no layer of the published profiles holds more than 5 times the mean).
+ */
+const DEFAULTS = { published: { maximumRatio: 10, interval: 4 }, mended: { maximumRatio: 5, interval: 2 } };
 
 /** DynamicKV, from the paper's parameters. */
 export const dynamickv: Policy = {
@@ -56,7 +64,13 @@ export const dynamickv: Policy = {
   description: "Lets the layers compete for one budget by what the end of the prompt attends to",
   options,
   start(context, given) {
-    const chosen = options.parse(given);
+    const parsed = options.parse(given);
+    const { maximumRatio, interval } = DEFAULTS[parsed.mode];
+    const chosen = {
+      ...parsed,
+      maximumRatio: parsed.maximumRatio ?? maximumRatio,
+      interval: parsed.interval ?? interval,
+    };
     const base = rankedBudget(context.budget, chosen.window);
     const scoredRows = context.promptLength - chosen.window;
     if (scoredRows <= base) return null;

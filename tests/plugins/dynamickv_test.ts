@@ -144,7 +144,7 @@ Deno.test("mended sharing as layers arrive ends exactly where sharing once does,
 Deno.test("The interval bounds the rows held at once during a prefill", () => {
   const context = contextOf({ layerCount: 32, budget: 128, promptLength: 4096 });
   const { peakRows } = prefill(start(context), scoresFor(seededRandom(6), context));
-  assert.ok(peakRows <= 32 * 120 + 4 * 1200);
+  assert.ok(peakRows <= 32 * 120 + 2 * 5 * 120);
 });
 
 Deno.test("mended budgets take the highest scores of all layers, to one bin and half a block", () => {
