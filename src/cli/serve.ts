@@ -23,10 +23,10 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const shutdown = new AbortController();
   // The port comes first: that it is taken should be known before a large model has been loaded.
   let app: ReturnType<typeof createApp> | undefined = undefined;
-  const front = new Hono().all("*", (c) => app === undefined ? stillLoading() : app.fetch(c.req.raw, c.env));
+  const front = new Hono().all("*", (c) => app === undefined ? stillLoading(c.req.path) : app.fetch(c.req.raw, c.env));
   const server = serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
-  const { engine, text, chatTemplate, close } = await start(options, progressDisplay());
+  const { engine, text, chatTemplate, failed, close } = await start(options, progressDisplay());
   app = createApp({
     engine,
     text,
@@ -42,7 +42,12 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const stopped = firstStopSignal();
   console.log(`Listening on ${server.url}`);
 
-  await stopped;
+  const failure = await Promise.race([stopped.then(() => null), failed]);
+  if (failure !== null) {
+    // Running requests have been told. A supervisor should start a new process: the GPU does not come back to this one.
+    console.error(`The engine failed: ${failure.message}`);
+    return EXIT_CODES.failure.code;
+  }
   console.error("Stopping when the running requests are done; another signal stops at once");
   drain.abort();
   await server.finished;
@@ -50,7 +55,8 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   return EXIT_CODES.ok.code;
 }
 
-function stillLoading(): Response {
+function stillLoading(path: string): Response {
+  if (path === "/health") return Response.json({ status: "loading" }, { status: 503 });
   const error = { message: "The model is still loading", type: "server_error", param: null, code: "model_loading" };
   return Response.json({ error }, { status: 503, headers: { "retry-after": "5" } });
 }

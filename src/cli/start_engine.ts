@@ -16,6 +16,8 @@ export interface RunningEngine {
   readonly engine: Engine;
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
+  /** Resolves with the reason if the engine dies. */
+  readonly failed: Promise<Error>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
 }
@@ -37,6 +39,7 @@ export async function startEngine(
     engine,
     text,
     chatTemplate,
+    failed: engine.failed,
     async close() {
       text.close();
       await engine.close();

@@ -1,5 +1,6 @@
 /** @file Sizes that buffers and kernels of a served model share, derived once from its configuration and the flags. */
 import { blockBytes, blocksFor } from "../cache/block.ts";
+import { ModelFileError } from "../formats/model_file.ts";
 import { SPLIT_ROWS } from "../kernels/decode_attention.ts";
 import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
 import { paddedColumns } from "../kernels/weight_formats.ts";
@@ -48,9 +49,18 @@ export interface Dimensions {
   readonly blockBytes: number;
 }
 
-/** Derives the {@link Dimensions}. */
+/**
+ * Derives the {@link Dimensions}.
+ *
+ * @throws {ModelFileError} when the model rotates only a part of each head, which no kernel does
+ */
 export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dimensions {
   const { hiddenSize, queryHeadCount, kvHeadCount, headSize, feedForwardSize, vocabularySize } = config;
+  if (config.rope.dimensions !== headSize) {
+    throw new ModelFileError(
+      `${config.name} rotates ${config.rope.dimensions} of ${headSize} dimensions of a head: partial rotary embeddings are not supported`,
+    );
+  }
   const positions = serving.contextLength + 2 * MAX_STEPS;
   return {
     config,

@@ -12,7 +12,7 @@ const SCRIPT = `
   const engine = new FakeEngine({ script: () => ({ tokens: byteTokens("x".repeat(40)), delay: 50 }) });
   async function start() {
     await Deno.stdin.read(new Uint8Array(1));
-    return { engine, text: fakeText, chatTemplate: fakeChatTemplate, close: () => Promise.resolve() };
+    return { engine, text: fakeText, chatTemplate: fakeChatTemplate, failed: new Promise(() => {}), close: () => Promise.resolve() };
   }
   const options = { host: "127.0.0.1", port: Number(Deno.args[0]) };
   Deno.exit(await serve(options, start));
