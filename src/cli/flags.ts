@@ -2,8 +2,19 @@
  * @file Every flag of the command line, as data. Parsing, environment variables, defaults and help texts all come from
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
-import { policies } from "../plugins/registry.ts";
-import { type AnyFlag, bytes, cacheBudget, integer, number, oneOf, onOff, type OptionsOf, text } from "./values.ts";
+import { findPolicy, policies } from "../plugins/registry.ts";
+import {
+  type AnyFlag,
+  bytes,
+  cacheBudget,
+  integer,
+  number,
+  oneOf,
+  onOff,
+  type OptionsOf,
+  text,
+  type ValueType,
+} from "./values.ts";
 
 const model = {
   value: text("FILE", "a GGUF file or a directory with safetensors"),
@@ -11,13 +22,19 @@ const model = {
   help: "GGUF file, or directory with safetensors",
 } as const satisfies AnyFlag;
 
+const policyName: ValueType<string> = {
+  placeholder: "NAME",
+  expectation: `${policies.map(({ name }) => name).join(", ")} or SCORER+ALLOCATOR, such as snapkv+pyramidkv`,
+  parse: (text) => findPolicy(text)?.name,
+};
+
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
   model,
   policy: {
-    value: oneOf(...policies.map(({ name }) => name)),
+    value: policyName,
     default: "dynamickv",
-    help: "KV cache policy of requests that name none",
+    help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
     value: cacheBudget,

@@ -40,7 +40,11 @@ export class Pack {
     }
     this.#unsent = sequences.map(() => 0);
     this.#rows = model.prefiller.setPack(
-      sequences.map(({ request, window }, i) => ({ tokens: request.prompt, start: this.#starts[i], window })),
+      sequences.map(({ request, queryWindow }, i) => ({
+        tokens: request.prompt,
+        start: this.#starts[i],
+        window: queryWindow,
+      })),
     );
     if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.histograms);
   }
@@ -125,7 +129,7 @@ export class Pack {
     cache.appendRecent(layer, window);
     writeTables(this.model, sequence);
     const histogramOffset = (segment * config.layerCount + layer) * BIN_COUNT;
-    compressor.scoreSegment(recorder, { ...policy.scorer, segmentIndex: segment, start, length, histogramOffset });
+    compressor.scoreSegment(recorder, { segmentIndex: segment, start, length, histogramOffset }, policy.scorer);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {

@@ -71,8 +71,13 @@ export class Sequence implements BatchRow {
     return this.request.maxTokens - this.recorded;
   }
 
-  /** Rows at the end of the prompt whose queries score the others. */
+  /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
+    return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
+  }
+
+  /** Rows at the end of the prompt whose queries score the others. */
+  get queryWindow(): number {
     return this.policy?.scorer.name === "observation-window" ? this.policy.scorer.window : 0;
   }
 

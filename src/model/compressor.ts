@@ -1,18 +1,29 @@
 /**
  * @file Compression of one layer's keys and values after its attention: score the rows, rank them, gather the kept ones.
  *
- *     keys, window queries --window scores--> scores --pool--> pooled --top rows--> indices
- *                                                        \--> histogram                |
- *     keys, values, indices, block table --gather--> blocks of an arena  <-------------/
+ *     keys, window queries --scorer--> scores --pool--> pooled --top rows--> indices
+ *                                                  \--> histogram                |
+ *     keys, values, indices, block table --gather--> blocks of an arena  <-------/
  *
  * The GPU runs things in the order in which they are recorded, so all of the scratch is used again by the next segment
- * and the next layer. Nothing is created per call.
+ * and the next layer. Nothing is created per call, except what a scorer other than the observation window needs when it is
+ * first used: loading does not wait for policies that nobody asks for.
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/average_heads.ts";
 import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
+import {
+  keyDifferenceScores,
+  keyDirections,
+  keyDirectionsBytes,
+  keyNormScores,
+  keyScoresGrid,
+  keyScoresParams,
+} from "../kernels/key_scores.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
+import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
 import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/top_rows.ts";
 import {
   MAX_WINDOW,
@@ -22,6 +33,7 @@ import {
   windowScoresParams,
   windowStatisticsBytes,
 } from "../kernels/window_scores.ts";
+import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer } from "../plugins/policy.ts";
 
 export interface CompressorOptions {
   readonly kvHeadCount: number;
@@ -46,19 +58,14 @@ export interface CompressorBuffers {
   readonly table: GPUBuffer;
 }
 
-/** A prompt of the pack, and how its rows are to be scored. */
+/** A prompt of the pack whose rows are to be scored. */
 export interface SegmentScoring {
   /** Which window of the window queries. */
   readonly segmentIndex: number;
   /** First row of the prompt in the pack. */
   readonly start: number;
-  /** Rows of the prompt; more than `window`. */
+  /** Rows of the prompt; more than the scorer's window. */
   readonly length: number;
-  /** Rows of the observation window; 1 to `MAX_WINDOW`. */
-  readonly window: number;
-  /** Odd width of the pooling; 1 pools nothing. */
-  readonly kernel: number;
-  readonly pooling: "average" | "maximum";
   /** First bin of the histogram to add to, in u32s. */
   readonly histogramOffset: number;
 }
@@ -72,19 +79,26 @@ export interface RowGather {
   readonly tableOffset: number;
 }
 
+/** How scores are pooled where the scorer does not say. */
+const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
+
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
   /** Pooled scores f32 `[kvHead][capacity]` of the segment scored last, `length - window` of them per head. */
   readonly pooled: GPUBuffer;
   /** Positions u32 `[kvHead][capacity]` of the segment ranked last, best first, relative to its start. */
   readonly indices: GPUBuffer;
-  readonly #scratch: readonly GPUBuffer[];
+  readonly #scratch: GPUBuffer[];
   readonly #partials: Binding;
   readonly #combine: Binding;
   readonly #scores: Binding;
   readonly #pool: Binding;
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
+  readonly #averageHeads: () => Binding;
+  readonly #recency: () => Binding;
+  readonly #keyNorm: () => Binding;
+  readonly #keyDifference: () => { readonly directions: Binding; readonly scores: Binding };
 
   constructor(
     readonly gpu: Gpu,
@@ -108,6 +122,18 @@ export class Compressor {
     this.#scores = this.gpu.binding(window.scores, [keys, windowQueries, statistics, scores]);
     this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, histogram]);
     this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
+
+    this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
+    this.#recency = once(() => gpu.binding(recencyScores, [scores]));
+    this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
+    this.#keyDifference = once(() => {
+      const sums = gpu.createBuffer("key directions", keyDirectionsBytes(kvHeadCount, headSize, capacity));
+      this.#scratch.push(sums);
+      return {
+        directions: gpu.binding(keyDirections(element, headSize), [keys, sums]),
+        scores: gpu.binding(keyDifferenceScores(element, headSize), [keys, sums, scores]),
+      };
+    });
   }
 
   /**
@@ -127,28 +153,35 @@ export class Compressor {
    *
    * @throws {RangeError} when the segment, the window or the pooling cannot be scored
    */
-  scoreSegment(recorder: Recorder, segment: SegmentScoring): void {
-    const { start, length, window, kernel, pooling, histogramOffset } = segment;
+  scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer): void {
+    const { start, length, histogramOffset } = segment;
+    const { window } = scorer;
     const { capacity, kvHeadCount } = this.options;
-    if (!(window >= 1 && window <= MAX_WINDOW)) {
-      throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
-    }
+    if (scorer.name === "observation-window") checkObservationWindow(scorer);
     if (length <= window) {
       throw new RangeError(`Cannot score a prompt of ${length} rows: expected more than the ${window} of its window`);
     }
     if (start + length > capacity) {
       throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
     }
-    if (!(kernel >= 1 && kernel % 2 === 1)) {
-      throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
-    }
-    const shape = { ...this.options, ...segment };
-    const params = windowScoresParams(shape);
-    const grids = windowScoresGrids(shape);
-    recorder.dispatch(this.#partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(this.#scores, params, ...grids.scores);
     const scored = length - window;
+    switch (scorer.name) {
+      case "observation-window":
+        this.#scoreByWindow(recorder, segment, scorer);
+        break;
+      case "recency":
+        recorder.dispatch(
+          this.#recency(),
+          recencyScoresParams(length, scored, capacity, scorer.sinks),
+          ...recencyScoresGrid(scored, kvHeadCount),
+        );
+        break;
+      case "key-norm":
+      case "key-difference":
+        this.#scoreByKeys(recorder, segment, scorer);
+        break;
+    }
+    const { kernel, pooling } = scorer.name === "observation-window" ? scorer : UNPOOLED;
     recorder.dispatch(
       this.#pool,
       poolScoresParams(scored, capacity, kernel, pooling, histogramOffset),
@@ -188,6 +221,38 @@ export class Compressor {
     for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
   }
 
+  #scoreByWindow(
+    recorder: Recorder,
+    { segmentIndex, start, length }: SegmentScoring,
+    { window, sharedByHeads }: ObservationWindow,
+  ): void {
+    const { capacity, kvHeadCount } = this.options;
+    const shape = { ...this.options, segmentIndex, start, length, window };
+    const params = windowScoresParams(shape);
+    const grids = windowScoresGrids(shape);
+    recorder.dispatch(this.#partials, params, ...grids.partials);
+    recorder.dispatch(this.#combine, params, ...grids.combine);
+    recorder.dispatch(this.#scores, params, ...grids.scores);
+    if (!sharedByHeads) return;
+    const scored = length - window;
+    const workgroups = averageHeadsWorkgroups(scored);
+    recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
+  }
+
+  #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {
+    const { capacity, kvHeadCount } = this.options;
+    const scored = length - window;
+    const params = keyScoresParams({ start, length, scored, capacity });
+    const grid = keyScoresGrid(scored, kvHeadCount);
+    if (name === "key-norm") {
+      recorder.dispatch(this.#keyNorm(), params, ...grid);
+    } else {
+      const { directions, scores } = this.#keyDifference();
+      recorder.dispatch(directions, params, ...keyScoresGrid(length, kvHeadCount));
+      recorder.dispatch(scores, params, ...grid);
+    }
+  }
+
   #gather(recorder: Recorder, arena: number, rows: RowGather, isRanked: boolean): void {
     const { kvHeadCount, headSize, capacity } = this.options;
     recorder.dispatch(
@@ -197,4 +262,19 @@ export class Compressor {
       kvHeadCount,
     );
   }
+}
+
+function checkObservationWindow({ window, kernel }: ObservationWindow): void {
+  if (!(window >= 1 && window <= MAX_WINDOW)) {
+    throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
+  }
+  if (!(kernel >= 1 && kernel % 2 === 1)) {
+    throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
+  }
+}
+
+/** Makes something when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }

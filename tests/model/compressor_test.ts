@@ -4,12 +4,21 @@ import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
+import type { ObservationWindow } from "../../src/plugins/policy.ts";
 import { readBuffer, testGpu } from "../support/gpu.ts";
 import { kvArray, readKv } from "../support/kv.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
 import { referencePool, referenceTop, referenceWindowScores } from "../support/scores.ts";
 
 const EMPTY = -7;
+
+/** How many rows of a segment are kept and where they go. */
+interface Placement {
+  readonly count: number;
+  readonly arena: number;
+  readonly ranked: number[];
+  readonly recent: number[];
+}
 
 /** A compressor over random keys, values and window queries, with arenas full of EMPTY. */
 async function fixture(seed: number, options: { element: "f16" | "f32"; capacity: number; arenaBlocks: number[] }) {
@@ -75,7 +84,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
   for (const element of ["f32", "f16"] as const) {
     const test = await fixture(1, { element, capacity: 420, arenaBlocks: [12, 14] });
     const { gpu, compressor, buffers, dims } = test;
-    const segments: (SegmentScoring & { count: number; arena: number; ranked: number[]; recent: number[] })[] = [
+    const segments: (SegmentScoring & Omit<ObservationWindow, "name"> & Placement)[] = [
       {
         segmentIndex: 0,
         start: 0,
@@ -125,8 +134,8 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     const before = { ...gpu.counters };
     let tableOffset = 0;
     segments.forEach((segment, index) => {
-      const { arena, start, length, window, count, ranked, recent } = segment;
-      compressor.scoreSegment(recorder, segment);
+      const { arena, start, length, window, kernel, pooling, count, ranked, recent } = segment;
+      compressor.scoreSegment(recorder, segment, { name: "observation-window", window, kernel, pooling });
       compressor.rankSegment(recorder, { length, window, count });
       compressor.gatherRanked(recorder, arena, { start, count, tableOffset });
       tableOffset += ranked.length;
@@ -172,14 +181,11 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
   gpu.device.queue.writeBuffer(buffers.keys, 0, new Float32Array(test.keys.length).fill(0.5));
   const recorder = new Recorder(gpu);
   const [length, window, count] = [200, 8, 191];
-  compressor.scoreSegment(recorder, {
-    segmentIndex: 0,
-    start: 0,
-    length,
+  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, histogramOffset: 0 }, {
+    name: "observation-window",
     window,
     kernel: 7,
     pooling: "average",
-    histogramOffset: 0,
   });
   compressor.rankSegment(recorder, { length, window, count });
   recorder.submit();
@@ -196,17 +202,13 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
 Deno.test("Compressor refuses what it cannot score or rank, saying why", async () => {
   const test = await fixture(3, { element: "f16", capacity: 40, arenaBlocks: [] });
   const recorder = new Recorder(test.gpu);
-  const good: SegmentScoring = {
-    segmentIndex: 0,
-    start: 0,
-    length: 40,
-    window: 8,
-    kernel: 7,
-    pooling: "average",
-    histogramOffset: 0,
-  };
-  const refused = (change: Partial<SegmentScoring>, message: RegExp) =>
-    assert.throws(() => test.compressor.scoreSegment(recorder, { ...good, ...change }), message);
+  const segment: SegmentScoring = { segmentIndex: 0, start: 0, length: 40, histogramOffset: 0 };
+  const scorer: ObservationWindow = { name: "observation-window", window: 8, kernel: 7, pooling: "average" };
+  const refused = (change: Partial<SegmentScoring & Omit<ObservationWindow, "name">>, message: RegExp) =>
+    assert.throws(
+      () => test.compressor.scoreSegment(recorder, { ...segment, ...change }, { ...scorer, ...change }),
+      message,
+    );
   refused({ window: 0 }, /window of 0 rows: expected 1 to 64/);
   refused({ window: 65 }, /window of 65 rows: expected 1 to 64/);
   refused({ length: 8 }, /prompt of 8 rows: expected more than the 8 of its window/);

@@ -22,7 +22,17 @@ function refusal(value: unknown): UnservableRequestError {
 }
 
 Deno.test("findPolicy() finds every policy by its name", () => {
-  assert.deepEqual(policies.map(({ name }) => name), ["dynamickv", "full"]);
+  assert.deepEqual(policies.map(({ name }) => name), [
+    "dynamickv",
+    "full",
+    "streaming",
+    "h2o",
+    "tova",
+    "snapkv",
+    "pyramidkv",
+    "knorm",
+    "keydiff",
+  ]);
   for (const policy of policies) assert.equal(findPolicy(policy.name), policy);
   assert.equal(findPolicy("constructor"), undefined);
 });
@@ -46,9 +56,13 @@ Deno.test("parseKvCacheChoice() does not pass one policy's options to another", 
 Deno.test("parseKvCacheChoice() names the field at fault, its value and what was expected", () => {
   const cases: [unknown, string, RegExp][] = [
     ["full", "kv_cache", /"full".*expected object/],
-    [{ policy: "fulll" }, "kv_cache.policy", /Unknown KV cache policy "fulll": .* one of dynamickv, full$/],
+    [
+      { policy: "fulll" },
+      "kv_cache.policy",
+      /Unknown KV cache policy "fulll": .* one of dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, knorm, keydiff$/,
+    ],
     [{ policy: 3 }, "kv_cache.policy", /kv_cache.policy 3: .*expected string/],
-    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, budget, options$/],
+    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, scorer, allocator, budget, options$/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
     [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", but is "lots"$/],
     [{ budget: [] }, "kv_cache.budget", /kv_cache.budget \[\]: must be a number/],
