@@ -69,6 +69,7 @@ export class Pack {
       const endsLayer = this.#endsLayer;
       const count = Math.min(TILE_ROWS, this.#rows - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
+      this.#addAttention(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;
@@ -102,6 +103,25 @@ export class Pack {
     firstSampler.record(recorder, batch, 0);
     for (const sequence of batch) sequence.recorded = 1;
     return batch;
+  }
+
+  /** Sums the attention of the tile just recorded for the prompts that are scored by that of all their rows. */
+  #addAttention(recorder: Recorder, row: number, count: number): void {
+    this.sequences.forEach(({ isFinished, policy, request }, segment) => {
+      if (isFinished || policy?.scorer.name !== "attention-sums") return;
+      const start = this.#starts[segment];
+      const { length } = request.prompt;
+      const begin = Math.max(row, start);
+      const end = Math.min(row + count, start + length);
+      if (begin >= end) return;
+      this.model.compressor.addAttention(recorder, {
+        start,
+        length,
+        first: begin - start,
+        tileRow: begin - row,
+        count: end - begin,
+      });
+    });
   }
 
   /** Records the way of one prompt's rows of a layer from the scratch into blocks. */

@@ -11,6 +11,7 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { attentionSums, attentionSumsGrid } from "../kernels/attention_sums.ts";
 import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/average_heads.ts";
 import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
 import {
@@ -52,6 +53,8 @@ export interface CompressorBuffers {
   readonly values: GPUBuffer;
   /** f32 `[segment][MAX_WINDOW][queryHead][headSize]`, rotated, not scaled; row 0 is the oldest of the window. */
   readonly windowQueries: GPUBuffer;
+  /** f32 `[row of the tile][queryHead][headSize]`, rotated, not scaled: the queries of the tile prefilled last. */
+  readonly tileQueries: GPUBuffer;
   /** u32, histograms of `BIN_COUNT` bins; see cache/score_histogram.ts. */
   readonly histogram: GPUBuffer;
   /** u32, the blocks of all block tables; see cache/block.ts. */
@@ -70,6 +73,18 @@ export interface SegmentScoring {
   readonly histogramOffset: number;
 }
 
+/** Rows of a prompt whose attention is to be summed. */
+export interface TileRows {
+  /** First row of the prompt in the pack. */
+  readonly start: number;
+  /** Rows of the whole prompt. */
+  readonly length: number;
+  /** First of the rows in the prompt, and in the tile. */
+  readonly first: number;
+  readonly tileRow: number;
+  readonly count: number;
+}
+
 /** Rows of a pack and where they go. */
 export interface RowGather {
   /** First row of the pack to copy; where the rows are ranked, the first row of their segment. */
@@ -81,6 +96,13 @@ export interface RowGather {
 
 /** How scores are pooled where the scorer does not say. */
 const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
+
+/** What it takes to sum the attention of all queries. */
+interface AttentionBindings {
+  readonly partials: Binding;
+  readonly sums: Binding;
+  readonly pool: Binding;
+}
 
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
@@ -95,6 +117,7 @@ export class Compressor {
   readonly #pool: Binding;
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
+  readonly #attention: () => AttentionBindings;
   readonly #averageHeads: () => Binding;
   readonly #recency: () => Binding;
   readonly #keyNorm: () => Binding;
@@ -106,7 +129,7 @@ export class Compressor {
     readonly buffers: CompressorBuffers,
   ) {
     const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
-    const { keys, windowQueries, histogram } = buffers;
+    const { keys, windowQueries, tileQueries, histogram } = buffers;
     const rowWords = kvHeadCount * capacity * 4;
     const partials = gpu.createBuffer("window partials", windowPartialsBytes(kvHeadCount, queryHeadCount, capacity));
     const statistics = gpu.createBuffer("window statistics", windowStatisticsBytes(kvHeadCount, queryHeadCount));
@@ -123,6 +146,15 @@ export class Compressor {
     this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, histogram]);
     this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
 
+    this.#attention = once(() => {
+      const sums = gpu.createBuffer("attention sums", rowWords);
+      this.#scratch.push(sums);
+      return {
+        partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
+        sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
+        pool: gpu.binding(poolScores, [sums, this.pooled, histogram]),
+      };
+    });
     this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
     this.#recency = once(() => gpu.binding(recencyScores, [scores]));
     this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
@@ -146,6 +178,24 @@ export class Compressor {
     const { keys, values, table } = this.buffers;
     this.#gathers.push(this.gpu.binding(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
     return this.#gathers.length - 1;
+  }
+
+  /**
+   * Adds the attention that rows of the tile prefilled last pay to the rows of their prompt, before the next tile is prefilled.
+   * The scorer `attention-sums` needs this for every row of a layer, in order.
+   */
+  addAttention(recorder: Recorder, { start, length, first, tileRow, count }: TileRows): void {
+    const { partials, sums } = this.#attention();
+    for (let done = 0; done < count; done += MAX_WINDOW) {
+      const window = Math.min(MAX_WINDOW, count - done);
+      const seen = first + done + window;
+      const shape = { ...this.options, firstQuery: tileRow + done, start, length: seen, window };
+      const params = windowScoresParams(shape, 1 / length);
+      const grids = windowScoresGrids(shape);
+      recorder.dispatch(partials, params, ...grids.partials);
+      recorder.dispatch(this.#combine, params, ...grids.combine);
+      recorder.dispatch(sums, params, ...attentionSumsGrid(seen, this.options.kvHeadCount));
+    }
   }
 
   /**
@@ -180,11 +230,15 @@ export class Compressor {
       case "key-difference":
         this.#scoreByKeys(recorder, segment, scorer);
         break;
+      case "attention-sums":
+        // All there is to do has been done by addAttention().
+        break;
     }
     const { kernel, pooling } = scorer.name === "observation-window" ? scorer : UNPOOLED;
+    const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
-      this.#pool,
-      poolScoresParams(scored, capacity, kernel, pooling, histogramOffset),
+      areSummed ? this.#attention().pool : this.#pool,
+      poolScoresParams(scored, capacity, kernel, pooling, histogramOffset, areSummed ? start : 0),
       poolScoresWorkgroups(scored),
       kvHeadCount,
     );
@@ -227,7 +281,7 @@ export class Compressor {
     { window, sharedByHeads }: ObservationWindow,
   ): void {
     const { capacity, kvHeadCount } = this.options;
-    const shape = { ...this.options, segmentIndex, start, length, window };
+    const shape = { ...this.options, firstQuery: segmentIndex * MAX_WINDOW, start, length, window };
     const params = windowScoresParams(shape);
     const grids = windowScoresGrids(shape);
     recorder.dispatch(this.#partials, params, ...grids.partials);

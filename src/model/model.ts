@@ -93,6 +93,7 @@ export class Model {
       keys: prefiller.keys,
       values: prefiller.values,
       windowQueries: prefiller.windowQueries,
+      tileQueries: prefiller.queries,
       histogram: histograms,
       table: slots.tables,
     });

@@ -4,11 +4,19 @@ import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
-import type { ObservationWindow } from "../../src/plugins/policy.ts";
+import { TILE_ROWS } from "../../src/model/dimensions.ts";
+import type { ObservationWindow, RankingScorer } from "../../src/plugins/policy.ts";
 import { readBuffer, testGpu } from "../support/gpu.ts";
 import { kvArray, readKv } from "../support/kv.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
-import { referencePool, referenceTop, referenceWindowScores } from "../support/scores.ts";
+import {
+  referenceAttentionSums,
+  referenceKeyDifferences,
+  referenceKeyNorms,
+  referencePool,
+  referenceTop,
+  referenceWindowScores,
+} from "../support/scores.ts";
 
 const EMPTY = -7;
 
@@ -34,6 +42,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     keys: gpu.upload("keys", keys),
     values: gpu.upload("values", values),
     windowQueries: gpu.upload("window queries", windowQueries),
+    tileQueries: gpu.createBuffer("tile queries", TILE_ROWS * queryHeadCount * headSize * 4),
     histogram: gpu.createBuffer("histogram", segments * BIN_COUNT * 4),
     table: gpu.createBuffer("table", 256 * 4),
   };
@@ -169,6 +178,108 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     }
     for (const [index, arena] of test.arenas.entries()) {
       assert.deepEqual(readKv(element, await readBuffer(gpu, arena)), expectedArenas[index], `arena ${index}`);
+    }
+    test.free();
+  }
+});
+
+type Fixture = Awaited<ReturnType<typeof fixture>>;
+
+/** Scores a segment and checks its scores against a reference, and its histogram against its scores. */
+async function checkScores(
+  { gpu, compressor, buffers, dims }: Fixture,
+  segment: SegmentScoring,
+  scorer: RankingScorer,
+  expected: readonly ArrayLike<number>[],
+  tolerance: (score: number) => number,
+): Promise<void> {
+  gpu.device.queue.writeBuffer(buffers.histogram, 0, new Uint32Array(buffers.histogram.size / 4));
+  const recorder = new Recorder(gpu);
+  compressor.scoreSegment(recorder, segment, scorer);
+  recorder.submit();
+  const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
+  const counted: number[] = [];
+  const scored = segment.length - scorer.window;
+  for (let head = 0; head < dims.kvHeadCount; head++) {
+    for (let j = 0; j < scored; j++) {
+      const actual = pooled[head * dims.capacity + j];
+      const wanted = expected[head][j];
+      assert.ok(Math.abs(actual - wanted) <= tolerance(wanted), `${scorer.name}, head ${head}, row ${j}: ${actual}`);
+      counted.push(actual);
+    }
+  }
+  const histogram = new Uint32Array(await readBuffer(gpu, buffers.histogram));
+  const { histogramOffset } = segment;
+  assert.deepEqual(histogram.subarray(histogramOffset, histogramOffset + BIN_COUNT), histogramOf(counted));
+}
+
+Deno.test("Compressor scores by keys, by position and by the mean of all heads as an f64 reference does", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(4, { element, capacity: 420, arenaBlocks: [] });
+    const { dims, keys, gpu } = test;
+    const segments: SegmentScoring[] = [
+      { segmentIndex: 1, start: 50, length: 300, histogramOffset: BIN_COUNT },
+      { segmentIndex: 0, start: 3, length: 9, histogramOffset: 0 },
+    ];
+    const score = async (segment: SegmentScoring) => {
+      const { length } = segment;
+      const norms = referenceKeyNorms(dims, segment, keys);
+      await checkScores(test, segment, { name: "key-norm", window: 8 }, norms, (score) => 3e-6 * score);
+      const differences = referenceKeyDifferences(dims, segment, keys);
+      await checkScores(test, segment, { name: "key-difference", window: 8 }, differences, () => 2e-5);
+      const late = Array.from({ length }, (_, j) => j < 2 ? 2 - j / length : (j + 1) / length);
+      const recency = { name: "recency", window: 1, sinks: 2 } as const;
+      await checkScores(test, segment, recency, norms.map(() => late), (score) => 2e-7 * score);
+      const own = referenceWindowScores(dims, { ...segment, window: 1 }, keys, test.windowQueries);
+      const mean = own[0].map((score, j) => (score + own[1][j]) / 2);
+      const tova = {
+        name: "observation-window",
+        window: 1,
+        kernel: 1,
+        pooling: "average",
+        sharedByHeads: true,
+      } as const;
+      await checkScores(test, segment, tova, [mean, mean], (score) => 4e-5 * score);
+    };
+    await score(segments[0]);
+    const counters = { ...gpu.counters };
+    await score(segments[1]);
+    counters.buffers = gpu.counters.buffers; // the test's own, for reading back
+    assert.deepEqual(gpu.counters, counters, "what a scorer needs is created when it is first used");
+    test.free();
+  }
+});
+
+Deno.test("Compressor sums the attention of all rows, tile by tile, over several prompts and layers", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(5, { element, capacity: 460, arenaBlocks: [] });
+    const { gpu, compressor, buffers, dims, keys } = test;
+    const queryWidth = dims.queryHeadCount * dims.headSize;
+    const prompts = [{ start: 0, length: 50 }, { start: 50, length: 333 }, { start: 383, length: 70 }];
+    const random = seededRandom(6);
+    // The second layer finds the sums of the first.
+    for (let layer = 0; layer < 2; layer++) {
+      const queries = normalValues(random, 453 * queryWidth, 2);
+      for (let row = 0; row < 453; row += TILE_ROWS) {
+        const rows = Math.min(TILE_ROWS, 453 - row);
+        gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
+        const recorder = new Recorder(gpu);
+        for (const { start, length } of prompts) {
+          const begin = Math.max(row, start);
+          const count = Math.min(row + rows, start + length) - begin;
+          if (count <= 0) continue;
+          compressor.addAttention(recorder, { start, length, first: begin - start, tileRow: begin - row, count });
+        }
+        recorder.submit();
+      }
+      for (const prompt of prompts) {
+        const { start, length } = prompt;
+        const own = queries.subarray(start * queryWidth, (start + length) * queryWidth);
+        const expected = referenceAttentionSums(dims, prompt, keys, own);
+        const segment = { segmentIndex: 0, start, length, histogramOffset: 0 };
+        // As for the window scores, plus the roundings of up to 333 additions.
+        await checkScores(test, segment, { name: "attention-sums", window: 20 }, expected, (score) => 6e-5 * score);
+      }
     }
     test.free();
   }

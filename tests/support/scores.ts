@@ -52,6 +52,79 @@ export function referenceWindowScores(
   });
 }
 
+/**
+ * Attention that all queries of a prompt pay to each of its rows, group-meaned, over the length: `[kvHead][length]`.
+ *
+ * @param keys `[kvHead][capacity][headSize]`
+ * @param queries `[row of the prompt][queryHead][headSize]`, not scaled
+ */
+export function referenceAttentionSums(
+  { kvHeadCount, queryHeadCount, headSize, capacity }: Omit<ScoreDims, "maxWindow">,
+  { start, length }: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+  queries: ArrayLike<number>,
+): Float64Array[] {
+  const group = queryHeadCount / kvHeadCount;
+  return Array.from({ length: kvHeadCount }, (_, kvHead) => {
+    const sums = new Float64Array(length);
+    for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
+      for (let i = 0; i < length; i++) {
+        const logits = Array.from({ length: i + 1 }, (_, j) => {
+          const key = (kvHead * capacity + start + j) * headSize;
+          let dot = 0;
+          for (let d = 0; d < headSize; d++) dot += queries[(i * queryHeadCount + head) * headSize + d] * keys[key + d];
+          return dot / Math.sqrt(headSize);
+        });
+        const maximum = logits.reduce((a, b) => Math.max(a, b));
+        const sum = logits.reduce((total, logit) => total + Math.exp(logit - maximum), 0);
+        logits.forEach((logit, j) => sums[j] += Math.exp(logit - maximum) / sum / group / length);
+      }
+    }
+    return sums;
+  });
+}
+
+/** Keys of one head of a prompt: `[length][headSize]`. */
+function headKeys(
+  { headSize, capacity }: Pick<ScoreDims, "headSize" | "capacity">,
+  { start, length }: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+  kvHead: number,
+): number[][] {
+  return Array.from({ length }, (_, j) => {
+    const first = (kvHead * capacity + start + j) * headSize;
+    return Array.from({ length: headSize }, (_, d) => keys[first + d]);
+  });
+}
+
+/** `1 / (1 + |key|)`: `[kvHead][length]`. */
+export function referenceKeyNorms(
+  dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,
+  prompt: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+): number[][] {
+  return Array.from(
+    { length: dims.kvHeadCount },
+    (_, kvHead) => headKeys(dims, prompt, keys, kvHead).map((key) => 1 / (1 + Math.hypot(...key))),
+  );
+}
+
+/** `1 - cos(key, mean of the unit keys)`: `[kvHead][length]`. */
+export function referenceKeyDifferences(
+  dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,
+  prompt: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+): number[][] {
+  return Array.from({ length: dims.kvHeadCount }, (_, kvHead) => {
+    const rows = headKeys(dims, prompt, keys, kvHead);
+    const mean = new Float64Array(dims.headSize);
+    for (const key of rows) key.forEach((x, d) => mean[d] += x / Math.hypot(...key) / rows.length);
+    return rows.map((key) =>
+      1 - key.reduce((dot, x, d) => dot + x * mean[d], 0) / Math.hypot(...key) / Math.hypot(...mean)
+    );
+  });
+}
+
 /** 1-D pooling, stride 1, same length: `average` counts the zero padding, `maximum` ignores it. */
 export function referencePool(
   scores: ArrayLike<number>,
