@@ -6,7 +6,7 @@
  * interval late.
  */
 import { blocksFor } from "../cache/block.ts";
-import { BIN_COUNT } from "../cache/score_histogram.ts";
+import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
@@ -46,7 +46,7 @@ export class Pack {
         window: queryWindow,
       })),
     );
-    if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.histograms);
+    if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.layerRecords);
   }
 
   get isDone(): boolean {
@@ -132,7 +132,7 @@ export class Pack {
     segment: number,
     layer: number,
   ): ScoreTransfer[] {
-    const { compressor, slots, histograms, config } = this.model;
+    const { compressor, slots, layerRecords, config } = this.model;
     const { policy, cache, slot, arena, window } = sequence;
     const start = this.#starts[segment];
     const { length } = sequence.request.prompt;
@@ -148,8 +148,9 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, sequence);
-    const histogramOffset = (segment * config.layerCount + layer) * BIN_COUNT;
-    compressor.scoreSegment(recorder, { segmentIndex: segment, start, length, histogramOffset }, policy.scorer);
+    const recordOffset = (segment * config.layerCount + layer) * LAYER_RECORD_WORDS;
+    const scoring = { segmentIndex: segment, start, length, recordOffset };
+    compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {
@@ -163,7 +164,7 @@ export class Pack {
     if (!isRebalance && !policy.exactScores) return [];
     const fromLayer = this.#unsent[segment];
     this.#unsent[segment] = layer + 1;
-    readback.copyHistograms(recorder, histograms, segment, fromLayer, layer);
+    readback.copyLayerRecords(recorder, layerRecords, segment, fromLayer, layer);
     return [{ sequence, segment, fromLayer, throughLayer: layer, isRebalance }];
   }
 

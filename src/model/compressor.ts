@@ -34,6 +34,7 @@ import {
   windowScoresParams,
   windowStatisticsBytes,
 } from "../kernels/window_scores.ts";
+import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
 import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer } from "../plugins/policy.ts";
 
 export interface CompressorOptions {
@@ -55,8 +56,8 @@ export interface CompressorBuffers {
   readonly windowQueries: GPUBuffer;
   /** f32 `[row of the tile][queryHead][headSize]`, rotated, not scaled: the queries of the tile prefilled last. */
   readonly tileQueries: GPUBuffer;
-  /** u32, histograms of `BIN_COUNT` bins; see cache/score_histogram.ts. */
-  readonly histogram: GPUBuffer;
+  /** u32, see cache/layer_record.ts. */
+  readonly layerRecords: GPUBuffer;
   /** u32, the blocks of all block tables; see cache/block.ts. */
   readonly table: GPUBuffer;
 }
@@ -69,8 +70,8 @@ export interface SegmentScoring {
   readonly start: number;
   /** Rows of the prompt; more than the scorer's window. */
   readonly length: number;
-  /** First bin of the histogram to add to, in u32s. */
-  readonly histogramOffset: number;
+  /** First word of the layer record whose histogram is added to. */
+  readonly recordOffset: number;
 }
 
 /** Rows of a prompt whose attention is to be summed. */
@@ -118,6 +119,7 @@ export class Compressor {
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
   readonly #attention: () => AttentionBindings;
+  readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
   readonly #averageHeads: () => Binding;
   readonly #recency: () => Binding;
   readonly #keyNorm: () => Binding;
@@ -129,7 +131,7 @@ export class Compressor {
     readonly buffers: CompressorBuffers,
   ) {
     const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
-    const { keys, windowQueries, tileQueries, histogram } = buffers;
+    const { keys, windowQueries, tileQueries, layerRecords } = buffers;
     const rowWords = kvHeadCount * capacity * 4;
     const partials = gpu.createBuffer("window partials", windowPartialsBytes(kvHeadCount, queryHeadCount, capacity));
     const statistics = gpu.createBuffer("window statistics", windowStatisticsBytes(kvHeadCount, queryHeadCount));
@@ -143,7 +145,7 @@ export class Compressor {
     this.#partials = this.gpu.binding(window.partials, [keys, windowQueries, partials]);
     this.#combine = this.gpu.binding(window.combine, [partials, statistics]);
     this.#scores = this.gpu.binding(window.scores, [keys, windowQueries, statistics, scores]);
-    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, histogram]);
+    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, layerRecords]);
     this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
 
     this.#attention = once(() => {
@@ -152,7 +154,16 @@ export class Compressor {
       return {
         partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
         sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
-        pool: gpu.binding(poolScores, [sums, this.pooled, histogram]),
+        pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
+      };
+    });
+    this.#moments = once(() => {
+      const moments = gpu.createBuffer("window moments", windowMomentsBytes(kvHeadCount, capacity));
+      this.#scratch.push(moments);
+      const buffers = [keys, windowQueries, statistics, scores, moments];
+      return {
+        scores: gpu.binding(windowMoments(element, headSize), buffers),
+        sum: gpu.binding(sumMoments, [moments, layerRecords]),
       };
     });
     this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
@@ -199,12 +210,13 @@ export class Compressor {
   }
 
   /**
-   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram.
+   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram to the layer
+   * record; if `statistics` are wanted, writes to it how the attention of the window's rows, at most `MAX_WINDOW`, is spread.
    *
    * @throws {RangeError} when the segment, the window or the pooling cannot be scored
    */
-  scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer): void {
-    const { start, length, histogramOffset } = segment;
+  scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer, statistics = false): void {
+    const { start, length, recordOffset } = segment;
     const { window } = scorer;
     const { capacity, kvHeadCount } = this.options;
     if (scorer.name === "observation-window") checkObservationWindow(scorer);
@@ -215,9 +227,17 @@ export class Compressor {
       throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
     }
     const scored = length - window;
+    if (statistics && scorer.name !== "observation-window") {
+      // For the statistics alone: the scores are written over.
+      this.#attend(recorder, segment, { window: Math.min(window, MAX_WINDOW) }, statistics);
+    }
     switch (scorer.name) {
       case "observation-window":
-        this.#scoreByWindow(recorder, segment, scorer);
+        this.#attend(recorder, segment, scorer, statistics);
+        if (scorer.sharedByHeads) {
+          const workgroups = averageHeadsWorkgroups(scored);
+          recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
+        }
         break;
       case "recency":
         recorder.dispatch(
@@ -238,7 +258,7 @@ export class Compressor {
     const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
       areSummed ? this.#attention().pool : this.#pool,
-      poolScoresParams(scored, capacity, kernel, pooling, histogramOffset, areSummed ? start : 0),
+      poolScoresParams(scored, capacity, kernel, pooling, recordOffset, areSummed ? start : 0),
       poolScoresWorkgroups(scored),
       kvHeadCount,
     );
@@ -275,22 +295,23 @@ export class Compressor {
     for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
   }
 
-  #scoreByWindow(
+  /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
+  #attend(
     recorder: Recorder,
-    { segmentIndex, start, length }: SegmentScoring,
-    { window, sharedByHeads }: ObservationWindow,
+    { segmentIndex, start, length, recordOffset }: SegmentScoring,
+    { window, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
+    statistics: boolean,
   ): void {
-    const { capacity, kvHeadCount } = this.options;
     const shape = { ...this.options, firstQuery: segmentIndex * MAX_WINDOW, start, length, window };
-    const params = windowScoresParams(shape);
+    const params = varianceWeight === undefined
+      ? windowScoresParams(shape)
+      : windowScoresParams(shape, 1 / window, varianceWeight);
     const grids = windowScoresGrids(shape);
     recorder.dispatch(this.#partials, params, ...grids.partials);
     recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(this.#scores, params, ...grids.scores);
-    if (!sharedByHeads) return;
-    const scored = length - window;
-    const workgroups = averageHeadsWorkgroups(scored);
-    recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
+    const isPlain = varianceWeight === undefined && !statistics;
+    recorder.dispatch(isPlain ? this.#scores : this.#moments().scores, params, ...grids.scores);
+    if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
   }
 
   #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {

@@ -14,6 +14,7 @@
  * (see start_policy.ts) and falls back to uniform budgets when a policy throws or returns nonsense.
  */
 import type { z } from "zod";
+import type { AttentionStatistics } from "../cache/layer_record.ts";
 
 /** The shape of the model and of one prompt. */
 export interface PolicyContext {
@@ -91,6 +92,8 @@ export interface LayerScores {
   readonly histogram: Uint32Array;
   /** The scores themselves, head-major; present if the policy asked for `exactScores`. */
   readonly scores?: Float32Array;
+  /** How the attention of the last rows is spread; present if the policy asked for `attentionStatistics`. */
+  readonly statistics?: AttentionStatistics;
   /** Ranked rows that the layer holds now: an upper limit of what it can be allotted. */
   readonly heldRows: number;
 }
@@ -99,6 +102,11 @@ export interface LayerScores {
 export interface Allocator {
   /** Whether `allot` needs the scores themselves, at the cost of reading them back. */
   readonly exactScores: boolean;
+  /**
+   * Whether `allot` needs statistics of the attention that the scorer's window, or its last 64 rows, pays to the rows before.
+   * Where the scorer does not look at that attention, it is computed for this.
+   */
+  readonly attentionStatistics?: boolean;
   /** Ranked rows to gather for a layer when it has just been scored; the window comes on top. */
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */

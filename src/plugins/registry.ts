@@ -4,9 +4,11 @@
 import { z } from "zod";
 import { parseBudget } from "../cache/budgets.ts";
 import { type KvCacheChoice, UnservableRequestError } from "../engine/messages.ts";
+import { cakeAllocator } from "./allocators/cake.ts";
 import { dynamickvAllocator } from "./allocators/dynamickv.ts";
 import { pyramidkvAllocator } from "./allocators/pyramidkv.ts";
 import { uniformAllocator } from "./allocators/uniform.ts";
+import { cake } from "./cake.ts";
 import { combine } from "./combine.ts";
 import { dynamickv } from "./dynamickv.ts";
 import { full } from "./full.ts";
@@ -15,6 +17,7 @@ import { keydiff } from "./keydiff.ts";
 import { knorm } from "./knorm.ts";
 import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
 import { pyramidkv } from "./pyramidkv.ts";
+import { cakeScorer } from "./scorers/cake.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 import { knormScorer } from "./scorers/knorm.ts";
@@ -34,6 +37,7 @@ export const policies: readonly Policy[] = [
   tova,
   snapkv,
   pyramidkv,
+  cake,
   knorm,
   keydiff,
 ];
@@ -46,8 +50,14 @@ export const scorers: readonly ScorerPlugin[] = [
   streamingScorer,
   knormScorer,
   keydiffScorer,
+  cakeScorer,
 ];
-export const allocators: readonly AllocatorPlugin[] = [uniformAllocator, pyramidkvAllocator, dynamickvAllocator];
+export const allocators: readonly AllocatorPlugin[] = [
+  uniformAllocator,
+  pyramidkvAllocator,
+  dynamickvAllocator,
+  cakeAllocator,
+];
 
 const combinations = new Map<string, Policy>(
   scorers.flatMap((scorer) =>

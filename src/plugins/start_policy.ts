@@ -43,6 +43,7 @@ export function startPolicy(
 
 class GuardedPolicy implements SequencePolicy {
   readonly exactScores: boolean;
+  readonly attentionStatistics: boolean;
   readonly #base: number;
   readonly #scoredRows: number;
   /** `null` once it has failed. */
@@ -56,6 +57,7 @@ class GuardedPolicy implements SequencePolicy {
   ) {
     this.#policy = policy;
     this.exactScores = policy?.exactScores === true;
+    this.attentionStatistics = policy?.attentionStatistics === true;
     this.#base = rankedBudget(context.budget, scorer.window);
     this.#scoredRows = context.promptLength - scorer.window;
   }

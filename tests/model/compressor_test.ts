@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../src/cache/block.ts";
+import { LAYER_RECORD_WORDS, STATISTICS_WORD } from "../../src/cache/layer_record.ts";
 import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
@@ -15,6 +16,7 @@ import {
   referenceKeyNorms,
   referencePool,
   referenceTop,
+  referenceWindowMoments,
   referenceWindowScores,
 } from "../support/scores.ts";
 
@@ -43,7 +45,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     values: gpu.upload("values", values),
     windowQueries: gpu.upload("window queries", windowQueries),
     tileQueries: gpu.createBuffer("tile queries", TILE_ROWS * queryHeadCount * headSize * 4),
-    histogram: gpu.createBuffer("histogram", segments * BIN_COUNT * 4),
+    layerRecords: gpu.createBuffer("layer records", segments * LAYER_RECORD_WORDS * 4),
     table: gpu.createBuffer("table", 256 * 4),
   };
   const bytesBefore = gpu.bytes;
@@ -101,7 +103,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 8,
         kernel: 7,
         pooling: "average",
-        histogramOffset: 0,
+        recordOffset: 0,
         count: 37,
         arena: 0,
         ranked: [9, 3, 4],
@@ -114,7 +116,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 32,
         kernel: 1,
         pooling: "average",
-        histogramOffset: BIN_COUNT,
+        recordOffset: LAYER_RECORD_WORDS,
         count: 1,
         arena: 1,
         ranked: [0],
@@ -127,7 +129,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 1,
         kernel: 5,
         pooling: "maximum",
-        histogramOffset: 2 * BIN_COUNT,
+        recordOffset: 2 * LAYER_RECORD_WORDS,
         count: 100,
         arena: 1,
         ranked: [7, 8, 13, 12, 6, 1, 4],
@@ -156,9 +158,9 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     assert.deepEqual(gpu.counters, before, "nothing is created per call");
 
     const expectedArenas = [test.emptyArena(0), test.emptyArena(1)];
-    const histograms = new Uint32Array(await readBuffer(gpu, buffers.histogram));
+    const histograms = new Uint32Array(await readBuffer(gpu, buffers.layerRecords));
     for (const [index, segment] of segments.entries()) {
-      const { arena, start, length, window, kernel, pooling, count, ranked, recent, histogramOffset } = segment;
+      const { arena, start, length, window, kernel, pooling, count, ranked, recent, recordOffset } = segment;
       const pooled = new Float32Array(await readBuffer(gpu, seen[index]));
       const scores = referenceWindowScores(dims, segment, test.keys, test.windowQueries);
       const counted: number[] = [];
@@ -173,7 +175,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         const recentRows = Array.from({ length: window }, (_, i) => start + length - window + i);
         test.place(expectedArenas[arena], head, recent, recentRows);
       }
-      assert.deepEqual(histograms.subarray(histogramOffset, histogramOffset + BIN_COUNT), histogramOf(counted));
+      assert.deepEqual(histograms.subarray(recordOffset, recordOffset + BIN_COUNT), histogramOf(counted));
       gpu.destroyBuffer(seen[index]);
     }
     for (const [index, arena] of test.arenas.entries()) {
@@ -193,7 +195,7 @@ async function checkScores(
   expected: readonly ArrayLike<number>[],
   tolerance: (score: number) => number,
 ): Promise<void> {
-  gpu.device.queue.writeBuffer(buffers.histogram, 0, new Uint32Array(buffers.histogram.size / 4));
+  gpu.device.queue.writeBuffer(buffers.layerRecords, 0, new Uint32Array(buffers.layerRecords.size / 4));
   const recorder = new Recorder(gpu);
   compressor.scoreSegment(recorder, segment, scorer);
   recorder.submit();
@@ -208,9 +210,9 @@ async function checkScores(
       counted.push(actual);
     }
   }
-  const histogram = new Uint32Array(await readBuffer(gpu, buffers.histogram));
-  const { histogramOffset } = segment;
-  assert.deepEqual(histogram.subarray(histogramOffset, histogramOffset + BIN_COUNT), histogramOf(counted));
+  const histogram = new Uint32Array(await readBuffer(gpu, buffers.layerRecords));
+  const { recordOffset } = segment;
+  assert.deepEqual(histogram.subarray(recordOffset, recordOffset + BIN_COUNT), histogramOf(counted));
 }
 
 Deno.test("Compressor scores by keys, by position and by the mean of all heads as an f64 reference does", async () => {
@@ -218,8 +220,8 @@ Deno.test("Compressor scores by keys, by position and by the mean of all heads a
     const test = await fixture(4, { element, capacity: 420, arenaBlocks: [] });
     const { dims, keys, gpu } = test;
     const segments: SegmentScoring[] = [
-      { segmentIndex: 1, start: 50, length: 300, histogramOffset: BIN_COUNT },
-      { segmentIndex: 0, start: 3, length: 9, histogramOffset: 0 },
+      { segmentIndex: 1, start: 50, length: 300, recordOffset: LAYER_RECORD_WORDS },
+      { segmentIndex: 0, start: 3, length: 9, recordOffset: 0 },
     ];
     const score = async (segment: SegmentScoring) => {
       const { length } = segment;
@@ -276,9 +278,56 @@ Deno.test("Compressor sums the attention of all rows, tile by tile, over several
         const { start, length } = prompt;
         const own = queries.subarray(start * queryWidth, (start + length) * queryWidth);
         const expected = referenceAttentionSums(dims, prompt, keys, own);
-        const segment = { segmentIndex: 0, start, length, histogramOffset: 0 };
+        const segment = { segmentIndex: 0, start, length, recordOffset: 0 };
         // As for the window scores, plus the roundings of up to 333 additions.
         await checkScores(test, segment, { name: "attention-sums", window: 20 }, expected, (score) => 6e-5 * score);
+      }
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor scores by mean and variance and finds how attention is spread, as in f64", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(7, { element, capacity: 700, arenaBlocks: [] });
+    const { gpu, dims, keys, windowQueries, compressor, buffers } = test;
+    const statisticsOf = async (offset: number) => {
+      const record = await readBuffer(gpu, buffers.layerRecords);
+      return [...new Float32Array(record, (offset + STATISTICS_WORD) * 4, 2)];
+    };
+    for (const [window, length, start] of [[32, 600, 50], [5, 257, 0], [1, 40, 7], [3, 4, 1]]) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: LAYER_RECORD_WORDS };
+      const { scores, entropy, variance } = referenceWindowMoments(
+        dims,
+        { ...segment, window },
+        keys,
+        windowQueries,
+        200,
+      );
+      const scorer = {
+        name: "observation-window",
+        window,
+        kernel: 1,
+        pooling: "average",
+        varianceWeight: 200,
+      } as const;
+      // As for the window scores; the variance is a difference of sums, so its error is 1e-6 of the square of the mean.
+      const tolerance = (score: number) => 1e-4 * score + 2e-6 * 200 * score ** 2;
+      await checkScores(test, segment, scorer, scores, tolerance);
+      assert.deepEqual(await statisticsOf(LAYER_RECORD_WORDS), [0, 0], "nobody asked");
+
+      const plain = { ...scorer, varianceWeight: undefined };
+      const sums = referenceWindowScores(dims, { ...segment, window }, keys, windowQueries);
+      for (const other of [scorer, plain, { name: "key-norm", window } as const]) {
+        const recorder = new Recorder(gpu);
+        compressor.scoreSegment(recorder, segment, other, true);
+        recorder.submit();
+        const [actualEntropy, actualVariance] = await statisticsOf(LAYER_RECORD_WORDS);
+        assert.ok(Math.abs(actualEntropy - entropy) <= 1e-4 * entropy, `${actualEntropy}, expected ${entropy}`);
+        assert.ok(Math.abs(actualVariance - variance) <= 1e-3 * variance, `${actualVariance}, expected ${variance}`);
+        if (other !== plain) continue;
+        const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
+        sums[0].forEach((score, j) => assert.ok(Math.abs(pooled[j] - score) <= 4e-5 * score, `row ${j}`));
       }
     }
     test.free();
@@ -292,7 +341,7 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
   gpu.device.queue.writeBuffer(buffers.keys, 0, new Float32Array(test.keys.length).fill(0.5));
   const recorder = new Recorder(gpu);
   const [length, window, count] = [200, 8, 191];
-  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, histogramOffset: 0 }, {
+  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, recordOffset: 0 }, {
     name: "observation-window",
     window,
     kernel: 7,
@@ -313,7 +362,7 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
 Deno.test("Compressor refuses what it cannot score or rank, saying why", async () => {
   const test = await fixture(3, { element: "f16", capacity: 40, arenaBlocks: [] });
   const recorder = new Recorder(test.gpu);
-  const segment: SegmentScoring = { segmentIndex: 0, start: 0, length: 40, histogramOffset: 0 };
+  const segment: SegmentScoring = { segmentIndex: 0, start: 0, length: 40, recordOffset: 0 };
   const scorer: ObservationWindow = { name: "observation-window", window: 8, kernel: 7, pooling: "average" };
   const refused = (change: Partial<SegmentScoring & Omit<ObservationWindow, "name">>, message: RegExp) =>
     assert.throws(

@@ -30,6 +30,7 @@ Deno.test("findPolicy() finds every policy by its name", () => {
     "tova",
     "snapkv",
     "pyramidkv",
+    "cake",
     "knorm",
     "keydiff",
   ]);
@@ -59,7 +60,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "fulll" },
       "kv_cache.policy",
-      /Unknown KV cache policy "fulll": .* one of dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, knorm, keydiff$/,
+      /Unknown KV cache policy "fulll": .* one of dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, cake, knorm, keydiff$/,
     ],
     [{ policy: 3 }, "kv_cache.policy", /kv_cache.policy 3: .*expected string/],
     [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, scorer, allocator, budget, options$/],
