@@ -46,5 +46,11 @@ export const cakeAllocator: AllocatorPlugin<typeof options> = {
 
 function preference({ statistics }: LayerScores, tau1: number, tau2: number): number {
   if (!statistics) throw new Error("CAKE needs statistics of the layer's attention");
-  return statistics.entropy ** (1 / tau1) * statistics.variance ** (1 / tau2);
+  const preference = statistics.entropy ** (1 / tau1) * statistics.variance ** (1 / tau2);
+  if (!Number.isFinite(preference)) {
+    throw new RangeError(
+      `A layer's attention has an entropy of ${statistics.entropy} and variance of ${statistics.variance}`,
+    );
+  }
+  return preference;
 }

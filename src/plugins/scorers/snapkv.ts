@@ -6,7 +6,7 @@ import { defaultWindow } from "./default_window.ts";
 const options = z.strictObject({
   window: z.int().min(1).max(64).optional()
     .describe(
-      "Last rows of the prompt whose queries score the others; they are always kept; 32, or half the budget where that is less",
+      "Last rows of the prompt whose queries score the others; they are always kept; where no default is set, 32 or half the budget, whichever is less",
     ),
   kernel: z.int().min(1).max(63).refine((width) => width % 2 === 1, "must be odd").default(7)
     .describe("Odd width of the pooling of scores along the sequence; 1 pools nothing"),
