@@ -3,7 +3,7 @@ import { dynamickvAllocator } from "./allocators/dynamickv.ts";
 import { combine } from "./combine.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 
-/** DynamicKV, with the defaults of its published experiments. */
+/** DynamicKV, with the window and pooling of its published experiments. */
 export const dynamickv = combine(snapkvScorer, dynamickvAllocator, {
   name: "dynamickv",
   description: "Lets the layers compete for one budget by what the end of the prompt attends to",

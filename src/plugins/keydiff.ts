@@ -3,7 +3,7 @@ import { uniformAllocator } from "./allocators/uniform.ts";
 import { combine } from "./combine.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 
-/** KeyDiff, with the defaults of its published experiments. */
+/** KeyDiff. Unlike as published, the last rows are always kept. */
 export const keydiff = combine(keydiffScorer, uniformAllocator, {
   name: "keydiff",
   description: "Keeps the last rows and those with the most unusual keys, the same number in every layer",

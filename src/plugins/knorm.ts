@@ -3,7 +3,7 @@ import { uniformAllocator } from "./allocators/uniform.ts";
 import { combine } from "./combine.ts";
 import { knormScorer } from "./scorers/knorm.ts";
 
-/** Knorm, with the defaults of its published experiments. */
+/** Knorm. Unlike as published, the last rows are always kept. */
 export const knorm = combine(knormScorer, uniformAllocator, {
   name: "knorm",
   description: "Keeps the last rows and those with the shortest keys, the same number in every layer",

@@ -3,7 +3,7 @@ import { uniformAllocator } from "./allocators/uniform.ts";
 import { combine } from "./combine.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
 
-/** StreamingLLM, with the defaults of its published experiments. */
+/** StreamingLLM at the end of the prefill, with four sinks as published. */
 export const streaming = combine(streamingScorer, uniformAllocator, {
   name: "streaming",
   description: "Keeps the first four rows and the last ones, the same number in every layer",

@@ -3,7 +3,7 @@ import { uniformAllocator } from "./allocators/uniform.ts";
 import { combine } from "./combine.ts";
 import { tovaScorer } from "./scorers/tova.ts";
 
-/** TOVA, with the defaults of its published experiments. */
+/** TOVA at the end of the prefill, with the defaults of its published experiments. */
 export const tova = combine(tovaScorer, uniformAllocator, {
   name: "tova",
   description:

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { BlockPool } from "../../src/cache/block_pool.ts";
 import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
+import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
+import { histogramOf } from "../../src/cache/score_histogram.ts";
+import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import type { PolicyContext, SequencePolicy } from "../../src/plugins/policy.ts";
 import { allocators, findPolicy, policies, scorers } from "../../src/plugins/registry.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
@@ -54,6 +58,42 @@ for (const name of NAMES) {
     }
   });
 }
+
+Deno.test("No policy holds more blocks than were projected for it", () => {
+  const random = seededRandom(5);
+  for (const name of NAMES) {
+    for (let round = 0; round < 5; round++) {
+      const context = contextOf({
+        layerCount: randomInteger(random, 1, 16),
+        budget: randomInteger(random, 1, 200),
+        promptLength: randomInteger(random, 20, 700),
+      });
+      const policy = start(name, context);
+      if (policy === null || policy.scorer.name === "none") continue;
+      const { layerCount } = context;
+      const { window } = policy.scorer;
+      const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
+      const cache = new SequenceCache(pool, 0, layerCount);
+      const scores = randomScores(random, layerCount, 2 * (context.promptLength - window));
+      const statistics = randomStatistics(random, layerCount);
+      for (let layer = 0; layer < layerCount; layer++) {
+        cache.setRanked(layer, policy.provisionalRows(layer));
+        cache.appendRecent(layer, window);
+        if (!policy.isRebalanceDue(layer)) continue;
+        const seen = Array.from({ length: layer + 1 }, (_, i) => ({
+          histogram: histogramOf(scores[i]),
+          scores: scores[i],
+          statistics: statistics[i],
+          heldRows: cache.rankedRows[i],
+        }));
+        policy.allot(seen).forEach((rows, i) => cache.truncateRanked(i, rows));
+      }
+      cache.reserveRecent(20);
+      const projected = projectedBlocks(context, policy, 20);
+      assert.ok(pool.peakBlocks <= projected, `${name}: ${pool.peakBlocks} blocks, but ${projected} projected`);
+    }
+  }
+});
 
 Deno.test("A window that the policy chooses leaves half of a small budget to rank", () => {
   const windowOf = (name: string, budget: number) => {

@@ -15,13 +15,16 @@ import { proportionalRows } from "../../cache/budgets.ts";
 import type { AllocatorPlugin, LayerScores } from "../policy.ts";
 
 const options = z.strictObject({
-  tau1: z.number().min(0.1).max(100).default(1.6).describe("Temperature of the entropy; the higher the less it counts"),
-  tau2: z.number().min(0.1).max(100).default(0.6).describe(
+  tau1: z.number().min(0.1).max(100).default(1).describe("Temperature of the entropy; the higher the less it counts"),
+  tau2: z.number().min(0.1).max(100).default(1).describe(
     "Temperature of the variance; the higher the less it counts",
   ),
 });
 
-/** The cascade. The temperatures are tuned to a model; the defaults are the published ones of Llama 3.1 at small budgets. */
+/**
+ * The cascade. The published temperatures are tuned to a model and a budget, such as 1.6 and 0.6 for Llama 3.1 at 128 rows; the
+ * defaults are the released code's for models that were not tuned.
+ */
 export const cakeAllocator: AllocatorPlugin<typeof options> = {
   name: "cake",
   apiVersion: 1,

@@ -7,7 +7,9 @@ import { defaultWindow } from "./default_window.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(65536).optional()
-    .describe("Last rows of the prompt, which are always kept; where no default is set, 8 or half the budget, whichever is less"),
+    .describe(
+      "Last rows of the prompt, which are always kept; where no default is set, 8 or half the budget, whichever is less",
+    ),
 });
 
 /** Rows by the length of their keys, shortest first. */
