@@ -1,5 +1,5 @@
 /** @file The commands of the program, as data: what they take and where they live. */
-import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "./flags.ts";
+import { EVAL_SCORE_FLAGS, GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "./flags.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** A command of `main.ts`. */
@@ -13,6 +13,7 @@ export interface Command {
   readonly load: () => Promise<(options: any) => Promise<number>>;
 }
 
+/** By name; a name of two words is given as two arguments. */
 export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
     summary: "Serve a model over HTTP, with OpenAI's API",
@@ -29,5 +30,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     flags: INSPECT_FLAGS,
     positional: "model",
     load: async () => (await import("./inspect.ts")).inspect,
+  },
+  "eval score": {
+    summary: "Score a model's answers to LongBench's questions",
+    flags: EVAL_SCORE_FLAGS,
+    load: async () => (await import("./eval.ts")).evalScore,
   },
 };

@@ -79,6 +79,16 @@ export const INSPECT_FLAGS = {
   json: { value: onOff, default: false, help: "Print JSON" },
 } as const satisfies Record<string, AnyFlag>;
 
+/** `eval score`: scores of predictions that are already there. */
+export const EVAL_SCORE_FLAGS = {
+  predictions: {
+    value: text("FOLDER", "a folder with files TASK.jsonl"),
+    required: true,
+    help: "Folder with a model's answers to LongBench, one TASK.jsonl per task",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
+export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;

@@ -16,7 +16,8 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-async function dispatch([name, ...args]: readonly string[]): Promise<number> {
+async function dispatch(given: readonly string[]): Promise<number> {
+  const [name, args] = commandOf(given);
   switch (name) {
     case "--help":
     case "-h":
@@ -40,6 +41,12 @@ async function dispatch([name, ...args]: readonly string[]): Promise<number> {
   }
   const options = parseOptions(args, flags, Deno.env.toObject(), positional);
   return (await load())(options);
+}
+
+/** The command's name, of two words where there is such a command, and what follows it. */
+function commandOf(given: readonly string[]): [name: string | undefined, args: readonly string[]] {
+  const two = given.slice(0, 2).join(" ");
+  return Object.hasOwn(COMMANDS, two) ? [two, given.slice(2)] : [given[0], given.slice(1)];
 }
 
 function exitCodeOf(error: unknown): number {

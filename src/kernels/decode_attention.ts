@@ -24,8 +24,9 @@ import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
 /** Cache rows per split. */
 export const SPLIT_ROWS = 256;
 const THREADS = 64;
-const ROWS_PER_THREAD = SPLIT_ROWS / THREADS;
-/** Query heads served by one read of K and V; limits workgroup memory to 12 KiB at head size 256. */
+/** Values of all threads are reduced in two steps: runs of this many, then the results of the runs. */
+const RUN = 8;
+/** Query heads served by one read of K and V; limits workgroup memory to 11 KiB. */
 const MAX_HEADS = 4;
 
 export interface DecodeAttentionVariant {
@@ -36,6 +37,9 @@ export interface DecodeAttentionVariant {
 }
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+const run = (array: string, first: string) => range(RUN).map((i) => `${array}[${first} + ${i}u]`);
+const maximum = (terms: readonly string[]) => terms.reduce((a, b) => `max(${a}, ${b})`);
+const sum = (terms: readonly string[]) => terms.join(" + ");
 
 /** Query heads of a group that one workgroup serves: the largest divisor of the group up to four. */
 function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
@@ -52,10 +56,6 @@ export function decodeAttentionKernel(variant: DecodeAttentionVariant): Kernel {
   const chunks = queryHeads / kvHeads / heads;
   // Threads beyond whole sets of columns have no part in the weighted sum of values.
   const sets = Math.floor(THREADS / vectors);
-  const address = (row: string) =>
-    `((tables[table + (${row}) / ${BLOCK_ROWS}u] * ${kvHeads}u + kv_head) * ${
-      2 * BLOCK_ROWS
-    }u + (${row}) % ${BLOCK_ROWS}u) * ${vectors}u`;
   return {
     label: `decode attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
     bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
@@ -71,10 +71,15 @@ struct Params { layer: u32, step: u32, count_max: u32, table_stride: u32, splits
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> output: array<vec4<f32>>;
 
-var<workgroup> queries: array<vec4<f32>, ${heads * vectors}>;
+// Where the keys of a row begin; values follow after a block of keys.
+var<workgroup> places: array<u32, ${SPLIT_ROWS}>;
+// [head][row]: scores, then their exponentials.
 var<workgroup> weights: array<f32, ${heads * SPLIT_ROWS}>;
-var<workgroup> reduction: array<vec4<f32>, ${THREADS}>;
-var<workgroup> maxima: array<f32, ${heads * THREADS}>;
+// [head][thread]: maxima, then sums; and of every run of threads.
+var<workgroup> partial: array<f32, ${heads * THREADS}>;
+var<workgroup> maxima: array<f32, ${heads * RUN}>;
+var<workgroup> sums: array<f32, ${heads * RUN}>;
+var<workgroup> weighted: array<vec4<f32>, ${heads * THREADS}>;
 ${kvFunctions(element)}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -96,85 +101,69 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     return;
   }
   let count = min(total - begin, ${SPLIT_ROWS}u);
-  for (var i: u32 = thread; i < ${heads * vectors}u; i += ${THREADS}u) {
-    queries[i] = q[(m * ${queryHeads}u + head) * ${vectors}u + i] * params.scale;
-  }
-  workgroupBarrier();
+  let query = (m * ${queryHeads}u + head) * ${vectors}u;
 
   ${range(heads).map((h) => `var max${h}: f32 = -1e30;`).join(" ")}
-  for (var i: u32 = 0u; i < ${ROWS_PER_THREAD}u; i++) {
-    let r = i * ${THREADS}u + thread;
-    if (r < count) {
-      let dense = begin + r;
-      let row = select(dense + gap, dense, dense < ranked);
-      let at = ${address("row")};
-      ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
-      for (var d: u32 = 0u; d < ${vectors}u; d++) {
-        let k = load_kv(arena[at + d]);
-        ${range(heads).map((h) => `s${h} += dot(queries[${h * vectors}u + d], k);`).join(" ")}
-      }
-      ${
-      range(heads).map((h) => `weights[${h * SPLIT_ROWS}u + r] = s${h}; max${h} = max(max${h}, s${h});`).join(
-        "\n      ",
-      )
+  for (var r: u32 = thread; r < count; r += ${THREADS}u) {
+    let dense = begin + r;
+    let row = select(dense + gap, dense, dense < ranked);
+    let block = tables[table + row / ${BLOCK_ROWS}u];
+    let at = ((block * ${kvHeads}u + kv_head) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${vectors}u;
+    places[r] = at;
+    ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
+    for (var d: u32 = 0u; d < ${vectors}u; d++) {
+      let k = load_kv(arena[at + d]);
+      ${range(heads).map((h) => `s${h} += dot(q[query + ${h * vectors}u + d], k);`).join(" ")}
     }
+    ${
+      range(heads).map((h) =>
+        `s${h} *= params.scale; weights[${h * SPLIT_ROWS}u + r] = s${h}; max${h} = max(max${h}, s${h});`
+      ).join("\n    ")
     }
   }
-  ${range(heads).map((h) => `maxima[${h * THREADS}u + thread] = max${h};`).join(" ")}
+  ${range(heads).map((h) => `partial[${h * THREADS}u + thread] = max${h};`).join(" ")}
   workgroupBarrier();
-  ${
-      range(heads).map((h) =>
-        `for (var i: u32 = 0u; i < ${THREADS}u; i++) { max${h} = max(max${h}, maxima[${h * THREADS}u + i]); }`
-      ).join("\n  ")
-    }
+  if (thread < ${heads * RUN}u) { maxima[thread] = ${maximum(run("partial", `thread * ${RUN}u`))}; }
   workgroupBarrier();
 
+  ${range(heads).map((h) => `max${h} = ${maximum(run("maxima", `${h * RUN}u`))};`).join("\n  ")}
   ${range(heads).map((h) => `var sum${h}: f32 = 0.0;`).join(" ")}
-  for (var i: u32 = 0u; i < ${ROWS_PER_THREAD}u; i++) {
-    let r = i * ${THREADS}u + thread;
-    if (r < count) {
-      ${
+  for (var r: u32 = thread; r < count; r += ${THREADS}u) {
+    ${
       range(heads).map((h) =>
         `{ let p = exp(weights[${h * SPLIT_ROWS}u + r] - max${h}); weights[${h * SPLIT_ROWS}u + r] = p; sum${h} += p; }`
-      ).join("\n      ")
-    }
+      ).join("\n    ")
     }
   }
-  ${range(heads).map((h) => `maxima[${h * THREADS}u + thread] = sum${h};`).join(" ")}
+  ${range(heads).map((h) => `partial[${h * THREADS}u + thread] = sum${h};`).join(" ")}
   workgroupBarrier();
-  ${
-      range(heads).map((h) =>
-        `sum${h} = 0.0; for (var i: u32 = 0u; i < ${THREADS}u; i++) { sum${h} += maxima[${h * THREADS}u + i]; }`
-      ).join("\n  ")
-    }
+  if (thread < ${heads * RUN}u) { sums[thread] = ${sum(run("partial", `thread * ${RUN}u`))}; }
 
   let column = thread % ${vectors}u;
   ${range(heads).map((h) => `var o${h}: vec4<f32> = vec4<f32>(0.0);`).join(" ")}
   if (thread < ${sets * vectors}u) {
     for (var r: u32 = thread / ${vectors}u; r < count; r += ${sets}u) {
-      let dense = begin + r;
-      let row = select(dense + gap, dense, dense < ranked);
-      let v = load_kv(arena[${address("row")} + ${BLOCK_ROWS * vectors}u + column]);
+      let v = load_kv(arena[places[r] + ${BLOCK_ROWS * vectors}u + column]);
       ${range(heads).map((h) => `o${h} += weights[${h * SPLIT_ROWS}u + r] * v;`).join(" ")}
     }
   }
-  ${
-      range(heads).map((h) =>
-        `reduction[thread] = o${h};
+  ${range(heads).map((h) => `weighted[${h * THREADS}u + thread] = o${h};`).join(" ")}
   workgroupBarrier();
-  if (thread < ${vectors}u) {
-    var sum: vec4<f32> = vec4<f32>(0.0);
-    for (var i: u32 = 0u; i < ${sets}u; i++) { sum += reduction[i * ${vectors}u + thread]; }
+  for (var i: u32 = thread; i < ${heads * vectors}u; i += ${THREADS}u) {
+    let h = i / ${vectors}u;
+    let d = i % ${vectors}u;
+    var value: vec4<f32> = vec4<f32>(0.0);
+    for (var s: u32 = 0u; s < ${sets}u; s++) { value += weighted[h * ${THREADS}u + s * ${vectors}u + d]; }
+    let total_weight = ${sum(run("sums", `h * ${RUN}u`))};
     if (params.splits == 1u) {
-      output[m * params.out_stride4 + (head + ${h}u) * ${vectors}u + thread] = sum / sum${h};
-    } else {
-      partials[(stat + ${h}u * params.splits) * ${vectors}u + thread] = sum;
+      output[m * params.out_stride4 + head * ${vectors}u + i] = value / total_weight;
+      continue;
+    }
+    partials[(stat + h * params.splits) * ${vectors}u + d] = value;
+    if (d == 0u) {
+      stats[stat + h * params.splits] = vec2<f32>(${maximum(run("maxima", `h * ${RUN}u`))}, total_weight);
     }
   }
-  if (thread == 0u) { stats[stat + ${h}u * params.splits] = vec2<f32>(max${h}, sum${h}); }
-  workgroupBarrier();`
-      ).join("\n  ")
-    }
 }
 `,
   };

@@ -7,8 +7,8 @@
  *              W rows n ->            thread (tx, ty) of 8 x 8 owns the outputs
  *        +-----------------+          rows ty + 8 i, columns tx + 8 j
  *      x |                 |
- *   rows |   64 x 64 tile  |          Tile rows are 9 vec4 apart instead of 8, so that threads that read
- *      m |                 |          different rows do not meet in one memory bank.
+ *   rows |   64 x 64 tile  |          Vector k of tile row m is stored at k ^ (m & 7), so that threads
+ *      m |                 |          that read different rows do not meet in one memory bank.
  *
  * Bindings: planes of W; x f32 `[m, x_stride]`; bias f32 `[rows]` if present; y f32 `[m, y_stride]`.
  * Grid: (ceil(rows / 64), ceil(m / 64)).
@@ -21,12 +21,8 @@ export const MATMUL_TILE = 64;
 const THREADS_PER_SIDE = 8;
 const THREADS = THREADS_PER_SIDE * THREADS_PER_SIDE;
 const PER_THREAD = MATMUL_TILE / THREADS_PER_SIDE;
-/** vec4 of a staged row: 32 columns and one of padding. */
+/** vec4 of a staged row: eight, as the swizzle of the tiles takes for granted. */
 const ROW_VECTORS = COLUMN_MULTIPLE / 4;
-const ROW_STRIDE = ROW_VECTORS + 1;
-
-/** Workgroup memory that the kernel needs, in bytes. */
-export const MATMUL_WORKGROUP_BYTES = 2 * MATMUL_TILE * ROW_STRIDE * 16;
 
 export interface MatmulVariant {
   readonly format: WeightFormat;
@@ -54,8 +50,8 @@ ${planeDeclarations(format, 1)}
 ${bias ? `@group(0) @binding(${2 + planes}) var<storage, read> bias: array<f32>;` : ""}
 @group(0) @binding(${2 + planes + (bias ? 1 : 0)}) var<storage, read_write> y: array<f32>;
 
-var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
-var<workgroup> w_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_STRIDE}>;
+var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_VECTORS}>;
+var<workgroup> w_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_VECTORS}>;
 ${format.hasScale ? WEIGHT_FUNCTIONS : ""}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -70,27 +66,32 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let m = index / ${ROW_VECTORS}u;
       let k = index % ${ROW_VECTORS}u;
       let source = min(first_m + m, params.count - 1u) * params.x_stride4 + tile * ${ROW_VECTORS}u + k;
-      x_tile[m * ${ROW_STRIDE}u + k] = x[source];
+      x_tile[m * ${ROW_VECTORS}u + (k ^ (m & 7u))] = x[source];
     }
     for (var i: u32 = 0u; i < ${MATMUL_TILE * unitsPerRow / THREADS}u; i++) {
       let index = i * ${THREADS}u + thread;
       let n = index / ${unitsPerRow}u;
       let u = index % ${unitsPerRow}u;
       let unit = (min(first_n + n, params.rows - 1u) * params.column_tiles + tile) * ${unitsPerRow}u + u;
-      let slot = n * ${ROW_STRIDE}u + u * ${unit / 4}u;
+      let row = n * ${ROW_VECTORS}u;
       ${format.load("unit", "")}
-      ${range(unit / 4).map((i) => `w_tile[slot + ${i}u] = ${decoded(i)};`).join("\n      ")}
+      ${
+      range(unit / 4).map((i) => `w_tile[row + ((u * ${unit / 4}u + ${i}u) ^ (n & 7u))] = ${decoded(i)};`).join(
+        "\n      ",
+      )
+    }
     }
     workgroupBarrier();
     for (var k: u32 = 0u; k < ${ROW_VECTORS}u; k++) {
       ${
-      range(PER_THREAD).map((i) => `let x${i} = x_tile[(ty + ${i * THREADS_PER_SIDE}u) * ${ROW_STRIDE}u + k];`).join(
-        "\n      ",
-      )
+      range(PER_THREAD).map((i) => `let x${i} = x_tile[(ty + ${i * THREADS_PER_SIDE}u) * ${ROW_VECTORS}u + (k ^ ty)];`)
+        .join(
+          "\n      ",
+        )
     }
       ${
       range(PER_THREAD).map((j) =>
-        `{ let w = w_tile[(tx + ${j * THREADS_PER_SIDE}u) * ${ROW_STRIDE}u + k]; ${
+        `{ let w = w_tile[(tx + ${j * THREADS_PER_SIDE}u) * ${ROW_VECTORS}u + (k ^ tx)]; ${
           range(PER_THREAD).map((i) => `s${i}_${j} += dot(x${i}, w);`).join(" ")
         } }`
       ).join("\n      ")

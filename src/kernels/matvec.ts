@@ -37,10 +37,13 @@ export interface MatvecKernel extends Kernel {
   readonly batch: number;
 }
 
-/** Threads that share a row: as many as have a unit to load, at most 32. */
+/** Rows per thread: each loaded vector of x serves all of them. */
+const ROWS = 4;
+
+/** Threads that share a row: at most 32, each with at least four units, beside which the sum over lanes is small. */
 function lanesFor(units: number): number {
   let lanes = 1;
-  while (lanes < 32 && lanes * 2 <= units) lanes *= 2;
+  while (lanes < 32 && lanes * 8 <= units) lanes *= 2;
   return lanes;
 }
 
@@ -53,38 +56,48 @@ export function matvecKernel({ format, columns, batch, norm, bias, epilogue }: M
   const units = columns / unit;
   const lanes = lanesFor(units);
   const groups = THREADS / lanes;
-  // Rows per thread: each loaded vector of x serves all of them. With a batch, x is the larger part: hold fewer rows.
-  const rows = batch === 1 ? 4 : 2;
   const gated = epilogue === "gated";
-  const outputRows = gated ? rows / 2 : rows;
+  const outputRows = gated ? ROWS / 2 : ROWS;
   const planes = format.planes.length;
   const names = ["x", ...(norm ? ["norm_weight"] : []), ...(bias ? ["bias"] : [])];
-  const sums = rows * batch;
+  const sums = ROWS * batch;
 
   const rowIndex = (r: number) =>
     gated && r >= outputRows
       ? `params.rows + min(row + ${r - outputRows}u, params.rows - 1u)`
       : `min(row + ${r}u, params.rows - 1u)`;
-  const loadX = (m: number) =>
-    range(vectors).map((i) => {
-      const raw = `let raw${m}_${i} = x[x${m} + at + ${i}u];`;
-      return norm
-        ? `${raw} square${m} += dot(raw${m}_${i}, raw${m}_${i}); let x${m}_${i} = raw${m}_${i} * norm_weight[at + ${i}u];`
-        : `${raw} let x${m}_${i} = raw${m}_${i};`;
-    }).join("\n    ") +
-    (format.hasOffset
-      ? `\n    let total${m} = dot(${range(vectors).map((i) => `x${m}_${i}`).join(" + ")}, vec4<f32>(1.0));`
-      : "");
-  const accumulate = (r: number, m: number) => {
-    const dots = range(vectors).map((i) => `dot(q${r}_${i}, x${m}_${i})`).join(" + ");
-    const scaled = format.hasScale ? `scale${r} * (${dots})` : dots;
-    return `sum${r}_${m} += ${scaled}${format.hasOffset ? ` + offset${r} * total${m}` : ""};`;
-  };
   const loadRow = (r: number) => format.load(`(row${r} + unit)`, String(r)).replace(/^\s+/, "");
-  // Blocks keep the registers of one row (or one vector) from outliving their use.
-  const body = batch === 1 ? [loadX(0), ...range(rows).map((r) => `{ ${loadRow(r)}\n    ${accumulate(r, 0)} }`)] : [
-    ...range(rows).map(loadRow),
-    ...range(batch).map((m) => `{ ${loadX(m)}\n    ${range(rows).map((r) => accumulate(r, m)).join(" ")} }`),
+
+  /** One vector is loaded and normalised as a whole, and multiplied with one row after the other. */
+  const multiplyOne = () => [
+    ...range(vectors).map((i) =>
+      norm
+        ? `let raw${i} = x[x0 + at + ${i}u]; square0 += dot(raw${i}, raw${i}); let x0_${i} = raw${i} * norm_weight[at + ${i}u];`
+        : `let x0_${i} = x[x0 + at + ${i}u];`
+    ),
+    format.hasOffset ? `let total = dot(${range(vectors).map((i) => `x0_${i}`).join(" + ")}, vec4<f32>(1.0));` : "",
+    ...range(ROWS).map((r) => {
+      const dots = range(vectors).map((i) => `dot(q${r}_${i}, x0_${i})`).join(" + ");
+      const scaled = format.hasScale ? `scale${r} * (${dots})` : dots;
+      return `{ ${loadRow(r)}
+      sum${r}_0 += ${scaled}${format.hasOffset ? ` + offset${r} * total` : ""}; }`;
+    }),
+  ];
+  /** Many vectors are loaded four elements at a time; the norm's weights go into the rows, which are fewer. */
+  const multiplyMany = () => [
+    ...range(ROWS).map(loadRow),
+    ...range(vectors).map((i) => {
+      const row = (r: number) =>
+        `let w${r} = (q${r}_${i}${format.hasScale ? ` * scale${r}` : ""}${format.hasOffset ? ` + offset${r}` : ""})${
+          norm ? " * g" : ""
+        };`;
+      const vector = (m: number) =>
+        `{ let v = x[x${m} + at + ${i}u]; ${norm ? `square${m} += dot(v, v); ` : ""}${
+          range(ROWS).map((r) => `sum${r}_${m} += dot(w${r}, v);`).join(" ")
+        } }`;
+      return `{ ${norm ? `let g = norm_weight[at + ${i}u]; ` : ""}${range(ROWS).map(row).join(" ")}
+      ${range(batch).map(vector).join("\n      ")} }`;
+    }),
   ];
 
   const total = (slot: string) =>
@@ -122,16 +135,16 @@ ${format.hasScale ? WEIGHT_FUNCTIONS : ""}
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let row = (workgroup.x * ${groups}u + thread / ${lanes}u) * ${outputRows}u;
   let first = workgroup.y * ${batch}u;
-  ${range(rows).map((r) => `let row${r} = (${rowIndex(r)}) * ${units}u;`).join("\n  ")}
+  ${range(ROWS).map((r) => `let row${r} = (${rowIndex(r)}) * ${units}u;`).join("\n  ")}
   ${range(batch).map((m) => `let x${m} = min(first + ${m}u, params.count - 1u) * params.x_stride4;`).join("\n  ")}
-  ${range(rows).flatMap((r) => range(batch).map((m) => `var sum${r}_${m}: f32 = 0.0;`)).join(" ")}
+  ${range(ROWS).flatMap((r) => range(batch).map((m) => `var sum${r}_${m}: f32 = 0.0;`)).join(" ")}
   ${norm ? range(batch).map((m) => `var square${m}: f32 = 0.0;`).join(" ") : ""}
   for (var unit: u32 = thread % ${lanes}u; unit < ${units}u; unit += ${lanes}u) {
     let at = unit * ${vectors}u;
-    ${body.join("\n    ")}
+    ${(batch === 1 ? multiplyOne() : multiplyMany()).join("\n    ")}
   }
   ${
-      range(rows).flatMap((r) =>
+      range(ROWS).flatMap((r) =>
         range(batch).map((m) => `partial[${(r * batch + m) * THREADS}u + thread] = sum${r}_${m};`)
       ).join(" ")
     }

@@ -6,8 +6,8 @@
 import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
 
-/** Threads that share one row. */
-const THREADS = 64;
+/** Threads that share one row, and each of which adds up the sums of all. */
+const THREADS = 32;
 
 /**
  * Bindings: input f32 `[rows, stride]`, weight f32 `[stride]` (zero beyond `width`), output f32 `[rows, stride]`.

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { withDirectory } from "../support/files.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
 const STORIES = new URL("../../../shared/models/stories260K.gguf", import.meta.url).pathname;
@@ -25,7 +26,13 @@ async function main(args: readonly string[], environment: Record<string, string>
 }
 
 Deno.test("--help prints to standard output and exits 0, for the program and each command", async () => {
-  for (const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"]]) {
+  for (
+    const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"], [
+      "eval",
+      "score",
+      "-h",
+    ]]
+  ) {
     const { code, stdout, stderr } = await main(args);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^Usage: main\.ts /m);
@@ -40,11 +47,23 @@ Deno.test("--version prints the project's version", async () => {
 
 /** Arguments that are refused, the environment, and what standard error says: one sentence, no stack. */
 const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
-  [[], {}, 2, /^A command is missing: serve, generate, inspect; see --help\n$/],
+  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval score; see --help\n$/],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
-  [["toString"], {}, 2, /^Unknown command "toString": expected serve, generate, inspect; see --help\n$/],
+  [["toString"], {}, 2, /^Unknown command "toString": expected serve, generate, inspect, eval score; see --help\n$/],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
+  [
+    ["eval", "score"],
+    {},
+    2,
+    /^--predictions is missing: name a folder with files TASK\.jsonl, or set EBB_PREDICTIONS\n$/,
+  ],
+  [
+    ["eval", "score", "--predictions", "no-such-folder"],
+    {},
+    2,
+    /^--predictions must be a folder with files TASK\.jsonl, but no-such-folder does not exist\n$/,
+  ],
   [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
 ];
 
@@ -84,4 +103,19 @@ Deno.test({
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^ {2}token_embd\.weight +F32 +512 x 64 +128\.0 KiB$/m);
   },
+});
+
+Deno.test("eval score prints the score of each task as JSON, and a sentence for a malformed record", async () => {
+  const good = '{"pred": "3", "answers": ["3"], "all_classes": null, "length": 1}\n';
+  await withDirectory({ "passage_count.jsonl": good }, async (folder) => {
+    const { code, stdout, stderr } = await main(["eval", "score", "--predictions", folder]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), { passage_count: 100 });
+  });
+  await withDirectory({ "passage_count.jsonl": `${good}{"pred": "3"}` }, async (folder) => {
+    const outcome = await main(["eval", "score", "--predictions", folder]);
+    const message =
+      `${folder}/passage_count.jsonl line 2: the field "answers" must be a list of texts, but it is missing\n`;
+    assert.deepEqual(outcome, { code: 1, stdout: "", stderr: message });
+  });
 });
