@@ -117,6 +117,46 @@ export function roundToTotal(
   return shareRows(total, caps, floors, (layer, row) => row / weights[layer]);
 }
 
+/**
+ * Shares `total` rows in proportion to weights, to a row, within caps; what a full layer cannot take goes to the others in
+ * proportion. The sum is exactly `total` where the caps allow. Weights that are all zero count as equal.
+ */
+export function proportionalRows(
+  weights: ArrayLike<number>,
+  total: number,
+  caps: ArrayLike<number>,
+): Uint32Array {
+  const rows = new Uint32Array(caps.length);
+  let open = Array.from(caps, (_, layer) => layer);
+  let left = total;
+  // A layer with no weight gets rows only once all others are full.
+  while (open.length > 0 && left > 0) {
+    let sum = open.reduce((sum, layer) => sum + weights[layer], 0);
+    const weightOf = sum > 0 ? (layer: number) => weights[layer] : () => 1;
+    if (sum === 0) sum = open.length;
+    const share = (layer: number) => left * weightOf(layer) / sum;
+    const full = open.filter((layer) => share(layer) >= caps[layer]);
+    if (full.length === 0) {
+      roundShares(open.map((layer) => ({ layer, share: share(layer) })), left, rows);
+      break;
+    }
+    for (const layer of full) {
+      rows[layer] = caps[layer];
+      left -= caps[layer];
+    }
+    open = open.filter((layer) => !full.includes(layer));
+  }
+  return rows;
+}
+
+/** Rounds shares to rows that add up to `total`, by largest remainder. */
+function roundShares(shares: { layer: number; share: number }[], total: number, rows: Uint32Array): void {
+  let left = total;
+  for (const { layer, share } of shares) left -= rows[layer] = Math.floor(share);
+  const byRemainder = shares.sort((a, b) => b.share % 1 - a.share % 1);
+  for (const { layer } of byRemainder.slice(0, left)) rows[layer]++;
+}
+
 /** The same number of rows for every layer, to a block; what layers hold short of that goes to the others. */
 export function uniformBudgets(held: ArrayLike<number>, total: number): Uint32Array {
   return roundToTotal(new Uint8Array(held.length).fill(1), total, held);

@@ -3,8 +3,19 @@
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
-import { policies } from "../plugins/registry.ts";
-import { type AnyFlag, bytes, cacheBudget, integer, number, oneOf, onOff, type OptionsOf, text } from "./values.ts";
+import { findPolicy, policies } from "../plugins/registry.ts";
+import {
+  type AnyFlag,
+  bytes,
+  cacheBudget,
+  integer,
+  number,
+  oneOf,
+  onOff,
+  type OptionsOf,
+  text,
+  type ValueType,
+} from "./values.ts";
 
 const model = {
   value: text("FILE", "a GGUF file or a directory with safetensors"),
@@ -12,13 +23,19 @@ const model = {
   help: "GGUF file, or directory with safetensors",
 } as const satisfies AnyFlag;
 
+const policyName: ValueType<string> = {
+  placeholder: "NAME",
+  expectation: `${policies.map(({ name }) => name).join(", ")} or SCORER+ALLOCATOR, such as snapkv+pyramidkv`,
+  parse: (text) => findPolicy(text)?.name,
+};
+
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
   model,
   policy: {
-    value: oneOf(...policies.map(({ name }) => name)),
+    value: policyName,
     default: "dynamickv",
-    help: "KV cache policy of requests that name none",
+    help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
     value: cacheBudget,

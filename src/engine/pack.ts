@@ -6,7 +6,7 @@
  * interval late.
  */
 import { blocksFor } from "../cache/block.ts";
-import { BIN_COUNT } from "../cache/score_histogram.ts";
+import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
@@ -40,9 +40,13 @@ export class Pack {
     }
     this.#unsent = sequences.map(() => 0);
     this.#rows = model.prefiller.setPack(
-      sequences.map(({ request, window }, i) => ({ tokens: request.prompt, start: this.#starts[i], window })),
+      sequences.map(({ request, queryWindow }, i) => ({
+        tokens: request.prompt,
+        start: this.#starts[i],
+        window: queryWindow,
+      })),
     );
-    if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.histograms);
+    if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.layerRecords);
   }
 
   get isDone(): boolean {
@@ -65,6 +69,7 @@ export class Pack {
       const endsLayer = this.#endsLayer;
       const count = Math.min(TILE_ROWS, this.#rows - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
+      this.#addAttention(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;
@@ -100,6 +105,25 @@ export class Pack {
     return batch;
   }
 
+  /** Sums the attention of the tile just recorded for the prompts that are scored by that of all their rows. */
+  #addAttention(recorder: Recorder, row: number, count: number): void {
+    this.sequences.forEach(({ isFinished, policy, request }, segment) => {
+      if (isFinished || policy?.scorer.name !== "attention-sums") return;
+      const start = this.#starts[segment];
+      const { length } = request.prompt;
+      const begin = Math.max(row, start);
+      const end = Math.min(row + count, start + length);
+      if (begin >= end) return;
+      this.model.compressor.addAttention(recorder, {
+        start,
+        length,
+        first: begin - start,
+        tileRow: begin - row,
+        count: end - begin,
+      });
+    });
+  }
+
   /** Records the way of one prompt's rows of a layer from the scratch into blocks. */
   #storeLayer(
     recorder: Recorder,
@@ -108,7 +132,7 @@ export class Pack {
     segment: number,
     layer: number,
   ): ScoreTransfer[] {
-    const { compressor, slots, histograms, config } = this.model;
+    const { compressor, slots, layerRecords, config } = this.model;
     const { policy, cache, slot, arena, window } = sequence;
     const start = this.#starts[segment];
     const { length } = sequence.request.prompt;
@@ -124,8 +148,9 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, sequence);
-    const histogramOffset = (segment * config.layerCount + layer) * BIN_COUNT;
-    compressor.scoreSegment(recorder, { ...policy.scorer, segmentIndex: segment, start, length, histogramOffset });
+    const recordOffset = (segment * config.layerCount + layer) * LAYER_RECORD_WORDS;
+    const scoring = { segmentIndex: segment, start, length, recordOffset };
+    compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {
@@ -139,7 +164,7 @@ export class Pack {
     if (!isRebalance && !policy.exactScores) return [];
     const fromLayer = this.#unsent[segment];
     this.#unsent[segment] = layer + 1;
-    readback.copyHistograms(recorder, histograms, segment, fromLayer, layer);
+    readback.copyLayerRecords(recorder, layerRecords, segment, fromLayer, layer);
     return [{ sequence, segment, fromLayer, throughLayer: layer, isRebalance }];
   }
 

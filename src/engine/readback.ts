@@ -1,11 +1,12 @@
 /**
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
- *     | decoded tokens [steps, rows] | first tokens [rows] | histograms [segment, layer, bin] | scores [head, pack row] |
+ *     | decoded tokens [steps, rows] | first tokens [rows] | records [segment, layer] | scores [head, pack row] |
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
  */
+import { type AttentionStatistics, LAYER_RECORD_WORDS, STATISTICS_WORD } from "../cache/layer_record.ts";
 import { BIN_COUNT } from "../cache/score_histogram.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { RESULT_WORDS } from "../kernels/sampling_record.ts";
@@ -18,7 +19,7 @@ const LEAST_BYTES = 4;
 export class Readback {
   readonly #buffer: GPUBuffer;
   readonly #firstTokens: number;
-  readonly #histograms: number;
+  readonly #records: number;
   readonly #scores: number;
   /** Bytes to map: from the start to the last that the present submit writes. */
   #end = LEAST_BYTES;
@@ -26,8 +27,8 @@ export class Readback {
   constructor(readonly model: Model) {
     const { sampler, dimensions: { maxBatch, packRows, config } } = model;
     this.#firstTokens = MAX_STEPS * sampler.stepBytes;
-    this.#histograms = this.#firstTokens + sampler.stepBytes;
-    this.#scores = this.#histograms + maxBatch * config.layerCount * BIN_COUNT * 4;
+    this.#records = this.#firstTokens + sampler.stepBytes;
+    this.#scores = this.#records + maxBatch * config.layerCount * LAYER_RECORD_WORDS * 4;
     const bytes = this.#scores + config.kvHeadCount * packRows * 4;
     this.#buffer = model.gpu.createBuffer("readback", bytes, GPUBufferUsage.MAP_READ);
   }
@@ -42,15 +43,21 @@ export class Readback {
     this.#copy(recorder, firstSampler.results, 0, this.#firstTokens, firstSampler.stepBytes);
   }
 
-  copyHistograms(
+  copyLayerRecords(
     recorder: Recorder,
     source: GPUBuffer,
     segment: number,
     fromLayer: number,
     throughLayer: number,
   ): void {
-    const offset = this.#histogramOffset(segment, fromLayer);
-    this.#copy(recorder, source, offset, this.#histograms + offset, (throughLayer - fromLayer + 1) * BIN_COUNT * 4);
+    const offset = this.#recordOffset(segment, fromLayer);
+    this.#copy(
+      recorder,
+      source,
+      offset,
+      this.#records + offset,
+      (throughLayer - fromLayer + 1) * LAYER_RECORD_WORDS * 4,
+    );
   }
 
   /** Copies `count` scores of every KV head of the segment that starts at pack row `start`. */
@@ -70,7 +77,7 @@ export class Readback {
   /** Gives the mapped bytes to `read`, whose views end with it, and makes the buffer ready for the next submit. */
   take(read: (results: ReadbackView) => void): void {
     const bytes = this.#buffer.getMappedRange(0, this.#end);
-    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#histograms, this.#scores));
+    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores));
     this.#buffer.unmap();
     this.#end = LEAST_BYTES;
   }
@@ -79,8 +86,8 @@ export class Readback {
     this.model.gpu.destroyBuffer(this.#buffer);
   }
 
-  #histogramOffset(segment: number, layer: number): number {
-    return (segment * this.model.config.layerCount + layer) * BIN_COUNT * 4;
+  #recordOffset(segment: number, layer: number): number {
+    return (segment * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
   }
 
   #copy(recorder: Recorder, source: GPUBuffer, sourceOffset: number, targetOffset: number, bytes: number): void {
@@ -95,7 +102,7 @@ export class ReadbackView {
     readonly bytes: ArrayBuffer,
     readonly model: Model,
     readonly firstTokensOffset: number,
-    readonly histogramsOffset: number,
+    readonly recordsOffset: number,
     readonly scoresOffset: number,
   ) {}
 
@@ -111,8 +118,14 @@ export class ReadbackView {
 
   /** A copy of the histogram of a segment's layer. */
   histogram(segment: number, layer: number): Uint32Array {
-    const offset = (segment * this.model.config.layerCount + layer) * BIN_COUNT * 4;
-    return new Uint32Array(this.bytes, this.histogramsOffset + offset, BIN_COUNT).slice();
+    return new Uint32Array(this.bytes, this.#recordOffset(segment, layer), BIN_COUNT).slice();
+  }
+
+  /** The statistics of a segment's layer. */
+  statistics(segment: number, layer: number): AttentionStatistics {
+    const offset = this.#recordOffset(segment, layer) + STATISTICS_WORD * 4;
+    const [entropy, variance] = new Float32Array(this.bytes, offset, 2);
+    return { entropy, variance };
   }
 
   /** A copy of the `count` scores of every KV head of the segment that starts at pack row `start`, head-major. */
@@ -124,5 +137,9 @@ export class ReadbackView {
       all.set(new Float32Array(this.bytes, offset, count), head * count);
     }
     return all;
+  }
+
+  #recordOffset(segment: number, layer: number): number {
+    return this.recordsOffset + (segment * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
   }
 }

@@ -257,6 +257,7 @@ export class Scheduler {
     const { policy, cache, window, request } = sequence;
     for (let layer = fromLayer; layer <= throughLayer; layer++) {
       sequence.histograms.push(results.histogram(segment, layer));
+      if (policy!.attentionStatistics) sequence.statistics.push(results.statistics(segment, layer));
     }
     if (policy!.exactScores) {
       sequence.scores.push(results.scores(pack.start(segment), request.prompt.length - window));
@@ -266,6 +267,7 @@ export class Scheduler {
     const layers = sequence.histograms.map((histogram, layer) => ({
       histogram,
       scores: sequence.scores[layer],
+      statistics: sequence.statistics[layer],
       heldRows: cache.rankedRows[layer],
     }));
     policy!.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
@@ -281,6 +283,7 @@ export class Scheduler {
     this.emit(sequence.id, { type: "prefilled", kvCache });
     sequence.histograms.length = 0;
     sequence.scores.length = 0;
+    sequence.statistics.length = 0;
     if (sequence.policy !== null) this.#running.push(sequence);
   }
 

@@ -1,6 +1,8 @@
 /** @file One generation on its way through the engine: waiting, prefilling, running, finished. */
 import { blocksFor } from "../cache/block.ts";
+import type { AttentionStatistics } from "../cache/layer_record.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
+import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import { adjustsLogits } from "../kernels/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
 import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
@@ -22,9 +24,10 @@ export class Sequence implements BatchRow {
   /** Tokens whose sampling has been recorded, and tokens that have been read back. */
   recorded = 0;
   received = 0;
-  /** Scores read back so far, by layer: histograms, and the scores themselves where the policy asks for them. */
+  /** Scores read back so far, by layer: histograms, and scores themselves and statistics where the policy asks for them. */
   readonly histograms: Uint32Array[] = [];
   readonly scores: Float32Array[] = [];
+  readonly statistics: AttentionStatistics[] = [];
   readonly adjustsLogits: boolean;
   readonly topLogprobs: boolean;
 
@@ -71,9 +74,16 @@ export class Sequence implements BatchRow {
     return this.request.maxTokens - this.recorded;
   }
 
-  /** Rows at the end of the prompt whose queries score the others. */
+  /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
-    return this.policy?.scorer.name === "observation-window" ? this.policy.scorer.window : 0;
+    return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
+  }
+
+  /** Rows at the end of the prompt whose queries are needed to score the others, or for statistics. */
+  get queryWindow(): number {
+    if (this.policy === null) return 0;
+    const { scorer, attentionStatistics } = this.policy;
+    return scorer.name === "observation-window" || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
   }
 
   /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */

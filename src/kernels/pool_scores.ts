@@ -20,7 +20,7 @@ export const poolScores: Kernel = {
   label: "pool-scores",
   bindings: ["read", "write", "write"],
   wgsl: `
-struct Params { length: u32, capacity: u32, width: u32, is_maximum: u32, histogram_offset: u32 }
+struct Params { length: u32, capacity: u32, width: u32, is_maximum: u32, histogram_offset: u32, start: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
 @group(0) @binding(2) var<storage, read_write> pooled: array<f32>;
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum: f32 = 0.0;
     var maximum: f32 = 0.0;
     for (var i: u32 = max(j, half_width) - half_width; i < min(j + half_width + 1u, params.length); i++) {
-      let score = scores[row + i];
+      let score = scores[row + params.start + i];
       sum += score;
       maximum = max(maximum, score);
     }
@@ -64,6 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
  * @param capacity scores from one KV head to the next, in both buffers
  * @param width of the pooling; odd, 1 pools nothing
  * @param histogramOffset first bin of the histogram to add to, in u32s
+ * @param start first score of each KV head; pooled scores always start at 0
  */
 export function poolScoresParams(
   length: number,
@@ -71,8 +72,9 @@ export function poolScoresParams(
   width: number,
   pooling: "average" | "maximum",
   histogramOffset: number,
+  start = 0,
 ): number[] {
-  return [length, capacity, width, pooling === "maximum" ? 1 : 0, histogramOffset];
+  return [length, capacity, width, pooling === "maximum" ? 1 : 0, histogramOffset, start];
 }
 
 /** Workgroups that pool `length` scores of one KV head. */

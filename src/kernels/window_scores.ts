@@ -25,17 +25,18 @@ import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
 /** Most rows that an observation window can have. */
 export const MAX_WINDOW = 64;
 /** Query rows handled together: two vec4s. */
-const TILE_ROWS = 8;
+export const TILE_ROWS = 8;
 /** Keys whose maximum and sum make one partial. */
 const CHUNK_KEYS = 256;
 const PARTIAL_THREADS = 64;
 /** Keys of one workgroup of the scores kernel: one a thread, so that the queries are staged for many keys. */
-const SCORE_THREADS = 256;
+export const SCORE_THREADS = 256;
 
 const PARAMS = `
 struct Params {
   start: u32, length: u32, window: u32, group: u32,
   capacity: u32, query_start: u32, query_stride: u32, scale: f32,
+  weight: f32, variance_weight: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -43,8 +44,11 @@ fn tile_count() -> u32 { return (params.group * params.window + ${TILE_ROWS - 1}
 fn chunk_count() -> u32 { return (params.length + ${CHUNK_KEYS - 1}u) / ${CHUNK_KEYS}u; }
 `;
 
-/** Declares keys and queries, and `stage_queries` and `logits`, which work on a tile of eight query rows. */
-function logitFunctions(element: KvElement, headSize: number, threads: number): string {
+/**
+ * Declares parameters, keys (binding 1) and queries (binding 2), and `stage_queries`, `logits` and `last_visible4`, which work
+ * on a tile of eight query rows.
+ */
+export function logitFunctions(element: KvElement, headSize: number, threads: number): string {
   const quads = headSize / 4;
   const dots = (first: number) =>
     [0, 1, 2, 3].map((row) => `dot(queries[d * ${TILE_ROWS}u + ${first + row}u], key)`).join(", ");
@@ -85,6 +89,13 @@ fn logits(kv_head: u32, j: u32) -> Logits {
     high += vec4<f32>(${dots(4)});
   }
   return Logits(low, high);
+}
+
+// The last key that a query row sees.
+fn last_visible(query_row: u32) -> u32 { return params.length - params.window + query_row % params.window; }
+
+fn last_visible4(row: u32) -> vec4<u32> {
+  return vec4<u32>(last_visible(row), last_visible(row + 1u), last_visible(row + 2u), last_visible(row + 3u));
 }
 `;
 }
@@ -129,13 +140,6 @@ function partialsKernel(element: KvElement, headSize: number): Kernel {
 ${logitFunctions(element, headSize, PARTIAL_THREADS)}
 ${COMBINE_THREADS}
 @group(0) @binding(3) var<storage, read_write> partials: array<Softmax>;
-
-// The last key that a query row sees.
-fn last_visible(query_row: u32) -> u32 { return params.length - params.window + query_row % params.window; }
-
-fn last_visible4(row: u32) -> vec4<u32> {
-  return vec4<u32>(last_visible(row), last_visible(row + 1u), last_visible(row + 2u), last_visible(row + 3u));
-}
 
 @compute @workgroup_size(${PARTIAL_THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -265,8 +269,8 @@ export interface WindowScoreShape {
   readonly headSize: number;
   /** Rows of the keys buffer per KV head, and of the scores buffer. */
   readonly capacity: number;
-  /** Which window of the queries buffer. */
-  readonly segmentIndex: number;
+  /** Row of the queries buffer that holds the first query of the window. */
+  readonly firstQuery: number;
   /** First row of the prompt in the keys buffer. */
   readonly start: number;
   /** Rows of the prompt; more than `window`. */
@@ -275,8 +279,12 @@ export interface WindowScoreShape {
   readonly window: number;
 }
 
-/** Parameters of all three kernels of {@link windowScores}. */
-export function windowScoresParams(shape: WindowScoreShape): number[] {
+/**
+ * Parameters of all three kernels of {@link windowScores}, and of the kernels that stand in for the last.
+ *
+ * @param weight of a row's attention, and `varianceWeight` of its variance, in what those write
+ */
+export function windowScoresParams(shape: WindowScoreShape, weight = 1, varianceWeight = 0): number[] {
   const queryStride = shape.queryHeadCount * shape.headSize / 4;
   return [
     shape.start,
@@ -284,9 +292,11 @@ export function windowScoresParams(shape: WindowScoreShape): number[] {
     shape.window,
     shape.queryHeadCount / shape.kvHeadCount,
     shape.capacity,
-    shape.segmentIndex * MAX_WINDOW * queryStride,
+    shape.firstQuery * queryStride,
     queryStride,
     floatBits(1 / Math.sqrt(shape.headSize)),
+    floatBits(weight),
+    floatBits(varianceWeight),
   ];
 }
 

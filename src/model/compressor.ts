@@ -1,18 +1,30 @@
 /**
  * @file Compression of one layer's keys and values after its attention: score the rows, rank them, gather the kept ones.
  *
- *     keys, window queries --window scores--> scores --pool--> pooled --top rows--> indices
- *                                                        \--> histogram                |
- *     keys, values, indices, block table --gather--> blocks of an arena  <-------------/
+ *     keys, window queries --scorer--> scores --pool--> pooled --top rows--> indices
+ *                                                  \--> histogram                |
+ *     keys, values, indices, block table --gather--> blocks of an arena  <-------/
  *
  * The GPU runs things in the order in which they are recorded, so all of the scratch is used again by the next segment
- * and the next layer. Nothing is created per call.
+ * and the next layer. Nothing is created per call, except what a scorer other than the observation window needs when it is
+ * first used: loading does not wait for policies that nobody asks for.
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { attentionSums, attentionSumsGrid } from "../kernels/attention_sums.ts";
+import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/average_heads.ts";
 import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
+import {
+  keyDifferenceScores,
+  keyDirections,
+  keyDirectionsBytes,
+  keyNormScores,
+  keyScoresGrid,
+  keyScoresParams,
+} from "../kernels/key_scores.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
+import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
 import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/top_rows.ts";
 import {
   MAX_WINDOW,
@@ -22,6 +34,8 @@ import {
   windowScoresParams,
   windowStatisticsBytes,
 } from "../kernels/window_scores.ts";
+import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
+import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer } from "../plugins/policy.ts";
 
 export interface CompressorOptions {
   readonly kvHeadCount: number;
@@ -40,27 +54,36 @@ export interface CompressorBuffers {
   readonly values: GPUBuffer;
   /** f32 `[segment][MAX_WINDOW][queryHead][headSize]`, rotated, not scaled; row 0 is the oldest of the window. */
   readonly windowQueries: GPUBuffer;
-  /** u32, histograms of `BIN_COUNT` bins; see cache/score_histogram.ts. */
-  readonly histogram: GPUBuffer;
+  /** f32 `[row of the tile][queryHead][headSize]`, rotated, not scaled: the queries of the tile prefilled last. */
+  readonly tileQueries: GPUBuffer;
+  /** u32, see cache/layer_record.ts. */
+  readonly layerRecords: GPUBuffer;
   /** u32, the blocks of all block tables; see cache/block.ts. */
   readonly table: GPUBuffer;
 }
 
-/** A prompt of the pack, and how its rows are to be scored. */
+/** A prompt of the pack whose rows are to be scored. */
 export interface SegmentScoring {
   /** Which window of the window queries. */
   readonly segmentIndex: number;
   /** First row of the prompt in the pack. */
   readonly start: number;
-  /** Rows of the prompt; more than `window`. */
+  /** Rows of the prompt; more than the scorer's window. */
   readonly length: number;
-  /** Rows of the observation window; 1 to `MAX_WINDOW`. */
-  readonly window: number;
-  /** Odd width of the pooling; 1 pools nothing. */
-  readonly kernel: number;
-  readonly pooling: "average" | "maximum";
-  /** First bin of the histogram to add to, in u32s. */
-  readonly histogramOffset: number;
+  /** First word of the layer record whose histogram is added to. */
+  readonly recordOffset: number;
+}
+
+/** Rows of a prompt whose attention is to be summed. */
+export interface TileRows {
+  /** First row of the prompt in the pack. */
+  readonly start: number;
+  /** Rows of the whole prompt. */
+  readonly length: number;
+  /** First of the rows in the prompt, and in the tile. */
+  readonly first: number;
+  readonly tileRow: number;
+  readonly count: number;
 }
 
 /** Rows of a pack and where they go. */
@@ -72,19 +95,35 @@ export interface RowGather {
   readonly tableOffset: number;
 }
 
+/** How scores are pooled where the scorer does not say. */
+const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
+
+/** What it takes to sum the attention of all queries. */
+interface AttentionBindings {
+  readonly partials: Binding;
+  readonly sums: Binding;
+  readonly pool: Binding;
+}
+
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
   /** Pooled scores f32 `[kvHead][capacity]` of the segment scored last, `length - window` of them per head. */
   readonly pooled: GPUBuffer;
   /** Positions u32 `[kvHead][capacity]` of the segment ranked last, best first, relative to its start. */
   readonly indices: GPUBuffer;
-  readonly #scratch: readonly GPUBuffer[];
+  readonly #scratch: GPUBuffer[];
   readonly #partials: Binding;
   readonly #combine: Binding;
   readonly #scores: Binding;
   readonly #pool: Binding;
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
+  readonly #attention: () => AttentionBindings;
+  readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
+  readonly #averageHeads: () => Binding;
+  readonly #recency: () => Binding;
+  readonly #keyNorm: () => Binding;
+  readonly #keyDifference: () => { readonly directions: Binding; readonly scores: Binding };
 
   constructor(
     readonly gpu: Gpu,
@@ -92,7 +131,7 @@ export class Compressor {
     readonly buffers: CompressorBuffers,
   ) {
     const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
-    const { keys, windowQueries, histogram } = buffers;
+    const { keys, windowQueries, tileQueries, layerRecords } = buffers;
     const rowWords = kvHeadCount * capacity * 4;
     const partials = gpu.createBuffer("window partials", windowPartialsBytes(kvHeadCount, queryHeadCount, capacity));
     const statistics = gpu.createBuffer("window statistics", windowStatisticsBytes(kvHeadCount, queryHeadCount));
@@ -106,8 +145,38 @@ export class Compressor {
     this.#partials = this.gpu.binding(window.partials, [keys, windowQueries, partials]);
     this.#combine = this.gpu.binding(window.combine, [partials, statistics]);
     this.#scores = this.gpu.binding(window.scores, [keys, windowQueries, statistics, scores]);
-    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, histogram]);
+    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, layerRecords]);
     this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
+
+    this.#attention = once(() => {
+      const sums = gpu.createBuffer("attention sums", rowWords);
+      this.#scratch.push(sums);
+      return {
+        partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
+        sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
+        pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
+      };
+    });
+    this.#moments = once(() => {
+      const moments = gpu.createBuffer("window moments", windowMomentsBytes(kvHeadCount, capacity));
+      this.#scratch.push(moments);
+      const buffers = [keys, windowQueries, statistics, scores, moments];
+      return {
+        scores: gpu.binding(windowMoments(element, headSize), buffers),
+        sum: gpu.binding(sumMoments, [moments, layerRecords]),
+      };
+    });
+    this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
+    this.#recency = once(() => gpu.binding(recencyScores, [scores]));
+    this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
+    this.#keyDifference = once(() => {
+      const sums = gpu.createBuffer("key directions", keyDirectionsBytes(kvHeadCount, headSize, capacity));
+      this.#scratch.push(sums);
+      return {
+        directions: gpu.binding(keyDirections(element, headSize), [keys, sums]),
+        scores: gpu.binding(keyDifferenceScores(element, headSize), [keys, sums, scores]),
+      };
+    });
   }
 
   /**
@@ -123,35 +192,73 @@ export class Compressor {
   }
 
   /**
-   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram.
+   * Adds the attention that rows of the tile prefilled last pay to the rows of their prompt, before the next tile is prefilled.
+   * The scorer `attention-sums` needs this for every row of a layer, in order.
+   */
+  addAttention(recorder: Recorder, { start, length, first, tileRow, count }: TileRows): void {
+    const { partials, sums } = this.#attention();
+    for (let done = 0; done < count; done += MAX_WINDOW) {
+      const window = Math.min(MAX_WINDOW, count - done);
+      const seen = first + done + window;
+      const shape = { ...this.options, firstQuery: tileRow + done, start, length: seen, window };
+      const params = windowScoresParams(shape, 1 / length);
+      const grids = windowScoresGrids(shape);
+      recorder.dispatch(partials, params, ...grids.partials);
+      recorder.dispatch(this.#combine, params, ...grids.combine);
+      recorder.dispatch(sums, params, ...attentionSumsGrid(seen, this.options.kvHeadCount));
+    }
+  }
+
+  /**
+   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram to the layer
+   * record; if `statistics` are wanted, writes to it how the attention of the window's rows, at most `MAX_WINDOW`, is spread.
    *
    * @throws {RangeError} when the segment, the window or the pooling cannot be scored
    */
-  scoreSegment(recorder: Recorder, segment: SegmentScoring): void {
-    const { start, length, window, kernel, pooling, histogramOffset } = segment;
+  scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer, statistics = false): void {
+    const { start, length, recordOffset } = segment;
+    const { window } = scorer;
     const { capacity, kvHeadCount } = this.options;
-    if (!(window >= 1 && window <= MAX_WINDOW)) {
-      throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
-    }
+    if (scorer.name === "observation-window") checkObservationWindow(scorer);
     if (length <= window) {
       throw new RangeError(`Cannot score a prompt of ${length} rows: expected more than the ${window} of its window`);
     }
     if (start + length > capacity) {
       throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
     }
-    if (!(kernel >= 1 && kernel % 2 === 1)) {
-      throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
-    }
-    const shape = { ...this.options, ...segment };
-    const params = windowScoresParams(shape);
-    const grids = windowScoresGrids(shape);
-    recorder.dispatch(this.#partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(this.#scores, params, ...grids.scores);
     const scored = length - window;
+    if (statistics && scorer.name !== "observation-window") {
+      // For the statistics alone: the scores are written over.
+      this.#attend(recorder, segment, { window: Math.min(window, MAX_WINDOW) }, statistics);
+    }
+    switch (scorer.name) {
+      case "observation-window":
+        this.#attend(recorder, segment, scorer, statistics);
+        if (scorer.sharedByHeads) {
+          const workgroups = averageHeadsWorkgroups(scored);
+          recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
+        }
+        break;
+      case "recency":
+        recorder.dispatch(
+          this.#recency(),
+          recencyScoresParams(length, scored, capacity, scorer.sinks),
+          ...recencyScoresGrid(scored, kvHeadCount),
+        );
+        break;
+      case "key-norm":
+      case "key-difference":
+        this.#scoreByKeys(recorder, segment, scorer);
+        break;
+      case "attention-sums":
+        // All there is to do has been done by addAttention().
+        break;
+    }
+    const { kernel, pooling } = scorer.name === "observation-window" ? scorer : UNPOOLED;
+    const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
-      this.#pool,
-      poolScoresParams(scored, capacity, kernel, pooling, histogramOffset),
+      areSummed ? this.#attention().pool : this.#pool,
+      poolScoresParams(scored, capacity, kernel, pooling, recordOffset, areSummed ? start : 0),
       poolScoresWorkgroups(scored),
       kvHeadCount,
     );
@@ -188,6 +295,39 @@ export class Compressor {
     for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
   }
 
+  /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
+  #attend(
+    recorder: Recorder,
+    { segmentIndex, start, length, recordOffset }: SegmentScoring,
+    { window, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
+    statistics: boolean,
+  ): void {
+    const shape = { ...this.options, firstQuery: segmentIndex * MAX_WINDOW, start, length, window };
+    const params = varianceWeight === undefined
+      ? windowScoresParams(shape)
+      : windowScoresParams(shape, 1 / window, varianceWeight);
+    const grids = windowScoresGrids(shape);
+    recorder.dispatch(this.#partials, params, ...grids.partials);
+    recorder.dispatch(this.#combine, params, ...grids.combine);
+    const isPlain = varianceWeight === undefined && !statistics;
+    recorder.dispatch(isPlain ? this.#scores : this.#moments().scores, params, ...grids.scores);
+    if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
+  }
+
+  #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {
+    const { capacity, kvHeadCount } = this.options;
+    const scored = length - window;
+    const params = keyScoresParams({ start, length, scored, capacity });
+    const grid = keyScoresGrid(scored, kvHeadCount);
+    if (name === "key-norm") {
+      recorder.dispatch(this.#keyNorm(), params, ...grid);
+    } else {
+      const { directions, scores } = this.#keyDifference();
+      recorder.dispatch(directions, params, ...keyScoresGrid(length, kvHeadCount));
+      recorder.dispatch(scores, params, ...grid);
+    }
+  }
+
   #gather(recorder: Recorder, arena: number, rows: RowGather, isRanked: boolean): void {
     const { kvHeadCount, headSize, capacity } = this.options;
     recorder.dispatch(
@@ -197,4 +337,19 @@ export class Compressor {
       kvHeadCount,
     );
   }
+}
+
+function checkObservationWindow({ window, kernel }: ObservationWindow): void {
+  if (!(window >= 1 && window <= MAX_WINDOW)) {
+    throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
+  }
+  if (!(kernel >= 1 && kernel % 2 === 1)) {
+    throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
+  }
+}
+
+/** Makes something when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }

@@ -1,7 +1,7 @@
 /**
  * @file A model ready to run: weights, cache memory, and the recorders of its prefill, compression and decoding.
  */
-import { BIN_COUNT } from "../cache/score_histogram.ts";
+import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { LoadProgress } from "../engine/messages.ts";
 import type { ModelFile } from "../formats/model_file.ts";
@@ -26,8 +26,8 @@ export class Model {
     readonly slots: SlotState,
     readonly prefiller: Prefiller,
     readonly compressor: Compressor,
-    /** u32 `[maxBatch, layerCount, BIN_COUNT]`: score histograms by segment and layer. */
-    readonly histograms: GPUBuffer,
+    /** u32 `[maxBatch, layerCount, LAYER_RECORD_WORDS]`: score histograms and statistics by segment and layer. */
+    readonly layerRecords: GPUBuffer,
     /** The batch that decodes, and its hidden states, logits and results. */
     readonly decodeRows: BatchRows,
     readonly sampler: Sampler,
@@ -81,7 +81,8 @@ export class Model {
     shaders(1);
     const prefiller = new Prefiller(gpu, dimensions, weights, table);
     shaders(2);
-    const histograms = gpu.createBuffer("score histograms", dimensions.maxBatch * config.layerCount * BIN_COUNT * 4);
+    const recordBytes = dimensions.maxBatch * config.layerCount * LAYER_RECORD_WORDS * 4;
+    const layerRecords = gpu.createBuffer("layer records", recordBytes);
     const { kvHeadCount, queryHeadCount, headSize } = config;
     const compressor = new Compressor(gpu, {
       kvHeadCount,
@@ -93,7 +94,8 @@ export class Model {
       keys: prefiller.keys,
       values: prefiller.values,
       windowQueries: prefiller.windowQueries,
-      histogram: histograms,
+      tileQueries: prefiller.queries,
+      layerRecords,
       table: slots.tables,
     });
     for (const arena of arenas) compressor.addArena(arena);
@@ -106,7 +108,7 @@ export class Model {
       slots,
       prefiller,
       compressor,
-      histograms,
+      layerRecords,
       decodeRows,
       sampler,
       decoder,

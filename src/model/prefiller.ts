@@ -52,6 +52,8 @@ export class Prefiller {
   readonly values: GPUBuffer;
   /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of every segment. */
   readonly windowQueries: GPUBuffer;
+  /** f32 `[TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
+  readonly queries: GPUBuffer;
   readonly #tokens: GPUBuffer;
   readonly #rows: GPUBuffer;
   readonly #embedder: Embedder;
@@ -80,7 +82,7 @@ export class Prefiller {
 
     const normed = rows("normalised rows", TILE_ROWS, dimensions.hiddenStride);
     const queryKeyValue = rows("queries, keys, values", TILE_ROWS, dimensions.queryKeyValueStride);
-    const queries = gpu.createBuffer("prefill queries", TILE_ROWS * querySize * 4);
+    this.queries = gpu.createBuffer("prefill queries", TILE_ROWS * querySize * 4);
     this.#attended = rows("attention output", TILE_ROWS, dimensions.attentionStride);
     const gateUp = rows("gate and up", TILE_ROWS, 2 * dimensions.feedForwardStride);
     const activated = rows("activations", TILE_ROWS, dimensions.feedForwardStride);
@@ -101,7 +103,7 @@ export class Prefiller {
       queryKeyNorm: config.queryKeyNorm,
     };
     this.#attention = gpu.binding(prefillAttentionKernel(this.#attentionVariant), [
-      queries,
+      this.queries,
       this.keys,
       this.values,
       this.#rows,
@@ -116,7 +118,7 @@ export class Prefiller {
         ropeTable,
         ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
         this.#rows,
-        queries,
+        this.queries,
         this.keys,
         this.values,
         this.windowQueries,

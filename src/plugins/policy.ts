@@ -2,7 +2,8 @@
  * @file The public interface of KV cache policies.
  *
  * A policy is three separable things: a scorer (how much a row of the prompt matters), an allocator (how many rows each
- * layer may keep) and a schedule (when to allot again). While a prompt is prefilled layer by layer, the engine
+ * layer may keep) and a schedule (when to allot again). Scorers and allocators are plugins of their own, a schedule comes
+ * with its allocator, and combine.ts makes a policy of any two. While a prompt is prefilled layer by layer, the engine
  *
  *   1. asks `provisionalRows(layer)` how many top-scored rows of the layer to gather, in descending order of score,
  *   2. collects a histogram of the layer's scores (or the scores themselves, if the policy needs them exactly),
@@ -13,6 +14,7 @@
  * (see start_policy.ts) and falls back to uniform budgets when a policy throws or returns nonsense.
  */
 import type { z } from "zod";
+import type { AttentionStatistics } from "../cache/layer_record.ts";
 
 /** The shape of the model and of one prompt. */
 export interface PolicyContext {
@@ -27,18 +29,62 @@ export interface PolicyContext {
   readonly budget: number;
 }
 
-/** How rows are scored. `none` scores nothing: every row is kept. */
+/**
+ * How rows are scored: the engine has one rule for each name. The last `window` rows of the prompt are not scored but always
+ * kept. Scores are never negative, and the higher the better; where a published formula is, its order is kept.
+ */
 export type Scorer =
   | { readonly name: "none" }
-  | {
-    /** Attention that the last `window` queries pay to each earlier row, summed, group-meaned and pooled (SnapKV). */
-    readonly name: "observation-window";
-    readonly window: number;
-    /** Odd width of the 1-D pooling along the sequence; 1 pools nothing. */
-    readonly kernel: number;
-    /** `average` counts the zero padding at the ends; `maximum` ignores it. */
-    readonly pooling: "average" | "maximum";
-  };
+  | ObservationWindow
+  | AttentionSums
+  | Recency
+  | KeyNorm
+  | KeyDifference;
+
+/** A scorer that tells rows apart. */
+export type RankingScorer = Exclude<Scorer, { readonly name: "none" }>;
+
+/** Attention that the last `window` queries pay to each earlier row, summed, group-meaned and pooled (SnapKV). */
+export interface ObservationWindow {
+  readonly name: "observation-window";
+  readonly window: number;
+  /** Odd width of the 1-D pooling along the sequence; 1 pools nothing. */
+  readonly kernel: number;
+  /** `average` counts the zero padding at the ends; `maximum` ignores it. */
+  readonly pooling: "average" | "maximum";
+  /** Whether all heads share the mean of their scores, and so keep the same rows. By default each ranks its own. */
+  readonly sharedByHeads?: boolean;
+  /**
+   * Instead of the sum over the queries, their mean plus this multiple of their variance, both before the group mean (CAKE).
+   * The variance is that of a sample; a single query has none.
+   */
+  readonly varianceWeight?: number;
+}
+
+/** Attention that all queries of the prompt pay to a row, group-meaned, divided by the prompt's length (H2O). */
+export interface AttentionSums {
+  readonly name: "attention-sums";
+  readonly window: number;
+}
+
+/** The first `sinks` rows, then the later the better (StreamingLLM). */
+export interface Recency {
+  readonly name: "recency";
+  readonly window: number;
+  readonly sinks: number;
+}
+
+/** `1 / (1 + |key|)`: rows with short keys first. */
+export interface KeyNorm {
+  readonly name: "key-norm";
+  readonly window: number;
+}
+
+/** `1 - cos(key, mean of the unit keys)`: rows with unusual keys first (KeyDiff). */
+export interface KeyDifference {
+  readonly name: "key-difference";
+  readonly window: number;
+}
 
 /** What an allocator may look at, one entry per layer prefilled so far. */
 export interface LayerScores {
@@ -46,15 +92,21 @@ export interface LayerScores {
   readonly histogram: Uint32Array;
   /** The scores themselves, head-major; present if the policy asked for `exactScores`. */
   readonly scores?: Float32Array;
+  /** How the attention of the last rows is spread; present if the policy asked for `attentionStatistics`. */
+  readonly statistics?: AttentionStatistics;
   /** Ranked rows that the layer holds now: an upper limit of what it can be allotted. */
   readonly heldRows: number;
 }
 
-/** A policy at work on one sequence. */
-export interface SequencePolicy {
-  readonly scorer: Scorer;
+/** How many rows each layer may keep, and when that is decided. */
+export interface Allocator {
   /** Whether `allot` needs the scores themselves, at the cost of reading them back. */
   readonly exactScores: boolean;
+  /**
+   * Whether `allot` needs statistics of the attention that the scorer's window, or its last 64 rows, pays to the rows before.
+   * Where the scorer does not look at that attention, it is computed for this.
+   */
+  readonly attentionStatistics?: boolean;
   /** Ranked rows to gather for a layer when it has just been scored; the window comes on top. */
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */
@@ -66,15 +118,47 @@ export interface SequencePolicy {
   allot(layers: readonly LayerScores[]): Uint32Array;
 }
 
-/** A policy plugin. */
-export interface Policy {
+/** A policy at work on one sequence. */
+export interface SequencePolicy extends Allocator {
+  readonly scorer: Scorer;
+}
+
+/** What all plugins have. */
+export interface Plugin<Options extends z.ZodObject = z.ZodObject> {
   /** How requests and flags name it. */
   readonly name: string;
   readonly apiVersion: 1;
   /** One sentence for people. */
   readonly description: string;
   /** Options with their defaults; validated before `start` sees them. */
-  readonly options: z.ZodObject;
+  readonly options: Options;
+}
+
+/** A scorer plugin. */
+export interface ScorerPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /** How the rows of a sequence are scored. */
+  start(context: PolicyContext, options: z.infer<Options>): RankingScorer;
+}
+
+/** The shape of the model, of one prompt, and of what is to be shared. */
+export interface AllocatorContext extends PolicyContext {
+  /** Mean ranked rows per layer, without the window. */
+  readonly base: number;
+  /** Rows of the prompt before the window; more than `base`. */
+  readonly scoredRows: number;
+}
+
+/** An allocator plugin. */
+export interface AllocatorPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /** The allocator at work on one sequence. */
+  start(context: AllocatorContext, options: z.infer<Options>): Allocator;
+}
+
+/** A policy plugin. */
+export interface Policy extends Plugin {
+  /** Names of the plugins that it combines, if it does. */
+  readonly scorer?: string;
+  readonly allocator?: string;
   /** Starts the policy on a sequence, or returns `null` where every row is to be kept (say, a prompt within the budget). */
   start(context: PolicyContext, options: Readonly<Record<string, unknown>>): SequencePolicy | null;
 }

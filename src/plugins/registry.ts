@@ -1,28 +1,95 @@
 /**
- * @file The policies there are, and how requests and flags choose one.
+ * @file The policies, scorers and allocators there are, and how requests and flags choose among them.
  */
 import { z } from "zod";
 import { parseBudget } from "../cache/budgets.ts";
 import { type KvCacheChoice, UnservableRequestError } from "../engine/messages.ts";
+import { cakeAllocator } from "./allocators/cake.ts";
+import { dynamickvAllocator } from "./allocators/dynamickv.ts";
+import { pyramidkvAllocator } from "./allocators/pyramidkv.ts";
+import { uniformAllocator } from "./allocators/uniform.ts";
+import { cake } from "./cake.ts";
+import { combine } from "./combine.ts";
 import { dynamickv } from "./dynamickv.ts";
 import { full } from "./full.ts";
-import type { Policy } from "./policy.ts";
+import { h2o } from "./h2o.ts";
+import { keydiff } from "./keydiff.ts";
+import { knorm } from "./knorm.ts";
+import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
+import { pyramidkv } from "./pyramidkv.ts";
+import { cakeScorer } from "./scorers/cake.ts";
+import { h2oScorer } from "./scorers/h2o.ts";
+import { keydiffScorer } from "./scorers/keydiff.ts";
+import { knormScorer } from "./scorers/knorm.ts";
+import { snapkvScorer } from "./scorers/snapkv.ts";
+import { streamingScorer } from "./scorers/streaming.ts";
+import { tovaScorer } from "./scorers/tova.ts";
+import { snapkv } from "./snapkv.ts";
+import { streaming } from "./streaming.ts";
+import { tova } from "./tova.ts";
 
-/** Every policy, in the order in which they are listed to people. */
-export const policies: readonly Policy[] = [dynamickv, full];
+/** Every ready-made policy, in the order in which they are listed to people. */
+export const policies: readonly Policy[] = [
+  dynamickv,
+  full,
+  streaming,
+  h2o,
+  tova,
+  snapkv,
+  pyramidkv,
+  cake,
+  knorm,
+  keydiff,
+];
 
-/** Finds a policy by name. */
-export function findPolicy(name: string): Policy | undefined {
-  return policies.find((policy) => policy.name === name);
+/** Every scorer and every allocator; any two combine. */
+export const scorers: readonly ScorerPlugin[] = [
+  snapkvScorer,
+  h2oScorer,
+  tovaScorer,
+  streamingScorer,
+  knormScorer,
+  keydiffScorer,
+  cakeScorer,
+];
+export const allocators: readonly AllocatorPlugin[] = [
+  uniformAllocator,
+  pyramidkvAllocator,
+  dynamickvAllocator,
+  cakeAllocator,
+];
+
+const combinations = new Map<string, Policy>(
+  scorers.flatMap((scorer) =>
+    allocators.map((allocator) => {
+      const name = combinationName(scorer.name, allocator.name);
+      return [
+        name,
+        combine(scorer, allocator, { name, description: `${scorer.description}. ${allocator.description}` }),
+      ];
+    })
+  ),
+);
+
+/** What the policy of a scorer and an allocator is called. */
+function combinationName(scorer: string, allocator: string): string {
+  return `${scorer}+${allocator}`;
 }
 
-/** JSON Schema of a policy's options, with defaults and descriptions. */
-export function optionsJsonSchema(policy: Policy): Record<string, unknown> {
-  return z.toJSONSchema(policy.options, { io: "input" });
+/** Finds a policy by name: a ready-made one, or the combination `SCORER+ALLOCATOR`. */
+export function findPolicy(name: string): Policy | undefined {
+  return policies.find((policy) => policy.name === name) ?? combinations.get(name);
+}
+
+/** JSON Schema of a plugin's options, with defaults and descriptions. */
+export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<string, unknown> {
+  return z.toJSONSchema(options, { io: "input" });
 }
 
 const choiceSchema = z.strictObject({
   policy: z.string().optional(),
+  scorer: z.string().optional(),
+  allocator: z.string().optional(),
   budget: z.union(
     [z.number(), z.string()],
     'must be a number of rows per layer or a share of the prompt such as "6.9%"',
@@ -31,32 +98,67 @@ const choiceSchema = z.strictObject({
   options: z.record(z.string(), z.unknown()).optional(),
 });
 
+/** What a combination has where a request names only the other half of it. */
+const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
+
 /**
- * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`. What it leaves out comes from the defaults; the
- * defaults' options count only for the defaults' policy. In the result every option is set.
+ * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
+ * at least one of the two. What it leaves out comes from the defaults; the defaults' options count only for the defaults'
+ * policy. In the result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
  */
 export function parseKvCacheChoice(value: unknown, defaults: KvCacheChoice): KvCacheChoice {
   const given = parsed(choiceSchema, value ?? {}, "kv_cache");
-  const name = given.policy ?? defaults.policy;
-  const policy = findPolicy(name);
-  if (!policy) {
-    const known = policies.map((policy) => policy.name).join(", ");
-    throw new UnservableRequestError(
-      `Unknown KV cache policy "${name}": kv_cache.policy must be one of ${known}`,
-      "kv_cache.policy",
-    );
-  }
+  const policy = chosenPolicy(given, defaults);
   const budget = given.budget ?? defaults.budget;
   try {
     parseBudget(budget, 1);
   } catch (error) {
     throw new UnservableRequestError(`Invalid kv_cache.budget: ${(error as Error).message}`, "kv_cache.budget");
   }
-  const inherited = name === defaults.policy ? defaults.options : undefined;
+  const inherited = policy.name === defaults.policy ? defaults.options : undefined;
   const options = parsed(policy.options, { ...inherited, ...given.options }, "kv_cache.options");
-  return { policy: name, budget, options };
+  return { policy: policy.name, budget, options };
+}
+
+function chosenPolicy(given: z.infer<typeof choiceSchema>, defaults: KvCacheChoice): Policy {
+  const { scorer, allocator } = given;
+  if (scorer === undefined && allocator === undefined) {
+    const name = given.policy ?? defaults.policy;
+    const policy = findPolicy(name);
+    if (!policy) throw unknownName("KV cache policy", name, "policy", policies);
+    return policy;
+  }
+  if (given.policy !== undefined) {
+    const half = scorer === undefined ? "allocator" : "scorer";
+    throw new UnservableRequestError(
+      `kv_cache.policy "${given.policy}" cannot be combined with kv_cache.${half} "${
+        given[half]
+      }": give either a policy, ` +
+        `or a scorer and an allocator`,
+      `kv_cache.${half}`,
+    );
+  }
+  const wanted = {
+    scorer: scorer ?? DEFAULT_COMBINATION.scorer,
+    allocator: allocator ?? DEFAULT_COMBINATION.allocator,
+  };
+  if (!scorers.some(({ name }) => name === wanted.scorer)) {
+    throw unknownName("KV cache scorer", wanted.scorer, "scorer", scorers);
+  }
+  if (!allocators.some(({ name }) => name === wanted.allocator)) {
+    throw unknownName("KV cache allocator", wanted.allocator, "allocator", allocators);
+  }
+  return combinations.get(combinationName(wanted.scorer, wanted.allocator))!;
+}
+
+function unknownName(kind: string, name: string, field: string, known: readonly Plugin[]): UnservableRequestError {
+  const names = known.map((plugin) => plugin.name).join(", ");
+  return new UnservableRequestError(
+    `Unknown ${kind} "${name}": kv_cache.${field} must be one of ${names}`,
+    `kv_cache.${field}`,
+  );
 }
 
 /** The value under a schema, or the first thing wrong with it as an error that names the field. */

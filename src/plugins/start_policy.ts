@@ -2,7 +2,15 @@
  * @file The fence around policies: whatever a policy returns or throws, the engine gets numbers it can use.
  */
 import { checkedBudgets, rankedBudget, uniformBudgets } from "../cache/budgets.ts";
-import type { LayerScores, Policy, PolicyContext, Scorer, SequencePolicy } from "./policy.ts";
+import type {
+  LayerScores,
+  ObservationWindow,
+  Policy,
+  PolicyContext,
+  RankingScorer,
+  Scorer,
+  SequencePolicy,
+} from "./policy.ts";
 
 /** What a sequence gets whose policy could not even be started: uniform budgets, scored as SnapKV does. */
 const FALLBACK_SCORER = { name: "observation-window", window: 8, kernel: 7, pooling: "average" } as const;
@@ -33,10 +41,9 @@ export function startPolicy(
   }
 }
 
-type ObservationWindow = Extract<Scorer, { name: "observation-window" }>;
-
 class GuardedPolicy implements SequencePolicy {
   readonly exactScores: boolean;
+  readonly attentionStatistics: boolean;
   readonly #base: number;
   readonly #scoredRows: number;
   /** `null` once it has failed. */
@@ -44,12 +51,13 @@ class GuardedPolicy implements SequencePolicy {
 
   constructor(
     policy: SequencePolicy | null,
-    readonly scorer: ObservationWindow,
+    readonly scorer: RankingScorer,
     private readonly context: PolicyContext,
     private readonly onFallback: (reason: string) => void,
   ) {
     this.#policy = policy;
     this.exactScores = policy?.exactScores === true;
+    this.attentionStatistics = policy?.attentionStatistics === true;
     this.#base = rankedBudget(context.budget, scorer.window);
     this.#scoredRows = context.promptLength - scorer.window;
   }
@@ -94,21 +102,45 @@ class GuardedPolicy implements SequencePolicy {
   }
 }
 
-function checkedScorer(scorer: Scorer, { promptLength }: PolicyContext): ObservationWindow {
-  if (scorer?.name !== "observation-window") {
+/** What each scorer has beside its window. */
+const PARAMETER_CHECKS: {
+  readonly [Name in RankingScorer["name"]]: (scorer: Extract<Scorer, { name: Name }>) => void;
+} = {
+  "observation-window": checkPooling,
+  "attention-sums": () => {},
+  recency: ({ sinks }) => {
+    if (!Number.isInteger(sinks) || sinks < 0) {
+      throw new RangeError(`The scorer's sinks must be a whole number of rows, but are ${sinks}`);
+    }
+  },
+  "key-norm": () => {},
+  "key-difference": () => {},
+};
+
+function checkedScorer(scorer: Scorer, { promptLength }: PolicyContext): RankingScorer {
+  if (scorer === undefined || scorer.name === "none" || !Object.hasOwn(PARAMETER_CHECKS, scorer.name)) {
     throw new TypeError(`The policy compresses, but its scorer "${scorer?.name}" ranks nothing`);
   }
-  const { window, kernel, pooling } = scorer;
+  const { window } = scorer;
   if (!Number.isInteger(window) || window < 1 || window >= promptLength) {
     throw new RangeError(`The scorer's window must be a whole number from 1 to ${promptLength - 1}, but is ${window}`);
   }
+  (PARAMETER_CHECKS[scorer.name] as (scorer: RankingScorer) => void)(scorer);
+  return scorer;
+}
+
+function checkPooling({ kernel, pooling, varianceWeight }: ObservationWindow): void {
   if (!Number.isInteger(kernel) || kernel < 1 || kernel % 2 === 0) {
     throw new RangeError(`The scorer's kernel must be an odd whole number, but is ${kernel}`);
   }
   if (pooling !== "average" && pooling !== "maximum") {
     throw new RangeError(`The scorer's pooling must be "average" or "maximum", but is "${pooling}"`);
   }
-  return scorer;
+  if (varianceWeight !== undefined && !(varianceWeight >= 0 && varianceWeight < Infinity)) {
+    throw new RangeError(
+      `The scorer's weight of the variance must be a number of at least 0, but is ${varianceWeight}`,
+    );
+  }
 }
 
 function reasonOf(error: unknown): string {

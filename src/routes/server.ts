@@ -12,6 +12,7 @@ import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import { healthHandler } from "./health.ts";
+import { kvPoliciesHandler } from "./kv_policies.ts";
 import { Metrics, metricsHandler } from "./metrics.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
@@ -26,7 +27,7 @@ export interface LogEntry {
 
 /** How the application behaves. */
 export interface AppOptions {
-  /** Reads the field `kv_cache`: `{policy?, budget?, options?}`. @throws {UnservableRequestError} naming the part at fault */
+  /** Reads the field `kv_cache`, see plugins/registry.ts. @throws {UnservableRequestError} naming the part at fault */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
@@ -132,6 +133,7 @@ export function createApp(
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{.+}", modelHandler(context));
+  app.get("/v1/kv/policies", kvPoliciesHandler());
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   checkedBudgets,
   parseBudget,
+  proportionalRows,
   rankedBudget,
   roundToTotal,
   shareRows,
@@ -72,6 +73,40 @@ Deno.test("roundToTotal() serves floors first, and layers without weight last", 
   assert.deepEqual([...roundToTotal([1, 0], 64, [1000, 1000], [16, 16])], [48, 16]);
   assert.deepEqual([...roundToTotal([1, 0, 0], 100, [36, 1000, 1000])], [36, 32, 32]);
   assert.deepEqual([...roundToTotal([1, 1], 20, [1000, 1000], [16, 16])], [16, 4]);
+});
+
+Deno.test("proportionalRows() shares to a row, in proportion, and keeps the sum exact", () => {
+  assert.deepEqual([...proportionalRows([1, 2, 1], 100, [100, 100, 100])], [25, 50, 25]);
+  // 3.33 each: the remainder goes to the first of equals.
+  assert.deepEqual([...proportionalRows([1, 1, 1], 10, [10, 10, 10])], [4, 3, 3]);
+  assert.deepEqual([...proportionalRows([1, 1.2, 1.1], 10, [10, 10, 10])], [3, 4, 3]); // 3.03, 3.64, 3.33
+});
+
+Deno.test("proportionalRows() gives what a full layer cannot take to the others, and layers without weight what is left", () => {
+  // 60, 20, 20: the first holds 30, and of the 70 left the others would get 35 each, of which the second holds 32.
+  assert.deepEqual([...proportionalRows([3, 1, 1], 100, [30, 32, 100])], [30, 32, 38]);
+  assert.deepEqual([...proportionalRows([3, 0, 0], 100, [30, 50, 100])], [30, 35, 35]);
+  assert.deepEqual([...proportionalRows([1, 1], 100, [30, 40])], [30, 40]);
+  assert.deepEqual([...proportionalRows([1, 1], 0, [30, 40])], [0, 0]);
+  assert.deepEqual([...proportionalRows([0, 0, 0], 10, [10, 10, 10])], [4, 3, 3]);
+  assert.deepEqual([...proportionalRows([], 10, [])], []);
+});
+
+Deno.test("proportionalRows() keeps sum and caps for random layers, each within a row of one common proportion", () => {
+  const random = seededRandom(12);
+  for (let round = 0; round < 300; round++) {
+    const layers = randomInteger(random, 1, 40);
+    const weights = Array.from({ length: layers }, () => random() < 0.1 ? 0 : 10 ** (4 * random()));
+    const caps = Array.from({ length: layers }, () => randomInteger(random, 0, 300));
+    const total = randomInteger(random, 0, 200 * layers);
+    const rows = [...proportionalRows(weights, total, caps)];
+    assert.equal(sum(rows), Math.min(total, sum(caps)));
+    rows.forEach((count, layer) => assert.ok(count <= caps[layer]));
+    const open = rows.map((_, layer) => layer).filter((layer) => rows[layer] < caps[layer] && weights[layer] > 0);
+    for (const a of open) {
+      for (const b of open) assert.ok((rows[a] - 1) / weights[a] <= (rows[b] + 1) / weights[b]);
+    }
+  }
 });
 
 Deno.test("uniformBudgets() gives every layer the same, to a block", () => {

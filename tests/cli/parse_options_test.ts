@@ -85,6 +85,9 @@ Deno.test("inspect's --json can be switched in the environment", () => {
 });
 
 /** What is typed, what is in the environment, and what the error must say. */
+const POLICIES =
+  "dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, cake, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+
 const ERRORS: readonly [string, Record<string, string>, string][] = [
   ["", {}, "--model is missing: name a GGUF file or a directory with safetensors, or set EBB_MODEL"],
   ["--model", {}, "--model needs a value: a GGUF file or a directory with safetensors"],
@@ -97,7 +100,8 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   ],
   ["--model m --port 65536", {}, '--port must be a whole number from 0 to 65535, not "65536"'],
   ["--model m --port -1", {}, '--port must be a whole number from 0 to 65535, not "-1"'],
-  ["--model m --policy fast", {}, '--policy must be dynamickv or full, not "fast"'],
+  ["--model m --policy fast", {}, `--policy must be ${POLICIES}, not "fast"`],
+  ["--model m --policy snapkv+fast", {}, `--policy must be ${POLICIES}, not "snapkv+fast"`],
   [
     "--model m --kv-budget 0",
     {},
@@ -109,7 +113,7 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   ["--model m --max-queue x", {}, '--max-queue must be a whole number of at least 0, not "x"'],
   ["--model m --context 0", {}, '--context must be a whole number of at least 1, not "0"'],
   ["--model m", { EBB_PORT: "http" }, 'EBB_PORT must be a whole number from 0 to 65535, not "http"'],
-  ["--model m", { EBB_POLICY: "none" }, 'EBB_POLICY must be dynamickv or full, not "none"'],
+  ["--model m", { EBB_POLICY: "none" }, `EBB_POLICY must be ${POLICIES}, not "none"`],
   ["--model m --prot 1", {}, "Unknown flag --prot: did you mean --port?"],
   ["--model m --kv-bugdet 1", {}, "Unknown flag --kv-bugdet: did you mean --kv-budget?"],
   ["--model m --max_batch 1", {}, "Unknown flag --max_batch: did you mean --max-batch?"],

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import type { TensorType } from "../../src/formats/model_file.ts";
 import type { Kernel } from "../../src/gpu/gpu.ts";
+import { attentionSums } from "../../src/kernels/attention_sums.ts";
+import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
+import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
 import { penalties } from "../../src/kernels/penalties.ts";
 import { poolScores } from "../../src/kernels/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
+import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
@@ -16,6 +20,7 @@ import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
+import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
 
@@ -46,13 +51,21 @@ const HEADS = ELEMENTS.flatMap((element) =>
     }))
   )
 );
+const KV_HEADS = ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => [element, headSize] as const));
 const BOOLEANS = [false, true];
 
 /** For every kernel module, and in it for every entry point, a spread of its variants. */
 const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
+  "attention_sums.ts": [KV_HEADS.map((head) => attentionSums(...head))],
+  "average_heads.ts": [[averageHeads]],
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
+  "key_scores.ts": [
+    KV_HEADS.map((head) => keyNormScores(...head)),
+    KV_HEADS.map((head) => keyDirections(...head)),
+    KV_HEADS.map((head) => keyDifferenceScores(...head)),
+  ],
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
@@ -78,6 +91,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "penalties.ts": [[penalties]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
+  "recency_scores.ts": [[recencyScores]],
   "rms_norm.ts": [[rmsNorm]],
   "rotate.ts": [
     HEADS.flatMap((heads) =>
@@ -92,6 +106,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))
   ),

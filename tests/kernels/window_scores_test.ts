@@ -50,7 +50,8 @@ async function runWindowScores(
   const results: Float32Array[][] = [];
   for (const prompt of prompts) {
     gpu.device.queue.writeBuffer(buffers.scores, 0, new Float32Array(kvHeads * capacity).fill(-1));
-    const shape = { kvHeadCount: kvHeads, queryHeadCount: queryHeads, headSize, capacity, ...prompt };
+    const firstQuery = prompt.segmentIndex * MAX_WINDOW;
+    const shape = { kvHeadCount: kvHeads, queryHeadCount: queryHeads, headSize, capacity, ...prompt, firstQuery };
     const params = windowScoresParams(shape);
     const grids = windowScoresGrids(shape);
     const recorder = new Recorder(gpu);

@@ -1,15 +1,34 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../src/cache/block.ts";
+import { LAYER_RECORD_WORDS, STATISTICS_WORD } from "../../src/cache/layer_record.ts";
 import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
+import { TILE_ROWS } from "../../src/model/dimensions.ts";
+import type { ObservationWindow, RankingScorer } from "../../src/plugins/policy.ts";
 import { readBuffer, testGpu } from "../support/gpu.ts";
 import { kvArray, readKv } from "../support/kv.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
-import { referencePool, referenceTop, referenceWindowScores } from "../support/scores.ts";
+import {
+  referenceAttentionSums,
+  referenceKeyDifferences,
+  referenceKeyNorms,
+  referencePool,
+  referenceTop,
+  referenceWindowMoments,
+  referenceWindowScores,
+} from "../support/scores.ts";
 
 const EMPTY = -7;
+
+/** How many rows of a segment are kept and where they go. */
+interface Placement {
+  readonly count: number;
+  readonly arena: number;
+  readonly ranked: number[];
+  readonly recent: number[];
+}
 
 /** A compressor over random keys, values and window queries, with arenas full of EMPTY. */
 async function fixture(seed: number, options: { element: "f16" | "f32"; capacity: number; arenaBlocks: number[] }) {
@@ -25,7 +44,8 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     keys: gpu.upload("keys", keys),
     values: gpu.upload("values", values),
     windowQueries: gpu.upload("window queries", windowQueries),
-    histogram: gpu.createBuffer("histogram", segments * BIN_COUNT * 4),
+    tileQueries: gpu.createBuffer("tile queries", TILE_ROWS * queryHeadCount * headSize * 4),
+    layerRecords: gpu.createBuffer("layer records", segments * LAYER_RECORD_WORDS * 4),
     table: gpu.createBuffer("table", 256 * 4),
   };
   const bytesBefore = gpu.bytes;
@@ -75,7 +95,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
   for (const element of ["f32", "f16"] as const) {
     const test = await fixture(1, { element, capacity: 420, arenaBlocks: [12, 14] });
     const { gpu, compressor, buffers, dims } = test;
-    const segments: (SegmentScoring & { count: number; arena: number; ranked: number[]; recent: number[] })[] = [
+    const segments: (SegmentScoring & Omit<ObservationWindow, "name"> & Placement)[] = [
       {
         segmentIndex: 0,
         start: 0,
@@ -83,7 +103,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 8,
         kernel: 7,
         pooling: "average",
-        histogramOffset: 0,
+        recordOffset: 0,
         count: 37,
         arena: 0,
         ranked: [9, 3, 4],
@@ -96,7 +116,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 32,
         kernel: 1,
         pooling: "average",
-        histogramOffset: BIN_COUNT,
+        recordOffset: LAYER_RECORD_WORDS,
         count: 1,
         arena: 1,
         ranked: [0],
@@ -109,7 +129,7 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         window: 1,
         kernel: 5,
         pooling: "maximum",
-        histogramOffset: 2 * BIN_COUNT,
+        recordOffset: 2 * LAYER_RECORD_WORDS,
         count: 100,
         arena: 1,
         ranked: [7, 8, 13, 12, 6, 1, 4],
@@ -125,8 +145,8 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     const before = { ...gpu.counters };
     let tableOffset = 0;
     segments.forEach((segment, index) => {
-      const { arena, start, length, window, count, ranked, recent } = segment;
-      compressor.scoreSegment(recorder, segment);
+      const { arena, start, length, window, kernel, pooling, count, ranked, recent } = segment;
+      compressor.scoreSegment(recorder, segment, { name: "observation-window", window, kernel, pooling });
       compressor.rankSegment(recorder, { length, window, count });
       compressor.gatherRanked(recorder, arena, { start, count, tableOffset });
       tableOffset += ranked.length;
@@ -138,9 +158,9 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     assert.deepEqual(gpu.counters, before, "nothing is created per call");
 
     const expectedArenas = [test.emptyArena(0), test.emptyArena(1)];
-    const histograms = new Uint32Array(await readBuffer(gpu, buffers.histogram));
+    const histograms = new Uint32Array(await readBuffer(gpu, buffers.layerRecords));
     for (const [index, segment] of segments.entries()) {
-      const { arena, start, length, window, kernel, pooling, count, ranked, recent, histogramOffset } = segment;
+      const { arena, start, length, window, kernel, pooling, count, ranked, recent, recordOffset } = segment;
       const pooled = new Float32Array(await readBuffer(gpu, seen[index]));
       const scores = referenceWindowScores(dims, segment, test.keys, test.windowQueries);
       const counted: number[] = [];
@@ -155,11 +175,160 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         const recentRows = Array.from({ length: window }, (_, i) => start + length - window + i);
         test.place(expectedArenas[arena], head, recent, recentRows);
       }
-      assert.deepEqual(histograms.subarray(histogramOffset, histogramOffset + BIN_COUNT), histogramOf(counted));
+      assert.deepEqual(histograms.subarray(recordOffset, recordOffset + BIN_COUNT), histogramOf(counted));
       gpu.destroyBuffer(seen[index]);
     }
     for (const [index, arena] of test.arenas.entries()) {
       assert.deepEqual(readKv(element, await readBuffer(gpu, arena)), expectedArenas[index], `arena ${index}`);
+    }
+    test.free();
+  }
+});
+
+type Fixture = Awaited<ReturnType<typeof fixture>>;
+
+/** Scores a segment and checks its scores against a reference, and its histogram against its scores. */
+async function checkScores(
+  { gpu, compressor, buffers, dims }: Fixture,
+  segment: SegmentScoring,
+  scorer: RankingScorer,
+  expected: readonly ArrayLike<number>[],
+  tolerance: (score: number) => number,
+): Promise<void> {
+  gpu.device.queue.writeBuffer(buffers.layerRecords, 0, new Uint32Array(buffers.layerRecords.size / 4));
+  const recorder = new Recorder(gpu);
+  compressor.scoreSegment(recorder, segment, scorer);
+  recorder.submit();
+  const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
+  const counted: number[] = [];
+  const scored = segment.length - scorer.window;
+  for (let head = 0; head < dims.kvHeadCount; head++) {
+    for (let j = 0; j < scored; j++) {
+      const actual = pooled[head * dims.capacity + j];
+      const wanted = expected[head][j];
+      assert.ok(Math.abs(actual - wanted) <= tolerance(wanted), `${scorer.name}, head ${head}, row ${j}: ${actual}`);
+      counted.push(actual);
+    }
+  }
+  const histogram = new Uint32Array(await readBuffer(gpu, buffers.layerRecords));
+  const { recordOffset } = segment;
+  assert.deepEqual(histogram.subarray(recordOffset, recordOffset + BIN_COUNT), histogramOf(counted));
+}
+
+Deno.test("Compressor scores by keys, by position and by the mean of all heads as an f64 reference does", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(4, { element, capacity: 420, arenaBlocks: [] });
+    const { dims, keys, gpu } = test;
+    const segments: SegmentScoring[] = [
+      { segmentIndex: 1, start: 50, length: 300, recordOffset: LAYER_RECORD_WORDS },
+      { segmentIndex: 0, start: 3, length: 9, recordOffset: 0 },
+    ];
+    const score = async (segment: SegmentScoring) => {
+      const { length } = segment;
+      const norms = referenceKeyNorms(dims, segment, keys);
+      await checkScores(test, segment, { name: "key-norm", window: 8 }, norms, (score) => 3e-6 * score);
+      const differences = referenceKeyDifferences(dims, segment, keys);
+      await checkScores(test, segment, { name: "key-difference", window: 8 }, differences, () => 2e-5);
+      const late = Array.from({ length }, (_, j) => j < 2 ? 2 - j / length : (j + 1) / length);
+      const recency = { name: "recency", window: 1, sinks: 2 } as const;
+      await checkScores(test, segment, recency, norms.map(() => late), (score) => 2e-7 * score);
+      const own = referenceWindowScores(dims, { ...segment, window: 1 }, keys, test.windowQueries);
+      const mean = own[0].map((score, j) => (score + own[1][j]) / 2);
+      const tova = {
+        name: "observation-window",
+        window: 1,
+        kernel: 1,
+        pooling: "average",
+        sharedByHeads: true,
+      } as const;
+      await checkScores(test, segment, tova, [mean, mean], (score) => 4e-5 * score);
+    };
+    await score(segments[0]);
+    const counters = { ...gpu.counters };
+    await score(segments[1]);
+    counters.buffers = gpu.counters.buffers; // the test's own, for reading back
+    assert.deepEqual(gpu.counters, counters, "what a scorer needs is created when it is first used");
+    test.free();
+  }
+});
+
+Deno.test("Compressor sums the attention of all rows, tile by tile, over several prompts and layers", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(5, { element, capacity: 460, arenaBlocks: [] });
+    const { gpu, compressor, buffers, dims, keys } = test;
+    const queryWidth = dims.queryHeadCount * dims.headSize;
+    const prompts = [{ start: 0, length: 50 }, { start: 50, length: 333 }, { start: 383, length: 70 }];
+    const random = seededRandom(6);
+    // The second layer finds the sums of the first.
+    for (let layer = 0; layer < 2; layer++) {
+      const queries = normalValues(random, 453 * queryWidth, 2);
+      for (let row = 0; row < 453; row += TILE_ROWS) {
+        const rows = Math.min(TILE_ROWS, 453 - row);
+        gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
+        const recorder = new Recorder(gpu);
+        for (const { start, length } of prompts) {
+          const begin = Math.max(row, start);
+          const count = Math.min(row + rows, start + length) - begin;
+          if (count <= 0) continue;
+          compressor.addAttention(recorder, { start, length, first: begin - start, tileRow: begin - row, count });
+        }
+        recorder.submit();
+      }
+      for (const prompt of prompts) {
+        const { start, length } = prompt;
+        const own = queries.subarray(start * queryWidth, (start + length) * queryWidth);
+        const expected = referenceAttentionSums(dims, prompt, keys, own);
+        const segment = { segmentIndex: 0, start, length, recordOffset: 0 };
+        // As for the window scores, plus the roundings of up to 333 additions.
+        await checkScores(test, segment, { name: "attention-sums", window: 20 }, expected, (score) => 6e-5 * score);
+      }
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor scores by mean and variance and finds how attention is spread, as in f64", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(7, { element, capacity: 700, arenaBlocks: [] });
+    const { gpu, dims, keys, windowQueries, compressor, buffers } = test;
+    const statisticsOf = async (offset: number) => {
+      const record = await readBuffer(gpu, buffers.layerRecords);
+      return [...new Float32Array(record, (offset + STATISTICS_WORD) * 4, 2)];
+    };
+    for (const [window, length, start] of [[32, 600, 50], [5, 257, 0], [1, 40, 7], [3, 4, 1]]) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: LAYER_RECORD_WORDS };
+      const { scores, entropy, variance } = referenceWindowMoments(
+        dims,
+        { ...segment, window },
+        keys,
+        windowQueries,
+        200,
+      );
+      const scorer = {
+        name: "observation-window",
+        window,
+        kernel: 1,
+        pooling: "average",
+        varianceWeight: 200,
+      } as const;
+      // As for the window scores; the variance is a difference of sums, so its error is 1e-6 of the square of the mean.
+      const tolerance = (score: number) => 1e-4 * score + 2e-6 * 200 * score ** 2;
+      await checkScores(test, segment, scorer, scores, tolerance);
+      assert.deepEqual(await statisticsOf(LAYER_RECORD_WORDS), [0, 0], "nobody asked");
+
+      const plain = { ...scorer, varianceWeight: undefined };
+      const sums = referenceWindowScores(dims, { ...segment, window }, keys, windowQueries);
+      for (const other of [scorer, plain, { name: "key-norm", window } as const]) {
+        const recorder = new Recorder(gpu);
+        compressor.scoreSegment(recorder, segment, other, true);
+        recorder.submit();
+        const [actualEntropy, actualVariance] = await statisticsOf(LAYER_RECORD_WORDS);
+        assert.ok(Math.abs(actualEntropy - entropy) <= 1e-4 * entropy, `${actualEntropy}, expected ${entropy}`);
+        assert.ok(Math.abs(actualVariance - variance) <= 1e-3 * variance, `${actualVariance}, expected ${variance}`);
+        if (other !== plain) continue;
+        const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
+        sums[0].forEach((score, j) => assert.ok(Math.abs(pooled[j] - score) <= 4e-5 * score, `row ${j}`));
+      }
     }
     test.free();
   }
@@ -172,14 +341,11 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
   gpu.device.queue.writeBuffer(buffers.keys, 0, new Float32Array(test.keys.length).fill(0.5));
   const recorder = new Recorder(gpu);
   const [length, window, count] = [200, 8, 191];
-  compressor.scoreSegment(recorder, {
-    segmentIndex: 0,
-    start: 0,
-    length,
+  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, recordOffset: 0 }, {
+    name: "observation-window",
     window,
     kernel: 7,
     pooling: "average",
-    histogramOffset: 0,
   });
   compressor.rankSegment(recorder, { length, window, count });
   recorder.submit();
@@ -196,17 +362,13 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
 Deno.test("Compressor refuses what it cannot score or rank, saying why", async () => {
   const test = await fixture(3, { element: "f16", capacity: 40, arenaBlocks: [] });
   const recorder = new Recorder(test.gpu);
-  const good: SegmentScoring = {
-    segmentIndex: 0,
-    start: 0,
-    length: 40,
-    window: 8,
-    kernel: 7,
-    pooling: "average",
-    histogramOffset: 0,
-  };
-  const refused = (change: Partial<SegmentScoring>, message: RegExp) =>
-    assert.throws(() => test.compressor.scoreSegment(recorder, { ...good, ...change }), message);
+  const segment: SegmentScoring = { segmentIndex: 0, start: 0, length: 40, recordOffset: 0 };
+  const scorer: ObservationWindow = { name: "observation-window", window: 8, kernel: 7, pooling: "average" };
+  const refused = (change: Partial<SegmentScoring & Omit<ObservationWindow, "name">>, message: RegExp) =>
+    assert.throws(
+      () => test.compressor.scoreSegment(recorder, { ...segment, ...change }, { ...scorer, ...change }),
+      message,
+    );
   refused({ window: 0 }, /window of 0 rows: expected 1 to 64/);
   refused({ window: 65 }, /window of 65 rows: expected 1 to 64/);
   refused({ length: 8 }, /prompt of 8 rows: expected more than the 8 of its window/);

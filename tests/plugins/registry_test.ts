@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { UnservableRequestError } from "../../src/engine/messages.ts";
-import { findPolicy, optionsJsonSchema, parseKvCacheChoice, policies } from "../../src/plugins/registry.ts";
+import {
+  allocators,
+  findPolicy,
+  optionsJsonSchema,
+  parseKvCacheChoice,
+  policies,
+  scorers,
+} from "../../src/plugins/registry.ts";
 
 const DYNAMICKV_DEFAULTS = {
   window: 8,
@@ -22,7 +29,18 @@ function refusal(value: unknown): UnservableRequestError {
 }
 
 Deno.test("findPolicy() finds every policy by its name", () => {
-  assert.deepEqual(policies.map(({ name }) => name), ["dynamickv", "full"]);
+  assert.deepEqual(policies.map(({ name }) => name), [
+    "dynamickv",
+    "full",
+    "streaming",
+    "h2o",
+    "tova",
+    "snapkv",
+    "pyramidkv",
+    "cake",
+    "knorm",
+    "keydiff",
+  ]);
   for (const policy of policies) assert.equal(findPolicy(policy.name), policy);
   assert.equal(findPolicy("constructor"), undefined);
 });
@@ -43,12 +61,52 @@ Deno.test("parseKvCacheChoice() does not pass one policy's options to another", 
   assert.deepEqual(fromFull, { policy: "dynamickv", budget: 64, options: DYNAMICKV_DEFAULTS });
 });
 
+Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fields or as a policy's name", () => {
+  const expected = {
+    policy: "snapkv+dynamickv",
+    budget: 64,
+    options: { kernel: 7, pooling: "maximum", mode: "mended", floor: 0.2 },
+  };
+  const given = { budget: 64, options: { floor: 0.2 } };
+  assert.deepEqual(parseKvCacheChoice({ scorer: "snapkv", allocator: "dynamickv", ...given }, defaults), expected);
+  assert.deepEqual(parseKvCacheChoice({ policy: "snapkv+dynamickv", ...given }, defaults), expected);
+  // Both halves have a default.
+  assert.equal(parseKvCacheChoice({ scorer: "h2o" }, defaults).policy, "h2o+uniform");
+  assert.equal(parseKvCacheChoice({ allocator: "pyramidkv" }, defaults).policy, "snapkv+pyramidkv");
+  // A combination can be what a server falls back to.
+  const combined = parseKvCacheChoice({ policy: "tova+cake", options: { tau1: 2 } }, defaults);
+  assert.deepEqual(parseKvCacheChoice({ scorer: "tova", allocator: "cake" }, combined), combined);
+  assert.deepEqual(parseKvCacheChoice({ policy: "tova" }, combined).options, {});
+});
+
 Deno.test("parseKvCacheChoice() names the field at fault, its value and what was expected", () => {
   const cases: [unknown, string, RegExp][] = [
     ["full", "kv_cache", /"full".*expected object/],
-    [{ policy: "fulll" }, "kv_cache.policy", /Unknown KV cache policy "fulll": .* one of dynamickv, full$/],
+    [
+      { policy: "fulll" },
+      "kv_cache.policy",
+      /Unknown KV cache policy "fulll": .* one of dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, cake, knorm, keydiff$/,
+    ],
+    [{ policy: "snapkv+fulll" }, "kv_cache.policy", /Unknown KV cache policy "snapkv\+fulll"/],
+    [
+      { scorer: "full", allocator: "uniform" },
+      "kv_cache.scorer",
+      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, h2o, tova, streaming, knorm, keydiff, cake$/,
+    ],
+    [
+      { allocator: "snapkv" },
+      "kv_cache.allocator",
+      /Unknown KV cache allocator "snapkv": .* one of uniform, pyramidkv, dynamickv, cake$/,
+    ],
+    [
+      { policy: "snapkv", allocator: "dynamickv" },
+      "kv_cache.allocator",
+      /policy "snapkv" cannot be combined with kv_cache.allocator "dynamickv": give either a policy, or/,
+    ],
+    [{ scorer: "tova", options: { window: 8 } }, "kv_cache.options.window", /known fields are none$/],
+    [{ scorer: "h2o", options: { recentShare: 2 } }, "kv_cache.options.recentShare", /recentShare 2: .*<=1/],
     [{ policy: 3 }, "kv_cache.policy", /kv_cache.policy 3: .*expected string/],
-    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, budget, options$/],
+    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, scorer, allocator, budget, options$/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
     [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", but is "lots"$/],
     [{ budget: [] }, "kv_cache.budget", /kv_cache.budget \[\]: must be a number/],
@@ -66,6 +124,18 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     assert.match(error.message, message);
     assert.doesNotMatch(error.message, /\.$/);
   }
+});
+
+Deno.test("Every policy, scorer and allocator has a JSON Schema in which no option is required", () => {
+  for (const plugin of [...policies, ...scorers, ...allocators]) {
+    const schema = optionsJsonSchema(plugin);
+    assert.equal(schema.additionalProperties, false);
+    assert.equal(schema.required, undefined, plugin.name);
+  }
+  const { properties } = optionsJsonSchema(findPolicy("pyramidkv")!) as { properties: Record<string, object> };
+  const { description, ...window } = properties.window as { description: string };
+  assert.deepEqual(window, { type: "integer", minimum: 1, maximum: 64, default: 8 });
+  assert.match(description, /^Last rows of the prompt/, "a policy's own default does not lose the description");
 });
 
 Deno.test("optionsJsonSchema() describes a policy's options", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { findPolicy } from "../../src/plugins/registry.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { readError, startApp } from "./harness.ts";
 
@@ -36,6 +37,30 @@ Deno.test("/v1/models lists the served model", async () => {
   assert.deepEqual(await (await app.request("/v1/models/org%2Fmodel")).json(), data[0]);
   const error = await readError(await app.request("/v1/models/other"));
   assert.deepEqual([error.status, error.code], [404, "model_not_found"]);
+});
+
+Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the options", async () => {
+  const { app } = startApp({ tokens: [] });
+  const response = await app.request("/v1/kv/policies");
+  assert.equal(response.status, 200);
+  const { object, policies, scorers, allocators } = await response.json();
+  assert.equal(object, "list");
+  const named = (list: { name: string }[], name: string) => list.find((entry) => entry.name === name);
+  const snapkv = named(policies, "snapkv") as Record<string, any>;
+  assert.deepEqual([snapkv.scorer, snapkv.allocator], ["snapkv", "uniform"]);
+  assert.match(snapkv.description, /same number of rows in every layer/);
+  assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling"]);
+  const full = named(policies, "full") as Record<string, any>;
+  assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
+  // Every name listed can be used.
+  for (const { name } of policies) assert.ok(findPolicy(name), name);
+  for (const scorer of scorers) {
+    for (const allocator of allocators) assert.ok(findPolicy(`${scorer.name}+${allocator.name}`));
+  }
+  for (const { name, description, options } of [...policies, ...scorers, ...allocators]) {
+    assert.ok(description, name);
+    assert.equal(options.type, "object");
+  }
 });
 
 Deno.test("unknown paths and methods are JSON errors", async () => {

@@ -1,4 +1,5 @@
 /** @file Runs a policy through a prefill without a model: given scores in, rows kept out. */
+import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
 import { histogramOf } from "../../src/cache/score_histogram.ts";
 import type { SequencePolicy } from "../../src/plugins/policy.ts";
 import { normalValues } from "./random.ts";
@@ -13,8 +14,15 @@ export interface PrefillResult {
   readonly peakRows: number;
 }
 
-/** @param scores Of each layer: `[kvHeadCount x scoredRows]` */
-export function prefill(policy: SequencePolicy, scores: readonly Float32Array[]): PrefillResult {
+/**
+ * @param scores Of each layer: `[kvHeadCount x scoredRows]`
+ * @param statistics Of each layer, for policies that ask for them
+ */
+export function prefill(
+  policy: SequencePolicy,
+  scores: readonly Float32Array[],
+  statistics: readonly AttentionStatistics[] = [],
+): PrefillResult {
   const rows: number[] = [];
   const shared: number[][] = [];
   let peakRows = 0;
@@ -25,6 +33,7 @@ export function prefill(policy: SequencePolicy, scores: readonly Float32Array[])
     const allotted = policy.allot(rows.map((heldRows, i) => ({
       histogram: histogramOf(scores[i]),
       scores: policy.exactScores ? scores[i] : undefined,
+      statistics: policy.attentionStatistics ? statistics[i] : undefined,
       heldRows,
     })));
     rows.splice(0, rows.length, ...allotted);

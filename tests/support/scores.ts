@@ -19,36 +19,160 @@ export interface ScoreDims {
 }
 
 /**
- * Group mean of the attention that the window pays to the rows before it: `[kvHead][length - window]`.
+ * Attention that the window pays to the rows before it: `[queryHead][row of the window][length - window]`.
  *
  * @param keys `[kvHead][capacity][headSize]`
  * @param windowQueries `[segment][maxWindow][queryHead][headSize]`, not scaled
  */
-export function referenceWindowScores(
-  dims: ScoreDims,
+export function referenceWindowAttention(
+  { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow }: ScoreDims,
   { segmentIndex, start, length, window }: ScoredPrompt,
   keys: ArrayLike<number>,
   windowQueries: ArrayLike<number>,
+): number[][][] {
+  return Array.from({ length: queryHeadCount }, (_, head) => {
+    const kvHead = Math.floor(head / (queryHeadCount / kvHeadCount));
+    return Array.from({ length: window }, (_, i) => {
+      const query = ((segmentIndex * maxWindow + i) * queryHeadCount + head) * headSize;
+      const logits = Array.from({ length: length - window + i + 1 }, (_, j) => {
+        const key = (kvHead * capacity + start + j) * headSize;
+        let dot = 0;
+        for (let d = 0; d < headSize; d++) dot += windowQueries[query + d] * keys[key + d];
+        return dot / Math.sqrt(headSize);
+      });
+      const maximum = logits.reduce((a, b) => Math.max(a, b));
+      const sum = logits.reduce((total, logit) => total + Math.exp(logit - maximum), 0);
+      return logits.slice(0, length - window).map((logit) => Math.exp(logit - maximum) / sum);
+    });
+  });
+}
+
+/** Group mean of the attention that the window pays to the rows before it, summed over its rows: `[kvHead][length - window]`. */
+export function referenceWindowScores(
+  dims: ScoreDims,
+  prompt: ScoredPrompt,
+  keys: ArrayLike<number>,
+  windowQueries: ArrayLike<number>,
 ): Float64Array[] {
-  const { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow } = dims;
+  const attention = referenceWindowAttention(dims, prompt, keys, windowQueries);
+  return groupMeans(dims, attention.map((rows) => columns(rows).map(total)));
+}
+
+/** CAKE's scores, `[kvHead][length - window]`, and how the window's attention is spread, over all heads. */
+export function referenceWindowMoments(
+  dims: ScoreDims,
+  prompt: ScoredPrompt,
+  keys: ArrayLike<number>,
+  windowQueries: ArrayLike<number>,
+  varianceWeight: number,
+): { scores: Float64Array[]; entropy: number; variance: number } {
+  const attention = referenceWindowAttention(dims, prompt, keys, windowQueries);
+  const variances = attention.map((rows) =>
+    columns(rows).map((column) => {
+      const mean = total(column) / column.length;
+      return column.length === 1 ? 0 : total(column.map((a) => (a - mean) ** 2)) / (column.length - 1);
+    })
+  );
+  const scores = attention.map((rows, head) =>
+    columns(rows).map((column, j) => total(column) / column.length + varianceWeight * variances[head][j])
+  );
+  return {
+    scores: groupMeans(dims, scores),
+    entropy: total(attention.flat(2).map((a) => a > 0 ? -a * Math.log(a) : 0)),
+    variance: total(variances.flat()),
+  };
+}
+
+function columns(rows: readonly number[][]): number[][] {
+  return rows[0].map((_, j) => rows.map((row) => row[j]));
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+/** Means over the query heads of each KV head. */
+function groupMeans(
+  { kvHeadCount, queryHeadCount }: ScoreDims,
+  scores: readonly number[][],
+): Float64Array[] {
   const group = queryHeadCount / kvHeadCount;
   return Array.from({ length: kvHeadCount }, (_, kvHead) => {
-    const scores = new Float64Array(length - window);
+    const heads = scores.slice(kvHead * group, (kvHead + 1) * group);
+    return Float64Array.from(columns(heads), (values) => total(values) / group);
+  });
+}
+
+/**
+ * Attention that all queries of a prompt pay to each of its rows, group-meaned, over the length: `[kvHead][length]`.
+ *
+ * @param keys `[kvHead][capacity][headSize]`
+ * @param queries `[row of the prompt][queryHead][headSize]`, not scaled
+ */
+export function referenceAttentionSums(
+  { kvHeadCount, queryHeadCount, headSize, capacity }: Omit<ScoreDims, "maxWindow">,
+  { start, length }: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+  queries: ArrayLike<number>,
+): Float64Array[] {
+  const group = queryHeadCount / kvHeadCount;
+  return Array.from({ length: kvHeadCount }, (_, kvHead) => {
+    const sums = new Float64Array(length);
     for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
-      for (let i = 0; i < window; i++) {
-        const query = ((segmentIndex * maxWindow + i) * queryHeadCount + head) * headSize;
-        const logits = Array.from({ length: length - window + i + 1 }, (_, j) => {
+      for (let i = 0; i < length; i++) {
+        const logits = Array.from({ length: i + 1 }, (_, j) => {
           const key = (kvHead * capacity + start + j) * headSize;
           let dot = 0;
-          for (let d = 0; d < headSize; d++) dot += windowQueries[query + d] * keys[key + d];
+          for (let d = 0; d < headSize; d++) dot += queries[(i * queryHeadCount + head) * headSize + d] * keys[key + d];
           return dot / Math.sqrt(headSize);
         });
         const maximum = logits.reduce((a, b) => Math.max(a, b));
         const sum = logits.reduce((total, logit) => total + Math.exp(logit - maximum), 0);
-        for (let j = 0; j < scores.length; j++) scores[j] += Math.exp(logits[j] - maximum) / sum / group;
+        logits.forEach((logit, j) => sums[j] += Math.exp(logit - maximum) / sum / group / length);
       }
     }
-    return scores;
+    return sums;
+  });
+}
+
+/** Keys of one head of a prompt: `[length][headSize]`. */
+function headKeys(
+  { headSize, capacity }: Pick<ScoreDims, "headSize" | "capacity">,
+  { start, length }: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+  kvHead: number,
+): number[][] {
+  return Array.from({ length }, (_, j) => {
+    const first = (kvHead * capacity + start + j) * headSize;
+    return Array.from({ length: headSize }, (_, d) => keys[first + d]);
+  });
+}
+
+/** `1 / (1 + |key|)`: `[kvHead][length]`. */
+export function referenceKeyNorms(
+  dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,
+  prompt: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+): number[][] {
+  return Array.from(
+    { length: dims.kvHeadCount },
+    (_, kvHead) => headKeys(dims, prompt, keys, kvHead).map((key) => 1 / (1 + Math.hypot(...key))),
+  );
+}
+
+/** `1 - cos(key, mean of the unit keys)`: `[kvHead][length]`. */
+export function referenceKeyDifferences(
+  dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,
+  prompt: Pick<ScoredPrompt, "start" | "length">,
+  keys: ArrayLike<number>,
+): number[][] {
+  return Array.from({ length: dims.kvHeadCount }, (_, kvHead) => {
+    const rows = headKeys(dims, prompt, keys, kvHead);
+    const mean = new Float64Array(dims.headSize);
+    for (const key of rows) key.forEach((x, d) => mean[d] += x / Math.hypot(...key) / rows.length);
+    return rows.map((key) =>
+      1 - key.reduce((dot, x, d) => dot + x * mean[d], 0) / Math.hypot(...key) / Math.hypot(...mean)
+    );
   });
 }
 

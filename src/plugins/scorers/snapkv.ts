@@ -1,0 +1,28 @@
+/** @file SnapKV (Li et al., arXiv 2404.14469): rows matter that the end of the prompt attends to. */
+import { z } from "zod";
+import type { ScorerPlugin } from "../policy.ts";
+import { defaultWindow } from "./default_window.ts";
+
+const options = z.strictObject({
+  window: z.int().min(1).max(64).optional()
+    .describe(
+      "Last rows of the prompt whose queries score the others; they are always kept; where no default is set, 32 or half the budget, whichever is less",
+    ),
+  kernel: z.int().min(1).max(63).refine((width) => width % 2 === 1, "must be odd").default(7)
+    .describe("Odd width of the pooling of scores along the sequence; 1 pools nothing"),
+  pooling: z.enum(["average", "maximum"]).default("maximum").describe("How scores are pooled"),
+});
+
+/** Attention of the last queries, summed and pooled; defaults as in the published experiments. */
+export const snapkvScorer: ScorerPlugin<typeof options> = {
+  name: "snapkv",
+  apiVersion: 1,
+  description: "Scores a row by the attention that the last rows of the prompt pay to it, pooled with its neighbours'",
+  options,
+  start: ({ budget }, { window, kernel, pooling }) => ({
+    name: "observation-window",
+    window: window ?? defaultWindow(32, budget),
+    kernel,
+    pooling,
+  }),
+};

@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { BlockPool } from "../../src/cache/block_pool.ts";
+import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
+import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
+import { histogramOf } from "../../src/cache/score_histogram.ts";
+import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import type { PolicyContext, SequencePolicy } from "../../src/plugins/policy.ts";
+import { allocators, findPolicy, policies, scorers } from "../../src/plugins/registry.ts";
+import { prefill, randomScores } from "../support/prefill.ts";
+import { randomInteger, seededRandom } from "../support/random.ts";
+
+const NAMES = [
+  ...policies.map(({ name }) => name).filter((name) => name !== "full"),
+  ...scorers.flatMap((scorer) => allocators.map((allocator) => `${scorer.name}+${allocator.name}`)),
+];
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+
+function contextOf(context: Partial<PolicyContext>): PolicyContext {
+  return { layerCount: 6, kvHeadCount: 2, headSize: 8, blockSize: 16, promptLength: 400, budget: 64, ...context };
+}
+
+function start(name: string, context: PolicyContext, options: Record<string, unknown> = {}): SequencePolicy | null {
+  return findPolicy(name)!.start(context, options);
+}
+
+/** Entropies and variances over the orders of magnitude that layers have. */
+function randomStatistics(random: () => number, layerCount: number): AttentionStatistics[] {
+  return Array.from(
+    { length: layerCount },
+    () => ({ entropy: 100 + 2000 * random(), variance: 10 ** (-3 * random()) }),
+  );
+}
+
+for (const name of NAMES) {
+  Deno.test(`${name} spends its whole budget and no more, at every length and budget`, () => {
+    const random = seededRandom(1);
+    for (const layerCount of [1, 2, 7, 32]) {
+      for (const budget of [1, 2, 4, 5, 7, 8, 9, 31, 32, 33, 40, 100]) {
+        for (const promptLength of [1, 2, 4, 5, 7, 8, 9, budget - 1, budget, budget + 1, 2 * budget, 4000]) {
+          if (promptLength < 1) continue;
+          const context = contextOf({ layerCount, budget, promptLength });
+          const policy = start(name, context);
+          // Nothing is dropped of a prompt within its budget.
+          if (promptLength <= budget) assert.equal(policy, null);
+          if (policy === null || policy.scorer.name === "none") continue;
+          const { window } = policy.scorer;
+          const base = Math.max(1, budget - window);
+          assert.ok(window >= 1 && window < promptLength);
+          const scored = promptLength - window;
+          const scores = randomScores(random, layerCount, 2 * Math.min(scored, 600));
+          const { rows, shared } = prefill(policy, scores, randomStatistics(random, layerCount));
+          const what = `${layerCount} layers, budget ${budget}, prompt ${promptLength}: ${rows}`;
+          assert.equal(sum(rows), base * layerCount, what);
+          for (const count of rows) assert.ok(count >= 0 && count <= scored, what);
+          for (const budgets of shared) assert.ok(sum(budgets) <= base * layerCount, what);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("No policy holds more blocks than were projected for it", () => {
+  const random = seededRandom(5);
+  for (const name of NAMES) {
+    for (let round = 0; round < 5; round++) {
+      const context = contextOf({
+        layerCount: randomInteger(random, 1, 16),
+        budget: randomInteger(random, 1, 200),
+        promptLength: randomInteger(random, 20, 700),
+      });
+      const policy = start(name, context);
+      if (policy === null || policy.scorer.name === "none") continue;
+      const { layerCount } = context;
+      const { window } = policy.scorer;
+      const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
+      const cache = new SequenceCache(pool, 0, layerCount);
+      const scores = randomScores(random, layerCount, 2 * (context.promptLength - window));
+      const statistics = randomStatistics(random, layerCount);
+      for (let layer = 0; layer < layerCount; layer++) {
+        cache.setRanked(layer, policy.provisionalRows(layer));
+        cache.appendRecent(layer, window);
+        if (!policy.isRebalanceDue(layer)) continue;
+        const seen = Array.from({ length: layer + 1 }, (_, i) => ({
+          histogram: histogramOf(scores[i]),
+          scores: scores[i],
+          statistics: statistics[i],
+          heldRows: cache.rankedRows[i],
+        }));
+        policy.allot(seen).forEach((rows, i) => cache.truncateRanked(i, rows));
+      }
+      cache.reserveRecent(20);
+      const projected = projectedBlocks(context, policy, 20);
+      assert.ok(pool.peakBlocks <= projected, `${name}: ${pool.peakBlocks} blocks, but ${projected} projected`);
+    }
+  }
+});
+
+Deno.test("A window that the policy chooses leaves half of a small budget to rank", () => {
+  const windowOf = (name: string, budget: number) => {
+    const { scorer } = start(name, contextOf({ budget }))!;
+    return scorer.name === "none" ? 0 : scorer.window;
+  };
+  for (const name of ["snapkv", "cake"]) {
+    assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => windowOf(name, budget)), [1, 1, 10, 31, 32, 32]);
+  }
+  for (const name of ["knorm", "keydiff"]) {
+    assert.deepEqual([1, 2, 15, 16, 200].map((budget) => windowOf(name, budget)), [1, 1, 7, 8, 8]);
+  }
+  assert.deepEqual([1, 2, 3, 64].map((budget) => windowOf("h2o", budget)), [1, 1, 1, 32]);
+});
+
+Deno.test("Policies score as their papers say, unless the request says otherwise", () => {
+  const context = contextOf({ budget: 200 });
+  const scorerOf = (name: string, options = {}) => start(name, context, options)!.scorer;
+  assert.deepEqual(scorerOf("streaming"), { name: "recency", window: 1, sinks: 4 });
+  assert.deepEqual(scorerOf("streaming", { sinks: 0 }), { name: "recency", window: 1, sinks: 0 });
+  assert.deepEqual(scorerOf("h2o"), { name: "attention-sums", window: 100 });
+  assert.deepEqual(scorerOf("h2o", { recentShare: 0.25 }), { name: "attention-sums", window: 50 });
+  assert.deepEqual(scorerOf("h2o", { recentShare: 0 }), { name: "attention-sums", window: 1 });
+  assert.deepEqual(scorerOf("h2o", { recentShare: 1 }), { name: "attention-sums", window: 199 });
+  const tova = { name: "observation-window", window: 1, kernel: 1, pooling: "average", sharedByHeads: true };
+  assert.deepEqual(scorerOf("tova"), tova);
+  const window = { name: "observation-window", window: 32, kernel: 7, pooling: "maximum" };
+  assert.deepEqual(scorerOf("snapkv"), window);
+  assert.deepEqual(scorerOf("snapkv", { window: 16, kernel: 5, pooling: "average" }), {
+    name: "observation-window",
+    window: 16,
+    kernel: 5,
+    pooling: "average",
+  });
+  assert.deepEqual(scorerOf("pyramidkv"), { ...window, window: 8 });
+  assert.deepEqual(scorerOf("dynamickv"), { ...window, window: 8, pooling: "average" });
+  assert.deepEqual(scorerOf("snapkv+dynamickv"), window);
+  assert.deepEqual(scorerOf("cake"), { ...window, kernel: 5, pooling: "average", varianceWeight: 200 });
+  assert.deepEqual(scorerOf("knorm"), { name: "key-norm", window: 8 });
+  assert.deepEqual(scorerOf("keydiff", { window: 4 }), { name: "key-difference", window: 4 });
+});
+
+Deno.test("uniform gives every layer the same, whatever the scores", () => {
+  const policy = start("snapkv", contextOf({ budget: 100 }), { window: 8 })!;
+  const { rows, peakRows } = prefill(policy, randomScores(seededRandom(2), 6, 2 * 392));
+  assert.deepEqual(rows, Array(6).fill(92));
+  assert.equal(peakRows, 6 * 92);
+});
+
+/** PyramidKV's rule, layer by layer, unrounded. */
+function referencePyramid({ layerCount, budget, promptLength }: PolicyContext, beta: number): number[] {
+  const mean = budget - 8;
+  let last = mean / beta;
+  let first = 2 * mean - last;
+  if (first > promptLength - 8) {
+    first = promptLength - 8;
+    last = 2 * mean - first;
+  }
+  return Array.from({ length: layerCount }, (_, layer) => first - layer * (first - last) / (layerCount - 1));
+}
+
+Deno.test("pyramidkv follows its rule to a row, and loses none", () => {
+  const random = seededRandom(3);
+  for (let round = 0; round < 200; round++) {
+    const budget = randomInteger(random, 9, 300);
+    const context = contextOf({
+      layerCount: randomInteger(random, 2, 40),
+      budget,
+      promptLength: budget + randomInteger(random, 1, 400),
+    });
+    const beta = [1, 2, 20, 1000][randomInteger(random, 0, 3)];
+    const policy = start("pyramidkv", context, { beta })!;
+    const rows = Array.from({ length: context.layerCount }, (_, layer) => policy.provisionalRows(layer));
+    const expected = referencePyramid(context, beta);
+    rows.forEach((count, layer) => assert.ok(Math.abs(count - expected[layer]) < 1, `${rows}, expected ${expected}`));
+    assert.equal(sum(rows), context.layerCount * (budget - 8));
+  }
+});
+
+Deno.test("pyramidkv gives a worked example", () => {
+  // Mean 40, from 2 * 40 - 40 / 20 = 78 down to 2 in 4 equal steps of 19.
+  const policy = start("pyramidkv", contextOf({ layerCount: 5, budget: 48 }))!;
+  assert.deepEqual([0, 1, 2, 3, 4].map((layer) => policy.provisionalRows(layer)), [78, 59, 40, 21, 2]);
+});
+
+Deno.test("cake shares in proportion to its preferences, to a row, after every layer as well as at the end", () => {
+  const random = seededRandom(4);
+  for (let round = 0; round < 100; round++) {
+    const context = contextOf({
+      layerCount: randomInteger(random, 1, 32),
+      budget: randomInteger(random, 33, 200),
+      promptLength: 100_000,
+    });
+    const [tau1, tau2] = [0.5 + 2 * random(), 0.5 + 2 * random()];
+    const policy = start("cake", context, { tau1, tau2, window: 8 })!;
+    const statistics = randomStatistics(random, context.layerCount);
+    const scores = Array.from({ length: context.layerCount }, () => new Float32Array(1));
+    const { rows, shared } = prefill(policy, scores, statistics);
+    const preferences = statistics.map(({ entropy, variance }) => entropy ** (1 / tau1) * variance ** (1 / tau2));
+    const total = (context.budget - 8) * context.layerCount;
+    shared.forEach((budgets) => {
+      assert.equal(sum(budgets), total);
+      const seen = preferences.slice(0, budgets.length);
+      budgets.forEach((count, layer) => {
+        const share = seen[layer] / sum(seen) * total;
+        // Rounding may have cost a row in an earlier sharing, which does not come back.
+        assert.ok(Math.abs(count - share) < 2, `${count} rows, expected ${share}`);
+      });
+    });
+    assert.equal(shared.length, context.layerCount);
+    assert.deepEqual(rows, shared.at(-1));
+  }
+});
+
+Deno.test("cake caps a layer at the rows there are, and shares the rest; layers without any preference get alike", () => {
+  const context = contextOf({ layerCount: 4, budget: 108, promptLength: 208 });
+  const scores = Array.from({ length: 4 }, () => new Float32Array(1));
+  const run = (entropies: number[]) => {
+    const policy = start("cake", context, { window: 8, tau1: 1, tau2: 1 })!;
+    return prefill(policy, scores, entropies.map((entropy) => ({ entropy, variance: 1 }))).rows;
+  };
+  // 400 rows, at most 200 a layer; of the other 200, 1 : 1 : 2.
+  assert.deepEqual(run([16, 1, 1, 2]), [200, 50, 50, 100]);
+  assert.deepEqual(run([0, 0, 0, 0]), [100, 100, 100, 100]);
+  assert.deepEqual(run([1, 0, 0, 1]), [200, 0, 0, 200]);
+});
+
+Deno.test("Two rivals of one scorer keep the same best rows; only how many differs", () => {
+  const context = contextOf({ budget: 100 });
+  const scorer = (name: string) => start(name, context, { window: 8 })!.scorer;
+  for (const allocator of allocators) assert.deepEqual(scorer(`snapkv+${allocator.name}`), scorer("snapkv"));
+});
+
+Deno.test("No option of a scorer is also one of an allocator, and each has a description and a default or says what it is", () => {
+  for (const plugin of [...scorers, ...allocators]) {
+    assert.match(plugin.description, /^[A-Z].*[^.]$/);
+    for (const [option, schema] of Object.entries(plugin.options.shape)) {
+      assert.ok((schema as { description?: string }).description, `${plugin.name}.${option}`);
+    }
+  }
+  for (const scorer of scorers) {
+    for (const allocator of allocators) {
+      const shared = Object.keys(scorer.options.shape).filter((option) => option in allocator.options.shape);
+      assert.deepEqual(shared, [], `${scorer.name} and ${allocator.name}`);
+    }
+  }
+});
