@@ -10,52 +10,86 @@ import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
+import type { Segment } from "../model/prefiller.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Scores that a submit sends to the host, and what is to be done with them. */
 export interface ScoreTransfer {
   readonly sequence: Sequence;
-  readonly segment: number;
+  /** First pack row of its prompt. */
+  readonly start: number;
   readonly fromLayer: number;
   readonly throughLayer: number;
   /** Whether the sequence's rows are to be allotted again. */
   readonly isRebalance: boolean;
 }
 
-export class Pack {
-  readonly #starts: number[] = [];
-  readonly #rows: number;
-  /** By segment: the first layer whose scores have not been sent. */
-  readonly #unsent: number[];
-  #layer = 0;
-  #row = 0;
+/** A sequence's part in a pack. */
+interface Member {
+  readonly sequence: Sequence;
+  readonly segment: Segment;
+  /** The first layer whose scores have not been sent. */
+  unsentLayer: number;
+}
 
-  /** Makes `sequences`, which must have been admitted, the prefiller's pack. */
-  constructor(readonly model: Model, recorder: Recorder, readonly sequences: readonly Sequence[]) {
-    let start = 0;
-    for (const { request } of sequences) {
-      this.#starts.push(start);
-      start += request.prompt.length;
-    }
-    this.#unsent = sequences.map(() => 0);
-    this.#rows = model.prefiller.setPack(
-      sequences.map(({ request, queryWindow }, i) => ({
-        tokens: request.prompt,
-        start: this.#starts[i],
-        window: queryWindow,
-      })),
+/**
+ * Groups sequences that have the same prompt: it is prefilled once, and stored for each by its own policy. Those whose
+ * scores themselves are read back stay alone, for these travel by pack row.
+ */
+export function groupByPrompt(sequences: readonly Sequence[]): Sequence[][] {
+  const groups: Sequence[][] = [];
+  for (const sequence of sequences) {
+    const { prompt } = sequence.request;
+    const group = groups.find(([{ request, policy }]) =>
+      !policy?.exactScores && !sequence.policy?.exactScores && request.prompt.length === prompt.length &&
+      request.prompt.every((token, i) => token === prompt[i])
     );
-    if (sequences.some(({ policy }) => policy !== null)) recorder.clear(model.layerRecords);
+    if (group === undefined) groups.push([sequence]);
+    else group.push(sequence);
+  }
+  return groups;
+}
+
+export class Pack {
+  /** Pack rows, from the first to the one behind the last. */
+  readonly firstRow: number;
+  readonly endRow: number;
+  readonly #segments: readonly Segment[];
+  readonly #members: readonly Member[];
+  #layer = 0;
+  #row: number;
+
+  /** Places the prompts of `groups`, whose sequences must have been admitted, into the pack rows from `firstRow` on. */
+  constructor(readonly model: Model, recorder: Recorder, groups: readonly Sequence[][], firstRow: number) {
+    this.firstRow = firstRow;
+    this.#row = firstRow;
+    let start = firstRow;
+    const members: Member[] = [];
+    this.#segments = groups.map((group) => {
+      const [{ request: { prompt: tokens }, slot: windowIndex }] = group;
+      const window = Math.max(...group.map(({ queryWindow }) => queryWindow));
+      const segment = { tokens, start, window, windowIndex };
+      start += tokens.length;
+      members.push(...group.map((sequence) => ({ sequence, segment, unsentLayer: 0 })));
+      return segment;
+    });
+    this.#members = members;
+    this.endRow = start;
+    model.prefiller.place(this.#segments);
+    const recordBytes = model.config.layerCount * LAYER_RECORD_WORDS * 4;
+    for (const { sequence: { policy, slot } } of members) {
+      if (policy !== null) recorder.clear(model.layerRecords, slot * recordBytes, recordBytes);
+    }
   }
 
   get isDone(): boolean {
-    return this.#layer === this.model.config.layerCount || this.sequences.every(({ isFinished }) => isFinished);
+    return this.#layer === this.model.config.layerCount || this.#members.every(({ sequence }) => sequence.isFinished);
   }
 
   /** Whether the next tile is the last of its layer. */
   get #endsLayer(): boolean {
-    return this.#row + TILE_ROWS >= this.#rows;
+    return this.#row + TILE_ROWS >= this.endRow;
   }
 
   /**
@@ -67,15 +101,15 @@ export class Pack {
   record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
     for (let done = 1; done <= tiles; done++) {
       const endsLayer = this.#endsLayer;
-      const count = Math.min(TILE_ROWS, this.#rows - this.#row);
+      const count = Math.min(TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;
-      this.#row = 0;
-      const transfers = this.sequences.flatMap((sequence, segment) =>
-        sequence.isFinished ? [] : this.#storeLayer(recorder, readback, sequence, segment, layer)
+      this.#row = this.firstRow;
+      const transfers = this.#members.flatMap((member) =>
+        member.sequence.isFinished ? [] : this.#storeLayer(recorder, readback, member, layer)
       );
       if (transfers.length > 0 || this.isDone) return { tiles: done, transfers };
     }
@@ -86,18 +120,12 @@ export class Pack {
   recordFirstTokens(recorder: Recorder): Sequence[] {
     const { prefiller, firstRows, firstSampler, dimensions } = this.model;
     const rowBytes = dimensions.hiddenStride * 4;
-    const batch = this.sequences.filter(({ isFinished }) => !isFinished);
+    const members = this.#members.filter(({ sequence }) => !sequence.isFinished);
+    const batch = members.map(({ sequence }) => sequence);
     if (batch.length === 0) return batch;
-    batch.forEach((sequence, row) => {
-      const segment = this.sequences.indexOf(sequence);
-      const last = this.#starts[segment] + sequence.request.prompt.length - 1;
-      recorder.copy(
-        prefiller.hidden.buffer,
-        last * rowBytes,
-        firstSampler.hidden.buffer,
-        row * rowBytes,
-        rowBytes,
-      );
+    members.forEach(({ segment: { start, tokens } }, row) => {
+      const source = (start + tokens.length - 1) * rowBytes;
+      recorder.copy(prefiller.hidden.buffer, source, firstSampler.hidden.buffer, row * rowBytes, rowBytes);
     });
     firstRows.set(batch);
     firstSampler.record(recorder, batch, 0);
@@ -107,13 +135,14 @@ export class Pack {
 
   /** Sums the attention of the tile just recorded for the prompts that are scored by that of all their rows. */
   #addAttention(recorder: Recorder, row: number, count: number): void {
-    this.sequences.forEach(({ isFinished, policy, request }, segment) => {
-      if (isFinished || policy?.scorer.name !== "attention-sums") return;
-      const start = this.#starts[segment];
-      const { length } = request.prompt;
+    for (const segment of this.#segments) {
+      const { start, tokens: { length } } = segment;
+      const isSummed = this.#members.some(({ sequence, segment: own }) =>
+        own === segment && !sequence.isFinished && sequence.policy?.scorer.name === "attention-sums"
+      );
       const begin = Math.max(row, start);
       const end = Math.min(row + count, start + length);
-      if (begin >= end) return;
+      if (!isSummed || begin >= end) continue;
       this.model.compressor.addAttention(recorder, {
         start,
         length,
@@ -121,21 +150,20 @@ export class Pack {
         tileRow: begin - row,
         count: end - begin,
       });
-    });
+    }
   }
 
   /** Records the way of one prompt's rows of a layer from the scratch into blocks. */
   #storeLayer(
     recorder: Recorder,
     readback: Readback,
-    sequence: Sequence,
-    segment: number,
+    member: Member,
     layer: number,
   ): ScoreTransfer[] {
     const { compressor, slots, layerRecords, config } = this.model;
+    const { sequence, segment } = member;
     const { policy, cache, slot, arena, window } = sequence;
-    const start = this.#starts[segment];
-    const { length } = sequence.request.prompt;
+    const { start, tokens: { length }, windowIndex } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
     if (policy === null || policy.scorer.name === "none") {
       cache.appendRecent(layer, length);
@@ -148,8 +176,9 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, sequence);
-    const recordOffset = (segment * config.layerCount + layer) * LAYER_RECORD_WORDS;
-    const scoring = { segmentIndex: segment, start, length, recordOffset };
+    const recordOffset = (slot * config.layerCount + layer) * LAYER_RECORD_WORDS;
+    const earlierQueries = segment.window - sequence.queryWindow;
+    const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset };
     compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
@@ -162,15 +191,10 @@ export class Pack {
     const isRebalance = policy.isRebalanceDue(layer);
     if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, length - window);
     if (!isRebalance && !policy.exactScores) return [];
-    const fromLayer = this.#unsent[segment];
-    this.#unsent[segment] = layer + 1;
-    readback.copyLayerRecords(recorder, layerRecords, segment, fromLayer, layer);
-    return [{ sequence, segment, fromLayer, throughLayer: layer, isRebalance }];
-  }
-
-  /** First row of a segment in the pack. */
-  start(segment: number): number {
-    return this.#starts[segment];
+    const fromLayer = member.unsentLayer;
+    member.unsentLayer = layer + 1;
+    readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, layer);
+    return [{ sequence, start, fromLayer, throughLayer: layer, isRebalance }];
   }
 }
 

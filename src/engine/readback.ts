@@ -1,7 +1,7 @@
 /**
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
- *     | decoded tokens [steps, rows] | first tokens [rows] | records [segment, layer] | scores [head, pack row] |
+ *     | decoded tokens [steps, rows] | first tokens [rows] | records [slot, layer] | scores [head, pack row] |
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
@@ -46,11 +46,11 @@ export class Readback {
   copyLayerRecords(
     recorder: Recorder,
     source: GPUBuffer,
-    segment: number,
+    slot: number,
     fromLayer: number,
     throughLayer: number,
   ): void {
-    const offset = this.#recordOffset(segment, fromLayer);
+    const offset = this.#recordOffset(slot, fromLayer);
     this.#copy(
       recorder,
       source,
@@ -86,8 +86,8 @@ export class Readback {
     this.model.gpu.destroyBuffer(this.#buffer);
   }
 
-  #recordOffset(segment: number, layer: number): number {
-    return (segment * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
+  #recordOffset(slot: number, layer: number): number {
+    return (slot * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
   }
 
   #copy(recorder: Recorder, source: GPUBuffer, sourceOffset: number, targetOffset: number, bytes: number): void {
@@ -116,14 +116,14 @@ export class ReadbackView {
     return new Uint32Array(this.bytes, this.firstTokensOffset + row * RESULT_WORDS * 4, RESULT_WORDS);
   }
 
-  /** A copy of the histogram of a segment's layer. */
-  histogram(segment: number, layer: number): Uint32Array {
-    return new Uint32Array(this.bytes, this.#recordOffset(segment, layer), BIN_COUNT).slice();
+  /** A copy of the histogram of a slot's layer. */
+  histogram(slot: number, layer: number): Uint32Array {
+    return new Uint32Array(this.bytes, this.#recordOffset(slot, layer), BIN_COUNT).slice();
   }
 
-  /** The statistics of a segment's layer. */
-  statistics(segment: number, layer: number): AttentionStatistics {
-    const offset = this.#recordOffset(segment, layer) + STATISTICS_WORD * 4;
+  /** The statistics of a slot's layer. */
+  statistics(slot: number, layer: number): AttentionStatistics {
+    const offset = this.#recordOffset(slot, layer) + STATISTICS_WORD * 4;
     const [entropy, variance] = new Float32Array(this.bytes, offset, 2);
     return { entropy, variance };
   }
@@ -139,7 +139,7 @@ export class ReadbackView {
     return all;
   }
 
-  #recordOffset(segment: number, layer: number): number {
-    return this.recordsOffset + (segment * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
+  #recordOffset(slot: number, layer: number): number {
+    return this.recordsOffset + (slot * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
   }
 }

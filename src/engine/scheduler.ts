@@ -9,12 +9,12 @@
  */
 import { Recorder } from "../gpu/recorder.ts";
 import { decodeResult } from "../kernels/sampling_record.ts";
-import { MAX_STEPS } from "../model/dimensions.ts";
+import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { Admission } from "./admission.ts";
 import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest } from "./messages.ts";
 import { Pace } from "./pace.ts";
-import { Pack, type ScoreTransfer, writeTables } from "./pack.ts";
+import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
 import { projectRequest } from "./projection.ts";
 import { Readback, type ReadbackView } from "./readback.ts";
 import { Sequence } from "./sequence.ts";
@@ -25,7 +25,6 @@ interface Turn {
   /** Rows of the decode batch, and how many steps of it. */
   readonly batch: readonly Sequence[];
   readonly steps: number;
-  readonly pack: Pack | null;
   readonly tiles: number;
   readonly transfers: readonly ScoreTransfer[];
   /** Rows of the batch of first tokens. */
@@ -38,6 +37,8 @@ const STEPS_BESIDE_PREFILL = 2;
 const BEARABLE = { decode: 12, besidePrefill: 40, prefillAlone: 100 };
 /** Prompts are packed up to this many rows, or one of any length. */
 const PACK_ROWS = 2048;
+/** Packs that take turns. Any but the first have at most {@link SHORT_PACK_ROWS}. */
+const MOST_PACKS = 4;
 /** Dispatches of a submit, so that its parameters fit into the arena. */
 const MOST_DISPATCHES = 6000;
 
@@ -51,9 +52,10 @@ export class Scheduler {
   readonly #sequences = new Map<number, Sequence>();
   #waiting: Sequence[] = [];
   #running: Sequence[] = [];
-  #pack: Pack | null = null;
+  /** Prompts being prefilled; they take turns, the first one is next. */
+  #packs: Pack[] = [];
   readonly #steps: Pace;
-  readonly #tiles = new Pace(8, 4096);
+  readonly #tiles = { alone: new Pace(8, 4096), besideDecoding: new Pace(1, 4096) };
   #wake: () => void = () => {};
   #isClosed = false;
   readonly #counts = {
@@ -167,46 +169,72 @@ export class Scheduler {
   }
 
   #recordTurn(): Turn | null {
-    // Every prompt of the pack has been aborted.
-    if (this.#pack?.isDone) this.#pack = null;
+    this.#packs = this.#packs.filter(({ isDone }) => !isDone);
     this.#admit();
     const batch = this.#running.filter(({ remaining }) => remaining > 0).sort((a, b) => a.arena - b.arena);
-    const pack = this.#pack;
-    if (batch.length === 0 && pack === null) return null;
+    const pack = this.#packs.shift();
+    if (batch.length === 0 && pack === undefined) return null;
     const readback = this.#readbacks.pop();
     if (readback === undefined) throw new Error("The readback ring is empty");
-    const steps = batch.length > 0 ? this.#recordSteps(batch, readback, pack !== null) : 0;
-    if (pack === null) return { readback, batch, steps, pack, tiles: 0, transfers: [], firsts: [] };
+    const steps = batch.length > 0 ? this.#recordSteps(batch, readback, pack !== undefined) : 0;
+    if (pack === undefined) return { readback, batch, steps, tiles: 0, transfers: [], firsts: [] };
 
-    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tiles.amount);
-    let firsts: Sequence[] = [];
-    if (pack.isDone) {
-      this.#pack = null;
-      firsts = pack.recordFirstTokens(this.#recorder);
-      if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
-      // Where nothing is compressed, row counts are final: decoding can go on at once.
-      this.#running.push(...firsts.filter(({ policy }) => policy === null));
+    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tilePace(steps).amount);
+    if (!pack.isDone) {
+      this.#packs.push(pack);
+      return { readback, batch, steps, tiles, transfers, firsts: [] };
     }
-    return { readback, batch, steps, pack, tiles, transfers, firsts };
+    const firsts = pack.recordFirstTokens(this.#recorder);
+    if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
+    // Where nothing is compressed, row counts are final: decoding can go on at once.
+    this.#running.push(...firsts.filter(({ policy }) => policy === null));
+    return { readback, batch, steps, tiles, transfers, firsts };
   }
 
-  /** Lets waiting sequences in, first come first served, and packs those that fit. */
+  #tilePace(steps: number): Pace {
+    return steps > 0 ? this.#tiles.besideDecoding : this.#tiles.alone;
+  }
+
+  /** Lets waiting sequences in, first come first served, and packs their prompts. */
   #admit(): void {
-    if (this.#pack !== null) return;
+    while (this.#waiting.length > 0 && this.#packs.length < MOST_PACKS) {
+      const [{ request: { prompt } }] = this.#waiting;
+      const most = this.#packs.length === 0 ? Math.max(PACK_ROWS, prompt.length) : SHORT_PACK_ROWS;
+      const gap = this.#freeRows(prompt.length);
+      if (prompt.length > most || gap === null) return;
+      const admitted = this.#admitUpTo(Math.min(most, gap.rows));
+      if (admitted.length === 0) return;
+      this.#packs.push(new Pack(this.model, this.#recorder, admitted, gap.first));
+    }
+  }
+
+  /** Lets waiting sequences in whose prompts, equal ones counted once, have at most `rows` rows together. */
+  #admitUpTo(rows: number): Sequence[][] {
     const admitted: Sequence[] = [];
-    let rows = 0;
-    const { packRows } = this.model.dimensions;
+    let groups: Sequence[][] = [];
     while (this.#waiting.length > 0) {
       const sequence = this.#waiting[0];
-      const { length } = sequence.request.prompt;
-      if (admitted.length > 0 && rows + length > Math.min(PACK_ROWS, packRows)) break;
-      if (!this.#admission.tryAdmit(sequence)) break;
+      const wider = groupByPrompt([...admitted, sequence]);
+      const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
+      if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
       this.#waiting.shift();
       this.model.slots.startSlot(sequence.slot, sequence.request);
       admitted.push(sequence);
-      rows += length;
+      groups = wider;
     }
-    if (admitted.length > 0) this.#pack = new Pack(this.model, this.#recorder, admitted);
+    return groups;
+  }
+
+  /** The first run of at least `least` pack rows that no pack occupies. */
+  #freeRows(least: number): { first: number; rows: number } | null {
+    const packs = [...this.#packs].sort((a, b) => a.firstRow - b.firstRow);
+    let first = 0;
+    for (const { firstRow, endRow } of packs) {
+      if (firstRow - first >= least) return { first, rows: firstRow - first };
+      first = endRow;
+    }
+    const rows = this.model.dimensions.packRows - first;
+    return rows >= least ? { first, rows } : null;
   }
 
   #recordSteps(batch: readonly Sequence[], readback: Readback, besidePrefill: boolean): number {
@@ -229,13 +257,14 @@ export class Scheduler {
   }
 
   #adjustPace({ steps, tiles }: Turn, blocked: number): void {
-    if (tiles > 0) this.#tiles.adjust(tiles, blocked, steps > 0 ? BEARABLE.besidePrefill : BEARABLE.prefillAlone);
-    else this.#steps.adjust(steps, blocked, BEARABLE.decode);
+    if (tiles > 0) {
+      this.#tilePace(steps).adjust(tiles, blocked, steps > 0 ? BEARABLE.besidePrefill : BEARABLE.prefillAlone);
+    } else this.#steps.adjust(steps, blocked, BEARABLE.decode);
   }
 
   #takeIn(turn: Turn, results: ReadbackView): void {
     for (const transfer of turn.transfers) {
-      if (!transfer.sequence.isFinished) this.#takeInScores(turn.pack!, transfer, results);
+      if (!transfer.sequence.isFinished) this.#takeInScores(transfer, results);
     }
     turn.firsts.forEach((sequence, row) => {
       if (sequence.isFinished) return;
@@ -252,15 +281,15 @@ export class Scheduler {
     });
   }
 
-  #takeInScores(pack: Pack, transfer: ScoreTransfer, results: ReadbackView): void {
-    const { sequence, segment, fromLayer, throughLayer, isRebalance } = transfer;
-    const { policy, cache, window, request } = sequence;
+  #takeInScores(transfer: ScoreTransfer, results: ReadbackView): void {
+    const { sequence, start, fromLayer, throughLayer, isRebalance } = transfer;
+    const { policy, cache, slot, window, request } = sequence;
     for (let layer = fromLayer; layer <= throughLayer; layer++) {
-      sequence.histograms.push(results.histogram(segment, layer));
-      if (policy!.attentionStatistics) sequence.statistics.push(results.statistics(segment, layer));
+      sequence.histograms.push(results.histogram(slot, layer));
+      if (policy!.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
     }
     if (policy!.exactScores) {
-      sequence.scores.push(results.scores(pack.start(segment), request.prompt.length - window));
+      sequence.scores.push(results.scores(start, request.prompt.length - window));
     }
     if (!isRebalance) return;
     const begun = performance.now();

@@ -66,6 +66,8 @@ export interface CompressorBuffers {
 export interface SegmentScoring {
   /** Which window of the window queries. */
   readonly segmentIndex: number;
+  /** Queries stored there before those of the scorer's own window, where the prompt is also scored with a larger one. */
+  readonly earlierQueries?: number;
   /** First row of the prompt in the pack. */
   readonly start: number;
   /** Rows of the prompt; more than the scorer's window. */
@@ -298,11 +300,12 @@ export class Compressor {
   /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
   #attend(
     recorder: Recorder,
-    { segmentIndex, start, length, recordOffset }: SegmentScoring,
+    { segmentIndex, earlierQueries = 0, start, length, recordOffset }: SegmentScoring,
     { window, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
     statistics: boolean,
   ): void {
-    const shape = { ...this.options, firstQuery: segmentIndex * MAX_WINDOW, start, length, window };
+    const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
+    const shape = { ...this.options, firstQuery, start, length, window };
     const params = varianceWeight === undefined
       ? windowScoresParams(shape)
       : windowScoresParams(shape, 1 / window, varianceWeight);

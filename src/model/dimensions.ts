@@ -21,6 +21,8 @@ export interface ServingOptions {
 export const MAX_STEPS = 32;
 /** Rows of a prefill tile. */
 export const TILE_ROWS = 256;
+/** Rows of a pack of short prompts, which can be prefilled beside a long one. */
+export const SHORT_PACK_ROWS = 1024;
 
 /** Sizes in elements unless said otherwise; strides are padded to 32. */
 export interface Dimensions {
@@ -31,7 +33,7 @@ export interface Dimensions {
   readonly contextLength: number;
   /** Positions that a sequence can reach, overrun included. */
   readonly positions: number;
-  /** Prompt rows that fit into one pack. */
+  /** Prompt rows that can be prefilled at a time: the longest prompt, and room for short ones beside it. */
   readonly packRows: number;
   readonly hiddenStride: number;
   /** Queries, keys and values of a row. */
@@ -68,7 +70,7 @@ export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dime
     kvElement: serving.kvElement,
     contextLength: serving.contextLength,
     positions,
-    packRows: serving.contextLength,
+    packRows: serving.contextLength + SHORT_PACK_ROWS,
     hiddenStride: paddedColumns(hiddenSize),
     queryKeyValueStride: paddedColumns((queryHeadCount + 2 * kvHeadCount) * headSize),
     querySize: queryHeadCount * headSize,
@@ -100,5 +102,5 @@ export function contextLimit(config: ModelConfig, kvElement: KvElement, maxBindi
     kvHeadCount * headSize * kvElementBytes(kvElement),
     headSize * 4,
   );
-  return Math.floor(maxBindingBytes / rowBytes) - 2 * MAX_STEPS;
+  return Math.floor(maxBindingBytes / rowBytes) - SHORT_PACK_ROWS - 2 * MAX_STEPS;
 }

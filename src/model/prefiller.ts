@@ -5,7 +5,9 @@
  *     keys, values  [pack rows]      of ONE layer; the next layer writes over them
  *     normed, q, ... [tile rows]     of one tile
  *
- * So only one layer's full keys and values exist at a time; what a policy keeps of them is gathered into the block pool
+ * Packs in different rows do not touch each other: a short prompt can overtake a long one between two of its tiles.
+ *
+ * Only one layer's full keys and values exist at a time; what a policy keeps of them is gathered into the block pool
  * before the next layer begins.
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
@@ -25,13 +27,15 @@ import { Embedder } from "./embedder.ts";
 import { ManyVectors, type Rows } from "./project.ts";
 import type { Weights } from "./weights.ts";
 
-/** A prompt's place in a pack. */
+/** A prompt's place among the pack rows. */
 export interface Segment {
   readonly tokens: Uint32Array;
-  /** First row in the pack. */
+  /** First row. */
   readonly start: number;
   /** Rows whose queries are kept for scoring: the last ones; 0 for none. */
   readonly window: number;
+  /** Which window of the window queries they are kept in. */
+  readonly windowIndex: number;
 }
 
 interface PrefillLayer {
@@ -50,7 +54,7 @@ export class Prefiller {
   /** KV elements `[kvHeads, packRows, headSize]` of the layer prefilled last. */
   readonly keys: GPUBuffer;
   readonly values: GPUBuffer;
-  /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of every segment. */
+  /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of prompts. */
   readonly windowQueries: GPUBuffer;
   /** f32 `[TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
   readonly queries: GPUBuffer;
@@ -130,33 +134,30 @@ export class Prefiller {
     }));
   }
 
-  /**
-   * Makes `segments` the pack that is prefilled next: they lie one after the other, from row 0 on, and
-   * `windowQueries[i]` will hold the last queries of segment i.
-   *
-   * @returns rows of the pack
-   */
-  setPack(segments: readonly Segment[]): number {
+  /** Places prompts that lie one after the other; other rows keep what they hold. */
+  place(segments: readonly Segment[]): void {
+    const first = segments[0].start;
     const total = segments.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const { packRows } = this.dimensions;
-    if (total > packRows) throw new RangeError(`Cannot prefill ${total} rows at once: the pack holds ${packRows}`);
+    if (first + total > packRows) {
+      throw new RangeError(`Cannot prefill rows up to ${first + total}: there are ${packRows}`);
+    }
     const tokens = new Uint32Array(total);
     const rows = new Uint32Array(total * 4);
-    segments.forEach((segment, index) => {
-      tokens.set(segment.tokens, segment.start);
+    for (const segment of segments) {
       const { length } = segment.tokens;
+      tokens.set(segment.tokens, segment.start - first);
       for (let position = 0; position < length; position++) {
         const inWindow = position - (length - segment.window);
-        const window = inWindow < 0 ? NO_WINDOW : index * MAX_WINDOW + inWindow;
-        rows.set([position, segment.start, window], (segment.start + position) * 4);
+        const window = inWindow < 0 ? NO_WINDOW : segment.windowIndex * MAX_WINDOW + inWindow;
+        rows.set([position, segment.start, window], (segment.start - first + position) * 4);
       }
-    });
-    this.gpu.write(this.#tokens, 0, tokens);
-    this.gpu.write(this.#rows, 0, rows);
-    return total;
+    }
+    this.gpu.write(this.#tokens, first * 4, tokens);
+    this.gpu.write(this.#rows, first * 16, rows);
   }
 
-  /** Records rows `first` to `first + count` of the pack through one layer; at most a tile, in order of rows. */
+  /** Records rows `first` to `first + count` through one layer; at most a tile, and a prompt's rows in order. */
   recordTile(recorder: Recorder, layer: number, first: number, count: number): void {
     const { config, hiddenStride, queryKeyValueStride, packRows, positions, feedForwardStride } = this.dimensions;
     const { attentionNorm, queryKeyValue, rotate, output, feedForwardNorm, gateUp, down } = this.#layers[layer];

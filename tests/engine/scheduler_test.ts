@@ -22,11 +22,11 @@ const BLOCK_BYTES = 16 * 2 * 16 * 2 * 4;
 const roomy = await observedModel(MODEL, { contextLength: CONTEXT, maxBatch: 4, kvMemory: 1000 * BLOCK_BYTES });
 /** So little memory that the longest sequence takes half of it. */
 const tight = await observedModel(MODEL, { contextLength: CONTEXT, maxBatch: 4, kvMemory: 150 * BLOCK_BYTES });
-/** Three arenas, each just large enough for the longest sequence. */
+/** Three arenas, each hardly larger than the longest sequence. */
 const split = await observedModel(
   MODEL,
-  { contextLength: CONTEXT, maxBatch: 4, kvMemory: 240 * BLOCK_BYTES },
-  80 * BLOCK_BYTES,
+  { contextLength: CONTEXT, maxBatch: 4, kvMemory: 300 * BLOCK_BYTES },
+  100 * BLOCK_BYTES,
 );
 
 function pick<T>(random: () => number, choices: readonly T[]): T {
@@ -193,10 +193,10 @@ Deno.test("an abort gives blocks and slot back at once, in the queue, in prefill
   const { scheduler } = run;
   const long = () => request(randomPrompt(seededRandom(3), LONGEST_PROMPT), { maxTokens: MOST_TOKENS });
   const first = run.add(long());
-  // The second waits for a pack of its own, the third for blocks.
+  await until(() => run.events[first].some(({ type }) => type === "prefilled"), "the first prefill");
+  // The second is read while the first decodes, the third waits for blocks.
   const second = run.add(long());
   const third = run.add(long());
-  await until(() => run.events[first].some(({ type }) => type === "prefilled"), "the first prefill");
   await until(() => pool.usedBlocks > 80, "blocks of the second prefill");
   assert.equal(run.events[second].length, 0, "still in prefill");
   const used = pool.usedBlocks;
@@ -249,4 +249,45 @@ Deno.test("Scheduler.run() rejects when the device is lost, instead of waiting",
   await until(() => run.events[id].length > 0, "the first token");
   model.gpu.destroy();
   await assert.rejects(run.end());
+});
+
+Deno.test("a short prompt overtakes a long one that is being read, and both get what they get alone", async () => {
+  const { model } = await observedModel(MODEL, { contextLength: 1600, maxBatch: 4 });
+  const random = seededRandom(77);
+  const long = request(randomPrompt(random, 1500), { maxTokens: 3 });
+  const short = request(randomPrompt(random, 20), { maxTokens: 3 });
+  const [longAlone] = await runTogether(model, [long]);
+  const [shortAlone] = await runTogether(model, [short]);
+  const ends: number[] = [];
+  const run = new TestRun(model, (id, event) => event.type === "finished" && ends.push(id));
+  run.add(long);
+  // The long one has begun, so the short one cannot share its pack.
+  await until(() => model.pool.usedBlocks > 0 || run.scheduler.stats().running > 0, "the long prompt is being read");
+  run.add(short);
+  const { outcomes } = await run.end();
+  assert.deepEqual(ends, [1, 0]);
+  assert.deepEqual(outcomes, [longAlone, shortAlone]);
+  model.gpu.destroy();
+});
+
+Deno.test("equal prompts are read once, and stored for each by its own policy", async () => {
+  const { model } = await observedModel(MODEL, { contextLength: 600, maxBatch: 4 });
+  const prompt = randomPrompt(seededRandom(78), 500);
+  const requests = [
+    request(prompt, { maxTokens: 4 }),
+    request(prompt, { maxTokens: 4, kvCache: { policy: "dynamickv", budget: 64 } }),
+    request(prompt, { maxTokens: 4, kvCache: { policy: "snapkv", budget: 48 } }),
+    request(prompt, { maxTokens: 4, kvCache: { policy: "dynamickv", budget: 64, options: { window: 3 } } }),
+  ];
+  let tiles = 0;
+  const { prefiller } = model;
+  const recordTile = prefiller.recordTile.bind(prefiller);
+  prefiller.recordTile = (...args) => {
+    tiles++;
+    recordTile(...args);
+  };
+  const together = await runTogether(model, requests);
+  assert.equal(tiles, 2 * model.config.layerCount);
+  for (const [i, alone] of requests.entries()) assert.deepEqual([together[i]], await runTogether(model, [alone]));
+  model.gpu.destroy();
 });

@@ -74,8 +74,14 @@ export async function greedy(
       topLogprobs: false,
     }));
 
-  const segments = prompts.map((prompt, i) => ({ tokens: Uint32Array.from(prompt), start: starts[i], window: 0 }));
-  const total = prefiller.setPack(segments);
+  const segments = prompts.map((prompt, i) => ({
+    tokens: Uint32Array.from(prompt),
+    start: starts[i],
+    window: 0,
+    windowIndex: i,
+  }));
+  prefiller.place(segments);
+  const total = prompts.reduce((sum, { length }) => sum + length, 0);
   prompts.forEach((prompt, slot) => {
     slots.startSlot(slot, {
       prompt: Uint32Array.from(prompt),

@@ -5,7 +5,8 @@ import "../../src/engine/worker.ts";
 const open = Gpu.open;
 Gpu.open = async () => {
   const gpu = await open();
-  addEventListener("message", ({ data }: MessageEvent) => {
+  addEventListener("message", (event) => {
+    const { data } = event as MessageEvent;
     if (data === "lose the device") gpu.device.destroy();
     if (data === "die") throw new Error("The thread died on purpose");
   });

@@ -11,7 +11,7 @@ const FIRST_HOPS = [
 ] as const;
 
 const SECOND_HOPS = [
-  { values: TOWNS, tell: "{} lives in the town of @.", ask: "In which town does # live?" },
+  { values: TOWNS, tell: "{} lives in @.", ask: "In which town does # live?" },
   { values: JOBS, tell: "{} works as a @.", ask: "What is the job of #?" },
   { values: FOODS, tell: "{} likes to eat @.", ask: "What does # like to eat?" },
 ] as const;

@@ -6,22 +6,26 @@ import { ROOMS } from "../words.ts";
 export function passageRetrieval({ random, entities, length, depth }: TaskContext): TaskPlan {
   const passages = Array.from({ length: factCount(length, 100, 2, 40) }, (_, i) => {
     const number = entities.number(3);
-    const fact = `${entities.person()} hid the ${entities.thing()} in the ${random.pick(ROOMS)}.`;
-    const sentences = Array.from({ length: random.between(0, 2) }, () => fillerSentence(random));
+    const person = entities.person();
+    const thing = entities.thing();
+    const fact = `${person} hid the ${thing} in the ${random.pick(ROOMS)}.`;
+    const sentences = [fact, ...Array.from({ length: random.between(0, 2) }, () => fillerSentence(random))];
+    const closing = `The story of ${person} was passage ${number}.`;
     return {
       number,
-      fact,
-      text: [...sentences, fact, `This was passage ${number}.`].join(" "),
+      closing,
+      question: `Which passage tells of the ${thing} and of ${person}?`,
+      text: [...random.shuffled(sentences), closing].join(" "),
       depth: i === 0 ? depth : undefined,
     };
   });
   return {
     opening: "Read the passages.",
     passages,
-    questions: passages.map(({ fact, number }) => ({
-      text: `Which passage says this? ${fact}`,
+    questions: passages.map(({ number, closing, question }) => ({
+      text: question,
       answers: [`passage ${number}`],
-      reply: `This was passage ${number}.`,
+      reply: closing,
     })),
   };
 }

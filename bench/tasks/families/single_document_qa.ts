@@ -7,33 +7,33 @@ import { ANIMALS, FOODS, JOBS, OBJECTS, ROOMS, TOWNS } from "../words.ts";
 const RELATIONS = [
   {
     values: TOWNS,
-    tell: ["{} lives in the town of @.", "The home town of {} is @.", "{} has a house in @."],
-    ask: ["In which town does {} live?", "What is the home town of {}?"],
+    tell: ["{} lives in @.", "The home town of {} is @.", "{} moved to @."],
+    ask: ["What is the home town of {}?", "Which town is the home of {}?"],
   },
   {
     values: JOBS,
-    tell: ["{} works as a @.", "{} earns a living as a @.", "The job of {} is @."],
-    ask: ["What is the job of {}?", "What does {} do for a living?"],
+    tell: ["{} works as a @.", "{} became a @.", "The job of {} is @."],
+    ask: ["What is the job of {}?", "Which work is done by {}?"],
   },
   {
     values: FOODS,
-    tell: ["{} likes to eat @.", "The favourite food of {} is @.", "{} buys @ every week."],
-    ask: ["What does {} like to eat?", "Which food does {} like best?"],
+    tell: ["{} likes to eat @.", "The favourite food of {} is @.", "{} often buys @."],
+    ask: ["What is the favourite food of {}?", "Which food is liked by {}?"],
   },
   {
     values: ANIMALS,
-    tell: ["{} keeps a @.", "The pet of {} is a @.", "{} takes care of a @."],
-    ask: ["Which animal does {} keep?", "What is the pet of {}?"],
+    tell: ["{} keeps a @.", "The pet of {} is a @.", "{} feeds the @."],
+    ask: ["What is the pet of {}?", "Which animal is kept by {}?"],
   },
   {
     values: OBJECTS,
-    tell: ["{} collects every kind of @.", "{} lost a @.", "{} repaired the @."],
-    ask: ["Which thing of {} is told about?", "Which object has to do with {}?"],
+    tell: ["{} bought a @.", "{} lost the @.", "{} repaired the @."],
+    ask: ["Which thing is told of {}?", "Which object has to do with {}?"],
   },
   {
     values: ROOMS,
-    tell: ["{} waited at the @.", "{} was seen in the @.", "{} spent the day at the @."],
-    ask: ["Where was {}?", "At which place was {} on that day?"],
+    tell: ["{} waited at the @.", "{} slept in the @.", "{} went to the @."],
+    ask: ["Which place is told of {}?", "Which place was visited by {}?"],
   },
 ] as const;
 

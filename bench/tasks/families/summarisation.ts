@@ -13,6 +13,7 @@ export function summarisation({ random, entities, length, depth }: TaskContext):
     const sentences = events.flatMap((text) => random.next() < 0.2 ? [fillerSentence(random), text] : [text]);
     return {
       author,
+      heading,
       events,
       text: `${heading} ${sentences.join(" ")} End of the report.`,
       depth: i === 0 ? depth : undefined,
@@ -21,10 +22,10 @@ export function summarisation({ random, entities, length, depth }: TaskContext):
   return {
     opening: "Read the reports.",
     passages: reports,
-    questions: reports.map(({ author, events }) => ({
+    questions: reports.map(({ author, heading, events }) => ({
       text: `What does the report of ${author} say?`,
-      answers: [events.join(" ")],
-      reply: events.join(" "),
+      answers: [[heading, ...events].join(" ")],
+      reply: [heading, ...events].join(" "),
     })),
   };
 }

@@ -7,7 +7,7 @@ export function variableChain({ random, entities, length, depth }: TaskContext):
     const number = entities.number(4);
     const boxes = Array.from({ length: random.between(2, 3) }, () => entities.thing());
     const steps = boxes.map((box, j) =>
-      j + 1 < boxes.length ? `The ${box} holds the same as the ${boxes[j + 1]}.` : `The ${box} holds number ${number}.`
+      j + 1 < boxes.length ? `The ${box} copies the ${boxes[j + 1]}.` : `The ${box} holds number ${number}.`
     );
     return { number, boxes, steps, depth: i === 0 ? depth : undefined };
   });
