@@ -3,7 +3,7 @@
  *
  * Attentions are chained: the output of one is the query of the next, over the same keys and values.
  */
-import { blockBytes, blocksFor, BLOCK_ROWS } from "../src/cache/block.ts";
+import { BLOCK_ROWS, blockBytes, blocksFor } from "../src/cache/block.ts";
 import type { Gpu } from "../src/gpu/gpu.ts";
 import {
   decodeAttentionDispatch,
@@ -12,12 +12,12 @@ import {
   mergeSplitsKernel,
   SPLIT_ROWS,
 } from "../src/kernels/decode_attention.ts";
-import { type KvElement, kvElementBytes } from "../src/kernels/kv_element.ts";
+import type { KvElement } from "../src/kernels/kv_element.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/prefill_attention.ts";
 import { kvArray } from "../tests/support/kv.ts";
 import { normalValues, seededRandom } from "../tests/support/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";
-import { MICROSOFT, type OnnxGraph, type OnnxNode } from "./onnx.ts";
+import { MICROSOFT, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 
 /** The heads of SmolLM2-135M. */
 export const HEADS = { queryHeads: 9, kvHeads: 3, headSize: 64 } as const;
@@ -136,16 +136,22 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
   };
 }
 
-/** What the peer runs for a case. */
-export function peerAttention({ element }: AttentionCase): string {
-  return element === "f32" ? "GroupQueryAttention, f32" : "GroupQueryAttention, f16 (queries and output too)";
+/** The peer's ways to attend: its fused operator, and in decoding also plain products, which may be faster there. */
+export function peerAttentions(of: AttentionCase, data: AttentionData): PeerGraph[] {
+  const precision = of.element === "f32" ? "f32" : "f16 (queries and output too)";
+  const fused = {
+    kernel: `GroupQueryAttention, ${precision}`,
+    graph: (length: number) => fusedGraph(of, data, length),
+  };
+  const plain = {
+    kernel: `MatMul, Softmax, MatMul, ${precision}`,
+    graph: (length: number) => plainGraph(of, data, length),
+  };
+  return of.kernel === "prefill" ? [fused] : [fused, plain];
 }
 
-/**
- * The peer's graph of the same chain, whose output is `y`. In decoding its cache is one contiguous buffer that it
- * extends in place.
- */
-export function attentionGraph(of: AttentionCase, data: AttentionData, length: number): OnnxGraph {
+/** GroupQueryAttention. In decoding its cache is one contiguous buffer that it extends in place. */
+function fusedGraph(of: AttentionCase, data: AttentionData, length: number): OnnxGraph {
   const { kernel, element, rows, total } = of;
   const type = element === "f32" ? "float32" : "float16";
   const cacheDims = [1, kvHeads, total, headSize];
@@ -193,5 +199,34 @@ export function attentionGraph(of: AttentionCase, data: AttentionData, length: n
         { name: `present_value${i}`, type, dims: cacheDims, at: isDecode ? "past_value" : "present_value" } as const,
       ]),
     ],
+  };
+}
+
+/** Products over one row whose query heads are grouped by KV head, with the keys scaled and transposed beforehand. */
+function plainGraph({ element, total }: AttentionCase, data: AttentionData, length: number): OnnxGraph {
+  const type = element === "f32" ? "float32" : "float16";
+  const keys = new Float32Array(data.keys.length);
+  for (let head = 0; head < kvHeads; head++) {
+    for (let row = 0; row < total; row++) {
+      for (let d = 0; d < headSize; d++) {
+        keys[(head * headSize + d) * total + row] = data.keys[(head * total + row) * headSize + d] /
+          Math.sqrt(headSize);
+      }
+    }
+  }
+  const queryDims = [kvHeads, queryHeads / kvHeads, headSize];
+  return {
+    nodes: Array.from({ length }, (_, i): OnnxNode[] => [
+      { operator: "MatMul", inputs: [i === 0 ? "query" : `t${i}`, "keys"], outputs: [`scores${i}`] },
+      { operator: "Softmax", inputs: [`scores${i}`], outputs: [`weights${i}`] },
+      { operator: "MatMul", inputs: [`weights${i}`, "values"], outputs: [i === length - 1 ? "y" : `t${i + 1}`] },
+    ]).flat(),
+    constants: [],
+    inputs: [
+      { name: "query", type, dims: queryDims, data: kvArray(element, data.queries) },
+      { name: "keys", type, dims: [kvHeads, headSize, total], data: kvArray(element, keys) },
+      { name: "values", type, dims: [kvHeads, total, headSize], data: kvArray(element, data.values) },
+    ],
+    outputs: [{ name: "y", type, dims: queryDims }],
   };
 }

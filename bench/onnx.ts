@@ -3,10 +3,43 @@
  *
  * Inputs and outputs are bound to GPU buffers that are made once, so that a run moves nothing between CPU and GPU.
  */
-import onnxProto from "onnx-proto";
-import * as ort from "onnxruntime-web/webgpu";
 
-const { onnx } = onnxProto;
+/**
+ * What is used of two packages that are neither in deno.json nor in deno.lock: Deno downloads all that stands there for
+ * any command, and these unpack to 150 MB. So they are imported by name at run time, and pinned in bench/deno.lock.
+ */
+const ONNXRUNTIME = "npm:onnxruntime-web@1.30.0/webgpu";
+const ONNX_PROTO = "npm:onnx-proto@8.0.1";
+
+interface OnnxRuntime {
+  readonly env: {
+    readonly wasm: { wasmPaths?: string; numThreads?: number };
+    readonly webgpu: { readonly device: Promise<GPUDevice> };
+  };
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: Record<string, unknown>): Promise<RuntimeSession>;
+  };
+  readonly Tensor: {
+    fromGpuBuffer(buffer: GPUBuffer, options: { dataType: OnnxType; dims: readonly number[] }): RuntimeTensor;
+  };
+}
+
+interface RuntimeSession {
+  run(feeds: Record<string, RuntimeTensor>, fetches: Record<string, RuntimeTensor>): Promise<unknown>;
+  release(): Promise<void>;
+}
+
+interface RuntimeTensor {
+  readonly type: OnnxType;
+  /** Elements. */
+  readonly size: number;
+}
+
+interface OnnxProto {
+  readonly default: {
+    readonly onnx: { readonly ModelProto: { encode(model: object): { finish(): Uint8Array } } };
+  };
+}
 
 export type OnnxType = "float32" | "float16" | "uint8" | "int32";
 
@@ -44,13 +77,22 @@ export interface OnnxGraph {
   readonly outputs: readonly (OnnxTensor & { readonly at?: string })[];
 }
 
+/** One of the peer's ways to compute a case. */
+export interface PeerGraph {
+  /** Its operators and their precision, in words. */
+  readonly kernel: string;
+  /** The graph of a chain of `length` operations, whose output is `y`. */
+  graph(length: number): OnnxGraph;
+}
+
 /** The bytes of an ONNX model; see https://github.com/onnx/onnx/blob/main/docs/IR.md. */
-function encodeModel({ nodes, constants, inputs, outputs }: OnnxGraph): Uint8Array {
+async function encodeModel({ nodes, constants, inputs, outputs }: OnnxGraph): Promise<Uint8Array> {
+  const { default: { onnx } }: OnnxProto = await import(ONNX_PROTO);
   const described = ({ name, type, dims }: OnnxTensor) => ({
     name,
     type: { tensorType: { elemType: TYPE_CODES[type], shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
   });
-  const model = onnx.ModelProto.create({
+  const model = {
     irVersion: 8,
     opsetImport: [{ domain: "", version: 17 }, { domain: MICROSOFT, version: 1 }],
     graph: {
@@ -72,7 +114,7 @@ function encodeModel({ nodes, constants, inputs, outputs }: OnnxGraph): Uint8Arr
       input: inputs.map(described),
       output: outputs.map(described),
     },
-  });
+  };
   return onnx.ModelProto.encode(model).finish();
 }
 
@@ -80,23 +122,27 @@ function encodeModel({ nodes, constants, inputs, outputs }: OnnxGraph): Uint8Arr
 export class OnnxSession {
   private constructor(
     readonly device: GPUDevice,
-    readonly session: ort.InferenceSession,
-    readonly feeds: Record<string, ort.Tensor>,
-    readonly fetches: Record<string, ort.Tensor>,
+    readonly session: RuntimeSession,
+    readonly feeds: Record<string, RuntimeTensor>,
+    readonly fetches: Record<string, RuntimeTensor>,
     readonly buffers: Map<string, GPUBuffer>,
   ) {}
 
   /** Compiles a graph for the WebGPU execution provider, which opens a device of its own on the default adapter. */
   static async create(graph: OnnxGraph): Promise<OnnxSession> {
-    ort.env.wasm.wasmPaths = new URL(".", import.meta.resolve("onnxruntime-web/webgpu")).href;
+    const ort: OnnxRuntime = await import(ONNXRUNTIME);
+    ort.env.wasm.wasmPaths = new URL(".", import.meta.resolve(ONNXRUNTIME)).href;
     ort.env.wasm.numThreads = 1;
-    const session = await ort.InferenceSession.create(encodeModel(graph), {
+    // The library takes Deno for Node and puts Node's Worker in the place of the global one.
+    const { Worker } = globalThis;
+    const session = await ort.InferenceSession.create(await encodeModel(graph), {
       executionProviders: ["webgpu"],
       logSeverityLevel: 3,
     });
-    const device = await ort.env.webgpu.device as unknown as GPUDevice;
+    globalThis.Worker = Worker;
+    const device = await ort.env.webgpu.device;
     const buffers = new Map<string, GPUBuffer>();
-    const bind = ({ name, type, dims }: OnnxTensor, at = name): ort.Tensor => {
+    const bind = ({ name, type, dims }: OnnxTensor, at = name): RuntimeTensor => {
       const bytes = dims.reduce((a, b) => a * b, 1) * (type === "float16" ? 2 : type === "uint8" ? 1 : 4);
       const buffer = buffers.get(at) ?? device.createBuffer({
         label: name,
@@ -104,9 +150,9 @@ export class OnnxSession {
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       });
       buffers.set(at, buffer);
-      return ort.Tensor.fromGpuBuffer(buffer as any, { dataType: type as "float32", dims });
+      return ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims });
     };
-    const feeds: Record<string, ort.Tensor> = {};
+    const feeds: Record<string, RuntimeTensor> = {};
     for (const input of graph.inputs) {
       feeds[input.name] = bind(input);
       const { data } = input;

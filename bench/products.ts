@@ -12,7 +12,7 @@ import { weightFormat } from "../src/kernels/weight_formats.ts";
 import { randomMatrix, type TestMatrix } from "../tests/support/matrices.ts";
 import { normalValues, seededRandom } from "../tests/support/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";
-import { MICROSOFT, type OnnxData, type OnnxGraph, type OnnxNode } from "./onnx.ts";
+import { MICROSOFT, type OnnxData, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 
 /** A product of `vectors` vectors with a matrix `[rows, columns]`, and, next in the chain, one `[columns, rows]`. */
 export interface ProductCase {
@@ -75,24 +75,21 @@ export function ebbProducts(gpu: Gpu, of: ProductCase, { x, matrices }: ProductD
   return { chain: new EbbChain(gpu, dispatches), output, buffers: [first, wide, output, ...planes.flat()] };
 }
 
-/** What the peer runs for a case, or undefined where it has no kernel for the weight type. */
-export function peerKernel({ type }: ProductCase): string | undefined {
-  switch (type) {
-    case "F32":
-      return "MatMul, f32";
-    case "F16":
-      return "MatMul, f16 (activations and output too)";
-    case "Q8_0":
-      return "MatMulNBits, 8 bits, blocks of 32";
-    case "Q4_0":
-      return "MatMulNBits, 4 bits, blocks of 32";
-    case "Q4_K":
-      return undefined;
-  }
+/** What the peer calls a product with each weight type; it has none for Q4_K. */
+const PEER_KERNELS: Partial<Record<ProductCase["type"], string>> = {
+  F32: "MatMul, f32",
+  F16: "MatMul, f16 (activations and output too)",
+  Q8_0: "MatMulNBits, 8 bits, blocks of 32",
+  Q4_0: "MatMulNBits, 4 bits, blocks of 32",
+};
+
+/** The peer's ways to compute a case: one, or none. */
+export function peerProducts(of: ProductCase, data: ProductData): PeerGraph[] {
+  const kernel = PEER_KERNELS[of.type];
+  return kernel === undefined ? [] : [{ kernel, graph: (length) => productGraph(of, data, length) }];
 }
 
-/** The peer's graph of the same chain, whose output is `y`. */
-export function productGraph(of: ProductCase, { x, matrices }: ProductData, length: number): OnnxGraph {
+function productGraph(of: ProductCase, { x, matrices }: ProductData, length: number): OnnxGraph {
   const { vectors, columns, rows, type } = of;
   const activations = type === "F16" ? "float16" : "float32";
   const nodes = Array.from({ length }, (_, i): OnnxNode => {

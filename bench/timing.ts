@@ -1,4 +1,4 @@
-/** @file Times work on GPU queues: contenders take turns, and the median of their samples counts. */
+/** @file Times work on GPU queues: contenders take turns. */
 import { median } from "./statistics.ts";
 
 /** Something whose speed is measured. */
@@ -16,22 +16,25 @@ export interface TimingOptions {
 }
 
 const WARM_UPS = 2;
+/** Work too fast to be told from the round trip must not be repeated for ever. */
+const MOST_REPEATS = 1000;
 
 /**
- * Seconds of one `submit()` of each contender, until the GPU is done. The contenders take turns, so that what else the
- * machine does meets them alike.
+ * Samples of the seconds that one `submit()` of each contender takes, until the GPU is done. The contenders take turns,
+ * so that what else the machine does meets them alike.
  */
 export async function compare(
   contenders: readonly Contender[],
   { samples, sampleSeconds }: TimingOptions,
-): Promise<number[]> {
+): Promise<number[][]> {
   const repeats: number[] = [];
   const roundTrips: number[] = [];
   for (const contender of contenders) {
     let seconds = 0;
     for (let i = 0; i < WARM_UPS; i++) seconds = await elapsed(contender, 1);
     roundTrips.push(await idleRoundTrip(contender.queue));
-    repeats.push(Math.max(1, Math.ceil(sampleSeconds / Math.max(1e-6, seconds - roundTrips.at(-1)!))));
+    const once = Math.max(sampleSeconds / MOST_REPEATS, seconds - roundTrips.at(-1)!);
+    repeats.push(Math.ceil(sampleSeconds / once));
   }
   const taken: number[][] = contenders.map(() => []);
   for (let i = 0; i < samples; i++) {
@@ -40,7 +43,7 @@ export async function compare(
       taken[index].push((seconds - roundTrips[index]) / repeats[index]);
     }
   }
-  return taken.map(median);
+  return taken;
 }
 
 async function elapsed({ queue, submit }: Contender, repeats: number): Promise<number> {

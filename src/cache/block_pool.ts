@@ -73,6 +73,11 @@ export class BlockPool {
     return this.#arenas[arena].owners.length;
   }
 
+  /** Blocks of the largest arena: no sequence can have more. */
+  get largestArena(): number {
+    return this.#arenas.reduce((largest, { owners }) => Math.max(largest, owners.length), 0);
+  }
+
   /** Free blocks of an arena. */
   freeBlocks(arena: number): number {
     return this.#arenas[arena].freeCount;

@@ -8,6 +8,11 @@ import { rankedBudget } from "./budgets.ts";
 /**
  * The most blocks that a sequence can hold at once, from its first layer to its last token, whatever its scores are.
  *
+ * Scores reach the host while the next layers are prefilled, so a sharing takes effect one interval late: by the next one,
+ * the layers of two intervals can hold all of their provisional rows.
+ *
+ *     layers    settled: shared among | shared among, not cut yet | arrived since
+ *
  * @param policy `null` keeps every row
  * @param newRows Rows that are generated at most
  */
@@ -21,16 +26,27 @@ export function projectedBlocks(
   const { window } = policy.scorer;
   const base = rankedBudget(budget, window);
   const total = base * layerCount;
-  let ranked = 0;
+  /** Blocks of ranked rows, at most, in these three groups of layers. */
+  let settled = 0;
+  let uncut = 0;
+  let arrived = 0;
+  /** Layers of the first two. */
+  let sharedLayers = 0;
   let peak = 0;
+  const settle = () => {
+    // At worst every layer ends one row into a block of its own.
+    settled = Math.min(settled + uncut, Math.floor((total + sharedLayers * (BLOCK_ROWS - 1)) / BLOCK_ROWS));
+  };
   for (let layer = 0; layer < layerCount; layer++) {
     // A policy that fails is replaced by uniform budgets, shared after every layer: reckon with those too.
-    ranked += blocksFor(Math.max(policy.provisionalRows(layer), base));
-    peak = Math.max(peak, ranked + (layer + 1) * blocksFor(window));
-    // At worst every layer ends one row into a block of its own.
-    if (policy.isRebalanceDue(layer)) {
-      ranked = Math.min(ranked, Math.floor((total + (layer + 1) * (BLOCK_ROWS - 1)) / BLOCK_ROWS));
-    }
+    arrived += blocksFor(Math.max(policy.provisionalRows(layer), base));
+    peak = Math.max(peak, settled + uncut + arrived + (layer + 1) * blocksFor(window));
+    if (!policy.isRebalanceDue(layer)) continue;
+    settle();
+    uncut = arrived;
+    arrived = 0;
+    sharedLayers = layer + 1;
   }
-  return Math.max(peak, ranked + layerCount * blocksFor(window + newRows));
+  settle();
+  return Math.max(peak, settled + layerCount * blocksFor(window + newRows));
 }

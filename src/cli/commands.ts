@@ -1,5 +1,5 @@
 /** @file The commands of the program, as data: what they take and where they live. */
-import { EVAL_SCORE_FLAGS, GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "./flags.ts";
+import { EVAL_SCORE_FLAGS, GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS, TASKS_FLAGS } from "./flags.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** A command of `main.ts`. */
@@ -35,5 +35,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "Score a model's answers to LongBench's questions",
     flags: EVAL_SCORE_FLAGS,
     load: async () => (await import("./eval.ts")).evalScore,
+  },
+  tasks: {
+    summary: "Print a question about a long document, with its answers, as JSON",
+    flags: TASKS_FLAGS,
+    load: async () => (await import("./tasks.ts")).tasks,
   },
 };

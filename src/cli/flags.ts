@@ -2,6 +2,7 @@
  * @file Every flag of the command line, as data. Parsing, environment variables, defaults and help texts all come from
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
+import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
 import { findPolicy, policies } from "../plugins/registry.ts";
 import {
   type AnyFlag,
@@ -88,7 +89,23 @@ export const EVAL_SCORE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** `tasks`: a sample of a family of tasks. */
+export const TASKS_FLAGS = {
+  family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
+  length: {
+    value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
+    default: 1024,
+    help: "Longest prompt, in tokens of the embedded model",
+  },
+  seed: { value: integer(0), default: 0, help: "Another seed, another sample" },
+  depth: {
+    value: number(0, 1),
+    help: "Place of the fact asked for: 0 at the start, 1 at the end; default: anywhere",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
+export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

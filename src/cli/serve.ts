@@ -44,8 +44,11 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
 
   const failure = await Promise.race([stopped.then(() => null), failed]);
   if (failure !== null) {
-    // Running requests have been told. A supervisor should start a new process: the GPU does not come back to this one.
+    // A supervisor should start a new process, for the GPU does not come back to this one; but not before the clients of
+    // running requests, which have all failed, have been told.
     console.error(`The engine failed: ${failure.message}`);
+    drain.abort();
+    await server.finished;
     return EXIT_CODES.failure.code;
   }
   console.error("Stopping when the running requests are done; another signal stops at once");

@@ -71,13 +71,11 @@ export class EngineClient implements Engine {
   /** Resolves with the reason when the engine dies; never otherwise. */
   readonly failed: Promise<Error>;
   readonly #generations = new Map<number, EventQueue>();
-  readonly #statsRequests = new Map<number, (stats: EngineStats) => void>();
+  readonly #statsRequests = new Map<number, PromiseWithResolvers<EngineStats>>();
   readonly #closed: Promise<void>;
   #resolveClosed: () => void = () => {};
   #resolveFailed: (error: Error) => void = () => {};
   #nextId = 1;
-  /** Sequences that have not been prefilled. */
-  #waiting = 0;
 
   constructor(
     readonly worker: Worker,
@@ -102,7 +100,6 @@ export class EngineClient implements Engine {
     const id = this.#nextId++;
     const queue = new EventQueue();
     this.#generations.set(id, queue);
-    this.#waiting++;
     this.post({ type: "generate", id, request });
     const abort = () => {
       if (this.#generations.has(id)) this.post({ type: "abort", id });
@@ -111,26 +108,30 @@ export class EngineClient implements Engine {
   }
 
   stats(): Promise<EngineStats> {
-    if (this.state === "failed") return Promise.reject(new Error("The engine has failed"));
+    if (this.state !== "ready") return Promise.reject(this.#notReady());
     const id = this.#nextId++;
-    return new Promise((resolve) => {
-      this.#statsRequests.set(id, resolve);
-      this.post({ type: "stats", id });
-    });
+    const request = Promise.withResolvers<EngineStats>();
+    this.#statsRequests.set(id, request);
+    this.post({ type: "stats", id });
+    return request.promise;
   }
 
   /** Ends what still runs and gives back the GPU and the thread. Idempotent. */
   async close(): Promise<void> {
-    if (this.state !== "failed") {
+    if (this.state === "ready") {
       this.state = "draining";
       this.post({ type: "close" });
-      await this.#closed;
     }
+    await this.#closed;
     this.worker.terminate();
   }
 
+  #notReady(): Error {
+    return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
+  }
+
   #check(request: GenerationRequest): void {
-    if (this.state === "failed") throw new Error("The engine has failed");
+    if (this.state !== "ready") throw this.#notReady();
     const { prompt, maxTokens } = request;
     const { contextLength } = this.model;
     if (prompt.length === 0) {
@@ -159,8 +160,8 @@ export class EngineClient implements Engine {
         "kv_memory_exceeded",
       );
     }
-    // Sequences that run at once are not in the queue.
-    if (this.#waiting >= this.options.maxQueue + this.ready.maxBatch) {
+    // A full batch is not in the queue.
+    if (this.#generations.size >= this.options.maxQueue + this.ready.maxBatch) {
       throw new QueueFullError(`The queue is full: ${this.options.maxQueue} requests are waiting`);
     }
   }
@@ -171,7 +172,7 @@ export class EngineClient implements Engine {
         for (const { id, event } of message.events) this.#onEvent(id, event);
         break;
       case "stats":
-        this.#statsRequests.get(message.id)?.(message.stats);
+        this.#statsRequests.get(message.id)?.resolve(message.stats);
         this.#statsRequests.delete(message.id);
         break;
       case "log":
@@ -190,9 +191,7 @@ export class EngineClient implements Engine {
   #onEvent(id: number, event: GenerationEvent): void {
     const queue = this.#generations.get(id);
     if (queue === undefined) return;
-    const isLast = event.type === "finished" || event.type === "failed";
-    if (event.type === "prefilled" || (isLast && !queue.isPrefilled)) this.#waiting--;
-    if (isLast) this.#generations.delete(id);
+    if (isLast(event)) this.#generations.delete(id);
     queue.push(event);
   }
 
@@ -205,17 +204,21 @@ export class EngineClient implements Engine {
 
   #endAll(message: string): void {
     for (const id of [...this.#generations.keys()]) this.#onEvent(id, { type: "failed", message });
+    for (const request of this.#statsRequests.values()) request.reject(new Error(message));
+    this.#statsRequests.clear();
   }
+}
+
+function isLast({ type }: GenerationEvent): boolean {
+  return type === "finished" || type === "failed";
 }
 
 /** Events of one generation, from the worker's pace to the reader's. */
 class EventQueue {
-  isPrefilled = false;
   readonly #events: GenerationEvent[] = [];
   #wake: () => void = () => {};
 
   push(event: GenerationEvent): void {
-    if (event.type === "prefilled") this.isPrefilled = true;
     this.#events.push(event);
     this.#wake();
   }
@@ -230,7 +233,7 @@ class EventQueue {
           await new Promise<void>((resolve) => this.#wake = resolve);
           continue;
         }
-        isDone = event.type === "finished" || event.type === "failed";
+        isDone = isLast(event);
         yield event;
       }
     } finally {

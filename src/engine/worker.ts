@@ -82,7 +82,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
       ready: {
         model: describe(file, config, options, serving.contextLength),
         cache: config,
-        largestArena: Math.max(...Array.from({ length: model.pool.arenaCount }, (_, i) => model.pool.arenaBlocks(i))),
+        largestArena: model.pool.largestArena,
         blockBytes: model.pool.blockBytes,
         maxBatch: options.maxBatch,
         adapter: gpu.adapterName,

@@ -63,6 +63,13 @@ export class HttpError extends Error {
   }
 }
 
+/** The client has closed the connection; nobody reads this. */
+export class ClientGoneError extends HttpError {
+  constructor() {
+    super(499, "The client closed the connection");
+  }
+}
+
 /** Finds the reply for anything thrown; what is not meant for clients becomes a 500 that tells nothing. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;

@@ -7,7 +7,7 @@ import type { Generation, KvCacheUsage } from "../engine/messages.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "./context.ts";
-import { HttpError } from "./errors.ts";
+import { ClientGoneError, HttpError } from "./errors.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
 import type { ChoiceObserver } from "./metrics.ts";
 
@@ -60,13 +60,6 @@ export interface RequestOrigin {
   readonly arrival: number;
   /** Aborted when the client goes. */
   readonly client: AbortSignal;
-}
-
-/** The client has closed the connection; nobody reads this. */
-class ClientGoneError extends HttpError {
-  constructor() {
-    super(499, "The client closed the connection");
-  }
 }
 
 /** The choices of one request at work. */

@@ -1,6 +1,6 @@
 /** @file What requests may hold. Unknown fields are ignored; known fields that Ebb cannot honour are refused by name. */
 import { z } from "zod";
-import { HttpError } from "./errors.ts";
+import { ClientGoneError, HttpError } from "./errors.ts";
 
 // Every check carries the same words, so that whichever part of it fails, the sentence is whole:
 // "temperature is 7; expected a number from 0 to 2".
@@ -180,13 +180,16 @@ const MAX_SHOWN_CHARACTERS = 60;
 /**
  * Reads and validates a request's body, whatever its content type.
  *
- * @throws {HttpError} 400, naming each field at fault, its value and what was expected
+ * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone
  */
 export async function readRequest<Schema extends z.ZodType>(
   source: { text(): Promise<string> },
   schema: Schema,
 ): Promise<z.infer<Schema>> {
-  const raw = await source.text();
+  const raw = await source.text().catch((error) => {
+    // The connection was closed before the body was read; the request's signal does not tell.
+    throw error instanceof Deno.errors.BadResource ? new ClientGoneError() : error;
+  });
   let body: unknown;
   try {
     body = JSON.parse(raw);

@@ -15,7 +15,15 @@ Deno.test("projectedBlocks() of a full cache is every row of every layer", () =>
   assert.equal(projectedBlocks(context, null, 3), 9);
 });
 
-Deno.test("No prefill and generation takes more blocks than projected, even when the policy fails half-way", () => {
+for (const isLate of [false, true]) {
+  const when = isLate ? "one interval late" : "at once";
+  Deno.test(`No sequence takes more blocks than projected, sharings taking effect ${when}, policies failing or not`, () => {
+    checkPeaks(isLate);
+  });
+}
+
+/** @param isLate Whether a sharing takes effect only when the next is due, or at once */
+function checkPeaks(isLate: boolean): void {
   const random = seededRandom(9);
   for (let round = 0; round < 120; round++) {
     const layerCount = randomInteger(random, 1, 16);
@@ -55,17 +63,23 @@ Deno.test("No prefill and generation takes more blocks than projected, even when
     const cache = new SequenceCache(pool, 0, layerCount);
     const scores = randomScores(random, layerCount, 2 * (promptLength - policy.scorer.window));
     const histograms = scores.map(histogramOf);
+    let share = () => {};
     for (let layer = 0; layer < layerCount; layer++) {
       cache.setRanked(layer, policy.provisionalRows(layer));
       cache.appendRecent(layer, policy.scorer.window);
       if (!policy.isRebalanceDue(layer)) continue;
-      const seen = histograms.slice(0, layer + 1);
-      policy.allot(seen.map((histogram, i) => ({ histogram, scores: scores[i], heldRows: cache.rankedRows[i] })))
-        .forEach((rows, i) => cache.truncateRanked(i, rows));
+      if (isLate) share();
+      share = () => {
+        const seen = histograms.slice(0, layer + 1);
+        policy.allot(seen.map((histogram, i) => ({ histogram, scores: scores[i], heldRows: cache.rankedRows[i] })))
+          .forEach((rows, i) => cache.truncateRanked(i, rows));
+      };
+      if (!isLate) share();
     }
+    if (isLate) share();
     cache.reserveRecent(newRows);
     assert.ok(pool.peakBlocks <= projected, `${pool.peakBlocks} blocks at once, but ${projected} projected`);
     cache.release();
     assert.equal(pool.usedBlocks, 0);
   }
-});
+}

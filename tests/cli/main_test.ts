@@ -47,9 +47,14 @@ Deno.test("--version prints the project's version", async () => {
 
 /** Arguments that are refused, the environment, and what standard error says: one sentence, no stack. */
 const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
-  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval score; see --help\n$/],
+  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval score, tasks; see --help\n$/],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
-  [["toString"], {}, 2, /^Unknown command "toString": expected serve, generate, inspect, eval score; see --help\n$/],
+  [
+    ["toString"],
+    {},
+    2,
+    /^Unknown command "toString": expected serve, generate, inspect, eval score, tasks; see --help\n$/,
+  ],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
   [

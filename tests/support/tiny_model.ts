@@ -36,6 +36,8 @@ export interface TinyModelOptions {
   readonly tied?: boolean;
   /** A bias on queries, keys and values, for architectures that may have one; Qwen2 always has. */
   readonly attentionBias?: boolean;
+  /** By layer, factors of the keys: layers then differ in how sharply they attend. 1 for layers that have none. */
+  readonly keyGains?: readonly number[];
   /** The type of all matrices, or of some of them. Norms and biases are F32. */
   readonly type?: TensorType | Partial<Record<MatrixName, TensorType>>;
 }
@@ -54,6 +56,7 @@ const DEFAULTS = {
   ropeScaling: { type: "none" } as RopeScaling,
   tied: false,
   attentionBias: false,
+  keyGains: [] as readonly number[],
   type: "F32" as TensorType,
 };
 
@@ -153,7 +156,7 @@ function weights(model: Model): Weight[] {
     return [
       vector("attentionNorm", hiddenSize, 0.2, 1),
       matrix("query", queryRows, hiddenSize, 1.5),
-      matrix("key", kvRows, hiddenSize, 1.5),
+      matrix("key", kvRows, hiddenSize, 1.5 * (model.keyGains[layer] ?? 1)),
       matrix("value", kvRows, hiddenSize, 1.5),
       ...(model.attentionBias
         ? [

@@ -1,0 +1,24 @@
+/** @file `main.ts tasks`: a sample of a family of tasks, ready to be sent. */
+import { generateTask } from "../../bench/tasks/families.ts";
+import { tokenCounter } from "../../bench/tasks/token_counter.ts";
+import type { TaskSample } from "../../bench/tasks/task.ts";
+import { openModel } from "../formats/open.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
+import type { TasksOptions } from "./flags.ts";
+
+const EMBEDDED_MODEL = new URL("../../models/ebb-mini.gguf", import.meta.url).pathname;
+
+/** Prints a sample and, as its `request`, what to send to `/v1/chat/completions`. Its names occur in no training data. */
+export async function tasks({ family, length, seed, depth }: TasksOptions): Promise<number> {
+  const file = await openModel(EMBEDDED_MODEL);
+  const countTokens = tokenCounter(await loadTokenizer(file).finally(() => file.close()));
+  const sample = generateTask(family, { length, seed, depth, split: "evaluation", countTokens });
+  console.log(JSON.stringify({ ...sample, request: chatRequest(sample) }, null, 2));
+  return EXIT_CODES.ok.code;
+}
+
+/** The body of a chat request that asks for the sample's answer. */
+function chatRequest({ prompt, maxTokens }: TaskSample) {
+  return { messages: [{ role: "user", content: prompt }], max_tokens: maxTokens, temperature: 0 };
+}

@@ -1,0 +1,84 @@
+/** @file Engines over tiny models: requests in, everything that was reported out. */
+import { type EngineClient, type EngineOptions, startEngine } from "../../src/engine/client.ts";
+import type {
+  GeneratedToken,
+  Generation,
+  GenerationEvent,
+  GenerationRequest,
+  KvCacheUsage,
+} from "../../src/engine/messages.ts";
+import { GREEDY } from "../../src/engine/messages.ts";
+import { withFile } from "./files.ts";
+import { randomInteger } from "./random.ts";
+import { tinyGguf, type TinyModelOptions } from "./tiny_model.ts";
+
+/** A greedy request that keeps every row and stops at no token, with these changes. */
+export function request(prompt: ArrayLike<number>, changes: Partial<GenerationRequest> = {}): GenerationRequest {
+  return {
+    prompt: Uint32Array.from(prompt),
+    maxTokens: 8,
+    stopTokens: [],
+    sampling: GREEDY,
+    kvCache: { policy: "full", budget: 1 },
+    ...changes,
+  };
+}
+
+/** `length` tokens that every vocabulary of tiny_model.ts has. */
+export function randomPrompt(random: () => number, length: number): number[] {
+  return Array.from({ length }, () => randomInteger(random, 3, 285));
+}
+
+/** What a generation reported. */
+export interface Outcome {
+  readonly ids: number[];
+  readonly tokens: GeneratedToken[];
+  readonly kvCache: KvCacheUsage | undefined;
+  readonly last: GenerationEvent;
+  /** Types of all events, in order. */
+  readonly types: GenerationEvent["type"][];
+}
+
+/** Sums events up. */
+export function outcomeOf(events: readonly GenerationEvent[]): Outcome {
+  const tokens = events.flatMap((event) => event.type === "tokens" ? event.tokens : []);
+  return {
+    ids: tokens.map(({ id }) => id),
+    tokens,
+    kvCache: events.find((event) => event.type === "prefilled")?.kvCache,
+    last: events.at(-1)!,
+    types: events.map(({ type }) => type),
+  };
+}
+
+/** Reads a generation to its end. */
+export async function collect(generation: Generation): Promise<Outcome> {
+  const events: GenerationEvent[] = [];
+  for await (const event of generation.events) events.push(event);
+  return outcomeOf(events);
+}
+
+/** The engine options of tests; f32, so that results do not hang on the rounding of the cache. */
+export const TEST_ENGINE = {
+  kvType: "f32",
+  maxBatch: 4,
+  maxQueue: 256,
+  kvMemory: 8 * 2 ** 20,
+  defaultKvCache: { policy: "full", budget: 1 },
+} as const satisfies Partial<Parameters<typeof startEngine>[0]>;
+
+/** Starts a real engine, worker and all, over a tiny model. */
+export function startTestEngine(
+  model: TinyModelOptions,
+  options: Partial<EngineOptions & { maxQueue: number; log: (message: string) => void }> = {},
+): Promise<EngineClient> {
+  return withFile(tinyGguf(model), (path) => startEngine({ model: path, ...TEST_ENGINE, ...options }));
+}
+
+/** Waits until a condition holds, for at most 20 seconds. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const deadline = performance.now() + 20_000; !await condition();) {
+    if (performance.now() > deadline) throw new Error(`Waited 20 seconds for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
