@@ -9,7 +9,7 @@
  * adds to what earlier queries gave.
  *
  * Attention itself keeps no softmax statistics, so that prompts that are not scored like this pay nothing. In return the
- * products of queries and keys are made three times instead of once: attention takes about twice as long.
+ * products of queries and keys are made three times instead of once: attention takes two to three times as long.
  */
 import type { Kernel } from "../gpu/gpu.ts";
 import type { KvElement } from "./kv_element.ts";
