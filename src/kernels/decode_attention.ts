@@ -23,9 +23,10 @@ import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
 
 /** Cache rows per split. */
 export const SPLIT_ROWS = 256;
-const THREADS = 64;
 /** Values of all threads are reduced in two steps: runs of this many, then the results of the runs. */
 const RUN = 8;
+/** Query vectors that a thread keeps in registers at most. */
+const HELD_VECTORS = 16;
 /** Query heads served by one read of K and V; limits workgroup memory to 11 KiB. */
 const MAX_HEADS = 4;
 
@@ -37,9 +38,14 @@ export interface DecodeAttentionVariant {
 }
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
-const run = (array: string, first: string) => range(RUN).map((i) => `${array}[${first} + ${i}u]`);
+const run = (array: string, first: string, length: number) => range(length).map((i) => `${array}[${first} + ${i}u]`);
 const maximum = (terms: readonly string[]) => terms.reduce((a, b) => `max(${a}, ${b})`);
 const sum = (terms: readonly string[]) => terms.join(" + ");
+
+/** Threads of a workgroup: fewer in small heads, where rows are soon done and what a workgroup costs by itself counts. */
+function threadsFor(headSize: number): number {
+  return headSize <= 16 ? 16 : headSize <= 32 ? 32 : 64;
+}
 
 /** Query heads of a group that one workgroup serves: the largest divisor of the group up to four. */
 function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
@@ -53,9 +59,13 @@ export function decodeAttentionKernel(variant: DecodeAttentionVariant): Kernel {
   const { element, queryHeads, kvHeads, headSize } = variant;
   const vectors = headSize / 4;
   const heads = headsPerWorkgroup(variant);
+  const threads = threadsFor(headSize);
+  const runs = threads / RUN;
   const chunks = queryHeads / kvHeads / heads;
+  // Few enough query vectors stay in registers.
+  const isHeld = heads * vectors <= HELD_VECTORS;
   // Threads beyond whole sets of columns have no part in the weighted sum of values.
-  const sets = Math.floor(THREADS / vectors);
+  const sets = Math.floor(threads / vectors);
   return {
     label: `decode attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
     bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
@@ -76,12 +86,12 @@ var<workgroup> places: array<u32, ${SPLIT_ROWS}>;
 // [head][row]: scores, then their exponentials.
 var<workgroup> weights: array<f32, ${heads * SPLIT_ROWS}>;
 // [head][thread]: maxima, then sums; and of every run of threads.
-var<workgroup> partial: array<f32, ${heads * THREADS}>;
-var<workgroup> maxima: array<f32, ${heads * RUN}>;
-var<workgroup> sums: array<f32, ${heads * RUN}>;
-var<workgroup> weighted: array<vec4<f32>, ${heads * THREADS}>;
+var<workgroup> partial: array<f32, ${heads * threads}>;
+var<workgroup> maxima: array<f32, ${heads * runs}>;
+var<workgroup> sums: array<f32, ${heads * runs}>;
+var<workgroup> weighted: array<vec4<f32>, ${heads * threads}>;
 ${kvFunctions(element)}
-@compute @workgroup_size(${THREADS})
+@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let m = params.first_row + workgroup.z;
   let kv_head = workgroup.x / ${chunks}u;
@@ -102,18 +112,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let count = min(total - begin, ${SPLIT_ROWS}u);
   let query = (m * ${queryHeads}u + head) * ${vectors}u;
+  ${isHeld ? range(heads * vectors).map((i) => `let q${i} = q[query + ${i}u];`).join(" ") : ""}
 
   ${range(heads).map((h) => `var max${h}: f32 = -1e30;`).join(" ")}
-  for (var r: u32 = thread; r < count; r += ${THREADS}u) {
+  for (var r: u32 = thread; r < count; r += ${threads}u) {
     let dense = begin + r;
     let row = select(dense + gap, dense, dense < ranked);
     let block = tables[table + row / ${BLOCK_ROWS}u];
     let at = ((block * ${kvHeads}u + kv_head) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${vectors}u;
     places[r] = at;
     ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
-    for (var d: u32 = 0u; d < ${vectors}u; d++) {
+    ${
+      isHeld
+        ? range(vectors).map((d) =>
+          `{ let k = load_kv(arena[at + ${d}u]); ${
+            range(heads).map((h) => `s${h} += dot(q${h * vectors + d}, k);`).join(" ")
+          } }`
+        ).join("\n    ")
+        : `for (var d: u32 = 0u; d < ${vectors}u; d++) {
       let k = load_kv(arena[at + d]);
       ${range(heads).map((h) => `s${h} += dot(q[query + ${h * vectors}u + d], k);`).join(" ")}
+    }`
     }
     ${
       range(heads).map((h) =>
@@ -121,23 +140,23 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       ).join("\n    ")
     }
   }
-  ${range(heads).map((h) => `partial[${h * THREADS}u + thread] = max${h};`).join(" ")}
+  ${range(heads).map((h) => `partial[${h * threads}u + thread] = max${h};`).join(" ")}
   workgroupBarrier();
-  if (thread < ${heads * RUN}u) { maxima[thread] = ${maximum(run("partial", `thread * ${RUN}u`))}; }
+  if (thread < ${heads * runs}u) { maxima[thread] = ${maximum(run("partial", `thread * ${RUN}u`, RUN))}; }
   workgroupBarrier();
 
-  ${range(heads).map((h) => `max${h} = ${maximum(run("maxima", `${h * RUN}u`))};`).join("\n  ")}
+  ${range(heads).map((h) => `max${h} = ${maximum(run("maxima", `${h * runs}u`, runs))};`).join("\n  ")}
   ${range(heads).map((h) => `var sum${h}: f32 = 0.0;`).join(" ")}
-  for (var r: u32 = thread; r < count; r += ${THREADS}u) {
+  for (var r: u32 = thread; r < count; r += ${threads}u) {
     ${
       range(heads).map((h) =>
         `{ let p = exp(weights[${h * SPLIT_ROWS}u + r] - max${h}); weights[${h * SPLIT_ROWS}u + r] = p; sum${h} += p; }`
       ).join("\n    ")
     }
   }
-  ${range(heads).map((h) => `partial[${h * THREADS}u + thread] = sum${h};`).join(" ")}
+  ${range(heads).map((h) => `partial[${h * threads}u + thread] = sum${h};`).join(" ")}
   workgroupBarrier();
-  if (thread < ${heads * RUN}u) { sums[thread] = ${sum(run("partial", `thread * ${RUN}u`))}; }
+  if (thread < ${heads * runs}u) { sums[thread] = ${sum(run("partial", `thread * ${RUN}u`, RUN))}; }
 
   let column = thread % ${vectors}u;
   ${range(heads).map((h) => `var o${h}: vec4<f32> = vec4<f32>(0.0);`).join(" ")}
@@ -147,21 +166,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       ${range(heads).map((h) => `o${h} += weights[${h * SPLIT_ROWS}u + r] * v;`).join(" ")}
     }
   }
-  ${range(heads).map((h) => `weighted[${h * THREADS}u + thread] = o${h};`).join(" ")}
+  ${range(heads).map((h) => `weighted[${h * threads}u + thread] = o${h};`).join(" ")}
   workgroupBarrier();
-  for (var i: u32 = thread; i < ${heads * vectors}u; i += ${THREADS}u) {
+  for (var i: u32 = thread; i < ${heads * vectors}u; i += ${threads}u) {
     let h = i / ${vectors}u;
     let d = i % ${vectors}u;
     var value: vec4<f32> = vec4<f32>(0.0);
-    for (var s: u32 = 0u; s < ${sets}u; s++) { value += weighted[h * ${THREADS}u + s * ${vectors}u + d]; }
-    let total_weight = ${sum(run("sums", `h * ${RUN}u`))};
+    for (var s: u32 = 0u; s < ${sets}u; s++) { value += weighted[h * ${threads}u + s * ${vectors}u + d]; }
+    let total_weight = ${sum(run("sums", `h * ${runs}u`, runs))};
     if (params.splits == 1u) {
       output[m * params.out_stride4 + head * ${vectors}u + i] = value / total_weight;
       continue;
     }
     partials[(stat + h * params.splits) * ${vectors}u + d] = value;
     if (d == 0u) {
-      stats[stat + h * params.splits] = vec2<f32>(${maximum(run("maxima", `h * ${RUN}u`))}, total_weight);
+      stats[stat + h * params.splits] = vec2<f32>(${maximum(run("maxima", `h * ${runs}u`, runs))}, total_weight);
     }
   }
 }
@@ -182,7 +201,7 @@ struct Params { splits: u32, out_stride4: u32, first_row: u32 }
 @group(0) @binding(2) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>;
 
-@compute @workgroup_size(${THREADS})
+@compute @workgroup_size(${Math.max(vectors, RUN)})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   if (thread >= ${vectors}u) { return; }
   let head = workgroup.x;
