@@ -54,7 +54,6 @@ export function decodeText({ model, adapter, runs, idleStallMilliseconds }: Deco
     ["bind groups created", (run) => String(run.bindGroupsCreated)],
     ["longest stall of the HTTP thread, ms", (run) => digits(run.longestStallMilliseconds)],
   ];
-  const [single, ...batches] = runs;
   return [
     `Decoding ${model} on ${adapter}`,
     "",
@@ -63,9 +62,11 @@ export function decodeText({ model, adapter, runs, idleStallMilliseconds }: Deco
       lines.map(([label, cell]) => [label, ...runs.map(cell)]),
     ),
     "",
-    ...batches.map(({ streams, tokensPerSecond }) =>
-      `${streams} streams in total are ${digits(tokensPerSecond / single.tokensPerSecond)}x as fast as one`
-    ),
+    ...runs.filter(({ streams }) => streams > 1).map(({ streams, tokensPerStream, tokensPerSecond }) => {
+      const single = runs.find((run) => run.streams === 1 && run.tokensPerStream === tokensPerStream)!;
+      const factor = digits(tokensPerSecond / single.tokensPerSecond);
+      return `${streams} streams of ${tokensPerStream} tokens in total are ${factor}x as fast as one`;
+    }),
     `The longest gap of the timer that looks for stalls, while the engine idles: ${digits(idleStallMilliseconds)} ms`,
   ].join("\n");
 }

@@ -50,7 +50,7 @@ Deno.test("decodeText() has a column for each number of streams and compares the
     idleStallMilliseconds: 1,
   });
   assert.deepEqual(cells(text, "tokens/s"), ["tokens/s, all streams", "200", "1000"]);
-  assert.match(text, /16 streams in total are 5x as fast as one/);
+  assert.match(text, /16 streams of 100 tokens in total are 5x as fast as one/);
 });
 
 Deno.test("compressionText() counts the scratch into the peak and compares bytes and times with the full cache's", () => {
