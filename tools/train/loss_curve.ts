@@ -1,0 +1,72 @@
+/**
+ * @file Draws the losses that train.py logs, as SVG.
+ *
+ * `deno run -A tools/train/loss_curve.ts DIR/log.csv models/ebb-mini-loss.svg`
+ */
+
+/** Columns of log.csv: where each kind's loss stands, and how it is drawn. */
+const CURVES = [
+  { name: "answers", column: 6, colour: "#1f6fb4" },
+  { name: "repeated segments", column: 10, colour: "#8a5a2b" },
+  { name: "documents", column: 4, colour: "#6a9a3a" },
+  { name: "prose", column: 8, colour: "#c0504d" },
+] as const;
+const TOKENS = 1, LENGTH = 2;
+
+const WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 150, TOP = 44, BOTTOM = 44;
+/** Losses, in nats, at the lower and upper edge. */
+const LOWEST = 0.01, HIGHEST = 10;
+/** Points of a curve, each the mean of the steps in between. */
+const POINTS = 120;
+
+/** The curves of a log; x is linear in tokens, y logarithmic in the loss. */
+export function lossCurve(log: string): string {
+  const rows = log.trim().split("\n").map((line) => line.split(","));
+  const lastTokens = Number(rows.at(-1)![TOKENS]);
+  const x = (tokens: number) => LEFT + tokens / lastTokens * (WIDTH - LEFT - RIGHT);
+  const y = (loss: number) => {
+    const share = Math.log(Math.min(HIGHEST, Math.max(LOWEST, loss)) / LOWEST) / Math.log(HIGHEST / LOWEST);
+    return HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP);
+  };
+  const text = (atX: number, atY: number, content: string, attributes = "") =>
+    `<text x="${atX.toFixed(1)}" y="${atY.toFixed(1)}" ${attributes}>${content}</text>`;
+
+  const parts = [text(LEFT, 24, "Training loss of Ebb Mini, by kind of token", 'font-size="16" font-weight="600"')];
+  for (const loss of [0.01, 0.1, 1, 10]) {
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>`,
+      text(LEFT - 8, y(loss) + 4, String(loss), 'text-anchor="end"'),
+    );
+  }
+  parts.push(text(LEFT, HEIGHT - 10, `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats`));
+  rows.forEach((row, i) => {
+    if (i > 0 && row[LENGTH] === rows[i - 1][LENGTH]) return;
+    const at = x(i === 0 ? 0 : Number(rows[i - 1][TOKENS]));
+    parts.push(
+      `<line x1="${at}" x2="${at}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#bbb" stroke-dasharray="3 3"/>`,
+      text(at + 4, TOP + 12, `rows of ${row[LENGTH]}`, 'fill="#666"'),
+    );
+  });
+  CURVES.forEach(({ name, column, colour }, i) => {
+    const known = rows.filter((row) => row[column] !== "");
+    const step = Math.max(1, Math.ceil(known.length / POINTS));
+    const points: string[] = [];
+    for (let start = 0; start < known.length; start += step) {
+      const group = known.slice(start, start + step);
+      const mean = (of: number) => group.reduce((sum, row) => sum + Number(row[of]), 0) / group.length;
+      points.push(`${x(mean(TOKENS)).toFixed(1)},${y(mean(column)).toFixed(1)}`);
+    }
+    parts.push(
+      `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="2"/>`,
+      text(WIDTH - RIGHT + 12, TOP + 20 + 20 * i, name, `fill="${colour}" font-weight="600"`),
+    );
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" ` +
+    `font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12">\n` +
+    `<rect width="100%" height="100%" fill="#fff"/>\n${parts.join("\n")}\n</svg>\n`;
+}
+
+if (import.meta.main) {
+  const [log, out] = Deno.args;
+  await Deno.writeTextFile(out, lossCurve(await Deno.readTextFile(log)));
+}
