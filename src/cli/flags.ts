@@ -17,11 +17,7 @@ import {
   type ValueType,
 } from "./values.ts";
 
-const model = {
-  value: text("FILE", "a GGUF file or a directory with safetensors"),
-  required: true,
-  help: "GGUF file, or directory with safetensors",
-} as const satisfies AnyFlag;
+const modelFile = text("FILE", "a GGUF file or a directory with safetensors");
 
 const policyName: ValueType<string> = {
   placeholder: "NAME",
@@ -31,7 +27,10 @@ const policyName: ValueType<string> = {
 
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
-  model,
+  model: {
+    value: modelFile,
+    help: "GGUF file, or directory with safetensors; default: the small model that comes with Ebb",
+  },
   policy: {
     value: policyName,
     default: "dynamickv",
@@ -76,7 +75,7 @@ export const GENERATE_FLAGS = {
 
 /** `inspect`: what a model file holds. */
 export const INSPECT_FLAGS = {
-  model,
+  model: { value: modelFile, required: true, help: "GGUF file, or directory with safetensors" },
   json: { value: onOff, default: false, help: "Print JSON" },
 } as const satisfies Record<string, AnyFlag>;
 

@@ -6,6 +6,7 @@ import { parseKvCacheChoice } from "../plugins/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
+import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { ServeOptions } from "./flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
@@ -28,13 +29,13 @@ export interface RunningEngine {
  * @throws {ModelFileError} when the file is damaged or not supported
  */
 export async function startEngine(
-  { policy, kvBudget, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, policy, kvBudget, ...options }: EngineOptions,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   const choice = { policy, budget: kvBudget };
   const defaultKvCache = parseKvCacheChoice(choice, choice);
-  const { text, chatTemplate } = await loadText(options.model);
-  const engine = await startWorker({ ...options, defaultKvCache, log: console.error }, onProgress);
+  const { text, chatTemplate } = await loadText(model);
+  const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress);
   return {
     engine,
     text,

@@ -4,10 +4,9 @@ import { tokenCounter } from "../../bench/tasks/token_counter.ts";
 import type { TaskSample } from "../../bench/tasks/task.ts";
 import { openModel } from "../formats/open.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
+import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { TasksOptions } from "./flags.ts";
-
-const EMBEDDED_MODEL = new URL("../../models/ebb-mini.gguf", import.meta.url).pathname;
 
 /** Prints a sample and, as its `request`, what to send to `/v1/chat/completions`. Its names occur in no training data. */
 export async function tasks({ family, length, seed, depth }: TasksOptions): Promise<number> {

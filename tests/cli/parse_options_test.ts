@@ -12,7 +12,7 @@ Deno.test("An option's flag and variable are spelt from its name", () => {
   assert.equal(environmentName("kvBudget"), "EBB_KV_BUDGET");
 });
 
-Deno.test("serve needs a model only and has defaults for the rest", () => {
+Deno.test("serve has defaults for everything but names", () => {
   assert.deepEqual(parseServe("--model m.gguf"), {
     model: "m.gguf",
     policy: "dynamickv",
@@ -89,7 +89,6 @@ const POLICIES =
   "dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, cake, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
 const ERRORS: readonly [string, Record<string, string>, string][] = [
-  ["", {}, "--model is missing: name a GGUF file or a directory with safetensors, or set EBB_MODEL"],
   ["--model", {}, "--model needs a value: a GGUF file or a directory with safetensors"],
   ["--model=", {}, '--model must be a GGUF file or a directory with safetensors, not ""'],
   ["--model m --port", {}, "--port needs a value: a whole number from 0 to 65535"],

@@ -28,13 +28,14 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   cpu: {
     config: "cpu",
     batchTokens: 4096,
-    decaySteps: 960,
+    decaySteps: 700,
     threads: 1,
     stages: [
-      { name: "tasks-256", length: 256, rows: 12_000, steps: 300, repeats: 0.15, prose: 0.15 },
-      { name: "tasks-512", length: 512, rows: 3000, steps: 300, repeats: 0.08, prose: 0.2 },
-      { name: "tasks-1024", length: 1024, rows: 2000, steps: 450, repeats: 0.03, prose: 0.15 },
-      { name: "tasks-2048", length: 2048, rows: 800, steps: 350, repeats: 0.03, prose: 0.15 },
+      { name: "tasks-256", length: 256, rows: 10_000, steps: 500, repeats: 0.1, prose: 0.15 },
+      { name: "tasks-512", length: 512, rows: 3500, steps: 400, repeats: 0.06, prose: 0.15 },
+      { name: "tasks-1024", length: 1024, rows: 1000, steps: 240, repeats: 0.03, prose: 0.12 },
+      { name: "tasks-2048", length: 2048, rows: 240, steps: 90, repeats: 0.02, prose: 0.08 },
+      { name: "tasks-4096", length: 4096, rows: 80, steps: 40, repeats: 0.02, prose: 0.05 },
     ],
   },
   // Not run yet: some 10 M parameters and 500 M tokens.

@@ -18,6 +18,14 @@ export const KIND = { none: 0, document: 1, answer: 2, prose: 3, repeat: 4 } as 
 const BEGIN = 1, END = 2, USER = 3, ASSISTANT = 4;
 const FIRST_ORDINARY_TOKEN = SPECIAL_TOKENS.length + 256;
 
+/** Families in proportion to how often they come: those that take longest to learn, twice as often. */
+const FAMILIES: readonly TaskFamilyName[] = [
+  ...TASK_FAMILY_NAMES,
+  "variable-chain",
+  "multi-document-qa",
+  "summarisation",
+];
+
 /** What prose is asked for with, in a chat. */
 const STORY_REQUESTS = ["Tell me a story.", "Please tell me a short story.", "Tell me something.", "Hello!"];
 
@@ -56,7 +64,7 @@ export class RowWriter {
     const choice = this.#random.next();
     if (choice < repeatShare) return this.#repeatRow();
     if (choice < repeatShare + proseShare) return this.#proseRow();
-    return this.#taskRow(this.#random.pick(TASK_FAMILY_NAMES));
+    return this.#taskRow(this.#random.pick(FAMILIES));
   }
 
   /** A document, its question and as many more questions as there is room for. */
