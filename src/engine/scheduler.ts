@@ -34,7 +34,7 @@ interface Turn {
 /** Decode steps between the prefill tiles of a turn: a prompt must not stop the others for long. */
 const STEPS_BESIDE_PREFILL = 2;
 /** Blocking that is borne before submits shrink, in milliseconds. */
-const BEARABLE = { decode: 12, besidePrefill: 40, prefillAlone: 100 };
+const BEARABLE = { decode: 20, besidePrefill: 40, prefillAlone: 100 };
 /** Prompts are packed up to this many rows, or one of any length. */
 const PACK_ROWS = 2048;
 /** Packs that take turns. Any but the first have at most {@link SHORT_PACK_ROWS}. */
