@@ -18,12 +18,12 @@ export const KIND = { none: 0, document: 1, answer: 2, prose: 3, repeat: 4 } as 
 const BEGIN = 1, END = 2, USER = 3, ASSISTANT = 4;
 const FIRST_ORDINARY_TOKEN = SPECIAL_TOKENS.length + 256;
 
-/** Families in proportion to how often they come: those that take longest to learn, twice as often. */
+/** Families in proportion to how often they come: those that take longest to learn come more often. */
 const FAMILIES: readonly TaskFamilyName[] = [
   ...TASK_FAMILY_NAMES,
-  "variable-chain",
+  ...Array<TaskFamilyName>(3).fill("variable-chain"),
+  ...Array<TaskFamilyName>(2).fill("summarisation"),
   "multi-document-qa",
-  "summarisation",
 ];
 
 /** What prose is asked for with, in a chat. */
