@@ -1,7 +1,21 @@
 /** @file `main.ts eval`: how good a model's answers are. */
+import { basename } from "node:path";
+import { averageTasks, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
+import { openAnswers } from "../../bench/quality/answers.ts";
+import { compare, contendersOf, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
+import { comparisonTables } from "../../bench/quality/comparison_table.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
+import { suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
+import { formatReport, reportOf } from "../../bench/report.ts";
+import { openModel } from "../formats/open.ts";
+import { readModelConfig } from "../model/read_config.ts";
+import { parseKvCacheChoice } from "../plugins/registry.ts";
+import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { ensureAdapter } from "./environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { EvalScoreOptions } from "./flags.ts";
+import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import { progressDisplay, questionProgress } from "./progress.ts";
+import { startEngine } from "./start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
 export async function evalScore({ predictions }: EvalScoreOptions): Promise<number> {
@@ -16,4 +30,85 @@ export async function evalScore({ predictions }: EvalScoreOptions): Promise<numb
   }
   console.log(JSON.stringify(await scoreFolder(predictions), null, 2));
   return EXIT_CODES.ok.code;
+}
+
+/** Tokens that a chat template and an answer may take beside a prompt. */
+const ROOM = 512;
+
+/**
+ * Asks a suite's questions with the full cache and with every policy and budget, and reports what each of them scores.
+ *
+ * @param start loads the model; tests put a stand-in here
+ */
+export async function evalCompare(
+  { model = EMBEDDED_MODEL, suite, tasks, policies, budgets, lengths, samples, seed, out }: EvalCompareOptions,
+  start: typeof startEngine = startEngine,
+): Promise<number> {
+  const known = suiteTasks(suite);
+  const unknown = tasks?.find((task) => !known.includes(task));
+  if (unknown !== undefined) {
+    throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
+  }
+  const context = Math.min(await contextLength(model), Math.max(...lengths) + ROOM);
+  const file = await openAnswers(answersPath(out), { suite, model: basename(model), seed });
+  await ensureAdapter(console.error);
+  const contenders = contendersOf(policies, budgets);
+  const running = await start({
+    model,
+    policy: "full",
+    kvBudget: 1,
+    context,
+    modelId: undefined,
+    kvMemory: undefined,
+    kvType: "f16",
+    maxBatch: QUESTIONS_AT_ONCE * contenders.length,
+    maxQueue: QUESTIONS_AT_ONCE * contenders.length,
+  }, progressDisplay());
+  try {
+    const { engine, text: { tokenizer }, chatTemplate } = running;
+    const questions = suiteQuestions(suite, { tasks: tasks ?? known, lengths, samples, seed, tokenizer, chatTemplate });
+    const answers = await compare(running, {
+      questions,
+      contenders,
+      file,
+      parseChoice: (contender) => parseKvCacheChoice(contender, engine.defaultKvCache),
+      onProgress: questionProgress(),
+    });
+    const summaries = summariseTasks(answers);
+    const averages = averageTasks(summaries);
+    const report = reportOf("quality", false, { suite, model: engine.model.id, seed, averages, tasks: summaries });
+    await Deno.writeTextFile(out, formatReport(report));
+    console.log(comparisonTables(summaries, averages));
+    refuseUncompressed(summaries);
+  } finally {
+    await running.close();
+  }
+  return EXIT_CODES.ok.code;
+}
+
+/** `results.json` has its answers in `results.answers.jsonl`. */
+function answersPath(out: string): string {
+  return `${out.replace(/\.json$/, "")}.answers.jsonl`;
+}
+
+/** The longest prompt and answer that a model takes, in tokens. */
+async function contextLength(model: string): Promise<number> {
+  const file = await openModel(model);
+  try {
+    return (await readModelConfig(file)).contextLength;
+  } finally {
+    file.close();
+  }
+}
+
+/** A policy that never compressed was not measured, whatever its score. */
+function refuseUncompressed(summaries: readonly TaskSummary[]): void {
+  const idle = summaries.find(({ compressible, compressed }) => compressible > 0 && compressed === 0);
+  if (idle === undefined) return;
+  const { policy, budget, task, length, compressible } = idle;
+  throw new ExitError(
+    "failure",
+    `${policy} dropped no row of ${task} at ${length} tokens, though ${compressible} prompts are longer than its budget ` +
+      `of ${budget}`,
+  );
 }
