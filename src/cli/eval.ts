@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { averageTasks, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
 import { openAnswers } from "../../bench/quality/answers.ts";
 import { compare, contendersOf, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
+import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
 import { comparisonTables } from "../../bench/quality/comparison_table.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
 import { suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
@@ -50,7 +51,7 @@ export async function evalCompare(
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
   const context = Math.min(await contextLength(model), Math.max(...lengths) + ROOM);
-  const file = await openAnswers(answersPath(out), { suite, model: basename(model), seed });
+  const file = await openAnswers(beside(out, "answers.jsonl"), { suite, model: basename(model), seed });
   await ensureAdapter(console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start({
@@ -78,6 +79,10 @@ export async function evalCompare(
     const averages = averageTasks(summaries);
     const report = reportOf("quality", false, { suite, model: engine.model.id, seed, averages, tasks: summaries });
     await Deno.writeTextFile(out, formatReport(report));
+    const note = `${engine.model.id}, ${samples} questions of each task and length`;
+    for (const [name, svg] of Object.entries(comparisonCharts(summaries, averages, note))) {
+      await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
+    }
     console.log(comparisonTables(summaries, averages));
     refuseUncompressed(summaries);
   } finally {
@@ -86,9 +91,9 @@ export async function evalCompare(
   return EXIT_CODES.ok.code;
 }
 
-/** `results.json` has its answers in `results.answers.jsonl`. */
-function answersPath(out: string): string {
-  return `${out.replace(/\.json$/, "")}.answers.jsonl`;
+/** A file that goes with the results: `results.json` has its answers in `results.answers.jsonl`. */
+function beside(out: string, ending: string): string {
+  return `${out.replace(/\.json$/, "")}.${ending}`;
 }
 
 /** The longest prompt and answer that a model takes, in tokens. */

@@ -111,7 +111,7 @@ export const EVAL_COMPARE_FLAGS = {
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,
-    help: "File for the results; all answers are kept beside it, and a stopped run goes on from there",
+    help: "File for the results; figures and all answers come beside it, and a stopped run goes on from these",
   },
 } as const satisfies Record<string, AnyFlag>;
 

@@ -62,6 +62,9 @@ Deno.test("eval compare writes a report and a table, and a second run asks nothi
     assert.match(first.printed, /^1000 tokens\n\npolicy +budget +needle +average/);
     const lines = (await Deno.readTextFile(`${folder}/needle.answers.jsonl`)).trimEnd().split("\n");
     assert.equal(lines.length, 1 + 9);
+    for (const figure of ["scores", "agreement", "rows"]) {
+      assert.match(await Deno.readTextFile(`${folder}/needle.${figure}.svg`), /^<svg [^]*<\/svg>\n$/);
+    }
 
     const second = await run(options);
     assert.equal(second.engine.requests.length, 0);
