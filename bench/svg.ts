@@ -160,7 +160,8 @@ export function text(x: number, y: number, content: string, style: TextStyle = {
     `${escaped(content)}</text>`;
 }
 
-function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
+/** A filled rectangle by its upper left corner. */
+export function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
   return `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" fill="${colour}"/>`;
 }
 

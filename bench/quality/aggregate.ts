@@ -100,6 +100,22 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
   });
 }
 
+/** Mean score of a policy and budget at a length where the fact asked for lies at a depth. */
+export interface DepthSummary extends Pick<Summary, "policy" | "budget" | "length" | "score"> {
+  /** Per cent of the document. */
+  readonly depth: number;
+}
+
+/** Scores by depth, where the suite varies it. */
+export function summariseDepths(answers: readonly Answer[]): DepthSummary[] {
+  const deep = answers.flatMap(({ depth, ...answer }) => depth === null ? [] : [{ ...answer, depth }]);
+  const groups = grouped(deep, ({ policy, budget, length, depth }) => JSON.stringify([policy, budget, length, depth]));
+  return groups.map((group) => {
+    const [{ policy, budget, length, depth }] = group;
+    return { policy, budget, length, depth, score: 100 * mean(group.map(({ score }) => score)) };
+  });
+}
+
 /** The part, in [0, 1], of the tokens of `full` that `tokens` begins with. */
 export function agreement(tokens: readonly number[], full: readonly number[]): number {
   const different = full.findIndex((token, i) => token !== tokens[i]);

@@ -1,8 +1,9 @@
 /** @file Comparisons as figures. */
 import { parseBudget } from "../../src/cache/budgets.ts";
+import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../heat_map_panel.ts";
 import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../line_panel.ts";
 import { type Chart, drawChart, drawFigure, type Series } from "../svg.ts";
-import type { Summary, TaskSummary } from "./aggregate.ts";
+import type { DepthSummary, Summary, TaskSummary } from "./aggregate.ts";
 
 const FULL: Series = { name: "full", colour: "#555555" };
 const COLOURS = [
@@ -34,6 +35,7 @@ const MEASURES = {
 export function comparisonCharts(
   tasks: readonly TaskSummary[],
   averages: readonly Summary[],
+  depths: readonly DepthSummary[],
   note: string,
 ): Record<string, string> {
   if (averages.every(({ policy }) => policy === FULL.name)) return {};
@@ -41,6 +43,7 @@ export function comparisonCharts(
     scores: budgetsChart("score", tasks, averages, note),
     agreement: budgetsChart("agreement", tasks, averages, note),
     rows: rowsChart(tasks, note),
+    ...(depths.length > 0 && { depths: depthsChart(depths, note) }),
   };
 }
 
@@ -59,7 +62,7 @@ function budgetsChart(
     const full = summaries.find(({ policy }) => policy === FULL.name);
     return {
       title: `${name}, ${length} tokens`,
-      axis: "budget (rows per layer, or share of the prompt)",
+      axis: "budget: rows per layer, or a share",
       places: budgets.map(String),
       lines: series.map((one) => ({
         series: one,
@@ -73,17 +76,20 @@ function budgetsChart(
   };
   const panels = [...new Set(averages.map(({ length }) => length))].flatMap((length) => {
     const own = tasks.filter((task) => task.length === length);
-    return [
+    const drawn = [
       panel(averages.filter((average) => average.length === length), "average"),
       ...[...Map.groupBy(own, ({ task }) => task)].map(([task, summaries]) => panel(summaries, task)),
-    ];
+    ].map((panel) => ({
+      height: LINE_PANEL_HEIGHT,
+      draw: (left: number, top: number) => drawLinePanel(panel, left, top, PANEL_WIDTH),
+    }));
+    // Every length begins a line of its own.
+    while (drawn.length % COLUMNS > 0) drawn.push({ height: 0, draw: () => "" });
+    return drawn;
   });
   return drawFigure(
     { ...frame(`${title}, in per cent`, note), series: hasFull ? [FULL, ...series] : series },
-    panels.map((panel) => ({
-      height: LINE_PANEL_HEIGHT,
-      draw: (left, top) => drawLinePanel(panel, left, top, PANEL_WIDTH),
-    })),
+    panels,
   );
 }
 
@@ -108,6 +114,33 @@ function rowsChart(tasks: readonly TaskSummary[], note: string): string {
       })),
     })),
   });
+}
+
+/** Scores by length and depth, a panel for each policy and budget. */
+function depthsChart(depths: readonly DepthSummary[], note: string): string {
+  const contenders = [...Map.groupBy(depths, ({ policy, budget }) => JSON.stringify([policy, budget])).values()];
+  const panels = contenders.map((own): HeatMapPanel => {
+    const [{ policy, budget }] = own;
+    const lengths = [...new Set(own.map(({ length }) => length))].sort((a, b) => a - b);
+    const places = [...new Set(own.map(({ depth }) => depth))].sort((a, b) => a - b);
+    return {
+      title: budget === null ? policy : `${policy}, budget ${budget}`,
+      columns: lengths.map(String),
+      rows: places.map((depth) => `${depth} %`),
+      columnAxis: "tokens",
+      rowAxis: "depth",
+      values: places.map((depth) =>
+        lengths.map((length) => own.find((one) => one.length === length && one.depth === depth)?.score ?? null)
+      ),
+    };
+  });
+  return drawFigure(
+    { ...frame("Score by depth of the needle and length, in per cent", note), series: [] },
+    panels.map((panel) => ({
+      height: heatMapHeight(panel),
+      draw: (left, top) => drawHeatMap(panel, left, top, PANEL_WIDTH),
+    })),
+  );
 }
 
 function frame(title: string, note: string): Omit<Chart, "series" | "panels"> {

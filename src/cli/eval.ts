@@ -1,6 +1,6 @@
 /** @file `main.ts eval`: how good a model's answers are. */
 import { basename } from "node:path";
-import { averageTasks, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
+import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
 import { openAnswers } from "../../bench/quality/answers.ts";
 import { compare, contendersOf, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
@@ -77,10 +77,12 @@ export async function evalCompare(
     });
     const summaries = summariseTasks(answers);
     const averages = averageTasks(summaries);
-    const report = reportOf("quality", false, { suite, model: engine.model.id, seed, averages, tasks: summaries });
+    const depths = summariseDepths(answers);
+    const results = { suite, model: engine.model.id, seed, averages, tasks: summaries, depths };
+    const report = reportOf("quality", false, results);
     await Deno.writeTextFile(out, formatReport(report));
     const note = `${engine.model.id}, ${samples} questions of each task and length`;
-    for (const [name, svg] of Object.entries(comparisonCharts(summaries, averages, note))) {
+    for (const [name, svg] of Object.entries(comparisonCharts(summaries, averages, depths, note))) {
       await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
     }
     console.log(comparisonTables(summaries, averages));

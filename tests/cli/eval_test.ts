@@ -62,7 +62,7 @@ Deno.test("eval compare writes a report and a table, and a second run asks nothi
     assert.match(first.printed, /^1000 tokens\n\npolicy +budget +needle +average/);
     const lines = (await Deno.readTextFile(`${folder}/needle.answers.jsonl`)).trimEnd().split("\n");
     assert.equal(lines.length, 1 + 9);
-    for (const figure of ["scores", "agreement", "rows"]) {
+    for (const figure of ["scores", "agreement", "rows", "depths"]) {
       assert.match(await Deno.readTextFile(`${folder}/needle.${figure}.svg`), /^<svg [^]*<\/svg>\n$/);
     }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { agreement, averageTasks, summariseTasks } from "../../../bench/quality/aggregate.ts";
+import { agreement, averageTasks, summariseDepths, summariseTasks } from "../../../bench/quality/aggregate.ts";
 import type { Answer } from "../../../bench/quality/answers.ts";
 import { comparisonTables } from "../../../bench/quality/comparison_table.ts";
 
@@ -105,6 +105,20 @@ Deno.test("Agreement ends with the first different token, even if later ones are
   assert.equal(agreement([9], [1, 2, 3, 4]), 0);
   assert.equal(agreement([1], [1, 2, 3, 4]), 0.25);
   assert.equal(agreement([1, 2, 3, 4, 5], [1, 2, 3, 4]), 1);
+});
+
+Deno.test("Scores by depth are means over the answers that have one", () => {
+  const answers = [
+    answer("full", "a", 0, 1, { depth: 50 }),
+    answer("full", "a", 1, 0, { depth: 50 }),
+    answer("full", "a", 2, 1, { depth: 100 }),
+    answer("full", "b", 0, 1),
+  ];
+  const common = { policy: "full", budget: null, length: 128 };
+  assert.deepEqual(summariseDepths(answers), [
+    { ...common, depth: 50, score: 50 },
+    { ...common, depth: 100, score: 100 },
+  ]);
 });
 
 Deno.test("An answer without the full cache's to the same question is refused", () => {

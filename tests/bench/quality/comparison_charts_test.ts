@@ -23,7 +23,7 @@ const AVERAGES = [summary("full", null, 80), summary("snapkv", "10%", 40), summa
 const TASKS = AVERAGES.map((one): TaskSummary => ({ ...one, task: "needle", rowsPerLayer: [70, 30] }));
 
 Deno.test("Scores are drawn from the smallest budget to the largest, the full cache's as a level", () => {
-  const { scores } = comparisonCharts(TASKS, AVERAGES, "a model");
+  const { scores } = comparisonCharts(TASKS, AVERAGES, [], "a model");
   assert.ok(scores.indexOf(">64<") < scores.indexOf(">10%<"));
   // An axis of 0 to 80 % in five lines; 20 % is a quarter of the way up, 40 % a half, 80 % on top.
   const lines = [...scores.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" fill="none" stroke="#2a6fbb"/g)];
@@ -35,7 +35,7 @@ Deno.test("Scores are drawn from the smallest budget to the largest, the full ca
 });
 
 Deno.test("Rows are drawn for each layer, at the smallest budget", () => {
-  const { rows } = comparisonCharts(TASKS, AVERAGES, "a model");
+  const { rows } = comparisonCharts(TASKS, AVERAGES, [], "a model");
   assert.match(rows, /at a budget of 64</);
   assert.deepEqual(
     [...rows.matchAll(/>(layer \d|70|30)</g)].map(([, word]) => word).filter((word) => /^l/.test(word)),
@@ -48,5 +48,21 @@ Deno.test("Rows are drawn for each layer, at the smallest budget", () => {
 });
 
 Deno.test("The full cache alone has no figures", () => {
-  assert.deepEqual(comparisonCharts(TASKS.slice(0, 1), AVERAGES.slice(0, 1), "a model"), {});
+  assert.deepEqual(comparisonCharts(TASKS.slice(0, 1), AVERAGES.slice(0, 1), [], "a model"), {});
+});
+
+Deno.test("Scores by depth are drawn from the top of the document to its end, a colour for each", () => {
+  const depths = [[100, 1], [0, 99]].map(([depth, score]) => ({
+    policy: "full",
+    budget: null,
+    length: 1000,
+    depth,
+    score,
+  }));
+  const { depths: chart } = comparisonCharts(TASKS, AVERAGES, depths, "a model");
+  assert.ok(chart.indexOf(">0 %<") < chart.indexOf(">100 %<"));
+  assert.ok(chart.indexOf(">99<") < chart.indexOf(">1<"));
+  const colours = [...chart.matchAll(/fill="#([0-9a-f]{2})([0-9a-f]{2})[0-9a-f]{2}"\/>\n<text[^>]*>(99|1)</g)];
+  for (const [, red, green, score] of colours) assert.equal(red > green, score === "1", "red is bad, green is good");
+  assert.equal(colours.length, 2);
 });
