@@ -7,7 +7,7 @@
 import type { KvCacheChoice } from "../../src/engine/messages.ts";
 import { type Answer, type AnswerFile, keyOf } from "./answers.ts";
 import { ask, type Askable } from "./ask.ts";
-import type { Question } from "./suites.ts";
+import type { Question } from "./question.ts";
 
 /** A policy with a budget; null for the full cache, which has none. */
 export interface Contender {

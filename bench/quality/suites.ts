@@ -1,43 +1,14 @@
-/** @file The suites that a model can be asked, as questions of one form: our task families, the needle test and RULER. */
-import type { ChatTemplate } from "../../src/text/chat_template.ts";
-import type { Tokenizer } from "../../src/text/tokenizer.ts";
+/** @file The suites whose questions are generated: our task families, the needle test and RULER. */
 import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../tasks/families.ts";
 import { scoreReply } from "../tasks/scoring.ts";
 import { tokenCounter } from "../tasks/token_counter.ts";
 import { needleRecall } from "./metrics/needle_recall.ts";
 import { needleSamples } from "./needle_in_a_haystack.ts";
+import { askedBy, type Question, type QuestionRequest } from "./question.ts";
 import { NEEDLE_TASKS } from "./ruler/needles.ts";
 import { rulerSamples } from "./ruler/task.ts";
 import { rulerTasks } from "./ruler/tasks.ts";
 import type { CountTokens } from "./sample.ts";
-
-/** A question, ready to be asked and scored. */
-export interface Question {
-  readonly task: string;
-  /** The length that was asked for, in tokens. */
-  readonly length: number;
-  /** From 0 within the task and length. */
-  readonly index: number;
-  /** Where the fact asked for lies, in per cent of the document, where the suite varies it. */
-  readonly depth?: number;
-  /** The whole text that the model is to continue, chat template included. */
-  readonly prompt: string;
-  readonly maxTokens: number;
-  /** The score, in [0, 1], of an answer. */
-  score(answer: string): number;
-}
-
-/** Which questions to make. */
-export interface QuestionRequest {
-  readonly tasks: readonly string[];
-  /** Of prompts, in tokens; for the needle test and RULER the answer's limit is part of it. */
-  readonly lengths: readonly number[];
-  /** Of each task and length. */
-  readonly samples: number;
-  readonly seed: number;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: Pick<ChatTemplate, "apply">;
-}
 
 /** What a suite makes the questions of one task and length from. */
 interface CellRequest {
@@ -66,15 +37,18 @@ const SUITES = {
     tasks: TASK_FAMILY_NAMES,
     questions: ({ task, length, samples, seed, countTokens, ask }) =>
       Array.from({ length: samples }, (_, index) => {
+        const depth = task === "needle" ? NEEDLE_DEPTHS[index % NEEDLE_DEPTHS.length] : undefined;
         const sample = generateTask(task as TaskFamilyName, {
           length,
           // Runs of different seeds share no sample.
           seed: 1_000_000 * seed + index,
           split: "evaluation",
+          depth: depth === undefined ? undefined : depth / 100,
           countTokens,
         });
         const { prompt, maxTokens } = sample;
-        return { task, length, index, prompt: ask(prompt), maxTokens, score: (answer) => scoreReply(sample, answer) };
+        const score = (answer: string) => scoreReply(sample, answer);
+        return { task, length, index, depth, prompt: ask(prompt), maxTokens, score };
       }),
   },
   needle: {
@@ -129,10 +103,9 @@ export function suiteTasks(suite: SuiteName): readonly string[] {
  * @throws {Error} if a task does not fit into a length
  */
 export function suiteQuestions(suite: SuiteName, request: QuestionRequest): Question[] {
-  const { tasks, lengths, samples, seed, tokenizer, chatTemplate } = request;
+  const { tasks, lengths, samples, seed, tokenizer } = request;
   const countTokens = tokenCounter(tokenizer);
-  const ask = (content: string, answerPrefix = "") => chatTemplate.apply([{ role: "user", content }]) + answerPrefix;
-  const templateTokens = tokenizer.encode(ask("")).length;
+  const { ask, templateTokens } = askedBy(request);
   const countPrompt = (text: string) => countTokens(text) + templateTokens;
   const { questions }: Suite = SUITES[suite];
   return lengths.flatMap((length) =>

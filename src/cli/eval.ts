@@ -5,6 +5,7 @@ import { openAnswers } from "../../bench/quality/answers.ts";
 import { compare, contendersOf, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
 import { comparisonTables } from "../../bench/quality/comparison_table.ts";
+import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbench/questions.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
 import { suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
 import { formatReport, reportOf } from "../../bench/report.ts";
@@ -20,17 +21,16 @@ import { startEngine } from "./start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
 export async function evalScore({ predictions }: EvalScoreOptions): Promise<number> {
-  const folder = await Deno.stat(predictions).catch(() => undefined);
-  if (!folder?.isDirectory) {
-    throw new ExitError(
-      "usage",
-      `--predictions must be a folder with files TASK.jsonl, but ${predictions} ${
-        folder ? "is none" : "does not exist"
-      }`,
-    );
-  }
+  await checkFolder("--predictions", predictions);
   console.log(JSON.stringify(await scoreFolder(predictions), null, 2));
   return EXIT_CODES.ok.code;
+}
+
+async function checkFolder(flag: string, path: string): Promise<void> {
+  const folder = await Deno.stat(path).catch(() => undefined);
+  if (folder?.isDirectory) return;
+  const fault = folder ? "is none" : "does not exist";
+  throw new ExitError("usage", `${flag} must be a folder with files TASK.jsonl, but ${path} ${fault}`);
 }
 
 /** Tokens that a chat template and an answer may take beside a prompt. */
@@ -42,10 +42,10 @@ const ROOM = 512;
  * @param start loads the model; tests put a stand-in here
  */
 export async function evalCompare(
-  { model = EMBEDDED_MODEL, suite, tasks, policies, budgets, lengths, samples, seed, out }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, suite, records, tasks, policies, budgets, lengths, samples, seed, out }: EvalCompareOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
-  const known = suiteTasks(suite);
+  const known = await tasksOf(suite, records);
   const unknown = tasks?.find((task) => !known.includes(task));
   if (unknown !== undefined) {
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
@@ -67,7 +67,10 @@ export async function evalCompare(
   }, progressDisplay());
   try {
     const { engine, text: { tokenizer }, chatTemplate } = running;
-    const questions = suiteQuestions(suite, { tasks: tasks ?? known, lengths, samples, seed, tokenizer, chatTemplate });
+    const request = { tasks: tasks ?? known, lengths, samples, seed, tokenizer, chatTemplate };
+    const questions = suite === "longbench"
+      ? await longBenchQuestions(records!, request)
+      : suiteQuestions(suite, request);
     const answers = await compare(running, {
       questions,
       contenders,
@@ -91,6 +94,16 @@ export async function evalCompare(
     await running.close();
   }
   return EXIT_CODES.ok.code;
+}
+
+/** The tasks that there are to ask. */
+async function tasksOf(suite: EvalCompareOptions["suite"], records: string | undefined): Promise<readonly string[]> {
+  if (suite !== "longbench") return suiteTasks(suite);
+  if (records === undefined) {
+    throw new ExitError("usage", "--records is missing: --suite longbench needs a folder with LongBench's TASK.jsonl");
+  }
+  await checkFolder("--records", records);
+  return await longBenchTasks(records);
 }
 
 /** A file that goes with the results: `results.json` has its answers in `results.answers.jsonl`. */

@@ -93,7 +93,11 @@ export const EVAL_SCORE_FLAGS = {
 /** `eval compare`: KV cache policies and budgets beside the full cache. */
 export const EVAL_COMPARE_FLAGS = {
   model: ENGINE_FLAGS.model,
-  suite: { value: oneOf(...SUITE_NAMES), default: "tasks", help: "Suite of questions" },
+  suite: { value: oneOf(...SUITE_NAMES, "longbench"), default: "tasks", help: "Suite of questions" },
+  records: {
+    value: text("FOLDER", "a folder with files TASK.jsonl"),
+    help: "Folder with LongBench's records, one TASK.jsonl per task; for --suite longbench",
+  },
   tasks: { value: listOf(text("NAME", "a task")), help: "Tasks of the suite; default: all" },
   policies: {
     value: listOf(policyName),

@@ -77,6 +77,18 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     /^--tasks must name tasks of ruler, niah_single_1, [^\n]*fwe, not nope\n$/,
   ],
   [
+    ["eval", "compare", "--out", "a.json", "--suite", "longbench"],
+    {},
+    2,
+    /^--records is missing: --suite longbench needs a folder with LongBench's TASK\.jsonl\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "longbench", "--records", "no-such-folder"],
+    {},
+    2,
+    /^--records must be a folder with files TASK\.jsonl, but no-such-folder does not exist\n$/,
+  ],
+  [
     ["eval", "compare", "--out", "a.json", "--policies", "snapkv,snapkw"],
     {},
     2,

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type AnswerFile, openAnswers } from "../../../bench/quality/answers.ts";
 import { compare, type Contender, contendersOf } from "../../../bench/quality/compare.ts";
-import { type Question, suiteQuestions, suiteTasks } from "../../../bench/quality/suites.ts";
+import type { Question } from "../../../bench/quality/question.ts";
+import { longBenchQuestions, longBenchTasks } from "../../../bench/quality/longbench/questions.ts";
+import { suiteQuestions, suiteTasks } from "../../../bench/quality/suites.ts";
 import type { KvCacheChoice } from "../../../src/engine/messages.ts";
 import { FakeEngine, type Script } from "../../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../../support/fake_text.ts";
@@ -155,6 +157,45 @@ for (const suite of ["tasks", "needle", "ruler"] as const) {
     }
   });
 }
+
+Deno.test("longbench: the first records of each task, cut to each length, few-shot tasks without the chat template", async () => {
+  const record = (input: string, answers: string[], all_classes: string[] | null) =>
+    JSON.stringify({ input, context: "word ".repeat(1000), answers, length: 1000, all_classes }) + "\n";
+  const qasper = record("Who?", ["Ann"], null);
+  const files = {
+    "qasper.jsonl": qasper + qasper + qasper,
+    "trec.jsonl": record("Type?", ["Food"], ["Food", "Number"]),
+  };
+  await withDirectory({ ...files, "SOURCES.md": "" }, async (folder) => {
+    const tasks = await longBenchTasks(folder);
+    assert.deepEqual(tasks, ["qasper", "trec"]);
+    const questions = await longBenchQuestions(folder, {
+      tasks,
+      lengths: [1500, 3000],
+      samples: 2,
+      seed: 0,
+      tokenizer: fakeText.tokenizer,
+      chatTemplate: fakeChatTemplate,
+    });
+    assert.deepEqual(questions.map(({ task, length, index }) => `${task} ${length} ${index}`), [
+      "qasper 1500 0",
+      "qasper 3000 0",
+      "trec 1500 0",
+      "trec 3000 0",
+      "qasper 1500 1",
+      "qasper 3000 1",
+    ]);
+    for (const { prompt, length, maxTokens } of questions) {
+      const tokens = fakeText.tokenizer.encode(prompt).length + maxTokens;
+      assert.ok(tokens <= length && tokens > length - 10, `${tokens} of ${length}`);
+    }
+    const [first, , trec] = questions;
+    assert.match(first.prompt, /^user: You are given a scientific article [^]*Question: Who\?\n\nAnswer:\nassistant:$/);
+    assert.match(trec.prompt, /^Please determine the type [^]*\nType\?$/);
+    assert.equal(first.score("It is Ann"), 0.5);
+    assert.equal(trec.score("Food\nNumber"), 1);
+  });
+});
 
 Deno.test("Needles lie at every depth in turn", () => {
   const questions = suiteQuestions("needle", {
