@@ -35,7 +35,12 @@ export function reportOf<Results>(benchmark: string, quick: boolean, results: Re
 /** Writes a report as JSON and returns the file's name. */
 export function writeReport(report: Report<unknown>): Promise<string> {
   const folder = report.quick ? RESULTS.quick : RESULTS.full;
-  return write(`${folder}/${report.benchmark}.json`, JSON.stringify(report, rounded, 2) + "\n");
+  return write(`${folder}/${report.benchmark}.json`, formatReport(report));
+}
+
+/** A report as JSON. */
+export function formatReport(report: Report<unknown>): string {
+  return JSON.stringify(report, rounded, 2) + "\n";
 }
 
 /** Writes a figure and returns the file's name. */

@@ -55,29 +55,41 @@ const CHARACTER_WIDTH = 6.7;
 
 /** Draws a chart. */
 export function drawChart(chart: Chart): string {
-  const { columns, panelWidth, panels } = chart;
+  const { panels } = chart;
+  return drawFigure(
+    chart,
+    panels.map((panel) => ({
+      height: panelHeight(panel),
+      draw: (left, top) => drawPanel(panel, left, top, chart.panelWidth),
+    })),
+  );
+}
+
+/** Draws a title, notes and a legend, and below them panels of any kind in a grid. */
+export function drawFigure(
+  { columns, panelWidth, title, notes, series }: Omit<Chart, "panels">,
+  panels: readonly { readonly height: number; draw(left: number, top: number): string }[],
+): string {
   const width = columns * (panelWidth + MARGIN) + MARGIN;
-  const parts: string[] = [text(MARGIN, 32, chart.title, { size: 17, weight: 600 })];
+  const parts: string[] = [text(MARGIN, 32, title, { size: 17, weight: 600 })];
   let y = 54;
-  for (const note of chart.notes) {
+  for (const note of notes) {
     parts.push(text(MARGIN, y, note, { colour: "#555" }));
     y += LINE_HEIGHT;
   }
   let x = MARGIN;
-  for (const { name, colour } of chart.series) {
+  for (const { name, colour } of series) {
     parts.push(rectangle(x, y, 12, 12, colour), text(x + 17, y + 10, name));
     x += 17 + name.length * CHARACTER_WIDTH + 20;
   }
   y += 28;
   for (let first = 0; first < panels.length; first += columns) {
     const line = panels.slice(first, first + columns);
-    line.forEach((panel, column) =>
-      parts.push(drawPanel(panel, MARGIN + column * (panelWidth + MARGIN), y, panelWidth))
-    );
-    y += Math.max(...line.map(panelHeight)) + MARGIN;
+    line.forEach((panel, column) => parts.push(panel.draw(MARGIN + column * (panelWidth + MARGIN), y)));
+    y += Math.max(...line.map(({ height }) => height)) + MARGIN;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" ` +
-    `font-family="system-ui, 'DejaVu Sans', sans-serif" role="img" aria-label="${escaped(chart.title)}">\n` +
+    `font-family="system-ui, 'DejaVu Sans', sans-serif" role="img" aria-label="${escaped(title)}">\n` +
     `${rectangle(0, 0, width, y, "#fff")}\n${parts.join("\n")}\n</svg>\n`;
 }
 
@@ -140,18 +152,21 @@ interface TextStyle {
   readonly halo?: boolean;
 }
 
-function text(x: number, y: number, content: string, style: TextStyle = {}): string {
+/** Text at a point; its baseline there. */
+export function text(x: number, y: number, content: string, style: TextStyle = {}): string {
   const { anchor = "start", colour = "#222", size = 12, weight = 400, halo = false } = style;
   return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${colour}" font-size="${size}" ` +
     `font-weight="${weight}"${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke"' : ""}>` +
     `${escaped(content)}</text>`;
 }
 
-function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
+/** A filled rectangle by its upper left corner. */
+export function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
   return `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" fill="${colour}"/>`;
 }
 
-function round(value: number): number {
+/** A coordinate, to a tenth. */
+export function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { progressDisplay } from "../../src/cli/progress.ts";
 import { ensureAdapter } from "../../src/cli/environment.ts";
 import { type RunningEngine, startEngine } from "../../src/cli/start_engine.ts";
-import { GREEDY } from "../../src/engine/messages.ts";
+import { ask } from "../quality/ask.ts";
 import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "./families.ts";
 import { scoreReply } from "./scoring.ts";
 import type { TaskSample } from "./task.ts";
@@ -26,22 +26,10 @@ export interface FamilyScore {
 const CONCURRENCY = 4;
 
 /** The greedy reply to a sample, asked through the model's chat template under the engine's default policy. */
-async function reply({ engine, text, chatTemplate }: RunningEngine, sample: TaskSample): Promise<string> {
-  const prompt = await text.encode(chatTemplate.apply([{ role: "user", content: sample.prompt }]));
-  const stopTokens = text.tokenizer.endTokens;
-  const tokens: number[] = [];
-  const { events } = engine.generate({
-    prompt,
-    maxTokens: sample.maxTokens,
-    stopTokens,
-    sampling: GREEDY,
-    kvCache: engine.defaultKvCache,
-  });
-  for await (const event of events) {
-    if (event.type === "failed") throw new Error(event.message);
-    if (event.type === "tokens") tokens.push(...event.tokens.map(({ id }) => id));
-  }
-  return text.tokenizer.decode(tokens.filter((id) => !stopTokens.includes(id)));
+async function reply(running: RunningEngine, { prompt, maxTokens }: TaskSample): Promise<string> {
+  const { text, chatTemplate } = running;
+  const tokens = await text.encode(chatTemplate.apply([{ role: "user", content: prompt }]));
+  return (await ask(running, tokens, maxTokens)).text;
 }
 
 /** Scores `samples` samples of the evaluation half. */

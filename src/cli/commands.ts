@@ -1,5 +1,12 @@
 /** @file The commands of the program, as data: what they take and where they live. */
-import { EVAL_SCORE_FLAGS, GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS, TASKS_FLAGS } from "./flags.ts";
+import {
+  EVAL_COMPARE_FLAGS,
+  EVAL_SCORE_FLAGS,
+  GENERATE_FLAGS,
+  INSPECT_FLAGS,
+  SERVE_FLAGS,
+  TASKS_FLAGS,
+} from "./flags.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** A command of `main.ts`. */
@@ -30,6 +37,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     flags: INSPECT_FLAGS,
     positional: "model",
     load: async () => (await import("./inspect.ts")).inspect,
+  },
+  "eval compare": {
+    summary: "Compare KV cache policies and budgets by a model's answers",
+    flags: EVAL_COMPARE_FLAGS,
+    load: async () => (await import("./eval.ts")).evalCompare,
   },
   "eval score": {
     summary: "Score a model's answers to LongBench's questions",

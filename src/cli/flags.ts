@@ -3,12 +3,14 @@
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
+import { SUITE_NAMES } from "../../bench/quality/suites.ts";
 import { findPolicy, policies } from "../plugins/registry.ts";
 import {
   type AnyFlag,
   bytes,
   cacheBudget,
   integer,
+  listOf,
   number,
   oneOf,
   onOff,
@@ -88,6 +90,35 @@ export const EVAL_SCORE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** `eval compare`: KV cache policies and budgets beside the full cache. */
+export const EVAL_COMPARE_FLAGS = {
+  model: ENGINE_FLAGS.model,
+  suite: { value: oneOf(...SUITE_NAMES, "longbench"), default: "tasks", help: "Suite of questions" },
+  records: {
+    value: text("FOLDER", "a folder with files TASK.jsonl"),
+    help: "Folder with LongBench's records, one TASK.jsonl per task; for --suite longbench",
+  },
+  tasks: { value: listOf(text("NAME", "a task")), help: "Tasks of the suite; default: all" },
+  policies: {
+    value: listOf(policyName),
+    default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv"],
+    help: "KV cache policies; the full cache is always asked too",
+  },
+  budgets: {
+    value: listOf(cacheBudget),
+    default: [64, 128, "6.9%"],
+    help: "KV rows per layer, on average, or shares of the prompt",
+  },
+  lengths: { value: listOf(integer(1)), default: [1024], help: "Lengths of the prompts, in tokens" },
+  samples: { value: integer(1), default: 50, help: "Questions of each task and length" },
+  seed: { value: integer(0, 1_000_000), default: 0, help: "Another seed, other questions" },
+  out: {
+    value: text("FILE.json", "a file to write"),
+    required: true,
+    help: "File for the results; figures and all answers come beside it, and a stopped run goes on from these",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `tasks`: a sample of a family of tasks. */
 export const TASKS_FLAGS = {
   family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
@@ -107,4 +138,5 @@ export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
+export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

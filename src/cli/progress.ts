@@ -1,4 +1,4 @@
-/** @file Shows how far loading a model has come, on standard error. */
+/** @file Shows how far loading a model, or asking it questions, has come, on standard error. */
 import type { LoadProgress } from "../engine/messages.ts";
 import { formatBytes } from "./units.ts";
 
@@ -17,11 +17,34 @@ const STAGES = { tensors: "Loading tensors", shaders: "Compiling shaders" };
 const TERMINAL_INTERVAL = 100;
 const LOG_INTERVAL = 5000;
 
+/** A state: how much of how much is done. */
+interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
 /**
  * Returns a function that shows a state: on a terminal as one line that is rewritten, elsewhere as a few plain lines.
  * The end of each stage is always shown.
  */
 export function progressDisplay(output: ProgressOutput = standardError): (progress: LoadProgress) => void {
+  return display(output, describe);
+}
+
+/** Returns a function that shows how many of how many questions were asked, and the time that the others will take. */
+export function questionProgress(output: ProgressOutput = standardError): (done: number, total: number) => void {
+  const startedAt = output.now();
+  const show = display(output, ({ done, total }) => {
+    const left = (output.now() - startedAt) / done * (total - done);
+    return `${done} of ${total} questions asked, ${formatMinutes(left)} left`;
+  });
+  return (done, total) => show({ done, total });
+}
+
+function display<State extends Progress>(
+  output: ProgressOutput,
+  describe: (state: State) => string,
+): (state: State) => void {
   let shownAt = -Infinity;
   return (progress) => {
     const columns = output.columns();
@@ -42,6 +65,12 @@ function describe({ stage, done, total, bytes, totalBytes }: LoadProgress): stri
     ? ""
     : ` (${formatBytes(bytes)} of ${formatBytes(totalBytes)})`;
   return `${STAGES[stage]}: ${done} of ${total}${size}`;
+}
+
+/** Such as `7 min`, or `40 s` if it is less than two minutes. */
+function formatMinutes(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 const standardError: ProgressOutput = {

@@ -97,6 +97,18 @@ export const cacheBudget: ValueType<number | string> = {
   },
 };
 
+/** Values with commas between them; repeated ones count once. */
+export function listOf<T>({ placeholder, expectation, parse }: ValueType<T>): ValueType<readonly T[]> {
+  return {
+    placeholder: `${placeholder},...`,
+    expectation: `a list, with commas, each entry ${expectation}`,
+    parse(text) {
+      const values = text.split(",").map((part) => parse(part.trim()));
+      return values.includes(undefined) ? undefined : [...new Set(values as T[])];
+    },
+  };
+}
+
 function within(value: number, minimum: number, maximum: number): number | undefined {
   return value >= minimum && value <= maximum ? value : undefined;
 }

@@ -47,13 +47,13 @@ Deno.test("--version prints the project's version", async () => {
 
 /** Arguments that are refused, the environment, and what standard error says: one sentence, no stack. */
 const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
-  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval score, tasks; see --help\n$/],
+  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval compare, eval score, tasks; see --help\n$/],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
   [
     ["toString"],
     {},
     2,
-    /^Unknown command "toString": expected serve, generate, inspect, eval score, tasks; see --help\n$/,
+    /^Unknown command "toString": expected serve, generate, inspect, eval compare, eval score, tasks; see --help\n$/,
   ],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
@@ -68,6 +68,43 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     {},
     2,
     /^--predictions must be a folder with files TASK\.jsonl, but no-such-folder does not exist\n$/,
+  ],
+  [["eval", "compare"], {}, 2, /^--out is missing: name a file to write, or set EBB_OUT\n$/],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "ruler", "--tasks", "vt,nope"],
+    {},
+    2,
+    /^--tasks must name tasks of ruler, niah_single_1, [^\n]*fwe, not nope\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "longbench"],
+    {},
+    2,
+    /^--records is missing: --suite longbench needs a folder with LongBench's TASK\.jsonl\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "longbench", "--records", "no-such-folder"],
+    {},
+    2,
+    /^--records must be a folder with files TASK\.jsonl, but no-such-folder does not exist\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--policies", "snapkv,snapkw"],
+    {},
+    2,
+    /^--policies must be a list, with commas, each entry dynamickv, [^\n]*, not "snapkv,snapkw"\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--budgets", "64,0%"],
+    {},
+    2,
+    /^--budgets must be a list, with commas, each entry a whole number [^\n]*, not "64,0%"\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--model", "no-such-model.gguf"],
+    {},
+    4,
+    /^no-such-model\.gguf does not exist: [^\n]*\n$/,
   ],
   [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
 ];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { progressDisplay } from "../../src/cli/progress.ts";
+import { progressDisplay, questionProgress } from "../../src/cli/progress.ts";
 import type { LoadProgress } from "../../src/engine/messages.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
@@ -49,5 +49,20 @@ Deno.test("A log gets plain lines, few of them, and always each stage's end", ()
     "Loading tensors: 4 of 4 (4.0 KiB of 4.0 KiB)\n",
     "Compiling shaders: 1 of 2\n",
     "Compiling shaders: 2 of 2\n",
+  ]);
+});
+
+Deno.test("Questions show the time that the others will take at the same pace", () => {
+  const written: string[] = [];
+  let now = 1000;
+  const show = questionProgress({ write: (text) => written.push(text), columns: () => undefined, now: () => now });
+  for (const [at, done] of [[11_000, 1], [12_000, 2], [31_000, 3], [400_000, 40]]) {
+    now = at;
+    show(done, 40);
+  }
+  assert.deepEqual(written, [
+    "1 of 40 questions asked, 7 min left\n",
+    "3 of 40 questions asked, 7 min left\n",
+    "40 of 40 questions asked, 0 s left\n",
   ]);
 });

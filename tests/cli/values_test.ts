@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { bytes, cacheBudget, integer, number, oneOf, onOff, text, type ValueType } from "../../src/cli/values.ts";
+import {
+  bytes,
+  cacheBudget,
+  integer,
+  listOf,
+  number,
+  oneOf,
+  onOff,
+  text,
+  type ValueType,
+} from "../../src/cli/values.ts";
 
 /** Text and what it stands for; undefined where it is refused. */
 const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = [
@@ -29,6 +39,7 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "Infinity": undefined,
   }],
   ["oneOf", oneOf("f16", "f32"), { f16: "f16", f32: "f32", F16: undefined, "": undefined }],
+  ["listOf", listOf(integer(1)), { "1": [1], "3, 1,3": [3, 1], "1,0": undefined, "1,": undefined, "": undefined }],
   ["onOff", onOff, { true: true, "1": true, false: false, "0": false, yes: undefined, toString: undefined }],
   ["text", text("FILE", "a file"), { "a b": "a b", "": undefined }],
   ["bytes", bytes, {
