@@ -14,6 +14,7 @@ const CURVES = [
 const TOKENS = 1, LENGTH = 2;
 
 const WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 150, TOP = 44, BOTTOM = 44;
+const LABEL_WIDTH = 78;
 /** Losses, in nats, at the lower and upper edge. */
 const LOWEST = 0.01, HIGHEST = 10;
 /** Points of a curve, each the mean of the steps in between. */
@@ -39,13 +40,16 @@ export function lossCurve(log: string): string {
     );
   }
   parts.push(text(LEFT, HEIGHT - 10, `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats`));
+  let labelled = -Infinity;
   rows.forEach((row, i) => {
     if (i > 0 && row[LENGTH] === rows[i - 1][LENGTH]) return;
     const at = x(i === 0 ? 0 : Number(rows[i - 1][TOKENS]));
     parts.push(
       `<line x1="${at}" x2="${at}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#bbb" stroke-dasharray="3 3"/>`,
-      text(at + 4, TOP + 12, `rows of ${row[LENGTH]}`, 'fill="#666"'),
     );
+    if (at - labelled < LABEL_WIDTH) return;
+    parts.push(text(at + 4, TOP + 12, `rows of ${row[LENGTH]}`, 'fill="#666"'));
+    labelled = at;
   });
   CURVES.forEach(({ name, column, colour }, i) => {
     const known = rows.filter((row) => row[column] !== "");
