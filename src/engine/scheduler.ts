@@ -141,7 +141,11 @@ export class Scheduler {
       this.#counts.encodeSeconds += (performance.now() - begun) / 1000;
       if (inFlight === null) {
         this.#submit(next);
-        if (next === null) await new Promise<void>((resolve) => this.#wake = resolve);
+        if (next === null) {
+          await new Promise<void>((resolve) => this.#wake = resolve);
+          // Requests sent at the same moment are messages of their own: let them all arrive, so that they share a pack.
+          await new Promise((resolve) => setTimeout(resolve));
+        }
       } else {
         const before = performance.now();
         const mapped = inFlight.readback.map();

@@ -19,6 +19,9 @@ const thread = self as unknown as {
   close(): void;
 };
 
+/** How long after an error the loss of the device may be reported that caused it. */
+const LOSS_MILLISECONDS = 100;
+
 let scheduler: Scheduler | null = null;
 
 thread.onmessage = ({ data }) => {
@@ -54,6 +57,10 @@ async function run(options: EngineOptions): Promise<void> {
   });
   try {
     await Promise.race([serve(gpu, options), failed]);
+  } catch (error) {
+    // Calls on a lost device may fail before the loss is reported, which says more.
+    await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
+    throw error;
   } finally {
     failed.catch(() => {});
     gpu.destroy();
