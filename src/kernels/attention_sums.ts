@@ -13,7 +13,7 @@
  */
 import type { Kernel } from "../gpu/gpu.ts";
 import type { KvElement } from "./kv_element.ts";
-import { logitFunctions, SCORE_THREADS, TILE_ROWS } from "./window_scores.ts";
+import { logitFunctions, SCORE_THREADS, STATISTICS_STRUCT, TILE_ROWS } from "./window_scores.ts";
 
 /**
  * Bindings: keys KV elements `[kvHead][capacity][headSize]`; queries f32 `[row][queryHead][headSize]`; statistics, as
@@ -27,7 +27,7 @@ export function attentionSums(element: KvElement, headSize: number): Kernel {
     bindings: ["read", "read", "read", "write"],
     wgsl: `
 ${logitFunctions(element, headSize, SCORE_THREADS)}
-struct Statistics { max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32> }
+${STATISTICS_STRUCT}
 @group(0) @binding(3) var<storage, read> statistics: array<Statistics>;
 @group(0) @binding(4) var<storage, read_write> sums: array<f32>;
 

@@ -13,7 +13,7 @@
 import { STATISTICS_WORD } from "../cache/layer_record.ts";
 import type { Kernel } from "../gpu/gpu.ts";
 import type { KvElement } from "./kv_element.ts";
-import { logitFunctions, SCORE_THREADS, TILE_ROWS, type WindowScoreShape } from "./window_scores.ts";
+import { logitFunctions, SCORE_THREADS, STATISTICS_STRUCT, TILE_ROWS, type WindowScoreShape } from "./window_scores.ts";
 
 const SUM_THREADS = 64;
 
@@ -42,7 +42,7 @@ export function windowMoments(element: KvElement, headSize: number): Kernel {
     bindings: ["read", "read", "read", "write", "write"],
     wgsl: `
 ${logitFunctions(element, headSize, SCORE_THREADS)}
-struct Statistics { max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32> }
+${STATISTICS_STRUCT}
 @group(0) @binding(3) var<storage, read> statistics: array<Statistics>;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(5) var<storage, read_write> moments: array<vec2<f32>>;

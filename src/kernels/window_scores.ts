@@ -22,6 +22,11 @@ import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
 
+/** WGSL of what `combine` leaves of eight query rows: their maxima, and one over their sums; 0 beyond the last row. */
+export const STATISTICS_STRUCT = `struct Statistics {
+  max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32>,
+}`;
+
 /** Most rows that an observation window can have. */
 export const MAX_WINDOW = 64;
 /** Query rows handled together: two vec4s. */
@@ -208,7 +213,7 @@ function scoresKernel(element: KvElement, headSize: number): Kernel {
     bindings: ["read", "read", "read", "write"],
     wgsl: `
 ${logitFunctions(element, headSize, SCORE_THREADS)}
-struct Statistics { max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32> }
+${STATISTICS_STRUCT}
 @group(0) @binding(3) var<storage, read> statistics: array<Statistics>;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;
 
