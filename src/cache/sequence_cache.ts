@@ -89,6 +89,14 @@ export class SequenceCache {
     }
   }
 
+  /** Forgets the last `rows` recent rows of every layer. Their blocks stay, for the rows to come. */
+  dropRecent(rows: number): void {
+    if (this.recentRows.some((held) => held < rows)) {
+      throw new Error(`Cannot drop ${rows} recent rows: layers hold ${this.recentRows.join(", ")}`);
+    }
+    for (let layer = 0; layer < this.layerCount; layer++) this.recentRows[layer] -= rows;
+  }
+
   /**
    * Visits the tables that changed since the last call, each with the index of its first changed entry. Entries behind a
    * table's end are not visited: they are never read.

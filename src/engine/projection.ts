@@ -8,6 +8,11 @@ import { findPolicy } from "../plugins/registry.ts";
 import { startPolicy } from "../plugins/start_policy.ts";
 import type { GenerationRequest } from "./messages.ts";
 
+/** The most tokens, given and drawn, that can follow the prompt. */
+export function mostNewTokens({ continuation, maxTokens, resumableTokens = 0 }: GenerationRequest): number {
+  return Math.max(resumableTokens, (continuation?.tokens.length ?? 0) + maxTokens);
+}
+
 /** The sizes of a model's cache. */
 export interface CacheShape {
   readonly layerCount: number;
@@ -47,5 +52,5 @@ export function projectRequest(
   };
   const policy = startPolicy(found, context, options, onFallback);
   // A sequence may overrun its end by the rest of a submit.
-  return { context, policy, blocks: projectedBlocks(context, policy, request.maxTokens + MAX_STEPS) };
+  return { context, policy, blocks: projectedBlocks(context, policy, mostNewTokens(request) + MAX_STEPS) };
 }

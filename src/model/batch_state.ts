@@ -1,7 +1,7 @@
 /**
  * @file What the GPU knows about sequences: per slot what stays with a sequence, per batch row what changes each submit.
  *
- *     slot (a running sequence keeps its own)    tables, last token, sampling record, token counts, logit bias
+ *     slot (a running sequence keeps its own)    tables, last token, given tokens, sampling record, token counts, logit bias
  *     row (place in the batch of this submit)    slot, position, table offset; rows of every layer
  */
 import type { GenerationRequest } from "../engine/messages.ts";
@@ -23,6 +23,8 @@ export interface BatchRow {
   readonly adjustsLogits: boolean;
   /** Whether alternatives are reported. */
   readonly topLogprobs: boolean;
+  /** How many of the next tokens are given, not drawn. */
+  readonly forcedTokens: number;
 }
 
 /** Buffers indexed by slot. */
@@ -31,6 +33,8 @@ export class SlotState {
   readonly tables: GPUBuffer;
   /** u32 `[slot]`: the last sampled token. */
   readonly tokens: GPUBuffer;
+  /** u32 `[slot, positions]`: tokens that are given, not drawn, at their positions. */
+  readonly continuations: GPUBuffer;
   /** `[slot]` sampling records. */
   readonly sampling: GPUBuffer;
   /** u32 `[slot, vocabularyStride]`. */
@@ -39,9 +43,10 @@ export class SlotState {
   readonly bias: GPUBuffer;
 
   constructor(readonly gpu: Gpu, readonly dimensions: Dimensions) {
-    const { maxBatch, tableStride, vocabularyStride, config } = dimensions;
+    const { maxBatch, tableStride, vocabularyStride, positions, config } = dimensions;
     this.tables = gpu.createBuffer("block tables", maxBatch * config.layerCount * tableStride * 4);
     this.tokens = gpu.createBuffer("last tokens", maxBatch * 4);
+    this.continuations = gpu.createBuffer("given tokens", maxBatch * positions * 4);
     this.sampling = gpu.createBuffer("sampling records", maxBatch * SAMPLING_BYTES);
     this.counts = gpu.createBuffer("token counts", maxBatch * vocabularyStride * 4);
     this.bias = gpu.createBuffer("logit bias", maxBatch * vocabularyStride * 4);
@@ -63,6 +68,17 @@ export class SlotState {
     if (sampling.logitBias.length > 0) this.gpu.write(this.bias, offset, biasRow(sampling.logitBias, vocabularyStride));
   }
 
+  /** Sets the last token of a sequence, which the next step feeds. */
+  writeToken(slot: number, token: number): void {
+    this.gpu.write(this.tokens, slot * 4, Uint32Array.of(token));
+  }
+
+  /** Gives the tokens from a position on. */
+  writeContinuation(slot: number, position: number, tokens: Uint32Array): void {
+    const offset = slot * this.dimensions.positions + position;
+    this.gpu.write(this.continuations, offset * 4, Uint32Array.from(tokens));
+  }
+
   /** Writes the entries of a block table from `first` on. */
   writeTable(slot: number, layer: number, first: number, table: readonly number[]): void {
     const ids = Uint32Array.from(table.slice(first));
@@ -75,7 +91,7 @@ export class SlotState {
  * both.
  */
 export class BatchRows {
-  /** vec4 `[row]`: slot, position, first table entry, 0. */
+  /** vec4 `[row]`: slot, position, first table entry, given tokens ahead. */
   readonly rows: GPUBuffer;
   /** u32 `[row]`. */
   readonly slots: GPUBuffer;
@@ -103,8 +119,8 @@ export class BatchRows {
   /** Makes `batch` the rows of the next submit. Rows of one arena must be neighbours. */
   set(batch: readonly BatchRow[]): void {
     const { gpu, dimensions: { maxBatch, config } } = this.state;
-    batch.forEach(({ slot, position, rankedRows, recentRows }, row) => {
-      this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0)], row * 4);
+    batch.forEach(({ slot, position, rankedRows, recentRows, forcedTokens }, row) => {
+      this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0), forcedTokens], row * 4);
       this.#slotWords[row] = slot;
       this.#positionWords[row] = position;
       for (let layer = 0; layer < config.layerCount; layer++) {
