@@ -25,8 +25,8 @@ const PANEL_WIDTH = 330;
 const MEASURES = {
   score: { title: "Score", value: ({ score }: Summary) => score, hasFull: true },
   agreement: {
-    title: "Answer tokens before the first that differs from the full cache's",
-    value: ({ agreement }: Summary) => 100 * agreement,
+    title: "Tokens of the full cache's answer that are the likeliest with the compressed one too",
+    value: ({ agreement }: Summary) => agreement === null ? null : 100 * agreement,
     hasFull: false,
   },
 };
@@ -38,11 +38,13 @@ export function comparisonCharts(
   depths: readonly DepthSummary[],
   note: string,
 ): Record<string, string> {
-  if (averages.every(({ policy }) => policy === FULL.name)) return {};
+  if (averages.every(({ budget }) => budget === null)) return {};
   return {
     scores: budgetsChart("score", tasks, averages, note),
-    agreement: budgetsChart("agreement", tasks, averages, note),
-    rows: rowsChart(tasks, note),
+    ...(averages.some(({ agreement }) => agreement !== null) && {
+      agreement: budgetsChart("agreement", tasks, averages, note),
+    }),
+    ...(tasks.every(({ rowsPerLayer }) => rowsPerLayer.length > 0) && { rows: rowsChart(tasks, note) }),
     ...(depths.length > 0 && { depths: depthsChart(depths, note) }),
   };
 }
@@ -71,7 +73,7 @@ function budgetsChart(
           return found ? value(found) : null;
         }),
       })),
-      level: hasFull && full ? { series: FULL, value: value(full) } : undefined,
+      level: hasFull && full ? { series: FULL, value: value(full)! } : undefined,
     };
   };
   const panels = [...new Set(averages.map(({ length }) => length))].flatMap((length) => {

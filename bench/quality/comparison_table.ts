@@ -18,8 +18,9 @@ export function comparisonTables(tasks: readonly TaskSummary[], averages: readon
         number(average.score),
         number(average.percentOfFull),
         number(average.differenceError),
-        number(100 * average.agreement),
-        number(100 * average.keptBytes),
+        number(percent(average.agreement)),
+        average.divergence?.toFixed(3) ?? "",
+        number(percent(average.keptBytes)),
         average.compressible > 0 ? `${average.compressed}/${average.compressible}` : "",
       ];
     });
@@ -28,8 +29,32 @@ export function comparisonTables(tasks: readonly TaskSummary[], averages: readon
   }).join("\n\n");
 }
 
-/** Averages over the tasks: score, that in per cent of the full cache's, and so on; all in per cent. */
-const AVERAGES = ["average", "% of full", "± points", "agreement", "bytes kept", "compressed"];
+/** Averages over the tasks: score, that in per cent of the full cache's, and so on; in per cent, the divergence in nats. */
+const AVERAGES = ["average", "% of full", "± points", "agreement", "KL", "bytes kept", "compressed"];
+
+/** Says in words whether rows were really dropped wherever a prompt is longer than its budget. */
+export function compressionStatement(tasks: readonly TaskSummary[]): string {
+  const rivals = tasks.filter(({ budget }) => budget !== null);
+  if (rivals.length === 0) return "Nothing was compressed: only one contender was asked, as it is.";
+  const [compressible, compressed] = ["compressible", "compressed"].map((count) =>
+    rivals.reduce((sum, task) => sum + task[count as "compressible" | "compressed"], 0)
+  );
+  if (compressible === 0) return "No prompt is longer than its budget, or the server does not say which rows it keeps.";
+  if (compressible === compressed) {
+    return `Compression took place on every sample: all ${compressed} prompts longer than their budget lost rows.`;
+  }
+  const idle = rivals.filter((task) => task.compressed < task.compressible).map((task) =>
+    `${task.policy} at ${task.budget} on ${task.task} of ${task.length} tokens (${
+      task.compressible - task.compressed
+    } of ${task.compressible})`
+  );
+  return `Compression did NOT take place on every sample: only ${compressed} of ${compressible} prompts longer than ` +
+    `their budget lost rows. Those that lost none: ${idle.join(", ")}.`;
+}
+
+function percent(part: number | null): number | null {
+  return part === null ? null : 100 * part;
+}
 
 function number(value: number | null | undefined): string {
   return value?.toFixed(1) ?? "";

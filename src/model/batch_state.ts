@@ -75,6 +75,8 @@ export class SlotState {
 
   /** Gives the tokens from a position on. */
   writeContinuation(slot: number, position: number, tokens: Uint32Array): void {
+    // Deno aborts the process when nothing is written.
+    if (tokens.length === 0) return;
     const offset = slot * this.dimensions.positions + position;
     this.gpu.write(this.continuations, offset * 4, Uint32Array.from(tokens));
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { evalCompare } from "../../src/cli/eval.ts";
 import { EVAL_COMPARE_FLAGS, type EvalCompareOptions } from "../../src/cli/flags.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
-import { FakeEngine } from "../support/fake_engine.ts";
+import { FakeEngine, likelyLogits } from "../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../support/fake_text.ts";
 import { withDirectory } from "../support/files.ts";
 import { tinyGguf } from "../support/tiny_model.ts";
@@ -14,9 +14,10 @@ function optionsOf(line: string): EvalCompareOptions {
 /** Runs the command on an engine that says the needle with the full cache and nothing with any other. */
 async function run(options: EvalCompareOptions) {
   const engine = new FakeEngine({
-    script: ({ kvCache }) => ({
-      tokens: [...byteTokens(kvCache.policy === "full" ? "eat a sandwich and sit" : ""), TOKEN.end],
-    }),
+    script: ({ kvCache }) => {
+      const tokens = [...byteTokens(kvCache.policy === "full" ? "eat a sandwich and sit" : ""), TOKEN.end];
+      return { tokens, resumed: ({ continuation }) => ({ tokens: [], logits: likelyLogits(tokens, continuation) }) };
+    },
   });
   let isClosed = false;
   const printed: string[] = [];

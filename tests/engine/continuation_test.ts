@@ -72,7 +72,7 @@ function logSoftmax(logits: Float32Array, token: number): number {
 const argMax = (values: Float32Array) => values.indexOf(Math.max(...values));
 
 Deno.test("with a full cache, tokens fed behind a prompt count as if they were part of it", async () => {
-  for (const split of [1, 100, 168, 199]) {
+  for (const split of [1, 100, 168, 199, 200]) {
     const continuation = { tokens: Uint32Array.from(PROMPT.slice(split)) };
     const [whole, fed] = await runTogether(model, [
       request(PROMPT, { maxTokens: 12 }),

@@ -1,5 +1,6 @@
 /** @file An engine that plays scripts instead of running a model, for tests of the HTTP layer. */
 import {
+  type Continuation,
   type Engine,
   type EngineStats,
   type GeneratedToken,
@@ -247,4 +248,17 @@ function usageOf({ prompt, kvCache }: GenerationRequest) {
     bytes: 8 * (rowsPerLayer[0] + rowsPerLayer[1]),
     fullBytes: 8 * 2 * prompt.length,
   };
+}
+
+/** Logits of 300 tokens for a resumption: in each place the next of `tokens` has three quarters of the mass, if there is one. */
+export function likelyLogits(
+  tokens: readonly number[],
+  { tokens: { length }, logitsFrom = 0 }: Continuation,
+): Float32Array[] {
+  const vocabulary = 300;
+  return Array.from({ length: length - logitsFrom }, (_, i) => {
+    const logits = new Float32Array(vocabulary);
+    logits[tokens[logitsFrom + i]] = Math.log(3 * (vocabulary - 1));
+    return logits;
+  });
 }

@@ -12,6 +12,7 @@ function summary(policy: string, budget: number | string | null, score: number):
     percentOfFull: null,
     differenceError: null,
     agreement: 1,
+    divergence: 0,
     keptBytes: 1,
     compressible: 0,
     compressed: 0,
