@@ -13,7 +13,7 @@ import { rankedBudget } from "./budgets.ts";
  *
  *     layers    settled: shared among | shared among, not cut yet | arrived since
  *
- * @param policy `null` keeps every row
+ * @param policy `null` keeps every row of the prompt
  * @param newRows Rows that are generated at most
  */
 export function projectedBlocks(
@@ -49,4 +49,33 @@ export function projectedBlocks(
   }
   settle();
   return Math.max(peak, settled + layerCount * blocksFor(window + newRows));
+}
+
+/**
+ * The same for a sequence that, while tokens are generated, shares its budget anew after every `interval` rows.
+ *
+ * An eviction first puts rows into the blocks where they were, and cuts layers only when the policy has seen all scores: until
+ * then a layer may hold all of its rows, ranked in one part of its blocks instead of two.
+ *
+ * @param policy of the prompt; `null` keeps every row of it
+ * @param window rows that an eviction keeps beside the ranked ones
+ */
+export function projectedEvictingBlocks(
+  context: PolicyContext,
+  policy: SequencePolicy | null,
+  window: number,
+  interval: number,
+): number {
+  const { layerCount, budget } = context;
+  const prompt = projectedBlocks(context, policy, interval);
+  // Nothing is evicted as long as no layer holds more than this at the end of an interval.
+  const uncut = blocksFor(rankedBudget(budget, window) + window + interval);
+  const ranked = rankedBudget(budget, window) * layerCount;
+  const shared = (rows: number) => Math.floor((ranked + rows + layerCount * (BLOCK_ROWS - 1)) / BLOCK_ROWS);
+  return Math.max(
+    prompt,
+    layerCount * uncut,
+    shared(0) + layerCount * blocksFor(window + interval),
+    shared(layerCount * interval) + layerCount * blocksFor(window),
+  );
 }

@@ -68,6 +68,8 @@ export interface SegmentScoring {
   readonly segmentIndex: number;
   /** Queries stored there before those of the scorer's own window, where the prompt is also scored with a larger one. */
   readonly earlierQueries?: number;
+  /** Queries of the window that are stored, the last ones; all of them if not given. */
+  readonly queries?: number;
   /** First row of the prompt in the pack. */
   readonly start: number;
   /** Rows of the prompt; more than the scorer's window. */
@@ -80,7 +82,7 @@ export interface SegmentScoring {
 export interface TileRows {
   /** First row of the prompt in the pack. */
   readonly start: number;
-  /** Rows of the whole prompt. */
+  /** Rows whose attention is summed in all: that of each of them is divided by this. */
   readonly length: number;
   /** First of the rows in the prompt, and in the tile. */
   readonly first: number;
@@ -102,6 +104,8 @@ const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
 
 /** What it takes to sum the attention of all queries. */
 interface AttentionBindings {
+  /** f32 `[kvHead][capacity]`: the sums. */
+  readonly buffer: GPUBuffer;
   readonly partials: Binding;
   readonly sums: Binding;
   readonly pool: Binding;
@@ -154,6 +158,7 @@ export class Compressor {
       const sums = gpu.createBuffer("attention sums", rowWords);
       this.#scratch.push(sums);
       return {
+        buffer: sums,
         partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
         sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
         pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
@@ -209,6 +214,11 @@ export class Compressor {
       recorder.dispatch(this.#combine, params, ...grids.combine);
       recorder.dispatch(sums, params, ...attentionSumsGrid(seen, this.options.kvHeadCount));
     }
+  }
+
+  /** Forgets the attention added so far, before that of queries is added which are not the first of their sequence. */
+  clearAttention(recorder: Recorder): void {
+    recorder.clear(this.#attention().buffer);
   }
 
   /**
@@ -300,10 +310,11 @@ export class Compressor {
   /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
   #attend(
     recorder: Recorder,
-    { segmentIndex, earlierQueries = 0, start, length, recordOffset }: SegmentScoring,
-    { window, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
+    { segmentIndex, earlierQueries = 0, queries = MAX_WINDOW, start, length, recordOffset }: SegmentScoring,
+    { window: kept, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
     statistics: boolean,
   ): void {
+    const window = Math.min(kept, queries);
     const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
     const shape = { ...this.options, firstQuery, start, length, window };
     const params = varianceWeight === undefined

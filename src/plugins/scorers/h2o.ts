@@ -19,6 +19,7 @@ export const h2oScorer: ScorerPlugin<typeof options> = {
   name: "h2o",
   apiVersion: 1,
   description: "Scores a row by the attention that all rows of the prompt pay to it",
+  ranksAgain: true,
   options,
   start({ budget }, { recentShare }) {
     const recent = Math.min(Math.floor(budget * recentShare), budget - 1);
