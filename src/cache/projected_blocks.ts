@@ -66,16 +66,20 @@ export function projectedEvictingBlocks(
   window: number,
   interval: number,
 ): number {
-  const { layerCount, budget } = context;
-  const prompt = projectedBlocks(context, policy, interval);
-  // Nothing is evicted as long as no layer holds more than this at the end of an interval.
-  const uncut = blocksFor(rankedBudget(budget, window) + window + interval);
-  const ranked = rankedBudget(budget, window) * layerCount;
-  const shared = (rows: number) => Math.floor((ranked + rows + layerCount * (BLOCK_ROWS - 1)) / BLOCK_ROWS);
+  const { layerCount, promptLength, budget } = context;
+  const promptRows = policy === null || policy.scorer.name === "none"
+    ? promptLength
+    : rankedBudget(budget, policy.scorer.window) + policy.scorer.window;
+  const base = rankedBudget(budget, window);
+  /** Rows of a layer, on average, when it is evicted from. */
+  const most = Math.max(promptRows, base + window) + interval;
+  /** Blocks of ranked rows, so many to a layer on average; at worst every layer ends one row into a block of its own. */
+  const shared = (rows: number) => Math.floor(layerCount * (rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
   return Math.max(
-    prompt,
-    layerCount * uncut,
-    shared(0) + layerCount * blocksFor(window + interval),
-    shared(layerCount * interval) + layerCount * blocksFor(window),
+    projectedBlocks(context, policy, interval),
+    // A prompt that was kept whole has no ranked rows until it has been evicted from.
+    layerCount * blocksFor(most),
+    shared(base) + layerCount * blocksFor(window + interval),
+    shared(most - window) + layerCount * blocksFor(window),
   );
 }

@@ -89,7 +89,8 @@ export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<
 /** What `true` stands for. */
 const DEFAULT_DECODE_INTERVAL = 128;
 const decodeEvictionError = "must be true, false, or a whole number of tokens from 1 to 65536";
-const decodeEvictionSchema = z.union([z.boolean(), z.int().min(1).max(65536)], decodeEvictionError)
+const decodeInterval = z.int(decodeEvictionError).min(1, decodeEvictionError).max(65536, decodeEvictionError);
+const decodeEvictionSchema = z.union([z.boolean(), decodeInterval], decodeEvictionError)
   .describe(
     "Whether rows are evicted while tokens are generated: the tokens between two evictions, or true for " +
       `${DEFAULT_DECODE_INTERVAL}`,

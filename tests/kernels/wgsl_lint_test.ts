@@ -19,6 +19,7 @@ import { sample } from "../../src/kernels/sample.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
+import { unpackRows } from "../../src/kernels/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
@@ -106,6 +107,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))
