@@ -258,9 +258,16 @@ Deno.test("a sequence that is short or does not ask is left alone, and one that 
   const other = request(randomPrompt(random, 60), { maxTokens: 50, kvCache: evicting("h2o", 20, 13) });
   const { outcome: alone } = await runOne(evicts);
   assert.equal(alone.types.filter((type) => type === "evicted").length, 7);
-  const run = new TestRun(model);
+  // Read in several tiles while the others evict.
+  const long = request(randomPrompt(random, 600), { maxTokens: 20, kvCache: { policy: "h2o", budget: 50 } });
+  const [longAlone] = await runTogether(model, [long]);
+  const run: TestRun = new TestRun(model, (_, { type }) => {
+    if (type === "evicted" && run.events.length === 4) run.add(long);
+  });
   for (const single of [...plain, evicts, other]) run.add(single);
+  await until(() => run.events.length === 5, "an eviction");
   const { outcomes } = await run.end();
+  assert.deepEqual(outcomes[4], longAlone);
   assert.deepEqual(outcomes[0].ids, before[0].ids);
   assert.deepEqual(outcomes[1].ids, before[1].ids);
   assert.deepEqual([outcomes[0].types, outcomes[1].types].flat().filter((type) => type === "evicted"), []);
@@ -280,11 +287,11 @@ Deno.test("a sequence that is short or does not ask is left alone, and one that 
 });
 
 Deno.test("random requests that evict, short of blocks and aborted on the way, keep promises and leave nothing behind", async () => {
-  const { model } = await observedModel(MODEL, {
-    contextLength: CONTEXT,
-    maxBatch: 4,
-    kvMemory: 60 * 16 * kvHeadCount * headSize * 2 * 4,
-  });
+  const blockBytes = BLOCK_ROWS * kvHeadCount * headSize * 2 * 4;
+  const serving = { contextLength: 250, maxBatch: 4, kvMemory: 150 * blockBytes };
+  // Two arenas.
+  const { model } = await observedModel(MODEL, serving, 100 * blockBytes);
+  assert.equal(model.pool.arenaCount, 2);
   const random = seededRandom(8);
   const pick = <T>(choices: readonly T[]) => choices[randomInteger(random, 0, choices.length - 1)];
   const requests = Array.from({ length: 24 }, (_, i) => {
