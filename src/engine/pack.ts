@@ -190,6 +190,10 @@ export class Pack {
       count: window,
       tableOffset: tableOffset + blocksFor(ranked),
     });
+    const { carriedAttention } = sequence;
+    if (carriedAttention !== null && policy.scorer.name === "attention-sums") {
+      compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
+    }
 
     const isRebalance = policy.isRebalanceDue(layer);
     if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, length - window);

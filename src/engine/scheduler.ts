@@ -11,9 +11,8 @@ import { Recorder } from "../gpu/recorder.ts";
 import { decodeResult } from "../kernels/sampling_record.ts";
 import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
-import { QueryLog } from "../model/query_log.ts";
 import { Admission } from "./admission.ts";
-import { type EvictionTransfer, recordEviction } from "./eviction.ts";
+import { type EvictionTransfer, recordEviction, startEvicting, stopEvicting } from "./eviction.ts";
 import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest } from "./messages.ts";
 import { Pace } from "./pace.ts";
 import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
@@ -237,14 +236,8 @@ export class Scheduler {
   }
 
   #startSlot(sequence: Sequence): void {
-    const { gpu, slots, config, dimensions } = this.model;
-    slots.startSlot(sequence.slot, sequence.request);
-    if (sequence.eviction === null || sequence.eviction.queries === 0) return;
-    const { queries: rows, interval } = sequence.eviction;
-    const { layerCount } = config;
-    const { querySize } = dimensions;
-    const firstPosition = sequence.request.prompt.length;
-    sequence.queryLog = new QueryLog(gpu, { layerCount, querySize, rows, interval, firstPosition });
+    this.model.slots.startSlot(sequence.slot, sequence.request);
+    if (sequence.eviction !== null) startEvicting(this.model, sequence, sequence.eviction);
   }
 
   /** The first run of at least `least` pack rows that no pack occupies. */
@@ -378,8 +371,7 @@ export class Scheduler {
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#admission.release(sequence);
-    sequence.queryLog?.destroy();
-    sequence.queryLog = null;
+    stopEvicting(sequence);
     this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.received });
   }
 }

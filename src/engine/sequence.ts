@@ -6,6 +6,7 @@ import type { SequenceCache } from "../cache/sequence_cache.ts";
 import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import { adjustsLogits } from "../kernels/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
+import type { CarriedAttention } from "../model/carried_attention.ts";
 import type { QueryLog } from "../model/query_log.ts";
 import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
@@ -35,6 +36,8 @@ export class Sequence implements BatchRow {
   readonly topLogprobs: boolean;
   /** Set at admission where queries have to be kept, cleared at the end. */
   queryLog: QueryLog | null = null;
+  /** The same where attention is summed. */
+  carriedAttention: CarriedAttention | null = null;
 
   constructor(
     readonly id: number,

@@ -22,6 +22,7 @@ import {
   keyScoresGrid,
   keyScoresParams,
 } from "../kernels/key_scores.ts";
+import { gatherSums, gatherSumsParams, type GatherSumsShape, gatherSumsWorkgroups } from "../kernels/gather_sums.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
 import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
@@ -36,6 +37,7 @@ import {
 } from "../kernels/window_scores.ts";
 import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
 import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer } from "../plugins/policy.ts";
+import type { CarriedAttention } from "./carried_attention.ts";
 
 export interface CompressorOptions {
   readonly kvHeadCount: number;
@@ -82,7 +84,7 @@ export interface SegmentScoring {
 export interface TileRows {
   /** First row of the prompt in the pack. */
   readonly start: number;
-  /** Rows whose attention is summed in all: that of each of them is divided by this. */
+  /** What the attention of each row is divided by: the rows of the whole prompt. */
   readonly length: number;
   /** First of the rows in the prompt, and in the tile. */
   readonly first: number;
@@ -125,6 +127,7 @@ export class Compressor {
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
   readonly #attention: () => AttentionBindings;
+  readonly #gatherSums: () => { readonly gathered: GPUBuffer; readonly gather: Binding };
   readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
   readonly #averageHeads: () => Binding;
   readonly #recency: () => Binding;
@@ -163,6 +166,11 @@ export class Compressor {
         sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
         pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
       };
+    });
+    this.#gatherSums = once(() => {
+      const gathered = gpu.createBuffer("gathered attention sums", rowWords);
+      this.#scratch.push(gathered);
+      return { gathered, gather: gpu.binding(gatherSums, [this.#attention().buffer, this.indices, gathered]) };
     });
     this.#moments = once(() => {
       const moments = gpu.createBuffer("window moments", windowMomentsBytes(kvHeadCount, capacity));
@@ -216,9 +224,39 @@ export class Compressor {
     }
   }
 
-  /** Forgets the attention added so far, before that of queries is added which are not the first of their sequence. */
-  clearAttention(recorder: Recorder): void {
-    recorder.clear(this.#attention().buffer);
+  /** Keeps the attention that has been added to the rows of the segment ranked last, of those `ranked` and its window. */
+  keepAttention(
+    recorder: Recorder,
+    carried: CarriedAttention,
+    layer: number,
+    kept: Omit<GatherSumsShape, "capacity">,
+  ): void {
+    const { capacity, kvHeadCount } = this.options;
+    const { gathered, gather } = this.#gatherSums();
+    const rows = kept.ranked + kept.window;
+    const workgroups = gatherSumsWorkgroups(rows);
+    recorder.dispatch(gather, gatherSumsParams({ ...kept, capacity }), workgroups, kvHeadCount);
+    for (let head = 0; head < kvHeadCount; head++) {
+      recorder.copy(gathered, head * capacity * 4, carried.buffer, carried.offset(layer, head), rows * 4);
+    }
+    carried.rankedRows[layer] = kept.ranked;
+    carried.windowRows[layer] = kept.window;
+  }
+
+  /** Starts from what was kept of a layer, of which `ranked` ranked rows are left, before the attention of later rows is added. */
+  resumeAttention(recorder: Recorder, carried: CarriedAttention, layer: number, ranked: number): void {
+    const { capacity, kvHeadCount } = this.options;
+    const { buffer } = this.#attention();
+    const window = carried.windowRows[layer];
+    recorder.clear(buffer);
+    for (let head = 0; head < kvHeadCount && window > 0; head++) {
+      const copy = (from: number, to: number, rows: number) => {
+        const source = carried.offset(layer, head, from);
+        recorder.copy(carried.buffer, source, buffer, (head * capacity + to) * 4, rows * 4);
+      };
+      copy(0, 0, ranked);
+      copy(carried.rankedRows[layer], ranked, window);
+    }
   }
 
   /**

@@ -15,6 +15,7 @@ import { kvElementBytes } from "../kernels/kv_element.ts";
 import { unpackRows, unpackRowsParams, unpackRowsWorkgroups } from "../kernels/unpack_rows.ts";
 import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import type { RankingScorer } from "../plugins/policy.ts";
+import type { CarriedAttention } from "./carried_attention.ts";
 import { Compressor } from "./compressor.ts";
 import type { Dimensions } from "./dimensions.ts";
 import type { QueryLog } from "./query_log.ts";
@@ -36,8 +37,17 @@ export interface LayerScoring {
   readonly statistics: boolean;
   /** `null` where no query is asked. */
   readonly queryLog: QueryLog | null;
+  /** The sums so far, and how they go on; where attention is summed. */
+  readonly summing: AttentionSumming | null;
   /** First word of the layer record that takes the histogram and the statistics. */
   readonly recordOffset: number;
+}
+
+/** How the attention of generated rows is added to that of those before. */
+export interface AttentionSumming {
+  readonly carried: CarriedAttention;
+  /** What the attention of each logged query is divided by. */
+  readonly divisor: number;
 }
 
 export class DecodeCompressor {
@@ -82,7 +92,7 @@ export class DecodeCompressor {
    */
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
     const { kvHeadCount, headSize } = this.dimensions.config;
-    const { layer, scorer, statistics, queryLog, recordOffset } = scoring;
+    const { layer, scorer, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
     const shape = { ...rows, kvHeadCount, headSize, capacity: this.dimensions.positions };
     const workgroups = unpackRowsWorkgroups(length, headSize);
@@ -92,10 +102,10 @@ export class DecodeCompressor {
     if (queryLog !== null) {
       recorder.copy(queryLog.buffer, queryLog.offset(layer), this.#queries, 0, queryLog.layerBytes);
     }
-    if (scorer.name === "attention-sums") {
-      this.#compressor.clearAttention(recorder);
+    if (summing !== null) {
       const first = length - queries;
-      this.#compressor.addAttention(recorder, { start: 0, length: queries, first, tileRow: 0, count: queries });
+      this.#compressor.resumeAttention(recorder, summing.carried, layer, rows.ranked);
+      this.#compressor.addAttention(recorder, { start: 0, length: summing.divisor, first, tileRow: 0, count: queries });
     }
     const unpooled = scorer.name === "observation-window" ? { ...scorer, kernel: 1 } : scorer;
     // A window of fewer rows than there are queries asks the last of them.
@@ -105,7 +115,12 @@ export class DecodeCompressor {
   }
 
   /** Records that the `ranked` best rows of the layer scored last go back into blocks, and its last `window` rows behind them. */
-  store(recorder: Recorder, length: number, { arena, tableOffset, ranked, recent: window }: LayerRows): void {
+  store(
+    recorder: Recorder,
+    length: number,
+    { arena, tableOffset, ranked, recent: window }: LayerRows,
+    { layer, summing }: Pick<LayerScoring, "layer" | "summing">,
+  ): void {
     this.#compressor.rankSegment(recorder, { length, window, count: ranked });
     this.#compressor.gatherRanked(recorder, arena, { start: 0, count: ranked, tableOffset });
     this.#compressor.gatherRange(recorder, arena, {
@@ -113,5 +128,8 @@ export class DecodeCompressor {
       count: window,
       tableOffset: tableOffset + blocksFor(ranked),
     });
+    if (summing !== null) {
+      this.#compressor.keepAttention(recorder, summing.carried, layer, { start: 0, length, ranked, window });
+    }
   }
 }

@@ -125,8 +125,16 @@ function expectedRows(
   assert.ok(scorer.name === "observation-window" || scorer.name === "attention-sums");
   const { window } = scorer;
   const positions = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
-  const keep = (held: number[][], queries: number[], ranked: number, pooled: boolean) => {
+  /** What `attention-sums` has summed: of each head, by position. */
+  const sums = Array.from({ length: kvHeadCount }, () => new Map<number, number>());
+  const keep = (held: number[][], queries: number[], ranked: number, pooled: boolean, divisor: number) => {
     let scores = layer.attention(held, queries);
+    if (scorer.name === "attention-sums") {
+      scores = scores.map((attention, head) =>
+        attention.map((paid, i) => (sums[head].get(held[head][i]) ?? 0) + paid / divisor)
+      );
+      scores.forEach((head, kvHead) => head.forEach((sum, i) => sums[kvHead].set(held[kvHead][i], sum)));
+    }
     if (scorer.name === "observation-window" && scorer.sharedByHeads) scores = meanOf(scores);
     return held.map((rows, head): HeadRows => {
       let candidates = scores[head].subarray(0, rows.length - window);
@@ -143,7 +151,7 @@ function expectedRows(
   const promptQueries = scorer.name === "attention-sums" ? positions(0, length) : positions(length - window, length);
   let heads = promptRows === length
     ? all.map((recent): HeadRows => ({ ranked: [], recent }))
-    : keep(all, promptQueries, promptRows - window, true);
+    : keep(all, promptQueries, promptRows - window, true, length);
   let rowsPerLayer = outcome.kvCache!.rowsPerLayer;
   let evicted = 0;
   const generated = single.maxTokens - 1;
@@ -153,9 +161,16 @@ function expectedRows(
     const isOver = Math.max(...rowsPerLayer) > rankedBudget(budget as number, window) + window;
     if (n % interval !== 0 || n === generated || !isOver) continue;
     rowsPerLayer = evictions[evicted++];
+    // Of long intervals, the last queries count for all of them.
     const queries = Math.min(interval, scorer.name === "attention-sums" ? 64 : window);
     const held = heads.map(({ ranked, recent }) => [...ranked, ...recent]);
-    heads = keep(held, positions(length + n - queries, length + n), rowsPerLayer[0] - window, false);
+    heads = keep(
+      held,
+      positions(length + n - queries, length + n),
+      rowsPerLayer[0] - window,
+      false,
+      length * queries / interval,
+    );
   }
   assert.equal(evicted, evictions.length, "evictions come at the end of intervals");
   return heads;
@@ -267,7 +282,7 @@ Deno.test("a sequence that is short or does not ask is left alone, and one that 
   for (const single of [...plain, evicts, other]) run.add(single);
   await until(() => run.events.length === 5, "an eviction");
   const { outcomes } = await run.end();
-  assert.deepEqual(outcomes[4], longAlone);
+  assert.deepEqual([outcomes[4].ids, outcomes[4].kvCache], [longAlone.ids, longAlone.kvCache]);
   assert.deepEqual(outcomes[0].ids, before[0].ids);
   assert.deepEqual(outcomes[1].ids, before[1].ids);
   assert.deepEqual([outcomes[0].types, outcomes[1].types].flat().filter((type) => type === "evicted"), []);

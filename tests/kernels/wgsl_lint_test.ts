@@ -6,6 +6,7 @@ import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
+import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
@@ -62,6 +63,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
+  "gather_sums.ts": [[gatherSums]],
   "key_scores.ts": [
     KV_HEADS.map((head) => keyNormScores(...head)),
     KV_HEADS.map((head) => keyDirections(...head)),
