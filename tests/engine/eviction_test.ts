@@ -205,6 +205,7 @@ for (
     ["tova, after every token", 40, 30, evicting("tova", 20, 1)],
     ["h2o", 120, 100, evicting("h2o", 24, 40)],
     ["h2o, at intervals of more rows than it asks queries of", 30, 200, evicting("h2o", 50, 90)],
+    ["h2o with DynamicKV's budgets", 120, 110, evicting("h2o+dynamickv", 40, 24)],
     ["snapkv with DynamicKV's budgets", 100, 80, evicting("snapkv+dynamickv", 50, 33, { window: 20 })],
   ] as const
 ) {
