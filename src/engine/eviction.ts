@@ -42,7 +42,7 @@ export function decodeEviction(policy: SequencePolicy, scorer: RankingScorer, in
   return { policy, scorer, interval, queries: scoringQueries(policy, scorer, interval) };
 }
 
-/** A window's queries; every row's where all are summed; but no more than the scorers take, or than there are since the last time. */
+/** A window's queries, or all of them where all are summed; but no more than scorers take, or than an interval has. */
 function scoringQueries(policy: SequencePolicy, scorer: RankingScorer, interval: number): number {
   const most = Math.min(interval, MAX_WINDOW);
   if (scorer.name === "attention-sums") return most;
@@ -96,7 +96,7 @@ export function recordEviction(
   const { slots, layerRecords, config: { layerCount } } = model;
   const { cache, slot, arena, queryLog, carriedAttention: carried } = sequence;
   const compressor = model.decodeCompressor();
-  // In the units of the prompt's sums. Where an interval has more rows than queries that are asked, these speak for all of them.
+  // In the units of the prompt's sums. Where an interval has more rows than are asked, these speak for all of them.
   const divisor = sequence.request.prompt.length * queries / interval;
   const summing = carried === null ? null : { carried, divisor };
   const heldRows = Array.from(cache.rankedRows, (rows, layer) => rows + cache.recentRows[layer]);

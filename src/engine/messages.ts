@@ -128,7 +128,10 @@ export interface EngineStats {
   readonly dispatches: number;
   /** Time the engine spent recording and submitting, in seconds. */
   readonly encodeSeconds: number;
-  /** GPU buffers and bind groups made since the start: constant once the model is loaded. */
+  /**
+   * GPU buffers and bind groups made since the start: constant once the model is loaded, but for sequences that evict while
+   * they generate.
+   */
   readonly buffersCreated: number;
   readonly bindGroupsCreated: number;
   readonly blocksTotal: number;
