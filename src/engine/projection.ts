@@ -72,7 +72,8 @@ function startEviction(
   if (policy === null || policy.scorer.name === "none") return null;
   if (policy.exactScores) {
     throw new RangeError(
-      `The KV cache policy "${found.name}" cannot evict while generating where its mode is "published": choose another mode`,
+      `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
+        `scores: choose another policy or, for dynamickv, the mode "mended"`,
     );
   }
   // The first token comes without a row, and the last one needs no room.
