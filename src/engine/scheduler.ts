@@ -12,6 +12,7 @@ import { decodeResult } from "../kernels/sampling_record.ts";
 import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { Admission } from "./admission.ts";
+import { type EvictionTransfer, recordEviction, startEvicting, stopEvicting } from "./eviction.ts";
 import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "./messages.ts";
 import { Pace } from "./pace.ts";
 import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
@@ -27,6 +28,8 @@ interface Turn {
   readonly steps: number;
   /** Logits that are reported, in order, each at its place in the readback. */
   readonly logits: readonly LogitTransfer[];
+  /** Of sequences of the batch that evict after its last step. */
+  readonly evictions: readonly EvictionTransfer[];
   readonly tiles: number;
   readonly transfers: readonly ScoreTransfer[];
   /** Rows of the batch of first tokens. */
@@ -72,6 +75,7 @@ export class Scheduler {
     decodeSteps: 0,
     rebalances: 0,
     rebalanceSeconds: 0,
+    decodeEvictions: 0,
     policyFallbacks: 0,
     encodeSeconds: 0,
   };
@@ -93,11 +97,11 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const { context, policy, blocks } = projectRequest(request, this.model.config, (reason) => {
+    const { context, policy, eviction, blocks } = projectRequest(request, this.model.config, (reason) => {
       this.#counts.policyFallbacks++;
       this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
     });
-    const sequence = new Sequence(id, request, context, policy, blocks);
+    const sequence = new Sequence(id, request, context, policy, eviction, blocks);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);
     this.#wake();
@@ -203,7 +207,8 @@ export class Scheduler {
     const { steps, logits } = batch.length > 0
       ? this.#recordSteps(batch, readback, pack !== undefined)
       : { steps: 0, logits: [] };
-    const turn = { readback, batch, steps, logits };
+    const evictions = this.#recordEvictions(batch, readback);
+    const turn = { readback, batch, steps, logits, evictions };
     if (pack === undefined) return { ...turn, tiles: 0, transfers: [], firsts: [] };
 
     const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tilePace(steps).amount);
@@ -245,13 +250,19 @@ export class Scheduler {
       const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
       if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
       this.#waiting.shift();
-      this.model.slots.startSlot(sequence.slot, sequence.request);
-      const { prompt, continuation } = sequence.request;
-      if (continuation) this.model.slots.writeContinuation(sequence.slot, prompt.length, continuation.tokens);
+      this.#startSlot(sequence);
       admitted.push(sequence);
       groups = wider;
     }
     return groups;
+  }
+
+  #startSlot(sequence: Sequence): void {
+    const { slots } = this.model;
+    const { prompt, continuation } = sequence.request;
+    slots.startSlot(sequence.slot, sequence.request);
+    if (continuation) slots.writeContinuation(sequence.slot, prompt.length, continuation.tokens);
+    if (sequence.eviction !== null) startEvicting(this.model, sequence, sequence.eviction);
   }
 
   /** The first run of at least `least` pack rows that no pack occupies. */
@@ -273,10 +284,12 @@ export class Scheduler {
   ): { steps: number; logits: LogitTransfer[] } {
     const { decodeRows, decoder, config } = this.model;
     const longest = Math.max(...batch.map(({ remaining }) => remaining));
+    const toEviction = Math.min(...batch.map(({ stepsToEviction }) => stepsToEviction));
     const reporting = batch.filter(({ willReportLogits }) => willReportLogits).length;
     const steps = Math.min(
       this.#steps.amount,
       longest,
+      toEviction,
       besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS,
       reporting > 0 ? Math.floor(readback.logitPlaces / reporting) : MAX_STEPS,
     );
@@ -300,6 +313,13 @@ export class Scheduler {
     this.#counts.decodeSteps += steps;
     readback.copySteps(this.#recorder, steps);
     return { steps, logits };
+  }
+
+  /** Those whose interval is over stand still until their scores have been read back. */
+  #recordEvictions(batch: readonly Sequence[], readback: Readback): EvictionTransfer[] {
+    const due = batch.filter(({ isEvictionDue }) => isEvictionDue);
+    this.#running = this.#running.filter((sequence) => !due.includes(sequence));
+    return due.map((sequence) => recordEviction(this.model, this.#recorder, readback, sequence, sequence.eviction!));
   }
 
   #adjustPace({ steps, tiles }: Turn, blocked: number): void {
@@ -329,16 +349,31 @@ export class Scheduler {
       }
       this.#receive(sequence, tokens);
     });
+    // After the tokens: a sequence that has ended with one of them evicts nothing, whenever that was noticed.
+    for (const eviction of turn.evictions) {
+      if (!eviction.sequence.isFinished) this.#takeInEviction(eviction, results);
+    }
+  }
+
+  #takeInEviction(eviction: EvictionTransfer, results: ReadbackView): void {
+    const { sequence } = eviction;
+    this.#takeInScores(eviction, results);
+    sequence.forgetScores();
+    const rowsPerLayer = Array.from(sequence.rankedRows, (rows, layer) => rows + sequence.recentRows[layer]);
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += eviction.heldRows[layer] - rows);
+    this.#counts.decodeEvictions++;
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer });
+    this.#running.push(sequence);
   }
 
   #takeInScores(transfer: ScoreTransfer, results: ReadbackView): void {
-    const { sequence, start, fromLayer, throughLayer, isRebalance } = transfer;
-    const { policy, cache, slot, window, request } = sequence;
+    const { sequence, policy, start, fromLayer, throughLayer, isRebalance } = transfer;
+    const { cache, slot, window, request } = sequence;
     for (let layer = fromLayer; layer <= throughLayer; layer++) {
       sequence.histograms.push(results.histogram(slot, layer));
-      if (policy!.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
+      if (policy.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
     }
-    if (policy!.exactScores) {
+    if (policy.exactScores) {
       sequence.scores.push(results.scores(start, request.prompt.length - window));
     }
     if (!isRebalance) return;
@@ -349,7 +384,7 @@ export class Scheduler {
       statistics: sequence.statistics[layer],
       heldRows: cache.rankedRows[layer],
     }));
-    policy!.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
+    policy.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
   }
@@ -360,9 +395,7 @@ export class Scheduler {
     const kvCache = sequence.prefilledUsage();
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     this.emit(sequence.id, { type: "prefilled", kvCache });
-    sequence.histograms.length = 0;
-    sequence.scores.length = 0;
-    sequence.statistics.length = 0;
+    sequence.forgetScores();
     if (sequence.policy !== null) this.#running.push(sequence);
   }
 
@@ -398,6 +431,7 @@ export class Scheduler {
     this.#sequences.delete(sequence.id);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#admission.release(sequence);
+    stopEvicting(sequence);
     this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.drawn });
   }
 }

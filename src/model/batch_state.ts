@@ -9,6 +9,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { biasRow, promptCounts } from "../kernels/penalties.ts";
 import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling_record.ts";
 import type { Dimensions } from "./dimensions.ts";
+import type { QueryLog } from "./query_log.ts";
 
 /** A sequence's place in a batch. */
 export interface BatchRow {
@@ -25,6 +26,8 @@ export interface BatchRow {
   readonly topLogprobs: boolean;
   /** How many of the next tokens are given, not drawn. */
   readonly forcedTokens: number;
+  /** Where some of its queries are kept, if they are. */
+  readonly queryLog: QueryLog | null;
 }
 
 /** Buffers indexed by slot. */

@@ -215,6 +215,11 @@ Deno.test("EngineClient resumes generations and refuses what cannot be fed", asy
       () => engine.generate(request(PROMPT, { continuation: unknown })),
       { name: "UnservableRequestError", message: "The continuation has the token 320: expected ids below 320" },
     );
+    const evicting = { policy: "snapkv", budget: 24, decodeInterval: 4 };
+    assert.throws(
+      () => engine.generate(request(PROMPT, { kvCache: evicting, resumableTokens: 20 })),
+      { message: "A generation that can be resumed must keep its rows: leave out the decode interval" },
+    );
     const generation = engine.generate(request(PROMPT, { maxTokens: 4, resumableTokens: 20 }));
     const drawn: number[] = [];
     let logits = 0;

@@ -73,6 +73,7 @@ export async function greedy(
       adjustsLogits: false,
       topLogprobs: false,
       forcedTokens: 0,
+      queryLog: null,
     }));
 
   const segments = prompts.map((prompt, i) => ({
