@@ -2,10 +2,22 @@
 import { table } from "../report.ts";
 import type { Summary, TaskSummary } from "./aggregate.ts";
 
-/** A table for each length. */
+/** What is to be shown for a length. */
+export interface LengthTable {
+  readonly length: number;
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A table for each length, for a terminal. */
 export function comparisonTables(tasks: readonly TaskSummary[], averages: readonly Summary[]): string {
-  const lengths = [...new Set(averages.map(({ length }) => length))];
-  return lengths.map((length) => {
+  return comparisonRows(tasks, averages)
+    .map(({ length, header, rows }) => `${length} tokens\n\n${table(header, rows)}`).join("\n\n");
+}
+
+/** A row for each policy and budget, a column for each task and for each average. */
+export function comparisonRows(tasks: readonly TaskSummary[], averages: readonly Summary[]): LengthTable[] {
+  return lengthsOf(averages).map((length) => {
     const columns = [...new Set(tasks.filter((task) => task.length === length).map(({ task }) => task))];
     const rows = averages.filter((average) => average.length === length).map((average) => {
       const own = tasks.filter((task) =>
@@ -25,8 +37,31 @@ export function comparisonTables(tasks: readonly TaskSummary[], averages: readon
       ];
     });
     const header = ["policy", "budget", ...columns, ...AVERAGES];
-    return `${length} tokens\n\n${table(header, rows)}`;
-  }).join("\n\n");
+    return { length, header, rows };
+  });
+}
+
+/** A row for each policy, a column for each budget: averages in per cent of the full cache's. */
+export function percentOfFullRows(averages: readonly Summary[]): LengthTable[] {
+  return lengthsOf(averages).map((length) => {
+    const own = averages.filter((average) => average.length === length && average.budget !== null);
+    const budgets = [...new Set(own.map(({ budget }) => budget))];
+    const policies = [...new Set(own.map(({ policy }) => policy))];
+    return {
+      length,
+      header: ["policy", ...budgets.map(String)],
+      rows: policies.map((policy) => [
+        policy,
+        ...budgets.map((budget) =>
+          number(own.find((average) => average.policy === policy && average.budget === budget)?.percentOfFull)
+        ),
+      ]),
+    };
+  });
+}
+
+function lengthsOf(averages: readonly Summary[]): number[] {
+  return [...new Set(averages.map(({ length }) => length))];
 }
 
 /** Averages over the tasks: score, that in per cent of the full cache's, and so on; in per cent, the divergence in nats. */

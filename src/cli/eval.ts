@@ -1,12 +1,5 @@
 /** @file `main.ts eval`: how good a model's answers are. */
-import {
-  averageTasks,
-  type DepthSummary,
-  summariseDepths,
-  summariseTasks,
-  type Summary,
-  type TaskSummary,
-} from "../../bench/quality/aggregate.ts";
+import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
 import { openAnswers } from "../../bench/quality/answers.ts";
 import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
@@ -17,6 +10,7 @@ import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbenc
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
 import type { Mode } from "../../bench/quality/modes.ts";
 import type { Question } from "../../bench/quality/question.ts";
+import type { ComparisonResults } from "../../bench/quality/results.ts";
 import { readHotpot, readSquad } from "../../bench/quality/ruler/question_sets.ts";
 import { serverAnswerer, takesPolicies } from "../../bench/quality/server_answers.ts";
 import { type SuiteName, suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
@@ -57,29 +51,26 @@ export async function evalCompare(
   options: EvalCompareOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
-  const { averages, tasks } = await runComparison(options, start);
+  const { out, samples } = options;
+  const results = await runComparison(options, beside(out, "answers.jsonl"), start);
+  const { averages, tasks, depths, model, mode } = results;
+  await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
+  const note = `${model}, ${mode}, ${samples} questions of each task and length`;
+  for (const [name, svg] of Object.entries(comparisonCharts(tasks, averages, depths, note))) {
+    await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
+  }
   console.log(`${comparisonTables(tasks, averages)}\n\n${compressionStatement(tasks)}`);
   refuseUncompressed(tasks);
   return EXIT_CODES.ok.code;
 }
 
-/** What a comparison came to. */
-export interface ComparisonResults {
-  readonly suite: string;
-  readonly mode: Mode;
-  readonly model: string;
-  readonly seed: number;
-  readonly averages: readonly Summary[];
-  readonly tasks: readonly TaskSummary[];
-  readonly depths: readonly DepthSummary[];
-}
-
-/** Runs a comparison and writes its report and, beside it, its answers and figures. */
+/** Asks what a file of answers does not hold yet, and sums up all of the comparison. */
 export async function runComparison(
   options: EvalCompareOptions,
+  answersFile: string,
   start: typeof startEngine = startEngine,
 ): Promise<ComparisonResults> {
-  const { suite, mode, samples, seed, out } = options;
+  const { suite, mode, seed } = options;
   const sources = await readSources(options);
   const known = sources.records ? await longBenchTasks(sources.records) : suiteTasks(suite as SuiteName, sources.texts);
   const unknown = options.tasks?.find((task) => !known.includes(task));
@@ -89,7 +80,7 @@ export async function runComparison(
   const asking = options.url === undefined ? await askModel(options, start) : await askServer(options, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
-    const file = await openAnswers(beside(out, "answers.jsonl"), { suite, mode, model, seed });
+    const file = await openAnswers(answersFile, { suite, mode, model, seed });
     const request = { ...options, tasks: options.tasks ?? known, tokenizer, chatTemplate };
     const questions = sources.records
       ? await longBenchQuestions(sources.records, request)
@@ -102,14 +93,7 @@ export async function runComparison(
     });
     const tasks = summariseTasks(answers);
     const averages = averageTasks(tasks);
-    const depths = summariseDepths(answers);
-    const results = { suite, mode, model, seed, averages, tasks, depths };
-    await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
-    const note = `${model}, ${mode}, ${samples} questions of each task and length`;
-    for (const [name, svg] of Object.entries(comparisonCharts(tasks, averages, depths, note))) {
-      await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
-    }
-    return results;
+    return { suite, mode, model, seed, averages, tasks, depths: summariseDepths(answers) };
   } finally {
     await asking.close();
   }
