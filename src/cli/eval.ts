@@ -86,7 +86,7 @@ export async function runComparison(
       ? await longBenchQuestions(sources.records, request)
       : suiteQuestions(suite as SuiteName, request, sources.texts);
     const answers = await compare(answerer, {
-      questions: questions.map((question) => inMode(question, mode)),
+      questions: inMode(questions, mode),
       contenders,
       file,
       onProgress: questionProgress(),
@@ -178,13 +178,15 @@ async function readSources({ suite, records, squad, hotpot }: EvalCompareOptions
   return { texts, records };
 }
 
-/** A question with a second turn only where one is wanted. */
-function inMode(question: Question, mode: Mode): Question {
-  if (mode !== "two-turn") return { ...question, followUp: undefined };
-  if (question.followUp) return question;
+/** Questions with a second turn only where one is wanted; then those without one are left out. */
+function inMode(questions: readonly Question[], mode: Mode): Question[] {
+  if (mode !== "two-turn") return questions.map((question) => ({ ...question, followUp: undefined }));
+  const kept = questions.filter(({ followUp }) => followUp);
+  const single = questions.find(({ task }) => !kept.some((other) => other.task === task));
+  if (single === undefined) return kept;
   throw new ExitError(
     "usage",
-    `--mode two-turn needs two questions about a text, but ${question.task} has one: take --suite tasks`,
+    `--mode two-turn needs two questions about a text, but ${single.task} has one: take --suite tasks`,
   );
 }
 
