@@ -4,6 +4,7 @@ import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../heat_map_panel
 import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../line_panel.ts";
 import { type Chart, drawChart, drawFigure, type Series } from "../svg.ts";
 import type { DepthSummary, Summary, TaskSummary } from "./aggregate.ts";
+import { secondTurn } from "./compare.ts";
 
 const FULL: Series = { name: "full", colour: "#555555" };
 const COLOURS = [
@@ -95,11 +96,13 @@ function budgetsChart(
   );
 }
 
-/** Rows that each layer keeps, by task and policy, of the longest prompts at the smallest budget. */
+/** Rows that each layer keeps, by task and policy, of the longest prompts at the largest budget, where policies differ most. */
 function rowsChart(tasks: readonly TaskSummary[], note: string): string {
   const length = Math.max(...tasks.map((task) => task.length));
-  const longest = tasks.filter((task) => task.length === length);
-  const [budget] = budgetsOf(longest);
+  // A second turn has the cache of the first.
+  const again = tasks.map(({ task }) => secondTurn(task));
+  const longest = tasks.filter((task) => task.length === length && !again.includes(task.task));
+  const budget = budgetsOf(longest).at(-1)!;
   const shown = longest.filter((task) => task.budget === budget);
   const series = seriesOf(shown);
   return drawChart({
