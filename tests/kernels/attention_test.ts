@@ -40,9 +40,11 @@ const TOLERANCE = 2e-5;
 
 const SHAPES: DecodeAttentionVariant[] = [
   { element: "f32", queryHeads: 1, kvHeads: 1, headSize: 8 },
+  { element: "f16", queryHeads: 2, kvHeads: 2, headSize: 16 },
   { element: "f16", queryHeads: 6, kvHeads: 2, headSize: 24 },
   { element: "f16", queryHeads: 7, kvHeads: 1, headSize: 64 },
   { element: "f32", queryHeads: 8, kvHeads: 1, headSize: 80 },
+  { element: "f16", queryHeads: 2, kvHeads: 1, headSize: 128 },
   { element: "f16", queryHeads: 4, kvHeads: 1, headSize: 256 },
 ];
 
@@ -50,7 +52,7 @@ Deno.test("prefill attention is causal within each of several packed prompts", a
   const gpu = await testGpu();
   for (const variant of SHAPES) {
     const { element, queryHeads, kvHeads, headSize } = variant;
-    for (const prompts of [[1], [33], [5, 1, 40, 3, 31]]) {
+    for (const prompts of [[1], [33], [5, 1, 40, 3, 31], [150, 2]]) {
       const total = prompts.reduce((sum, length) => sum + length, 0);
       const capacity = total + 3;
       const random = seededRandom(total * headSize);
