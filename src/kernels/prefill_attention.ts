@@ -22,11 +22,11 @@
  */
 import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
-import type { KvElement } from "./kv_element.ts";
+import { type KvElement, kvUnitType, loadKvUnit } from "./kv_element.ts";
 
 const SIDE = 8;
 const THREADS = SIDE * SIDE;
-/** Elements of a key or value that a thread loads at once. */
+/** Elements of a key or value that a thread loads at once, see {@link loadKvUnit}. */
 const UNIT = 8;
 
 export interface PrefillAttentionVariant {
@@ -37,6 +37,11 @@ export interface PrefillAttentionVariant {
   readonly headSize: number;
 }
 
+/** A kernel of prefill attention, and the query rows that one of its workgroups takes. */
+export interface PrefillAttentionKernel extends Kernel {
+  readonly rowsPerWorkgroup: number;
+}
+
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Query rows and keys of a thread's scores: as many as registers and workgroup memory hold. */
@@ -44,19 +49,8 @@ function scoresPerThread(headSize: number): { rows: number; keys: number } {
   return headSize <= 64 ? { rows: 8, keys: 6 } : { rows: 4, keys: 8 };
 }
 
-/** WGSL that loads a unit into `{name}_0` and `{name}_1`. */
-function loadUnit(element: KvElement, name: string, buffer: string, unit: string): string {
-  return element === "f16"
-    ? `let ${name} = ${buffer}[${unit}];
-      let ${name}_0 = vec4<f32>(unpack2x16float(${name}.x), unpack2x16float(${name}.y));
-      let ${name}_1 = vec4<f32>(unpack2x16float(${name}.z), unpack2x16float(${name}.w));`
-    : `let ${name} = 2u * (${unit});
-      let ${name}_0 = ${buffer}[${name}];
-      let ${name}_1 = ${buffer}[${name} + 1u];`;
-}
-
 /** Generates the kernel of a variant. */
-export function prefillAttentionKernel(variant: PrefillAttentionVariant): Kernel {
+export function prefillAttentionKernel(variant: PrefillAttentionVariant): PrefillAttentionKernel {
   const { element, queryHeads, kvHeads, headSize } = variant;
   const perThread = scoresPerThread(headSize);
   const tileRows = perThread.rows * SIDE;
@@ -73,12 +67,13 @@ export function prefillAttentionKernel(variant: PrefillAttentionVariant): Kernel
   // Threads without a column load the last one and store nothing.
   const column = (c: number) => `min(lane + ${c * SIDE}u, ${units - 1}u)`;
   const outputs = columns.flatMap((c) => [0, 1].map((half) => ({ c, half, name: `${c}_${half}` })));
-  const stored = element === "f16" ? "vec4<u32>" : "vec4<f32>";
+  const stored = kvUnitType(element);
   // One vec4 more than there are, so that threads that store neighbouring keys do not meet in one memory bank.
   const stride = tileRows / 4 + 1;
   const lines = (parts: readonly string[]) => parts.join("\n    ");
   return {
     label: `prefill attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
+    rowsPerWorkgroup: tileRows,
     bindings: ["read", "read", "read", "read", "write"],
     wgsl: `
 struct Params { first_row: u32, count: u32, capacity: u32, scale: f32, out_stride4: u32 }
@@ -135,7 +130,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     ${rows.flatMap((i) => keys.map((j) => `var s${i}_${j}: f32 = 0.0;`)).join(" ")}
     for (var d: u32 = 0u; d < ${units}u; d++) {
-      ${lines(keys.map((j) => loadUnit(element, `k${j}`, "keys", `at${j} + d`)))}
+      ${lines(keys.map((j) => loadKvUnit(element, `k${j}`, "keys", `at${j} + d`)))}
       ${
       lines(rows.map((i) =>
         `{ let a = q[query${i} + 2u * d]; let b = q[query${i} + 2u * d + 1u]; ${
@@ -186,7 +181,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let value = (base + tile + j) * ${units}u;
       let weight = j * ${stride}u + ty * ${quads.length}u;
       ${quads.map((h) => `let p${h} = weights[weight + ${h}u];`).join(" ")}
-      ${lines(columns.map((c) => loadUnit(element, `v${c}`, "values", `value + ${column(c)}`)))}
+      ${lines(columns.map((c) => loadKvUnit(element, `v${c}`, "values", `value + ${column(c)}`)))}
       ${
       lines(rows.map((i) =>
         outputs.map(({ name }) =>
@@ -243,11 +238,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
 /** Grid and parameters for `count` rows of q, the first of which is `firstRow` of the pack. */
 export function prefillAttentionDispatch(
+  { rowsPerWorkgroup }: PrefillAttentionKernel,
   { queryHeads, headSize }: PrefillAttentionVariant,
   { firstRow, count, capacity, outStride }: { firstRow: number; count: number; capacity: number; outStride: number },
 ): { params: number[]; grid: [number, number] } {
   return {
     params: [firstRow, count, capacity, floatBits(1 / Math.sqrt(headSize)), outStride / 4],
-    grid: [Math.ceil(count / (scoresPerThread(headSize).rows * SIDE)), queryHeads],
+    grid: [Math.ceil(count / rowsPerWorkgroup), queryHeads],
   };
 }
