@@ -9,8 +9,8 @@
  *     softmax          maxima and sums of the lanes are combined by exchange
  *     output 8 x d     lane x: 8 rows x columns 8 x..8 x + 7; the weight of each key comes from the lane that holds it
  *
- * llvmpipe makes a load lane by lane, which takes as long as sixty products, be it of workgroup memory; an exchange takes as
- * long as two. It attends three times as fast like this. GPUs have wider subgroups, and loads that several lanes share.
+ * llvmpipe loads lane by lane, which takes as long as sixty products, even from workgroup memory; an exchange takes as long
+ * as two. So this attends two to three times as fast there. GPUs have wider subgroups, and loads that several lanes share.
  *
  * Grid: (ceil(m / 64), queryHeads).
  */

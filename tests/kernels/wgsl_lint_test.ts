@@ -70,7 +70,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
-        (["store", "residual"] as const).map((epilogue) => matmulKernel({ format, bias, epilogue }))
+        (["store", "residual"] as const).flatMap((epilogue) =>
+          [undefined, 8].map((subgroupSize) => matmulKernel({ format, bias, epilogue, subgroupSize }))
+        )
       )
     ),
   ],
