@@ -200,5 +200,7 @@ export class Pack {
 
 /** Uploads what has changed of a sequence's block tables. */
 export function writeTables(model: Model, sequence: Sequence): void {
-  sequence.cache.takeChanges((layer, first, table) => model.slots.writeTable(sequence.slot, layer, first, table));
+  sequence.cache.takeChanges((layer, first, table, heads) =>
+    model.slots.writeTable(sequence.slot, layer, first, table, heads)
+  );
 }

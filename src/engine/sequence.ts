@@ -60,6 +60,10 @@ export class Sequence implements BatchRow {
     return this.cache.rankedRows;
   }
 
+  get packedBlocks(): Uint32Array {
+    return this.cache.packedBlocks;
+  }
+
   get recentRows(): Uint32Array {
     return this.cache.recentRows;
   }

@@ -23,6 +23,7 @@ import {
   keyScoresParams,
 } from "../kernels/key_scores.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
+import { MOST_MOVES, moveSlots, moveSlotsGrid, moveSlotsParams } from "../kernels/move_slots.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
 import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
 import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/top_rows.ts";
@@ -120,6 +121,13 @@ export class Compressor {
   readonly #pool: Binding;
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
+  /** By arena. */
+  readonly #moves: (() => Binding)[] = [];
+  /** u32 (source, target) of slots that are moved by what is being recorded: the first `#moveCount` are taken. */
+  readonly #moveList: () => GPUBuffer;
+  #moveCount = 0;
+  /** Submits of the recorder that the moves are taken for. */
+  #moveSubmits = -1;
   readonly #attention: () => AttentionBindings;
   readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
   readonly #averageHeads: () => Binding;
@@ -168,6 +176,11 @@ export class Compressor {
         sum: gpu.binding(sumMoments, [moments, layerRecords]),
       };
     });
+    this.#moveList = once(() => {
+      const list = gpu.createBuffer("slot moves", MOST_MOVES * 8);
+      this.#scratch.push(list);
+      return list;
+    });
     this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
     this.#recency = once(() => gpu.binding(recencyScores, [scores]));
     this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
@@ -190,6 +203,7 @@ export class Compressor {
   addArena(arena: GPUBuffer): number {
     const { keys, values, table } = this.buffers;
     this.#gathers.push(this.gpu.binding(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
+    this.#moves.push(once(() => this.gpu.binding(moveSlots(this.options.element), [this.#moveList(), arena])));
     return this.#gathers.length - 1;
   }
 
@@ -290,6 +304,35 @@ export class Compressor {
   /** Copies rows `start` to `start + count` of the pack into the blocks listed in the table from `tableOffset` on. */
   gatherRange(recorder: Recorder, arena: number, rows: RowGather): void {
     this.#gather(recorder, arena, rows, false);
+  }
+
+  /**
+   * Copies slots of an arena.
+   *
+   * @param moves (source, target) of each; no slot is both
+   */
+  moveSlots(recorder: Recorder, arena: number, moves: Uint32Array<ArrayBuffer>): void {
+    const { headSize } = this.options;
+    const list = this.#moveList();
+    for (let done = 0; done < moves.length / 2;) {
+      // The list is uploaded before anything of this submit runs: what has been written to it stays until then.
+      if (recorder.submits !== this.#moveSubmits) this.#moveCount = 0;
+      if (this.#moveCount === MOST_MOVES) {
+        recorder.submit();
+        this.#moveCount = 0;
+      }
+      const count = Math.min(moves.length / 2 - done, MOST_MOVES - this.#moveCount);
+      this.gpu.write(list, this.#moveCount * 8, moves.subarray(2 * done, 2 * (done + count)));
+      recorder.dispatch(
+        this.#moves[arena](),
+        moveSlotsParams(this.#moveCount, headSize),
+        ...moveSlotsGrid(count, headSize),
+      );
+      // Only now, for the dispatch may have had to submit what came before it.
+      this.#moveSubmits = recorder.submits;
+      this.#moveCount += count;
+      done += count;
+    }
   }
 
   /** Frees the scratch. The buffers given at construction and the arenas stay. */

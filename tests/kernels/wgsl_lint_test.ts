@@ -9,6 +9,7 @@ import { gatherRows } from "../../src/kernels/gather_rows.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
+import { moveSlots } from "../../src/kernels/move_slots.ts";
 import { penalties } from "../../src/kernels/penalties.ts";
 import { poolScores } from "../../src/kernels/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
@@ -88,6 +89,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
       )
     ),
   ],
+  "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],

@@ -40,9 +40,9 @@ export async function observedModel(
   const { slots } = model;
   const tables = new Map<number, readonly number[]>();
   const writeTable = slots.writeTable.bind(slots);
-  slots.writeTable = (slot, layer, first, table) => {
+  slots.writeTable = (slot, layer, first, table, heads) => {
     tables.set(slots.tableOffset(slot, layer), [...table]);
-    writeTable(slot, layer, first, table);
+    writeTable(slot, layer, first, table, heads);
   };
   return {
     model,
