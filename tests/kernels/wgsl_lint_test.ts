@@ -21,6 +21,7 @@ import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
+import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/value_norms.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
@@ -108,6 +109,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "value_norms.ts": [KV_HEADS.map((head) => weighByRows(...head)), KV_HEADS.map((head) => largestNorms(...head)), [
+    weighByHeads,
+  ]],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))

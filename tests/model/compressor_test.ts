@@ -12,10 +12,12 @@ import { kvArray, readKv } from "../support/kv.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
 import {
   referenceAttentionSums,
+  referenceGroupMaxima,
   referenceKeyDifferences,
   referenceKeyNorms,
   referencePool,
   referenceTop,
+  referenceValueNorms,
   referenceWindowMoments,
   referenceWindowScores,
 } from "../support/scores.ts";
@@ -78,6 +80,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     arenas,
     buffers,
     keys,
+    values,
     windowQueries,
     dims: { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow: MAX_WINDOW },
     emptyArena: (index: number) => kvArray(element, new Float32Array(arenaBlocks[index] * blockElements).fill(EMPTY)),
@@ -329,6 +332,38 @@ Deno.test("Compressor scores by mean and variance and finds how attention is spr
         const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
         sums[0].forEach((score, j) => assert.ok(Math.abs(pooled[j] - score) <= 4e-5 * score, `row ${j}`));
       }
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor weighs scores by values and takes the maximum of a group, as an f64 reference does", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(11, { element, capacity: 700, arenaBlocks: [] });
+    const { dims, keys, values, windowQueries } = test;
+    for (const [window, length, start] of [[32, 600, 50], [5, 257, 0], [3, 4, 1]]) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: 0 };
+      const prompt = { ...segment, window };
+      const norms = referenceValueNorms(dims, prompt, values).map((head) => head.slice(0, length - window));
+      const sums = referenceWindowScores(dims, prompt, keys, windowQueries);
+      const maxima = referenceGroupMaxima(dims, prompt, keys, windowQueries);
+      const scorer = { name: "observation-window", window, kernel: 1, pooling: "maximum" } as const;
+      const cases: [Partial<ObservationWindow>, readonly ArrayLike<number>[]][] = [
+        [{ valueNorm: "row" }, sums.map((head, h) => head.map((score, j) => score * norms[h][j]))],
+        [{ valueNorm: "head" }, sums.map((head, h) => head.map((score) => score * Math.max(...norms[h])))],
+        [{ groupMaximum: true }, maxima],
+        [
+          { groupMaximum: true, valueNorm: "head" },
+          maxima.map((head, h) => head.map((score) => score * Math.max(...norms[h]))),
+        ],
+      ];
+      for (const [options, expected] of cases) {
+        // As for the window scores, plus the roundings of a norm.
+        await checkScores(test, segment, { ...scorer, ...options }, expected, (score) => 6e-5 * score);
+      }
+      const norm = { ...scorer, groupMaximum: true, kernel: 5, pooling: "average" } as const;
+      const pooled = maxima.map((head) => referencePool(head, 5, "average"));
+      await checkScores(test, segment, norm, pooled, (score) => 6e-5 * score);
     }
     test.free();
   }
