@@ -49,7 +49,7 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const snapkv = named(policies, "snapkv") as Record<string, any>;
   assert.deepEqual([snapkv.scorer, snapkv.allocator], ["snapkv", "uniform"]);
   assert.match(snapkv.description, /same number of rows in every layer/);
-  assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling"]);
+  assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling", "valueNorm"]);
   const full = named(policies, "full") as Record<string, any>;
   assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
   // Every name listed can be used.
