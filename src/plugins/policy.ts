@@ -6,9 +6,9 @@
  * with its allocator, and combine.ts makes a policy of any two. While a prompt is prefilled layer by layer, the engine
  *
  *   1. asks `provisionalRows(layer)` how many top-scored rows of the layer to gather, in descending order of score,
- *   2. collects a histogram of the layer's scores (or the scores themselves, if the policy needs them exactly),
+ *   2. collects a histogram of the layer's scores (or of each KV head's, or the scores themselves, if the policy needs them),
  *   3. after each layer for which `isRebalanceDue(layer)` holds, calls `allot(layers seen so far)` and drops each
- *      layer's tail down to the returned number of rows.
+ *      layer's, or each head's, tail down to the returned number of rows.
  *
  * A policy holds no GPU handle and no request: pure functions on plain typed arrays. The core checks every result
  * (see start_policy.ts) and falls back to uniform budgets when a policy throws or returns nonsense.

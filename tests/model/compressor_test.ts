@@ -3,6 +3,7 @@ import { BLOCK_ROWS } from "../../src/cache/block.ts";
 import { LAYER_RECORD_WORDS, STATISTICS_WORD } from "../../src/cache/layer_record.ts";
 import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
+import { MOST_MOVES } from "../../src/kernels/move_slots.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
 import { TILE_ROWS } from "../../src/model/dimensions.ts";
@@ -367,6 +368,39 @@ Deno.test("Compressor weighs scores by values and takes the maximum of a group, 
     }
     test.free();
   }
+});
+
+Deno.test("Compressor moves any number of slots in the order in which it is told to", async () => {
+  const test = await fixture(12, { element: "f16", capacity: 40, arenaBlocks: [9, 12] });
+  const { gpu, compressor, arenas, dims } = test;
+  const slotElements = 2 * BLOCK_ROWS * dims.headSize;
+  const random = seededRandom(13);
+  const expected = [9, 12].map((blocks) =>
+    kvArray("f16", normalValues(random, blocks * dims.kvHeadCount * slotElements))
+  );
+  expected.forEach((content, arena) => gpu.write(arenas[arena], 0, content));
+  const recorder = new Recorder(gpu);
+  const move = (arena: number, moves: readonly [number, number][], times = 1) => {
+    const list = Array.from({ length: times }, () => moves).flat(2);
+    compressor.moveSlots(recorder, arena, Uint32Array.from(list));
+    const content = expected[arena];
+    for (const [source, target] of moves) {
+      content.set(content.slice(source * slotElements, (source + 1) * slotElements), target * slotElements);
+    }
+  };
+  move(0, [[0, 17], [3, 4]]);
+  // More than one dispatch takes, and then what these wrote.
+  move(1, [[1, 20], [2, 21], [3, 22], [5, 23]], MOST_MOVES / 3);
+  move(1, [[20, 0], [21, 9]]);
+  move(0, [[17, 8], [4, 9]]);
+  move(0, []);
+  recorder.submit();
+  move(0, [[9, 1]]);
+  recorder.submit();
+  for (const [arena, buffer] of arenas.entries()) {
+    assert.deepEqual(readKv("f16", await readBuffer(gpu, buffer)), expected[arena], `arena ${arena}`);
+  }
+  test.free();
 });
 
 Deno.test("Compressor ranks rows of equal score by position", async () => {
