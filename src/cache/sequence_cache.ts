@@ -91,7 +91,7 @@ export class SequenceCache {
    * @returns Whether the table changed
    */
   truncateRanked(layer: number, rows: number): boolean {
-    if (this.#heads[layer]) throw new Error(`The heads of layer ${layer} hold different numbers of ranked rows`);
+    this.#checkNotPacked(layer);
     if (rows > this.rankedRows[layer]) {
       throw new Error(`Cannot cut layer ${layer} to ${rows} ranked rows: it holds ${this.rankedRows[layer]}`);
     }
@@ -178,6 +178,20 @@ export class SequenceCache {
   }
 
   /**
+   * Lays a layer out anew for other rows: the blocks it has stay in order, those left over are released, and what lacks is
+   * allocated behind them. So whatever has been recorded with the old layout finds its blocks where they were.
+   */
+  rearrange(layer: number, rankedRows: number, recentRows: number): void {
+    this.#checkNotPacked(layer);
+    const table = this.#tables[layer];
+    const needed = blocksFor(rankedRows) + blocksFor(recentRows);
+    if (needed < table.length) this.pool.release(this.arena, table.splice(needed));
+    else this.#insert(layer, table.length, needed - table.length);
+    this.rankedRows[layer] = rankedRows;
+    this.recentRows[layer] = recentRows;
+  }
+
+  /**
    * Visits the tables that changed since the last call, each with the index of its first changed entry. Entries behind a
    * table's end are not visited: they are never read.
    *
@@ -208,6 +222,10 @@ export class SequenceCache {
     this.packedBlocks.fill(0);
     this.recentRows.fill(0);
     this.#heads.fill(null);
+  }
+
+  #checkNotPacked(layer: number): void {
+    if (this.#heads[layer]) throw new Error(`The heads of layer ${layer} hold different numbers of ranked rows`);
   }
 
   #missingBlocks(layer: number, rows: number): number {

@@ -121,8 +121,6 @@ export interface Allocator {
    * Where the scorer does not look at that attention, it is computed for this.
    */
   readonly attentionStatistics?: boolean;
-  /** Whether `allot` returns the rows of every KV head, and needs histograms of each. */
-  readonly perHead?: boolean;
   /** Ranked rows to gather for every head of a layer when it has just been scored; the window comes on top. */
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */
@@ -138,6 +136,8 @@ export interface Allocator {
 /** A policy at work on one sequence. */
 export interface SequencePolicy extends Allocator {
   readonly scorer: Scorer;
+  /** Whether `allot` returns the rows of every KV head, and is given histograms of each. */
+  readonly perHead?: boolean;
 }
 
 /** What all plugins have. */
@@ -153,6 +153,11 @@ export interface Plugin<Options extends z.ZodObject = z.ZodObject> {
 
 /** A scorer plugin. */
 export interface ScorerPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /**
+   * Whether it can score rows that were ranked before, and so lie in order of rank instead of position: then it can evict while
+   * tokens are generated.
+   */
+  readonly ranksAgain: boolean;
   /** How the rows of a sequence are scored. */
   start(context: PolicyContext, options: z.infer<Options>): RankingScorer;
 }
@@ -167,6 +172,11 @@ export interface AllocatorContext extends PolicyContext {
 
 /** An allocator plugin. */
 export interface AllocatorPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /**
+   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: rows cannot
+   * be evicted while tokens are generated.
+   */
+  readonly perHead?: boolean;
   /** The allocator at work on one sequence. */
   start(context: AllocatorContext, options: z.infer<Options>): Allocator;
 }
@@ -176,6 +186,8 @@ export interface Policy extends Plugin {
   /** Names of the plugins that it combines, if it does. */
   readonly scorer?: string;
   readonly allocator?: string;
+  /** Whether it can evict while tokens are generated: see {@link ScorerPlugin.ranksAgain}. */
+  readonly ranksAgain?: boolean;
   /** Starts the policy on a sequence, or returns `null` where every row is to be kept (say, a prompt within the budget). */
   start(context: PolicyContext, options: Readonly<Record<string, unknown>>): SequencePolicy | null;
 }

@@ -212,6 +212,7 @@ Deno.test("SequenceCache refuses to let a head grow, or to cut the layer where h
   cache.truncateHeads(0, [20, 3]);
   assert.throws(() => cache.truncateHeads(0, [4, 4]), /Cannot cut head 1 of layer 0 to 4 ranked rows: it holds 3/);
   assert.throws(() => cache.truncateRanked(0, 2), /heads of layer 0 hold different numbers/);
+  assert.throws(() => cache.rearrange(0, 2, 1), /heads of layer 0 hold different numbers/);
 });
 
 Deno.test("Heads keep their rows through random cuts, appends and releases, and no block is lost or owned twice", () => {
@@ -298,4 +299,26 @@ Deno.test("Heads keep their rows through random cuts, appends and releases, and 
   for (const { cache } of live) cache.release();
   assert.equal(pool.usedBlocks, 0);
   assert.equal(pool.freeBlocks(0), blocks);
+});
+
+Deno.test("SequenceCache lays a layer out anew in the blocks that it has, in their order", () => {
+  const pool = poolOf(12, 2);
+  const cache = new SequenceCache(pool, 0, 2);
+  cache.setRanked(1, 20);
+  cache.appendRecent(1, 40);
+  changesOf(cache);
+  cache.rearrange(1, 30, 8);
+  assert.deepEqual(cache.table(1), [0, 1, 2]);
+  assert.deepEqual([cache.rankedRows[1], cache.recentRows[1], pool.usedBlocks], [30, 8, 3]);
+  assert.deepEqual(changesOf(cache), [], "nobody has to be told");
+  cache.rearrange(1, 33, 1);
+  assert.equal(cache.blocks, 4, "33 ranked rows and a recent one need a block more");
+  assert.deepEqual(cache.table(1).slice(0, 3), [0, 1, 2]);
+  assert.deepEqual(changesOf(cache).map(([layer, first]) => [layer, first]), [[1, 3]]);
+  cache.appendRecent(1, 15);
+  assert.equal(cache.blocks, 4);
+  cache.truncateRanked(1, 1);
+  assert.equal(cache.blocks, 2);
+  cache.release();
+  assert.equal(pool.usedBlocks, 0);
 });

@@ -6,6 +6,7 @@ import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
+import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
@@ -20,6 +21,7 @@ import { sample } from "../../src/kernels/sample.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
+import { unpackRows } from "../../src/kernels/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
 import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/value_norms.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
@@ -63,6 +65,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
+  "gather_sums.ts": [[gatherSums]],
   "key_scores.ts": [
     KV_HEADS.map((head) => keyNormScores(...head)),
     KV_HEADS.map((head) => keyDirections(...head)),
@@ -112,6 +115,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "value_norms.ts": [KV_HEADS.map((head) => weighByRows(...head)), KV_HEADS.map((head) => largestNorms(...head)), [
     weighByHeads,
   ]],
+  "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))

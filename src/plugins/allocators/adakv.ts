@@ -25,12 +25,12 @@ export const adakvAllocator: AllocatorPlugin<typeof options> = {
   apiVersion: 1,
   description: "Gives every layer the same and lets its KV heads compete for it",
   options,
+  perHead: true,
   start(context, { floor }) {
     const { base, scoredRows, kvHeadCount } = context;
     const most = (1 - floor) * Math.min(base * kvHeadCount, scoredRows) + floor * base;
     return {
       exactScores: false,
-      perHead: true,
       provisionalRows: () => Math.min(Math.ceil(most), scoredRows),
       isRebalanceDue: () => true,
       allot: (layers) => Uint32Array.from(layers.flatMap((layer) => [...headRows(layer, context, floor)])),

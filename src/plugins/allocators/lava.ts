@@ -28,9 +28,9 @@ export const lavaAllocator: AllocatorPlugin<typeof options> = {
   apiVersion: 1,
   description: "Gives a layer the more, the more evenly its scores are spread, and lets its KV heads compete for it",
   options,
+  perHead: true,
   start: ({ base, scoredRows, layerCount, kvHeadCount }) => ({
     exactScores: false,
-    perHead: true,
     provisionalRows: () => Math.min(base * (layerCount + kvHeadCount), scoredRows),
     isRebalanceDue: () => true,
     allot(layers) {

@@ -18,6 +18,7 @@ export const lavaScorer: ScorerPlugin<typeof options> = {
   apiVersion: 1,
   description:
     "Scores a row by the attention that the last rows of the prompt pay to it, times the largest value of its head",
+  ranksAgain: true,
   options,
   start: ({ budget }, { window, kernel, pooling }) => ({
     name: "observation-window",
