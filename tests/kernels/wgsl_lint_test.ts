@@ -18,6 +18,7 @@ import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
+import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
@@ -74,7 +75,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
-        (["store", "residual"] as const).map((epilogue) => matmulKernel({ format, bias, epilogue }))
+        (["store", "residual"] as const).flatMap((epilogue) =>
+          [undefined, 8].map((subgroupSize) => matmulKernel({ format, bias, epilogue, subgroupSize }))
+        )
       )
     ),
   ],
@@ -109,6 +112,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "sample.ts": [VOCABULARIES.map(sample)],
+  "subgroup_prefill_attention.ts": [HEADS.map(subgroupPrefillAttentionKernel)],
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
