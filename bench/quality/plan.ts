@@ -3,7 +3,7 @@ import type { EvalCompareOptions } from "../../src/cli/flags.ts";
 
 /** Every policy is asked with every budget; the full cache is always asked too. */
 export const CONTENDERS = {
-  policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "cake", "knorm"],
+  policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "adakv", "cake", "lava", "knorm"],
   budgets: ["0.9%", "1.7%", "6.9%"],
 } as const satisfies Partial<EvalCompareOptions>;
 

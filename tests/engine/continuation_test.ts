@@ -138,7 +138,7 @@ Deno.test("a rewound sequence is as if it had never gone on, whatever runs besid
     return ids;
   };
   const full = request(PROMPT).kvCache;
-  const choices = [full, COMPRESSED, { policy: "streaming", budget: 40 }, full];
+  const choices = [full, COMPRESSED, { policy: "streaming", budget: 40 }, { policy: "adakv", budget: 40 }];
   // They pause at different times, in the middle of submits.
   const parts = await runParts(
     choices.map((kvCache, i) => resumable({ kvCache, maxTokens: [3, 37, 1, 70][i] })),
