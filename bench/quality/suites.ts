@@ -46,9 +46,9 @@ const SUITES = {
           depth: depth === undefined ? undefined : depth / 100,
           countTokens,
         });
-        const { prompt, maxTokens } = sample;
-        const score = (answer: string) => scoreReply(sample, answer);
-        return { task, length, index, depth, prompt: ask(prompt), maxTokens, score };
+        const { prompt, answerPrefix, maxTokens } = sample;
+        const score = (answer: string) => scoreReply(sample, answerPrefix + answer);
+        return { task, length, index, depth, prompt: ask(prompt, answerPrefix), maxTokens, score };
       }),
   },
   needle: {

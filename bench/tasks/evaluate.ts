@@ -25,11 +25,11 @@ export interface FamilyScore {
 /** Samples that are asked at the same time. */
 const CONCURRENCY = 4;
 
-/** The greedy reply to a sample, asked through the model's chat template under the engine's default policy. */
-async function reply(running: RunningEngine, { prompt, maxTokens }: TaskSample): Promise<string> {
+/** The greedy reply to a sample, begun with its prefix, asked through the model's chat template under the engine's default policy. */
+async function reply(running: RunningEngine, { prompt, answerPrefix, maxTokens }: TaskSample): Promise<string> {
   const { text, chatTemplate } = running;
-  const tokens = await text.encode(chatTemplate.apply([{ role: "user", content: prompt }]));
-  return (await ask(running, tokens, maxTokens)).text;
+  const tokens = await text.encode(chatTemplate.apply([{ role: "user", content: prompt }]) + answerPrefix);
+  return answerPrefix + (await ask(running, tokens, maxTokens)).text;
 }
 
 /** Scores `samples` samples of the evaluation half. */

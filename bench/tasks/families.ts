@@ -47,6 +47,6 @@ export function generateTask(family: TaskFamilyName, request: TaskRequest): Task
   const random = new Random(`${family} ${split} ${seed}`);
   const content = plan({ random, entities: new Entities(random, split), length, depth });
   const prompt = buildPrompt(content, { random, length, countTokens });
-  const [{ answers, reply }, ...followUps] = content.questions;
-  return { family, category, metric, maxTokens, length, seed, split, prompt, answers, reply, followUps };
+  const [{ answers, reply, answerPrefix }, ...followUps] = content.questions;
+  return { family, category, metric, maxTokens, length, seed, split, prompt, answers, reply, answerPrefix, followUps };
 }

@@ -10,7 +10,7 @@ const METRICS: Readonly<Record<TaskMetric, (reply: string, answers: readonly str
   editSimilarity: (reply, answers) => best(answers, (answer) => editSimilarity(reply, answer)),
 };
 
-/** The reply's score; with several right answers, that of the one it comes closest to. */
+/** The score of a reply, the prefix that it was begun with included; of several right answers the closest one counts. */
 export function scoreReply({ metric, answers }: Pick<TaskSample, "metric" | "answers">, reply: string): number {
   return METRICS[metric](reply.trim(), answers);
 }

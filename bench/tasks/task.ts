@@ -50,6 +50,8 @@ export interface Question {
   readonly answers: readonly string[];
   /** The reply that training teaches: the answer, led up to by the sentences it follows from. */
   readonly reply: string;
+  /** What of the reply comes before the first thing looked up; an answer may be begun with it, as RULER does. */
+  readonly answerPrefix: string;
 }
 
 /** What a sample is built from: facts, what stands between them, and questions. The first question is the sample's. */
@@ -76,6 +78,7 @@ export interface TaskSample {
   readonly prompt: string;
   readonly answers: readonly string[];
   readonly reply: string;
+  readonly answerPrefix: string;
   /** More questions about the same document, to be asked in later turns. */
   readonly followUps: readonly Question[];
 }

@@ -43,6 +43,19 @@ Deno.test("The document of every question holds its answer", () => {
   }
 });
 
+Deno.test("An answer's prefix begins the reply without giving anything away", () => {
+  for (const family of TASK_FAMILY_NAMES) {
+    for (let seed = 0; seed < 50; seed++) {
+      const { answers, reply, answerPrefix, followUps } = sampleOf(family, { seed });
+      for (const question of [{ answers, reply, answerPrefix }, ...followUps]) {
+        const begun = question.answerPrefix;
+        assert.ok(question.reply.startsWith(begun) && begun !== "", `${family}: "${begun}" of "${question.reply}"`);
+        for (const answer of question.answers) assert.ok(!begun.includes(answer), `${family}: ${begun}`);
+      }
+    }
+  }
+});
+
 Deno.test("Depth moves the fact from the start of the document to its end", () => {
   for (const family of TASK_FAMILY_NAMES.filter((name) => !["few-shot", "multi-document-qa"].includes(name))) {
     const place = (depth: number) => {

@@ -24,12 +24,15 @@ const encoder = new WordCachedEncoder({
 Deno.test("Training text has the tokens that the server gives the same chat", () => {
   for (const family of TASK_FAMILY_NAMES) {
     const countTokens = tokenCounter(tokenizer);
-    const { prompt } = generateTask(family, { length: 700, seed: 5, split: "evaluation", countTokens });
+    const request = { length: 700, seed: 5, split: "evaluation", countTokens } as const;
+    const { prompt, reply, answerPrefix } = generateTask(family, request);
     const chat = template.apply([{ role: "user", content: prompt }]);
     assert.equal(chat, `<s><|user|>${prompt}<|assistant|>`);
     const [begin, user, assistant] = ["<s>", "<|user|>", "<|assistant|>"].map((name) => tokenizer.idOf(name)!);
     assert.deepEqual([...tokenizer.encode(chat)], [begin, user, ...encoder.encode(prompt), assistant]);
     assert.equal(countTokens(prompt), encoder.encode(prompt).length);
+    const begun = tokenizer.encode(chat + answerPrefix);
+    assert.deepEqual(tokenizer.encode(chat + reply).slice(0, begun.length), begun, `${answerPrefix} of ${reply}`);
   }
 });
 

@@ -26,6 +26,7 @@ export function code({ random, entities, length, depth }: TaskContext): TaskPlan
       text: `Complete the call: ${name}`,
       answers: [call],
       reply: call,
+      answerPrefix: name,
     })),
   };
 }

@@ -11,7 +11,8 @@ export function fewShot({ random, entities, length }: TaskContext): TaskPlan {
   );
   const nounOf = (thing: string) => thing.split(" ")[1];
   const nouns = [...labels.keys()];
-  const statement = (thing: string) => `A ${thing} belongs to group ${labels.get(nounOf(thing))}.`;
+  const beginning = (thing: string) => `A ${thing} belongs to group`;
+  const statement = (thing: string) => `${beginning(thing)} ${labels.get(nounOf(thing))}.`;
   const examples = [
     ...nouns.map((noun) => entities.thing([noun])),
     ...nouns.map(() => entities.thing(nouns)),
@@ -24,6 +25,7 @@ export function fewShot({ random, entities, length }: TaskContext): TaskPlan {
       text: `To which group does a ${thing} belong?`,
       answers: [labels.get(nounOf(thing))!],
       reply: statement(thing),
+      answerPrefix: beginning(thing),
     })),
   };
 }

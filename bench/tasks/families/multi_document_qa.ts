@@ -22,12 +22,15 @@ export function multiDocumentQa({ random, entities, length, depth }: TaskContext
     const second = random.pick(SECOND_HOPS);
     const person = entities.person();
     const other = entities.person();
-    const value = random.pick(second.values);
+    // What the question says, "tea" in "teacher" too, would be found in any reply that restates it.
+    const value = random.pick(second.values.filter((value) => !first.ask.includes(value)));
+    const told = first.tell.replace("{}", person);
     return {
+      answerPrefix: told.slice(0, told.indexOf(" @")),
       question: second.ask.replace("#", first.ask.replace("{}", person)),
       value,
       passages: [
-        { text: first.tell.replace("{}", person).replace("@", other), depth: i === 0 ? depth : undefined },
+        { text: told.replace("@", other), depth: i === 0 ? depth : undefined },
         { text: second.tell.replace("{}", other).replace("@", value) },
       ],
     };
@@ -35,10 +38,11 @@ export function multiDocumentQa({ random, entities, length, depth }: TaskContext
   return {
     opening: "Read the letters.",
     passages: pairs.flatMap(({ passages }) => passages),
-    questions: pairs.map(({ question, value, passages }) => ({
+    questions: pairs.map(({ question, value, answerPrefix, passages }) => ({
       text: question,
       answers: [value],
       reply: passages.map(({ text }) => text).join(" "),
+      answerPrefix,
     })),
   };
 }

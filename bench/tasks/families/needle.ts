@@ -6,16 +6,18 @@ export function needle({ random, entities, length, depth }: TaskContext): TaskPl
   const needles = Array.from({ length: 1 + random.below(factCount(length, 100, 2, 5)) }, (_, i) => {
     const thing = entities.thing();
     const number = entities.number(5);
-    const text = `The magic number for the ${thing} is ${number}.`;
-    return { thing, number, text, depth: i === 0 ? depth : undefined };
+    const answerPrefix = `The magic number for the ${thing} is`;
+    const text = `${answerPrefix} ${number}.`;
+    return { thing, number, answerPrefix, text, depth: i === 0 ? depth : undefined };
   });
   return {
     opening: "Remember the magic numbers.",
     passages: needles,
-    questions: needles.map(({ thing, number, text }) => ({
+    questions: needles.map(({ thing, number, answerPrefix, text }) => ({
       text: `What is the magic number for the ${thing}?`,
       answers: [number],
       reply: text,
+      answerPrefix,
     })),
   };
 }

@@ -10,9 +10,11 @@ export function passageRetrieval({ random, entities, length, depth }: TaskContex
     const thing = entities.thing();
     const fact = `${person} hid the ${thing} in the ${random.pick(ROOMS)}.`;
     const sentences = [fact, ...Array.from({ length: random.between(0, 2) }, () => fillerSentence(random))];
-    const closing = `The story of ${person} was passage ${number}.`;
+    const answerPrefix = `The story of ${person} was passage`;
+    const closing = `${answerPrefix} ${number}.`;
     return {
       number,
+      answerPrefix,
       closing,
       question: `Which passage tells of the ${thing} and of ${person}?`,
       text: [...random.shuffled(sentences), closing].join(" "),
@@ -22,10 +24,11 @@ export function passageRetrieval({ random, entities, length, depth }: TaskContex
   return {
     opening: "Read the passages.",
     passages,
-    questions: passages.map(({ number, closing, question }) => ({
+    questions: passages.map(({ number, answerPrefix, closing, question }) => ({
       text: question,
       answers: [`passage ${number}`],
       reply: closing,
+      answerPrefix,
     })),
   };
 }

@@ -42,16 +42,24 @@ export function singleDocumentQa({ random, entities, length, depth }: TaskContex
     const relation = random.pick(RELATIONS);
     const person = entities.person();
     const value = random.pick(relation.values);
-    const text = random.pick(relation.tell).replace("{}", person).replace("@", value);
-    return { relation, person, value, text, depth: i === 0 ? depth : undefined };
+    const told = random.pick(relation.tell).replace("{}", person);
+    return {
+      relation,
+      person,
+      value,
+      answerPrefix: told.slice(0, told.indexOf(" @")),
+      text: told.replace("@", value),
+      depth: i === 0 ? depth : undefined,
+    };
   });
   return {
     opening: "Read the story.",
     passages: facts,
-    questions: facts.map(({ relation, person, value, text }) => ({
+    questions: facts.map(({ relation, person, value, answerPrefix, text }) => ({
       text: random.pick(relation.ask).replace("{}", person),
       answers: [value],
       reply: text,
+      answerPrefix,
     })),
   };
 }

@@ -26,6 +26,7 @@ export function summarisation({ random, entities, length, depth }: TaskContext):
       text: `What does the report of ${author} say?`,
       answers: [[heading, ...events].join(" ")],
       reply: [heading, ...events].join(" "),
+      answerPrefix: heading,
     })),
   };
 }

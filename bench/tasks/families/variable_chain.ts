@@ -18,6 +18,7 @@ export function variableChain({ random, entities, length, depth }: TaskContext):
       text: `Which number does the ${boxes[0]} hold?`,
       answers: [number],
       reply: steps.join(" "),
+      answerPrefix: `The ${boxes[0]} copies the`,
     })),
   };
 }
