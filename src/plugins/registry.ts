@@ -4,8 +4,11 @@
 import { z } from "zod";
 import { parseBudget } from "../cache/budgets.ts";
 import { type KvCacheChoice, UnservableRequestError } from "../engine/messages.ts";
+import { adakv } from "./adakv.ts";
+import { adakvAllocator } from "./allocators/adakv.ts";
 import { cakeAllocator } from "./allocators/cake.ts";
 import { dynamickvAllocator } from "./allocators/dynamickv.ts";
+import { lavaAllocator } from "./allocators/lava.ts";
 import { pyramidkvAllocator } from "./allocators/pyramidkv.ts";
 import { uniformAllocator } from "./allocators/uniform.ts";
 import { cake } from "./cake.ts";
@@ -15,12 +18,14 @@ import { full } from "./full.ts";
 import { h2o } from "./h2o.ts";
 import { keydiff } from "./keydiff.ts";
 import { knorm } from "./knorm.ts";
+import { lava } from "./lava.ts";
 import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
 import { pyramidkv } from "./pyramidkv.ts";
 import { cakeScorer } from "./scorers/cake.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 import { knormScorer } from "./scorers/knorm.ts";
+import { lavaScorer } from "./scorers/lava.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
 import { tovaScorer } from "./scorers/tova.ts";
@@ -37,7 +42,9 @@ export const policies: readonly Policy[] = [
   tova,
   snapkv,
   pyramidkv,
+  adakv,
   cake,
+  lava,
   knorm,
   keydiff,
 ];
@@ -51,12 +58,15 @@ export const scorers: readonly ScorerPlugin[] = [
   knormScorer,
   keydiffScorer,
   cakeScorer,
+  lavaScorer,
 ];
 export const allocators: readonly AllocatorPlugin[] = [
   uniformAllocator,
   pyramidkvAllocator,
   dynamickvAllocator,
+  adakvAllocator,
   cakeAllocator,
+  lavaAllocator,
 ];
 
 const combinations = new Map<string, Policy>(

@@ -10,6 +10,7 @@ import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
+import { moveSlots } from "../../src/kernels/move_slots.ts";
 import { penalties } from "../../src/kernels/penalties.ts";
 import { poolScores } from "../../src/kernels/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
@@ -17,11 +18,13 @@ import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
+import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
 import { unpackRows } from "../../src/kernels/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
+import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/value_norms.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
@@ -72,7 +75,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
-        (["store", "residual"] as const).map((epilogue) => matmulKernel({ format, bias, epilogue }))
+        (["store", "residual"] as const).flatMap((epilogue) =>
+          [undefined, 8].map((subgroupSize) => matmulKernel({ format, bias, epilogue, subgroupSize }))
+        )
       )
     ),
   ],
@@ -91,6 +96,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
       )
     ),
   ],
+  "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
@@ -106,9 +112,13 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "sample.ts": [VOCABULARIES.map(sample)],
+  "subgroup_prefill_attention.ts": [HEADS.map(subgroupPrefillAttentionKernel)],
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "value_norms.ts": [KV_HEADS.map((head) => weighByRows(...head)), KV_HEADS.map((head) => largestNorms(...head)), [
+    weighByHeads,
+  ]],
   "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
