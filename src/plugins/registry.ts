@@ -17,10 +17,12 @@ import { keydiff } from "./keydiff.ts";
 import { knorm } from "./knorm.ts";
 import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
 import { pyramidkv } from "./pyramidkv.ts";
+import { readAhead } from "./read_ahead.ts";
 import { cakeScorer } from "./scorers/cake.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 import { knormScorer } from "./scorers/knorm.ts";
+import { readAheadScorer } from "./scorers/read_ahead.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
 import { tovaScorer } from "./scorers/tova.ts";
@@ -31,6 +33,7 @@ import { tova } from "./tova.ts";
 /** Every ready-made policy, in the order in which they are listed to people. */
 export const policies: readonly Policy[] = [
   dynamickv,
+  readAhead,
   full,
   streaming,
   h2o,
@@ -45,6 +48,7 @@ export const policies: readonly Policy[] = [
 /** Every scorer and every allocator; any two combine. */
 export const scorers: readonly ScorerPlugin[] = [
   snapkvScorer,
+  readAheadScorer,
   h2oScorer,
   tovaScorer,
   streamingScorer,
