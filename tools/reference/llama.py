@@ -7,16 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# Queries at the end of the prompt that are kept for policies to score with.
-QUERIES = 64
-
 
 @dataclass
 class Dense:
     """A prompt that was read in full; L layers, H KV heads, G query heads a KV head, N rows."""
     keys: torch.Tensor  # [L, H, N, d], rotated
     values: torch.Tensor  # [L, H, N, d]
-    queries: torch.Tensor  # [L, H, G, QUERIES, d], rotated, of the last rows
+    queries: torch.Tensor  # [L, H, G, N, d], rotated
     attention_sums: torch.Tensor  # [L, H, N]: attention of all queries, mean of the group, divided by N
     logits: torch.Tensor  # [vocabulary], after the last row
 
@@ -98,7 +95,7 @@ class Llama:
                 out[:, :, start:end] = attention @ v[0, :, None, :end]
             kept["keys"].append(k[0])
             kept["values"].append(v[0])
-            kept["queries"].append(grouped[:, :, -QUERIES:])
+            kept["queries"].append(grouped)
             kept["sums"].append(sums / rows)
             return out.flatten(0, 1)[None]
 

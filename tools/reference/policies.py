@@ -43,6 +43,38 @@ def lava_scores(dense, window, kernel=7):
     return attention.amax(2) * dense.values.abs().sum(-1).amax(-1)[..., None]
 
 
+def read_ahead(scores, decay=0.9, reach=32, sinks=4):
+    """Scores spread over the rows that follow, but for those of the first rows."""
+    spread = scores.clone()
+    spread[..., :sinks] = 0
+    weights = decay ** torch.arange(reach, -1, -1.0)
+    ahead = (F.pad(spread, (reach, 0)).unfold(-1, reach + 1, 1) * weights).sum(-1)
+    ahead[..., :sinks] = scores[..., :sinks]
+    return ahead
+
+
+def lookup_scores(dense, ahead, lookups, sinks=4):
+    """What the best rows' own queries look for among the other rows before the window, [L, H, n]."""
+    rows = ahead.shape[-1]
+    best = ahead.topk(lookups)
+    group = dense.queries.shape[2]
+    q = dense.queries.gather(3, best.indices[:, :, None, :, None].expand(-1, -1, group, -1, dense.queries.shape[-1]))
+    scores = q @ dense.keys[:, :, None, :rows].transpose(-1, -2) * q.shape[-1] ** -0.5
+    is_best = torch.zeros_like(ahead, dtype=torch.bool).scatter_(-1, best.indices, True)
+    attention = scores.masked_fill(is_best[:, :, None, None], -torch.inf).softmax(-1)
+    weights = best.values * (best.indices >= sinks)
+    return (attention * weights[:, :, None, :, None]).amax((2, 3))
+
+
+def readahead_scores(dense, window, lookups, decay=0.9):
+    attention = window_attention(dense, window)[..., :dense.length - window]
+    scores = attention.sum(3).mean(2)
+    if lookups:
+        lookups = min(lookups, scores.shape[-1] - 1)
+        scores = scores + lookup_scores(dense, read_ahead(scores, decay), lookups)
+    return read_ahead(scores, decay)
+
+
 def take(scores, rows, window, length):
     """Visible rows [L, H, N]: the best rows [L, H] of each head, and the window."""
     order = scores.argsort(dim=-1, descending=True, stable=True)
@@ -75,7 +107,7 @@ def dynamickv_rows(scores, base, maximum_ratio=5, floor=0.1):
     layers, heads, rows = scores.shape
     total = base * layers
     cap = min(math.floor(maximum_ratio * base), total, rows)
-    floor_rows = min(math.ceil(floor * base / BLOCK_ROWS) * BLOCK_ROWS, base)
+    floor_rows = min(max(1, math.floor(floor * base / BLOCK_ROWS + 0.5) * BLOCK_ROWS), base)
     ordered = scores.flatten(1).sort(-1, descending=True).values.tolist()
     rank = lambda layer, row: -ordered[layer][min(int(row * heads), heads * rows - 1)]
     return share(total, [cap] * layers, [floor_rows] * layers, rank)
@@ -174,11 +206,22 @@ def _budgeted(score, allot):
     return policy
 
 
-def _snapkv(window, kind="maximum"):
-    def score(dense, budget):
-        w = window_of(window, budget)
-        return w, snapkv_scores(dense, w, kind)
-    return score
+def _snapkv(dense, budget):
+    w = window_of(32, budget)
+    return w, snapkv_scores(dense, w)
+
+
+def _pyramidkv(dense, budget):
+    return 8, snapkv_scores(dense, 8)
+
+
+def _dynamickv(dense, budget):
+    return 8, snapkv_scores(dense, 8, "average")
+
+
+def _readahead(dense, budget):
+    w = max(1, min(8, budget // 4))
+    return w, readahead_scores(dense, w, min(32, math.ceil(max(1, budget - w) / 2)))
 
 
 def _lava(dense, budget):
@@ -207,12 +250,13 @@ def entropy_weights(scores):
 POLICIES = {
     "streaming": streaming,
     "h2o": h2o,
-    "snapkv": _budgeted(_snapkv(32), lambda s, base, *_: torch.full(s.shape[:2], base)),
-    "pyramidkv": _budgeted(_snapkv(8), lambda s, base, *_: per_layer(pyramid_rows(s.shape[0], base, s.shape[2]), s.shape[1])),
-    "dynamickv": _budgeted(_snapkv(8, "average"), lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
+    "snapkv": _budgeted(_snapkv, lambda s, base, *_: torch.full(s.shape[:2], base)),
+    "pyramidkv": _budgeted(_pyramidkv, lambda s, base, *_: per_layer(pyramid_rows(s.shape[0], base, s.shape[2]), s.shape[1])),
+    "dynamickv": _budgeted(_dynamickv, lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
     "dynamickv published": _budgeted(
-        _snapkv(8, "average"), lambda s, base, *_: per_layer(published_dynamickv_rows(s, base), s.shape[1])),
-    "adakv": _budgeted(_snapkv(32), lambda s, base, *_: head_rows(s, [base] * s.shape[0])),
+        _dynamickv, lambda s, base, *_: per_layer(published_dynamickv_rows(s, base), s.shape[1])),
+    "readahead": _budgeted(_readahead, lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
+    "adakv": _budgeted(_snapkv, lambda s, base, *_: head_rows(s, [base] * s.shape[0])),
     "cake": _budgeted(_cake, lambda s, base, dense, w: per_layer(
         proportional(cake_preferences(dense, w), base * s.shape[0], s.shape[2]), s.shape[1])),
     "lava": _budgeted(_lava, lambda s, base, *_: head_rows(
