@@ -14,6 +14,7 @@ import {
 } from "../src/kernels/decode_attention.ts";
 import type { KvElement } from "../src/kernels/kv_element.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/prefill_attention.ts";
+import { LANES, subgroupPrefillAttentionKernel } from "../src/kernels/subgroup_prefill_attention.ts";
 import { kvArray } from "../tests/support/kv.ts";
 import { normalValues, seededRandom } from "../tests/support/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";
@@ -67,6 +68,7 @@ export function ebbAttentions(gpu: Gpu, of: AttentionCase, data: AttentionData, 
 
 function prefillAttention(gpu: Gpu, { element, rows, total }: AttentionCase, data: AttentionData) {
   const variant = { element, ...HEADS };
+  const kernel = gpu.subgroupSize === LANES ? subgroupPrefillAttentionKernel(variant) : prefillAttentionKernel(variant);
   const keys = gpu.upload("keys", kvArray(element, data.keys));
   const values = gpu.upload("values", kvArray(element, data.values));
   const places = gpu.upload("rows", Uint32Array.from({ length: rows * 4 }, (_, i) => i % 4 === 0 ? i / 4 : 0));
@@ -74,8 +76,8 @@ function prefillAttention(gpu: Gpu, { element, rows, total }: AttentionCase, dat
   return {
     buffers: [keys, values, places],
     dispatches: (from: GPUBuffer, to: GPUBuffer): Dispatch[] => [{
-      binding: gpu.binding(prefillAttentionKernel(variant), [from, keys, values, places, to]),
-      ...prefillAttentionDispatch(variant, shape),
+      binding: gpu.binding(kernel, [from, keys, values, places, to]),
+      ...prefillAttentionDispatch(kernel, variant, shape),
     }],
   };
 }

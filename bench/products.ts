@@ -51,7 +51,10 @@ export function ebbProducts(gpu: Gpu, of: ProductCase, { x, matrices }: ProductD
     const format = weightFormat(of.type);
     if (of.kernel === "prefill") {
       return {
-        binding: gpu.binding(matmulKernel({ format, bias: false, epilogue: "store" }), buffers),
+        binding: gpu.binding(
+          matmulKernel({ format, bias: false, epilogue: "store", subgroupSize: gpu.subgroupSize }),
+          buffers,
+        ),
         params: matmulParams({ rows: outputs, columns: inputs, count: vectors, xStride: inputs, yStride: outputs }),
         grid: [Math.ceil(outputs / MATMUL_TILE), Math.ceil(vectors / MATMUL_TILE)],
       };

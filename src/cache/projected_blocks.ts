@@ -13,7 +13,7 @@ import { rankedBudget } from "./budgets.ts";
  *
  *     layers    settled: shared among | shared among, not cut yet | arrived since
  *
- * @param policy `null` keeps every row
+ * @param policy `null` keeps every row of the prompt
  * @param newRows Rows that are generated at most
  */
 export function projectedBlocks(
@@ -49,4 +49,37 @@ export function projectedBlocks(
   }
   settle();
   return Math.max(peak, settled + layerCount * blocksFor(window + newRows));
+}
+
+/**
+ * The same for a sequence that, while tokens are generated, shares its budget anew after every `interval` rows.
+ *
+ * An eviction first puts rows into the blocks where they were, and cuts layers only when the policy has seen all scores: until
+ * then a layer may hold all of its rows, ranked in one part of its blocks instead of two.
+ *
+ * @param policy of the prompt; `null` keeps every row of it
+ * @param window rows that an eviction keeps beside the ranked ones
+ */
+export function projectedEvictingBlocks(
+  context: PolicyContext,
+  policy: SequencePolicy | null,
+  window: number,
+  interval: number,
+): number {
+  const { layerCount, promptLength, budget } = context;
+  const promptRows = policy === null || policy.scorer.name === "none"
+    ? promptLength
+    : rankedBudget(budget, policy.scorer.window) + policy.scorer.window;
+  const base = rankedBudget(budget, window);
+  /** Rows of a layer, on average, when it is evicted from. */
+  const most = Math.max(promptRows, base + window) + interval;
+  /** Blocks of ranked rows, so many to a layer on average; at worst every layer ends one row into a block of its own. */
+  const shared = (rows: number) => Math.floor(layerCount * (rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
+  return Math.max(
+    projectedBlocks(context, policy, interval),
+    // A prompt that was kept whole has no ranked rows until it has been evicted from.
+    layerCount * blocksFor(most),
+    shared(base) + layerCount * blocksFor(window + interval),
+    shared(most - window) + layerCount * blocksFor(window),
+  );
 }

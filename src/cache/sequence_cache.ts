@@ -90,6 +90,19 @@ export class SequenceCache {
   }
 
   /**
+   * Lays a layer out anew for other rows: the blocks it has stay in order, those left over are released, and what lacks is
+   * allocated behind them. So whatever has been recorded with the old layout finds its blocks where they were.
+   */
+  rearrange(layer: number, rankedRows: number, recentRows: number): void {
+    const table = this.#tables[layer];
+    const needed = blocksFor(rankedRows) + blocksFor(recentRows);
+    if (needed < table.length) this.pool.release(this.arena, table.splice(needed));
+    else this.#insert(layer, table.length, needed - table.length);
+    this.rankedRows[layer] = rankedRows;
+    this.recentRows[layer] = recentRows;
+  }
+
+  /**
    * Visits the tables that changed since the last call, each with the index of its first changed entry. Entries behind a
    * table's end are not visited: they are never read.
    */

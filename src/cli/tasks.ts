@@ -8,7 +8,7 @@ import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { TasksOptions } from "./flags.ts";
 
-/** Prints a sample and, as its `request`, what to send to `/v1/chat/completions`. Its names occur in no training data. */
+/** Prints a sample and, as its `request`, what to send to `/v1/chat/completions`, the answer begun. Its names occur in no training data. */
 export async function tasks({ family, length, seed, depth }: TasksOptions): Promise<number> {
   const file = await openModel(EMBEDDED_MODEL);
   const countTokens = tokenCounter(await loadTokenizer(file).finally(() => file.close()));
@@ -18,6 +18,13 @@ export async function tasks({ family, length, seed, depth }: TasksOptions): Prom
 }
 
 /** The body of a chat request that asks for the sample's answer. */
-function chatRequest({ prompt, maxTokens }: TaskSample) {
-  return { messages: [{ role: "user", content: prompt }], max_tokens: maxTokens, temperature: 0 };
+function chatRequest({ prompt, answerPrefix, maxTokens }: TaskSample) {
+  const messages = [{ role: "user", content: prompt }, { role: "assistant", content: answerPrefix }];
+  return {
+    messages,
+    continue_final_message: true,
+    add_generation_prompt: false,
+    max_tokens: maxTokens,
+    temperature: 0,
+  };
 }

@@ -45,6 +45,8 @@ export interface KvCacheChoice {
   readonly budget: number | string;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Tokens generated between two evictions; if not given, every row generated is kept. */
+  readonly decodeInterval?: number;
 }
 
 /** One sequence to generate. */
@@ -86,6 +88,8 @@ export interface KvCacheUsage {
 export type GenerationEvent =
   | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token. */
+  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[] }
   | {
     readonly type: "finished";
     readonly reason: "stop" | "length" | "aborted";
@@ -124,7 +128,10 @@ export interface EngineStats {
   readonly dispatches: number;
   /** Time the engine spent recording and submitting, in seconds. */
   readonly encodeSeconds: number;
-  /** GPU buffers and bind groups made since the start: constant once the model is loaded. */
+  /**
+   * GPU buffers and bind groups made since the start: constant once the model is loaded, but for sequences that evict while
+   * they generate.
+   */
   readonly buffersCreated: number;
   readonly bindGroupsCreated: number;
   readonly blocksTotal: number;
@@ -135,7 +142,9 @@ export interface EngineStats {
   readonly blockBytes: number;
   readonly rebalances: number;
   readonly rebalanceSeconds: number;
-  /** Rows of prompts that policies dropped, per layer. */
+  /** Times that rows of a sequence were evicted while it generated. */
+  readonly decodeEvictions: number;
+  /** Rows that policies dropped, per layer. */
   readonly evictedRowsPerLayer: readonly number[];
   /** Policies that threw or returned nonsense and were replaced by uniform budgets. */
   readonly policyFallbacks: number;

@@ -11,12 +11,15 @@ import type { Recorder } from "../gpu/recorder.ts";
 import { TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
+import type { SequencePolicy } from "../plugins/policy.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Scores that a submit sends to the host, and what is to be done with them. */
 export interface ScoreTransfer {
   readonly sequence: Sequence;
+  /** The policy that they were made for. */
+  readonly policy: SequencePolicy;
   /** First pack row of its prompt. */
   readonly start: number;
   readonly fromLayer: number;
@@ -195,6 +198,10 @@ export class Pack {
       count: window,
       tableOffset: tableOffset + blocksFor(ranked),
     });
+    const { carriedAttention } = sequence;
+    if (carriedAttention !== null && policy.scorer.name === "attention-sums") {
+      compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
+    }
 
     const isRebalance = policy.isRebalanceDue(layer);
     if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, length - window);
@@ -202,7 +209,7 @@ export class Pack {
     const fromLayer = member.unsentLayer;
     member.unsentLayer = layer + 1;
     readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, layer);
-    return [{ sequence, start, fromLayer, throughLayer: layer, isRebalance }];
+    return [{ sequence, policy, start, fromLayer, throughLayer: layer, isRebalance }];
   }
 }
 

@@ -1,11 +1,12 @@
 /** @file Whether and how a request fits: its policy, and the blocks it can come to need. The client and the worker agree. */
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { parseBudget } from "../cache/budgets.ts";
-import { projectedBlocks } from "../cache/projected_blocks.ts";
+import { projectedBlocks, projectedEvictingBlocks } from "../cache/projected_blocks.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
-import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
+import type { Policy, PolicyContext, SequencePolicy } from "../plugins/policy.ts";
 import { findPolicy } from "../plugins/registry.ts";
 import { startPolicy } from "../plugins/start_policy.ts";
+import { type DecodeEviction, decodeEviction } from "./eviction.ts";
 import type { GenerationRequest } from "./messages.ts";
 
 /** The sizes of a model's cache. */
@@ -19,6 +20,8 @@ export interface CacheShape {
 export interface Projection {
   readonly context: PolicyContext;
   readonly policy: SequencePolicy | null;
+  /** `null` keeps every row generated. */
+  readonly eviction: DecodeEviction | null;
   readonly blocks: number;
 }
 
@@ -26,7 +29,7 @@ export interface Projection {
  * Starts the policy of a request and projects its need.
  *
  * @param onFallback told why, where the policy fails and uniform budgets take its place
- * @throws {RangeError} when the budget cannot be read
+ * @throws {RangeError} when the budget cannot be read, or the policy cannot evict while tokens are generated and is to
  */
 export function projectRequest(
   request: GenerationRequest,
@@ -46,6 +49,33 @@ export function projectRequest(
     budget: parseBudget(budget, promptLength),
   };
   const policy = startPolicy(found, context, options, onFallback);
+  const eviction = startEviction(request, found, context, onFallback);
   // A sequence may overrun its end by the rest of a submit.
-  return { context, policy, blocks: projectedBlocks(context, policy, request.maxTokens + MAX_STEPS) };
+  const newRows = request.maxTokens + MAX_STEPS;
+  const blocks = eviction === null
+    ? projectedBlocks(context, policy, newRows)
+    : projectedEvictingBlocks(context, policy, eviction.scorer.window, eviction.interval);
+  return { context, policy, eviction, blocks };
+}
+
+/** The eviction while tokens are generated, where a request asks for it and is long enough. */
+function startEviction(
+  { kvCache: { decodeInterval, options = {} }, maxTokens }: GenerationRequest,
+  found: Policy,
+  context: PolicyContext,
+  onFallback: (reason: string) => void,
+): DecodeEviction | null {
+  if (decodeInterval === undefined) return null;
+  // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
+  const length = context.promptLength + maxTokens;
+  const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
+  if (policy === null || policy.scorer.name === "none") return null;
+  if (policy.exactScores) {
+    throw new RangeError(
+      `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
+        `scores: choose another policy or, for dynamickv, the mode "mended"`,
+    );
+  }
+  // The first token comes without a row, and the last one needs no room.
+  return maxTokens < decodeInterval + 2 ? null : decodeEviction(policy, policy.scorer, decodeInterval);
 }

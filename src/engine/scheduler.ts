@@ -12,6 +12,7 @@ import { decodeResult } from "../kernels/sampling_record.ts";
 import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { Admission } from "./admission.ts";
+import { type EvictionTransfer, recordEviction, startEvicting, stopEvicting } from "./eviction.ts";
 import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest } from "./messages.ts";
 import { Pace } from "./pace.ts";
 import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
@@ -25,6 +26,8 @@ interface Turn {
   /** Rows of the decode batch, and how many steps of it. */
   readonly batch: readonly Sequence[];
   readonly steps: number;
+  /** Of sequences of the batch that evict after its last step. */
+  readonly evictions: readonly EvictionTransfer[];
   readonly tiles: number;
   readonly transfers: readonly ScoreTransfer[];
   /** Rows of the batch of first tokens. */
@@ -64,6 +67,7 @@ export class Scheduler {
     decodeSteps: 0,
     rebalances: 0,
     rebalanceSeconds: 0,
+    decodeEvictions: 0,
     policyFallbacks: 0,
     encodeSeconds: 0,
   };
@@ -85,11 +89,11 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const { context, policy, blocks } = projectRequest(request, this.model.config, (reason) => {
+    const { context, policy, eviction, blocks } = projectRequest(request, this.model.config, (reason) => {
       this.#counts.policyFallbacks++;
       this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
     });
-    const sequence = new Sequence(id, request, context, policy, blocks);
+    const sequence = new Sequence(id, request, context, policy, eviction, blocks);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);
     this.#wake();
@@ -181,18 +185,20 @@ export class Scheduler {
     const readback = this.#readbacks.pop();
     if (readback === undefined) throw new Error("The readback ring is empty");
     const steps = batch.length > 0 ? this.#recordSteps(batch, readback, pack !== undefined) : 0;
-    if (pack === undefined) return { readback, batch, steps, tiles: 0, transfers: [], firsts: [] };
+    const evictions = this.#recordEvictions(batch, readback);
+    const decoded = { readback, batch, steps, evictions };
+    if (pack === undefined) return { ...decoded, tiles: 0, transfers: [], firsts: [] };
 
     const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tilePace(steps).amount);
     if (!pack.isDone) {
       this.#packs.push(pack);
-      return { readback, batch, steps, tiles, transfers, firsts: [] };
+      return { ...decoded, tiles, transfers, firsts: [] };
     }
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     // Where nothing is compressed, row counts are final: decoding can go on at once.
     this.#running.push(...firsts.filter(({ policy }) => policy === null));
-    return { readback, batch, steps, tiles, transfers, firsts };
+    return { ...decoded, tiles, transfers, firsts };
   }
 
   #tilePace(steps: number): Pace {
@@ -222,11 +228,16 @@ export class Scheduler {
       const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
       if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
       this.#waiting.shift();
-      this.model.slots.startSlot(sequence.slot, sequence.request);
+      this.#startSlot(sequence);
       admitted.push(sequence);
       groups = wider;
     }
     return groups;
+  }
+
+  #startSlot(sequence: Sequence): void {
+    this.model.slots.startSlot(sequence.slot, sequence.request);
+    if (sequence.eviction !== null) startEvicting(this.model, sequence, sequence.eviction);
   }
 
   /** The first run of at least `least` pack rows that no pack occupies. */
@@ -244,7 +255,8 @@ export class Scheduler {
   #recordSteps(batch: readonly Sequence[], readback: Readback, besidePrefill: boolean): number {
     const { decodeRows, decoder, config } = this.model;
     const longest = Math.max(...batch.map(({ remaining }) => remaining));
-    const steps = Math.min(this.#steps.amount, longest, besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS);
+    const toEviction = Math.min(...batch.map(({ stepsToEviction }) => stepsToEviction));
+    const steps = Math.min(this.#steps.amount, longest, toEviction, besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS);
     for (const sequence of batch) {
       sequence.cache.reserveRecent(steps);
       writeTables(this.model, sequence);
@@ -258,6 +270,13 @@ export class Scheduler {
     this.#counts.decodeSteps += steps;
     readback.copySteps(this.#recorder, steps);
     return steps;
+  }
+
+  /** Those whose interval is over stand still until their scores have been read back. */
+  #recordEvictions(batch: readonly Sequence[], readback: Readback): EvictionTransfer[] {
+    const due = batch.filter(({ isEvictionDue }) => isEvictionDue);
+    this.#running = this.#running.filter((sequence) => !due.includes(sequence));
+    return due.map((sequence) => recordEviction(this.model, this.#recorder, readback, sequence, sequence.eviction!));
   }
 
   #adjustPace({ steps, tiles }: Turn, blocked: number): void {
@@ -283,16 +302,31 @@ export class Scheduler {
       }
       this.#receive(sequence, tokens);
     });
+    // After the tokens: a sequence that has ended with one of them evicts nothing, whenever that was noticed.
+    for (const eviction of turn.evictions) {
+      if (!eviction.sequence.isFinished) this.#takeInEviction(eviction, results);
+    }
+  }
+
+  #takeInEviction(eviction: EvictionTransfer, results: ReadbackView): void {
+    const { sequence } = eviction;
+    this.#takeInScores(eviction, results);
+    sequence.forgetScores();
+    const rowsPerLayer = Array.from(sequence.rankedRows, (rows, layer) => rows + sequence.recentRows[layer]);
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += eviction.heldRows[layer] - rows);
+    this.#counts.decodeEvictions++;
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer });
+    this.#running.push(sequence);
   }
 
   #takeInScores(transfer: ScoreTransfer, results: ReadbackView): void {
-    const { sequence, start, fromLayer, throughLayer, isRebalance } = transfer;
-    const { policy, cache, slot, window, request } = sequence;
+    const { sequence, policy, start, fromLayer, throughLayer, isRebalance } = transfer;
+    const { cache, slot, window, request } = sequence;
     for (let layer = fromLayer; layer <= throughLayer; layer++) {
       sequence.histograms.push(results.histogram(slot, layer));
-      if (policy!.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
+      if (policy.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
     }
-    if (policy!.exactScores) {
+    if (policy.exactScores) {
       sequence.scores.push(results.scores(start, request.prompt.length - window));
     }
     if (!isRebalance) return;
@@ -303,7 +337,7 @@ export class Scheduler {
       statistics: sequence.statistics[layer],
       heldRows: cache.rankedRows[layer],
     }));
-    policy!.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
+    policy.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
   }
@@ -314,9 +348,7 @@ export class Scheduler {
     const kvCache = sequence.prefilledUsage();
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     this.emit(sequence.id, { type: "prefilled", kvCache });
-    sequence.histograms.length = 0;
-    sequence.scores.length = 0;
-    sequence.statistics.length = 0;
+    sequence.forgetScores();
     if (sequence.policy !== null) this.#running.push(sequence);
   }
 
@@ -339,6 +371,7 @@ export class Scheduler {
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#admission.release(sequence);
+    stopEvicting(sequence);
     this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.received });
   }
 }

@@ -1,11 +1,15 @@
 /** @file One generation on its way through the engine: waiting, prefilling, running, finished. */
 import { blocksFor } from "../cache/block.ts";
+import { rankedBudget } from "../cache/budgets.ts";
 import type { AttentionStatistics } from "../cache/layer_record.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import { adjustsLogits } from "../kernels/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
+import type { CarriedAttention } from "../model/carried_attention.ts";
+import type { QueryLog } from "../model/query_log.ts";
 import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
+import type { DecodeEviction } from "./eviction.ts";
 import type { GenerationRequest, KvCacheUsage } from "./messages.ts";
 
 /** What a sequence has on the GPU from admission to its end. */
@@ -30,6 +34,10 @@ export class Sequence implements BatchRow {
   readonly statistics: AttentionStatistics[] = [];
   readonly adjustsLogits: boolean;
   readonly topLogprobs: boolean;
+  /** Set at admission where queries have to be kept, cleared at the end. */
+  queryLog: QueryLog | null = null;
+  /** The same where attention is summed. */
+  carriedAttention: CarriedAttention | null = null;
 
   constructor(
     readonly id: number,
@@ -37,6 +45,8 @@ export class Sequence implements BatchRow {
     readonly context: PolicyContext,
     /** `null` keeps every row. */
     readonly policy: SequencePolicy | null,
+    /** `null` keeps every row generated. */
+    readonly eviction: DecodeEviction | null,
     /** Most blocks that the sequence can come to hold. */
     readonly projectedBlocks: number,
   ) {
@@ -74,6 +84,28 @@ export class Sequence implements BatchRow {
     return this.request.maxTokens - this.recorded;
   }
 
+  /** Rows that have been generated so far: the last token's is not, until it is fed. */
+  get generatedRows(): number {
+    return this.recorded - 1;
+  }
+
+  /** Steps that may be recorded before rows are to be evicted. */
+  get stepsToEviction(): number {
+    if (this.eviction === null) return Infinity;
+    const { interval } = this.eviction;
+    return interval - this.generatedRows % interval;
+  }
+
+  /** Whether an interval is over, with more tokens to come, and some layer holds more than its share of the budget. */
+  get isEvictionDue(): boolean {
+    if (this.eviction === null || this.remaining <= 0 || this.generatedRows % this.eviction.interval !== 0) {
+      return false;
+    }
+    const { scorer: { window } } = this.eviction;
+    const kept = rankedBudget(this.context.budget, window) + window;
+    return this.rankedRows.some((rows, layer) => rows + this.recentRows[layer] > kept);
+  }
+
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
     return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
@@ -85,6 +117,13 @@ export class Sequence implements BatchRow {
     const { scorer, attentionStatistics } = this.policy;
     const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
     return looks || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
+  }
+
+  /** Drops the scores that have been read back, once rows have been shared by them for good. */
+  forgetScores(): void {
+    this.histograms.length = 0;
+    this.scores.length = 0;
+    this.statistics.length = 0;
   }
 
   /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */

@@ -59,6 +59,9 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
+/** Known to Deno 2.9, but not to its types. */
+const SUBGROUPS = "subgroups" as GPUFeatureName;
+
 /** A device with its accounting. One per engine worker. */
 export class Gpu {
   /** Bytes of all live buffers. */
@@ -69,7 +72,13 @@ export class Gpu {
   readonly paramsSlots = PARAMS_SLOTS;
   readonly #pipelines = new Map<string, Pipeline>();
 
-  private constructor(readonly device: GPUDevice, readonly adapterName: string, readonly isSoftware: boolean) {
+  private constructor(
+    readonly device: GPUDevice,
+    readonly adapterName: string,
+    readonly isSoftware: boolean,
+    /** Threads of a subgroup, where that is a fixed number and kernels may use subgroup operations. */
+    readonly subgroupSize: number | undefined,
+  ) {
     this.params = this.createBuffer("params", PARAMS_SLOTS * PARAMS_BYTES, GPUBufferUsage.UNIFORM);
   }
 
@@ -85,9 +94,14 @@ export class Gpu {
     }
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-    const device = await adapter.requestDevice({ requiredLimits });
-    const name = adapter.info.description || adapter.info.device || "unknown adapter";
-    return new Gpu(device, name, adapter.info.isFallbackAdapter);
+    const { description, device: model, isFallbackAdapter, subgroupMinSize, subgroupMaxSize } = adapter.info;
+    const plain = () => adapter.requestDevice({ requiredLimits });
+    // Deno does not list the feature among the adapter's: whether there is one shows when it is asked for.
+    const device = subgroupMinSize === subgroupMaxSize
+      ? await adapter.requestDevice({ requiredLimits, requiredFeatures: [SUBGROUPS] }).catch(plain)
+      : await plain();
+    const subgroupSize = device.features.has(SUBGROUPS) ? subgroupMinSize : undefined;
+    return new Gpu(device, description || model || "unknown adapter", isFallbackAdapter, subgroupSize);
   }
 
   /** Largest storage buffer that a kernel can see, in bytes. */

@@ -10,6 +10,9 @@
  *   rows |   64 x 64 tile  |          Vector k of tile row m is stored at k ^ (m & 7), so that threads
  *      m |                 |          that read different rows do not meet in one memory bank.
  *
+ * Where subgroups have eight threads, threads of one ty are a subgroup. Each then loads one of their eight rows of x, which
+ * go round by broadcast instead of workgroup memory: why, says subgroup_prefill_attention.ts.
+ *
  * Bindings: planes of W; x f32 `[m, x_stride]`; bias f32 `[rows]` if present; y f32 `[m, y_stride]`.
  * Grid: (ceil(rows / 64), ceil(m / 64)).
  */
@@ -28,19 +31,22 @@ export interface MatmulVariant {
   readonly format: WeightFormat;
   readonly bias: boolean;
   readonly epilogue: "store" | "residual";
+  /** Threads of the adapter's subgroups, if kernels may rely on it. */
+  readonly subgroupSize?: number;
 }
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Generates the kernel of a variant. */
-export function matmulKernel({ format, bias, epilogue }: MatmulVariant): Kernel {
+export function matmulKernel({ format, bias, epilogue, subgroupSize }: MatmulVariant): Kernel {
   const { unit } = format;
   const unitsPerRow = COLUMN_MULTIPLE / unit;
   const planes = format.planes.length;
+  const broadcasts = subgroupSize === THREADS_PER_SIDE;
   const decoded = (i: number) =>
     `q_${i}${format.hasScale ? " * scale" : ""}${format.hasOffset ? " + vec4<f32>(offset)" : ""}`;
   return {
-    label: `matmul ${format.type}${bias ? " bias" : ""} ${epilogue}`,
+    label: `matmul ${format.type}${bias ? " bias" : ""} ${epilogue}${broadcasts ? " broadcast" : ""}`,
     bindings: [...format.planes.map(() => "read" as const), "read", ...(bias ? ["read" as const] : []), "write"],
     wgsl: `
 struct Params { rows: u32, count: u32, column_tiles: u32, x_stride4: u32, y_stride: u32, y_offset: u32, y_first: u32 }
@@ -50,7 +56,7 @@ ${planeDeclarations(format, 1)}
 ${bias ? `@group(0) @binding(${2 + planes}) var<storage, read> bias: array<f32>;` : ""}
 @group(0) @binding(${2 + planes + (bias ? 1 : 0)}) var<storage, read_write> y: array<f32>;
 
-var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_VECTORS}>;
+${broadcasts ? "" : `var<workgroup> x_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_VECTORS}>;`}
 var<workgroup> w_tile: array<vec4<f32>, ${MATMUL_TILE * ROW_VECTORS}>;
 ${format.hasScale ? WEIGHT_FUNCTIONS : ""}
 @compute @workgroup_size(${THREADS})
@@ -61,12 +67,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let first_m = workgroup.y * ${MATMUL_TILE}u;
   ${range(PER_THREAD).flatMap((i) => range(PER_THREAD).map((j) => `var s${i}_${j}: f32 = 0.0;`)).join(" ")}
   for (var tile: u32 = 0u; tile < params.column_tiles; tile++) {
-    for (var i: u32 = 0u; i < ${MATMUL_TILE * ROW_VECTORS / THREADS}u; i++) {
+    ${
+      broadcasts
+        ? `let m = min(first_m + ty + tx * ${THREADS_PER_SIDE}u, params.count - 1u);
+    let own = m * params.x_stride4 + tile * ${ROW_VECTORS}u;`
+        : `for (var i: u32 = 0u; i < ${MATMUL_TILE * ROW_VECTORS / THREADS}u; i++) {
       let index = i * ${THREADS}u + thread;
       let m = index / ${ROW_VECTORS}u;
       let k = index % ${ROW_VECTORS}u;
       let source = min(first_m + m, params.count - 1u) * params.x_stride4 + tile * ${ROW_VECTORS}u + k;
       x_tile[m * ${ROW_VECTORS}u + (k ^ (m & 7u))] = x[source];
+    }`
     }
     for (var i: u32 = 0u; i < ${MATMUL_TILE * unitsPerRow / THREADS}u; i++) {
       let index = i * ${THREADS}u + thread;
@@ -84,10 +95,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     workgroupBarrier();
     for (var k: u32 = 0u; k < ${ROW_VECTORS}u; k++) {
       ${
-      range(PER_THREAD).map((i) => `let x${i} = x_tile[(ty + ${i * THREADS_PER_SIDE}u) * ${ROW_VECTORS}u + (k ^ ty)];`)
-        .join(
-          "\n      ",
+      broadcasts
+        ? `let own_x = x[own + k]; ${
+          range(PER_THREAD).map((i) => `let x${i} = subgroupBroadcast(own_x, ${i}u);`).join(" ")
+        }`
+        : range(PER_THREAD).map((i) =>
+          `let x${i} = x_tile[(ty + ${i * THREADS_PER_SIDE}u) * ${ROW_VECTORS}u + (k ^ ty)];`
         )
+          .join(
+            "\n      ",
+          )
     }
       ${
       range(PER_THREAD).map((j) =>

@@ -9,6 +9,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { biasRow, promptCounts } from "../kernels/penalties.ts";
 import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling_record.ts";
 import type { Dimensions } from "./dimensions.ts";
+import type { QueryLog } from "./query_log.ts";
 
 /** A sequence's place in a batch. */
 export interface BatchRow {
@@ -23,6 +24,8 @@ export interface BatchRow {
   readonly adjustsLogits: boolean;
   /** Whether alternatives are reported. */
   readonly topLogprobs: boolean;
+  /** Where some of its queries are kept, if they are. */
+  readonly queryLog: QueryLog | null;
 }
 
 /** Buffers indexed by slot. */

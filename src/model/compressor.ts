@@ -22,6 +22,7 @@ import {
   keyScoresGrid,
   keyScoresParams,
 } from "../kernels/key_scores.ts";
+import { gatherSums, gatherSumsParams, type GatherSumsShape, gatherSumsWorkgroups } from "../kernels/gather_sums.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { lookupDispatches, lookupScores, lookupWeightsBytes, MAX_LOOKUPS } from "../kernels/lookup_scores.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
@@ -38,6 +39,7 @@ import {
 } from "../kernels/window_scores.ts";
 import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
 import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer, ReadAhead } from "../plugins/policy.ts";
+import type { CarriedAttention } from "./carried_attention.ts";
 
 export interface CompressorOptions {
   readonly kvHeadCount: number;
@@ -70,6 +72,8 @@ export interface SegmentScoring {
   readonly segmentIndex: number;
   /** Queries stored there before those of the scorer's own window, where the prompt is also scored with a larger one. */
   readonly earlierQueries?: number;
+  /** Queries of the window that are stored, the last ones; all of them if not given. */
+  readonly queries?: number;
   /** First row of the prompt in the pack. */
   readonly start: number;
   /** Rows of the prompt; more than the scorer's window. */
@@ -82,7 +86,7 @@ export interface SegmentScoring {
 export interface TileRows {
   /** First row of the prompt in the pack. */
   readonly start: number;
-  /** Rows of the whole prompt. */
+  /** What the attention of each row is divided by: the rows of the whole prompt. */
   readonly length: number;
   /** First of the rows in the prompt, and in the tile. */
   readonly first: number;
@@ -104,6 +108,8 @@ const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
 
 /** What it takes to sum the attention of all queries. */
 interface AttentionBindings {
+  /** f32 `[kvHead][capacity]`: the sums. */
+  readonly buffer: GPUBuffer;
   readonly partials: Binding;
   readonly sums: Binding;
   readonly pool: Binding;
@@ -139,6 +145,7 @@ export class Compressor {
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
   readonly #attention: () => AttentionBindings;
+  readonly #gatherSums: () => { readonly gathered: GPUBuffer; readonly gather: Binding };
   readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
   readonly #readAhead: () => ReadAheadBindings;
   readonly #lookups: () => LookupBindings;
@@ -174,10 +181,16 @@ export class Compressor {
       const sums = gpu.createBuffer("attention sums", rowWords);
       this.#scratch.push(sums);
       return {
+        buffer: sums,
         partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
         sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
         pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
       };
+    });
+    this.#gatherSums = once(() => {
+      const gathered = gpu.createBuffer("gathered attention sums", rowWords);
+      this.#scratch.push(gathered);
+      return { gathered, gather: gpu.binding(gatherSums, [this.#attention().buffer, this.indices, gathered]) };
     });
     this.#moments = once(() => {
       const moments = gpu.createBuffer("window moments", windowMomentsBytes(kvHeadCount, capacity));
@@ -247,6 +260,41 @@ export class Compressor {
       recorder.dispatch(partials, params, ...grids.partials);
       recorder.dispatch(this.#combine, params, ...grids.combine);
       recorder.dispatch(sums, params, ...attentionSumsGrid(seen, this.options.kvHeadCount));
+    }
+  }
+
+  /** Keeps the attention that has been added to the rows of the segment ranked last, of those `ranked` and its window. */
+  keepAttention(
+    recorder: Recorder,
+    carried: CarriedAttention,
+    layer: number,
+    kept: Omit<GatherSumsShape, "capacity">,
+  ): void {
+    const { capacity, kvHeadCount } = this.options;
+    const { gathered, gather } = this.#gatherSums();
+    const rows = kept.ranked + kept.window;
+    const workgroups = gatherSumsWorkgroups(rows);
+    recorder.dispatch(gather, gatherSumsParams({ ...kept, capacity }), workgroups, kvHeadCount);
+    for (let head = 0; head < kvHeadCount; head++) {
+      recorder.copy(gathered, head * capacity * 4, carried.buffer, carried.offset(layer, head), rows * 4);
+    }
+    carried.rankedRows[layer] = kept.ranked;
+    carried.windowRows[layer] = kept.window;
+  }
+
+  /** Starts from what was kept of a layer, of which `ranked` ranked rows are left, before the attention of later rows is added. */
+  resumeAttention(recorder: Recorder, carried: CarriedAttention, layer: number, ranked: number): void {
+    const { capacity, kvHeadCount } = this.options;
+    const { buffer } = this.#attention();
+    const window = carried.windowRows[layer];
+    recorder.clear(buffer);
+    for (let head = 0; head < kvHeadCount && window > 0; head++) {
+      const copy = (from: number, to: number, rows: number) => {
+        const source = carried.offset(layer, head, from);
+        recorder.copy(carried.buffer, source, buffer, (head * capacity + to) * 4, rows * 4);
+      };
+      copy(0, 0, ranked);
+      copy(carried.rankedRows[layer], ranked, window);
     }
   }
 
@@ -360,10 +408,11 @@ export class Compressor {
   /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
   #attend(
     recorder: Recorder,
-    { segmentIndex, earlierQueries = 0, start, length, recordOffset }: SegmentScoring,
-    { window, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
+    { segmentIndex, earlierQueries = 0, queries = MAX_WINDOW, start, length, recordOffset }: SegmentScoring,
+    { window: kept, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
     statistics: boolean,
   ): void {
+    const window = Math.min(kept, queries);
     const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
     const shape = { ...this.options, firstQuery, start, length, window };
     const params = varianceWeight === undefined

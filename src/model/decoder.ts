@@ -41,6 +41,8 @@ export class Decoder {
   readonly #attention: readonly Binding[];
   readonly #merge: Binding;
   readonly #activate: Binding;
+  /** f32 `[maxBatch, queryHeads, headSize]` of the layer recorded last. */
+  readonly #queries: GPUBuffer;
   readonly #attended: Rows;
 
   /**
@@ -74,7 +76,7 @@ export class Decoder {
     const { state } = batchRows;
     const hidden = sampler.hidden;
     const queryKeyValue = rows("queries, keys, values", queryKeyValueStride);
-    const queries = gpu.createBuffer("decode queries", maxBatch * querySize * 4);
+    const queries = this.#queries = gpu.createBuffer("decode queries", maxBatch * querySize * 4);
     this.#attended = rows("attention output", attentionStride);
     const gateUp = rows("gate and up", 2 * feedForwardStride);
     const activated = rows("activations", feedForwardStride);
@@ -170,6 +172,7 @@ export class Decoder {
         );
         this.#recordAttention(recorder, arena, { ...shape, firstRow: first, count: length });
       }
+      this.#logQueries(recorder, batch, layer, step);
       dispatches.output.record(recorder, count);
       dispatches.gateUp.record(recorder, count);
       if (dispatches.gateUp.epilogue !== "gated") {
@@ -179,6 +182,16 @@ export class Decoder {
       dispatches.down.record(recorder, count);
     }
     this.sampler.record(recorder, batch, step);
+  }
+
+  /** Keeps the queries of the layer recorded last for the sequences that will ask what they attended to. */
+  #logQueries(recorder: Recorder, batch: readonly BatchRow[], layer: number, step: number): void {
+    for (const [row, { queryLog, position }] of batch.entries()) {
+      const logRow = queryLog?.rowOf(position + step) ?? -1;
+      if (queryLog === null || logRow < 0) continue;
+      const { rowBytes } = queryLog;
+      recorder.copy(this.#queries, row * rowBytes, queryLog.buffer, queryLog.offset(layer, logRow), rowBytes);
+    }
   }
 
   #recordAttention(recorder: Recorder, arena: number, shape: DecodeAttentionShape): void {

@@ -9,6 +9,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { BatchRows, SlotState } from "./batch_state.ts";
 import { Compressor } from "./compressor.ts";
 import type { ModelConfig } from "./config.ts";
+import { DecodeCompressor } from "./decode_compressor.ts";
 import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
 import { Prefiller } from "./prefiller.ts";
@@ -18,6 +19,8 @@ import { loadWeights } from "./weights.ts";
 
 /** Everything that runs a model on a GPU; one per engine. */
 export class Model {
+  #decodeCompressor: DecodeCompressor | null = null;
+
   private constructor(
     readonly gpu: Gpu,
     readonly config: ModelConfig,
@@ -35,7 +38,14 @@ export class Model {
     /** The same for the first tokens of prompts that have just been prefilled. */
     readonly firstRows: BatchRows,
     readonly firstSampler: Sampler,
+    private readonly arenas: readonly GPUBuffer[],
   ) {}
+
+  /** What compresses the caches of running sequences; made when it is first asked for. */
+  decodeCompressor(): DecodeCompressor {
+    const { gpu, dimensions, arenas, slots, layerRecords } = this;
+    return this.#decodeCompressor ??= new DecodeCompressor(gpu, dimensions, arenas, slots.tables, layerRecords);
+  }
 
   /**
    * Uploads the weights, allocates the cache and compiles the kernels.
@@ -114,6 +124,7 @@ export class Model {
       decoder,
       firstRows,
       firstSampler,
+      arenas,
     );
   }
 }

@@ -15,11 +15,13 @@ import type { Recorder } from "../gpu/recorder.ts";
 import { kvElementBytes } from "../kernels/kv_element.ts";
 import {
   prefillAttentionDispatch,
+  type PrefillAttentionKernel,
   prefillAttentionKernel,
   type PrefillAttentionVariant,
 } from "../kernels/prefill_attention.ts";
 import { rmsNorm, rmsNormParams } from "../kernels/rms_norm.ts";
 import { NO_WINDOW, rotateGrid, rotateKernel, rotateScratchParams, type RotateVariant } from "../kernels/rotate.ts";
+import { LANES, subgroupPrefillAttentionKernel } from "../kernels/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
 import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import { type Dimensions, TILE_ROWS } from "./dimensions.ts";
@@ -66,6 +68,7 @@ export class Prefiller {
   readonly #layers: readonly PrefillLayer[];
   readonly #rotateVariant: RotateVariant;
   readonly #attentionVariant: PrefillAttentionVariant;
+  readonly #attentionKernel: PrefillAttentionKernel;
   readonly #attended: Rows;
 
   /** @param ropeTable f32 `[positions, headSize / 2, 2]`: cosines and sines */
@@ -106,7 +109,10 @@ export class Prefiller {
       pairing: config.rope.pairing,
       queryKeyNorm: config.queryKeyNorm,
     };
-    this.#attention = gpu.binding(prefillAttentionKernel(this.#attentionVariant), [
+    this.#attentionKernel = gpu.subgroupSize === LANES
+      ? subgroupPrefillAttentionKernel(this.#attentionVariant)
+      : prefillAttentionKernel(this.#attentionVariant);
+    this.#attention = gpu.binding(this.#attentionKernel, [
       this.queries,
       this.keys,
       this.values,
@@ -169,7 +175,7 @@ export class Prefiller {
     const shape = { firstRow: first, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions };
     recorder.dispatch(rotate, rotateScratchParams(shape, packRows), ...rotateGrid(this.#rotateVariant, count));
     const outStride = this.#attended.stride;
-    const attention = prefillAttentionDispatch(this.#attentionVariant, {
+    const attention = prefillAttentionDispatch(this.#attentionKernel, this.#attentionVariant, {
       firstRow: first,
       count,
       capacity: packRows,

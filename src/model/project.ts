@@ -99,7 +99,12 @@ export class ManyVectors {
       matrix,
       offset,
       binding: gpu.binding(
-        matmulKernel({ format: matrix.format, bias: projection.bias !== undefined, epilogue }),
+        matmulKernel({
+          format: matrix.format,
+          bias: projection.bias !== undefined,
+          epilogue,
+          subgroupSize: gpu.subgroupSize,
+        }),
         [...matrix.planes, x.buffer, ...(projection.bias ? [projection.bias] : []), y.buffer],
       ),
     }));

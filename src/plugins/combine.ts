@@ -31,6 +31,7 @@ export function combine(
     description,
     scorer: scorer.name,
     allocator: allocator.name,
+    ranksAgain: scorer.ranksAgain,
     options,
     start(context, given) {
       const parsed = options.parse(given);

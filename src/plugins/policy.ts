@@ -150,6 +150,11 @@ export interface Plugin<Options extends z.ZodObject = z.ZodObject> {
 
 /** A scorer plugin. */
 export interface ScorerPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /**
+   * Whether it can score rows that were ranked before, and so lie in order of rank instead of position: then it can evict while
+   * tokens are generated.
+   */
+  readonly ranksAgain: boolean;
   /** How the rows of a sequence are scored. */
   start(context: PolicyContext, options: z.infer<Options>): RankingScorer;
 }
@@ -173,6 +178,8 @@ export interface Policy extends Plugin {
   /** Names of the plugins that it combines, if it does. */
   readonly scorer?: string;
   readonly allocator?: string;
+  /** Whether it can evict while tokens are generated: see {@link ScorerPlugin.ranksAgain}. */
+  readonly ranksAgain?: boolean;
   /** Starts the policy on a sequence, or returns `null` where every row is to be kept (say, a prompt within the budget). */
   start(context: PolicyContext, options: Readonly<Record<string, unknown>>): SequencePolicy | null;
 }

@@ -90,6 +90,21 @@ export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<
   return z.toJSONSchema(options, { io: "input" });
 }
 
+/** What `true` stands for. */
+const DEFAULT_DECODE_INTERVAL = 128;
+const decodeEvictionError = "must be true, false, or a whole number of tokens from 1 to 65536";
+const decodeInterval = z.int(decodeEvictionError).min(1, decodeEvictionError).max(65536, decodeEvictionError);
+const decodeEvictionSchema = z.union([z.boolean(), decodeInterval], decodeEvictionError)
+  .describe(
+    "Whether rows are evicted while tokens are generated: the tokens between two evictions, or true for " +
+      `${DEFAULT_DECODE_INTERVAL}`,
+  ).default(false);
+
+/** JSON Schema of the field `decode_eviction` of a request's `kv_cache`. */
+export function decodeEvictionJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(decodeEvictionSchema, { io: "input" });
+}
+
 const choiceSchema = z.strictObject({
   policy: z.string().optional(),
   scorer: z.string().optional(),
@@ -100,6 +115,7 @@ const choiceSchema = z.strictObject({
   )
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
+  decode_eviction: decodeEvictionSchema,
 });
 
 /** What a combination has where a request names only the other half of it. */
@@ -107,7 +123,7 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
- * at least one of the two. What it leaves out comes from the defaults; the defaults' options count only for the defaults'
+ * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults; the defaults' options count only for the defaults'
  * policy. In the result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
@@ -123,7 +139,19 @@ export function parseKvCacheChoice(value: unknown, defaults: KvCacheChoice): KvC
   }
   const inherited = policy.name === defaults.policy ? defaults.options : undefined;
   const options = parsed(policy.options, { ...inherited, ...given.options }, "kv_cache.options");
-  return { policy: policy.name, budget, options };
+  const decodeInterval = decodeIntervalOf(given.decode_eviction, policy);
+  return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
+}
+
+function decodeIntervalOf(given: boolean | number, policy: Policy): number | undefined {
+  if (given === false) return undefined;
+  if (policy.ranksAgain) return given === true ? DEFAULT_DECODE_INTERVAL : given;
+  const names = policies.filter(({ ranksAgain }) => ranksAgain).map(({ name }) => name);
+  throw new UnservableRequestError(
+    `The KV cache policy "${policy.name}" cannot evict while tokens are generated: kv_cache.decode_eviction needs one of ` +
+      names.join(", "),
+    "kv_cache.decode_eviction",
+  );
 }
 
 function chosenPolicy(given: z.infer<typeof choiceSchema>, defaults: KvCacheChoice): Policy {

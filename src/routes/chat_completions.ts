@@ -21,9 +21,10 @@ export function chatCompletionsHandler(context: RouteContext) {
     const request = await readRequest(c.req, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
-    const prompt = chatTemplate.apply(request.messages.map(templateMessage), {
-      tools: request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined,
-    });
+    const messages = request.messages.map(templateMessage);
+    const begun = request.continue_final_message ? messages.pop()!.content as string : "";
+    const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
+    const prompt = chatTemplate.apply(messages, { tools }) + begun;
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
     const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt)], {
       promptField: "messages",

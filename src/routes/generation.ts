@@ -7,6 +7,7 @@ import type { Generation, KvCacheUsage } from "../engine/messages.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "./context.ts";
+import { DecodeTally } from "./decode_tally.ts";
 import { ClientGoneError, HttpError } from "./errors.ts";
 import type { GenerationPlan } from "./generation_plan.ts";
 import type { ChoiceObserver } from "./metrics.ts";
@@ -50,6 +51,13 @@ export interface Usage {
     readonly full_bytes: number;
     /** `bytes / full_bytes` */
     readonly ratio: number;
+    /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
+    readonly decode_eviction?: {
+      readonly interval: number;
+      readonly evictions: number;
+      /** Rows of the prompt and of generated tokens that were held at the end. */
+      readonly rows_per_layer: readonly number[];
+    };
   } | null;
 }
 
@@ -75,6 +83,7 @@ export class GenerationRun {
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
   #kvCache: KvCacheUsage | null = null;
+  readonly #decoding = new DecodeTally();
   #aborted = false;
 
   /**
@@ -112,6 +121,7 @@ export class GenerationRun {
   get usage(): Usage {
     const { promptTokens } = this.#plan;
     const cache = this.#kvCache;
+    const { decodeInterval } = this.#plan.requests[0].kvCache;
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -125,6 +135,9 @@ export class GenerationRun {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...decodeInterval !== undefined && {
+          decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
+        },
       },
     };
   }
@@ -195,13 +208,19 @@ export class GenerationRun {
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "prefilled":
-          if (index === 0) this.#kvCache = event.kvCache;
+          if (index > 0) break;
+          this.#kvCache = event.kvCache;
+          this.#decoding.settle(event.kvCache.rowsPerLayer);
+          break;
+        case "evicted":
+          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
           break;
         case "tokens": {
           observer.tokens(event.tokens.length);
           for (const token of event.tokens) {
             tokenCount++;
             this.#completionTokens++;
+            if (index === 0) this.#decoding.generate();
             // The token that ends a choice is counted but not shown.
             if (stopTokens.includes(token.id)) continue;
             text.push(token);

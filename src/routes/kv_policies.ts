@@ -1,7 +1,7 @@
 /** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, and the options of each. */
 import type { Context } from "hono";
 import type { Plugin } from "../plugins/policy.ts";
-import { allocators, optionsJsonSchema, policies, scorers } from "../plugins/registry.ts";
+import { allocators, decodeEvictionJsonSchema, optionsJsonSchema, policies, scorers } from "../plugins/registry.ts";
 
 function describe({ name, description, options }: Plugin) {
   return { name, description, options: optionsJsonSchema({ options }) };
@@ -15,9 +15,11 @@ export function kvPoliciesHandler() {
       ...describe(policy),
       scorer: policy.scorer ?? null,
       allocator: policy.allocator ?? null,
+      decode_eviction: policy.ranksAgain === true,
     })),
-    scorers: scorers.map(describe),
+    scorers: scorers.map((scorer) => ({ ...describe(scorer), decode_eviction: scorer.ranksAgain })),
     allocators: allocators.map(describe),
+    decode_eviction: decodeEvictionJsonSchema(),
   };
   return (c: Context): Response => c.json(body);
 }

@@ -98,9 +98,15 @@ const ENGINE_METRICS: readonly EngineMetric[] = [
     value: (stats) => stats.rebalanceSeconds,
   },
   {
+    name: "kv_decode_evictions_total",
+    type: "counter",
+    help: "Times that rows of a sequence were evicted while it generated",
+    value: (stats) => stats.decodeEvictions,
+  },
+  {
     name: "kv_rows_evicted_total",
     type: "counter",
-    help: "Prompt rows that policies dropped, by layer",
+    help: "Rows that policies dropped, by layer",
     value: (stats) => stats.evictedRowsPerLayer,
   },
   {

@@ -139,6 +139,11 @@ export type MessageField = z.infer<typeof message>;
 
 const hasType = (value: unknown, type: string) => (value as { type?: unknown }).type === type;
 
+function isBegunReply(messages: readonly MessageField[]): boolean {
+  const { role, content } = messages.at(-1)!;
+  return messages.length > 1 && role === "assistant" && typeof content === "string";
+}
+
 /** `POST /v1/chat/completions`. */
 export const chatRequest = z.object({
   ...sharedFields,
@@ -165,12 +170,25 @@ export const chatRequest = z.object({
   functions: refused("use tools instead", isEmpty),
   function_call: refused("use tools instead", (value) => value === "auto" || value === "none"),
   chat_template: refused("the model's own chat template is used"),
-  continue_final_message: refused("continuing a message is not supported", (value) => value === false),
-  add_generation_prompt: refused("a reply is always started", (value) => value === true),
+  continue_final_message: boolean.nullish(),
+  add_generation_prompt: boolean.nullish(),
 }, { error: "expected a JSON object" })
   .refine((request) => !request.top_logprobs || request.logprobs === true, {
     path: ["top_logprobs"],
     error: "expected logprobs to be true beside it",
+  })
+  .refine(({ messages, continue_final_message }) => !continue_final_message || isBegunReply(messages), {
+    path: ["continue_final_message"],
+    error: "expected the last of several messages to be the assistant's, with a string as its content",
+  })
+  // As in vLLM, whose field it is.
+  .refine((request) => !(request.continue_final_message && request.add_generation_prompt), {
+    path: ["add_generation_prompt"],
+    error: "expected it to be false beside continue_final_message",
+  })
+  .refine((request) => request.continue_final_message || request.add_generation_prompt !== false, {
+    path: ["add_generation_prompt"],
+    error: "expected it to be absent: a reply is always started",
   });
 
 /** Problems of one request that are named in one reply. */

@@ -173,3 +173,25 @@ Deno.test("Tables rebuilt from the reported changes alone equal the real ones", 
     copies.forEach((copy, layer) => assert.deepEqual(copy.slice(0, cache.table(layer).length), cache.table(layer)));
   }
 });
+
+Deno.test("SequenceCache lays a layer out anew in the blocks that it has, in their order", () => {
+  const pool = poolOf(12, 2);
+  const cache = new SequenceCache(pool, 0, 2);
+  cache.setRanked(1, 20);
+  cache.appendRecent(1, 40);
+  changesOf(cache);
+  cache.rearrange(1, 30, 8);
+  assert.deepEqual(cache.table(1), [0, 1, 2]);
+  assert.deepEqual([cache.rankedRows[1], cache.recentRows[1], pool.usedBlocks], [30, 8, 3]);
+  assert.deepEqual(changesOf(cache), [], "nobody has to be told");
+  cache.rearrange(1, 33, 1);
+  assert.equal(cache.blocks, 4, "33 ranked rows and a recent one need a block more");
+  assert.deepEqual(cache.table(1).slice(0, 3), [0, 1, 2]);
+  assert.deepEqual(changesOf(cache).map(([layer, first]) => [layer, first]), [[1, 3]]);
+  cache.appendRecent(1, 15);
+  assert.equal(cache.blocks, 4);
+  cache.truncateRanked(1, 1);
+  assert.equal(cache.blocks, 2);
+  cache.release();
+  assert.equal(pool.usedBlocks, 0);
+});

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Gpu } from "../../src/gpu/gpu.ts";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import {
   decodeAttentionDispatch,
@@ -9,6 +10,7 @@ import {
   SPLIT_ROWS,
 } from "../../src/kernels/decode_attention.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
+import { LANES, subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { runKernel, testGpu } from "../support/gpu.ts";
 import { loadElements, storeElements } from "../support/half.ts";
 import { normalValues, randomInteger, seededRandom } from "../support/random.ts";
@@ -40,17 +42,19 @@ const TOLERANCE = 2e-5;
 
 const SHAPES: DecodeAttentionVariant[] = [
   { element: "f32", queryHeads: 1, kvHeads: 1, headSize: 8 },
+  { element: "f16", queryHeads: 2, kvHeads: 2, headSize: 16 },
   { element: "f16", queryHeads: 6, kvHeads: 2, headSize: 24 },
   { element: "f16", queryHeads: 7, kvHeads: 1, headSize: 64 },
   { element: "f32", queryHeads: 8, kvHeads: 1, headSize: 80 },
+  { element: "f16", queryHeads: 2, kvHeads: 1, headSize: 128 },
   { element: "f16", queryHeads: 4, kvHeads: 1, headSize: 256 },
 ];
 
-Deno.test("prefill attention is causal within each of several packed prompts", async () => {
-  const gpu = await testGpu();
+/** Attends with the kernels that `generate` makes, for several variants and packs of prompts, and checks the results. */
+async function checkPrefillAttention(gpu: Gpu, generate: typeof prefillAttentionKernel): Promise<void> {
   for (const variant of SHAPES) {
     const { element, queryHeads, kvHeads, headSize } = variant;
-    for (const prompts of [[1], [33], [5, 1, 40, 3, 31]]) {
+    for (const prompts of [[1], [33], [5, 1, 40, 3, 31], [100]]) {
       const total = prompts.reduce((sum, length) => sum + length, 0);
       const capacity = total + 3;
       const random = seededRandom(total * headSize);
@@ -65,10 +69,12 @@ Deno.test("prefill attention is causal within each of several packed prompts", a
       const count = total - firstRow;
       const q = normalValues(random, count * queryHeads * headSize, 2);
       const outStride = queryHeads * headSize + 8;
-      const { params, grid } = prefillAttentionDispatch(variant, { firstRow, count, capacity, outStride });
+      const kernel = generate(variant);
+      const shape = { firstRow, count, capacity, outStride };
+      const { params, grid } = prefillAttentionDispatch(kernel, variant, shape);
       const results = await runKernel(
         gpu,
-        prefillAttentionKernel(variant),
+        kernel,
         params,
         [q, keys, values, rows, new Float32Array(count * outStride)],
         grid,
@@ -93,6 +99,19 @@ Deno.test("prefill attention is causal within each of several packed prompts", a
       }
     }
   }
+}
+
+Deno.test("prefill attention is causal within each of several packed prompts", async () => {
+  await checkPrefillAttention(await testGpu(), prefillAttentionKernel);
+});
+
+Deno.test("prefill attention of subgroups is causal within each of several packed prompts", async (t) => {
+  const gpu = await testGpu();
+  await t.step({
+    name: `subgroups of ${LANES}`,
+    ignore: gpu.subgroupSize !== LANES,
+    fn: () => checkPrefillAttention(gpu, subgroupPrefillAttentionKernel),
+  });
 });
 
 Deno.test("decode attention reads ranked and recent rows through the block table, over any number of splits", async () => {

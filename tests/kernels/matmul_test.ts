@@ -27,28 +27,30 @@ for (const type of TENSOR_TYPE_NAMES) {
       const x = randomRows(random, count, columns, padded);
       const biases = normalValues(random, rows + yOffset);
       const before = normalValues(random, (count + yFirst) * yStride);
-      const results = await runKernel(
-        gpu,
-        matmulKernel({ format: weightFormat(type), bias, epilogue }),
-        matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
-        [...matrix.planes, x, ...(bias ? [biases] : []), before],
-        [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
-      );
-      const y = new Float32Array(results.at(-1)!);
-      for (let at = 0; at < y.length; at++) {
-        const m = Math.floor(at / yStride) - yFirst;
-        const n = at % yStride - yOffset;
-        let expected = before[at];
-        if (m >= 0 && n >= 0 && n < rows) {
-          let sum = 0;
-          for (let k = 0; k < padded; k++) sum += matrix.values[n * padded + k] * x[m * padded + k];
-          expected = sum + (bias ? biases[n + yOffset] : 0) + (epilogue === "residual" ? before[at] : 0);
-        }
-        // As for matvec, without the cancellation: weights are decoded before they are multiplied.
-        assert.ok(
-          Math.abs(y[at] - expected) <= 2e-5 * (1 + Math.abs(expected)),
-          `${type} ${rows}x${columns} x ${count} ${epilogue}: y[${m}, ${n}] = ${y[at]}, expected ${expected}`,
+      for (const subgroupSize of new Set([undefined, gpu.subgroupSize])) {
+        const results = await runKernel(
+          gpu,
+          matmulKernel({ format: weightFormat(type), bias, epilogue, subgroupSize }),
+          matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
+          [...matrix.planes, x, ...(bias ? [biases] : []), before],
+          [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
         );
+        const y = new Float32Array(results.at(-1)!);
+        for (let at = 0; at < y.length; at++) {
+          const m = Math.floor(at / yStride) - yFirst;
+          const n = at % yStride - yOffset;
+          let expected = before[at];
+          if (m >= 0 && n >= 0 && n < rows) {
+            let sum = 0;
+            for (let k = 0; k < padded; k++) sum += matrix.values[n * padded + k] * x[m * padded + k];
+            expected = sum + (bias ? biases[n + yOffset] : 0) + (epilogue === "residual" ? before[at] : 0);
+          }
+          // As for matvec, without the cancellation: weights are decoded before they are multiplied.
+          assert.ok(
+            Math.abs(y[at] - expected) <= 2e-5 * (1 + Math.abs(expected)),
+            `${type} ${rows}x${columns} x ${count} ${epilogue}: y[${m}, ${n}] = ${y[at]}, expected ${expected}`,
+          );
+        }
       }
     }
   });

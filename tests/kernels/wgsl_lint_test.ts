@@ -6,6 +6,7 @@ import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
+import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
 import { lookupScores } from "../../src/kernels/lookup_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
@@ -18,9 +19,11 @@ import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
+import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
+import { unpackRows } from "../../src/kernels/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
@@ -63,6 +66,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
+  "gather_sums.ts": [[gatherSums]],
   "key_scores.ts": [
     KV_HEADS.map((head) => keyNormScores(...head)),
     KV_HEADS.map((head) => keyDirections(...head)),
@@ -74,7 +78,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
-        (["store", "residual"] as const).map((epilogue) => matmulKernel({ format, bias, epilogue }))
+        (["store", "residual"] as const).flatMap((epilogue) =>
+          [undefined, 8].map((subgroupSize) => matmulKernel({ format, bias, epilogue, subgroupSize }))
+        )
       )
     ),
   ],
@@ -109,9 +115,11 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "sample.ts": [VOCABULARIES.map(sample)],
+  "subgroup_prefill_attention.ts": [HEADS.map(subgroupPrefillAttentionKernel)],
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))

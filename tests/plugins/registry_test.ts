@@ -80,6 +80,14 @@ Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fie
   assert.deepEqual(parseKvCacheChoice({ policy: "tova" }, combined).options, {});
 });
 
+Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a request asks for it", () => {
+  const intervalOf = (value: unknown) => parseKvCacheChoice(value, defaults).decodeInterval;
+  assert.equal(intervalOf({ policy: "tova" }), undefined);
+  assert.equal("decodeInterval" in parseKvCacheChoice({ policy: "full", decode_eviction: false }, defaults), false);
+  assert.equal(intervalOf({ policy: "h2o", decode_eviction: true }), 128);
+  assert.equal(intervalOf({ scorer: "tova", allocator: "dynamickv", decode_eviction: 40 }), 40);
+});
+
 Deno.test("parseKvCacheChoice() names the field at fault, its value and what was expected", () => {
   const cases: [unknown, string, RegExp][] = [
     ["full", "kv_cache", /"full".*expected object/],
@@ -107,7 +115,23 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [{ scorer: "tova", options: { window: 8 } }, "kv_cache.options.window", /known fields are none$/],
     [{ scorer: "h2o", options: { recentShare: 2 } }, "kv_cache.options.recentShare", /recentShare 2: .*<=1/],
     [{ policy: 3 }, "kv_cache.policy", /kv_cache.policy 3: .*expected string/],
-    [{ polciy: "full" }, "kv_cache.polciy", /known fields are policy, scorer, allocator, budget, options$/],
+    [
+      { polciy: "full" },
+      "kv_cache.polciy",
+      /known fields are policy, scorer, allocator, budget, options, decode_eviction$/,
+    ],
+    [
+      { decode_eviction: 0 },
+      "kv_cache.decode_eviction",
+      /decode_eviction 0: must be true, false, or a whole number of tokens/,
+    ],
+    [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, or/],
+    [
+      { policy: "full", decode_eviction: true },
+      "kv_cache.decode_eviction",
+      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, h2o, tova, snapkv, .*keydiff$/,
+    ],
+    [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
     [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", but is "lots"$/],
     [{ budget: [] }, "kv_cache.budget", /kv_cache.budget \[\]: must be a number/],

@@ -255,6 +255,33 @@ Deno.test("messages and tools reach the template, developers as the system", asy
   assert.deepEqual(seen, [{ messages, tools }, { messages, tools: undefined }]);
 });
 
+Deno.test("a reply that the last message begins is continued", async () => {
+  const { post, engine } = startApp({ tokens: [TOKEN.hello, TOKEN.end] });
+  const begun = [...MESSAGES, { role: "assistant", content: "Well," }];
+  const response = await post(PATH, { messages: begun, continue_final_message: true, add_generation_prompt: false });
+  assert.equal((await response.json()).choices[0].message.content, "Hello");
+  assert.deepEqual([...engine.requests[0].prompt], [TOKEN.begin, ...byteTokens(`${RENDERED}Well,`)]);
+});
+
+Deno.test("only a reply of the assistant's can be continued", async () => {
+  const { post } = startApp({ tokens: [] });
+  const refusals: [unknown[], object, RegExp][] = [
+    [MESSAGES, { continue_final_message: true }, /^continue_final_message is true; expected the last of several/],
+    [[{ role: "assistant", content: "Well," }], { continue_final_message: true }, /^continue_final_message is true/],
+    [
+      [...MESSAGES, { role: "assistant", content: "Well," }],
+      { continue_final_message: true, add_generation_prompt: true },
+      /^add_generation_prompt is true; expected it to be false beside continue_final_message/,
+    ],
+    [MESSAGES, { add_generation_prompt: false }, /^add_generation_prompt is false; expected it to be absent/],
+  ];
+  for (const [messages, fields, message] of refusals) {
+    const response = await post(PATH, { messages, ...fields });
+    assert.equal(response.status, 400);
+    assert.match((await response.json()).error.message, message);
+  }
+});
+
 Deno.test("the stop strings of a chat template end a reply beside the request's own", async () => {
   const { post } = startApp({ tokens: byteTokens("Yes\nUser: no") }, {}, {
     ...fakeChatTemplate,

@@ -43,7 +43,7 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const { app } = startApp({ tokens: [] });
   const response = await app.request("/v1/kv/policies");
   assert.equal(response.status, 200);
-  const { object, policies, scorers, allocators } = await response.json();
+  const { object, policies, scorers, allocators, decode_eviction } = await response.json();
   assert.equal(object, "list");
   const named = (list: { name: string }[], name: string) => list.find((entry) => entry.name === name);
   const snapkv = named(policies, "snapkv") as Record<string, any>;
@@ -52,6 +52,11 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling"]);
   const full = named(policies, "full") as Record<string, any>;
   assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
+  assert.deepEqual([snapkv.decode_eviction, full.decode_eviction], [true, false]);
+  const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
+  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["streaming"]);
+  assert.equal(decode_eviction.default, false);
+  assert.match(decode_eviction.description, /tokens between two evictions, or true for 128$/);
   // Every name listed can be used.
   for (const { name } of policies) assert.ok(findPolicy(name), name);
   for (const scorer of scorers) {

@@ -115,6 +115,7 @@ export class FakeEngine implements Engine {
       blockBytes: 4096,
       rebalances: 7,
       rebalanceSeconds: 0.5,
+      decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
       policyFallbacks: 1,
       gpuBytes: 123456,

@@ -72,6 +72,7 @@ export async function greedy(
       recentRows: caches[slot].recentRows,
       adjustsLogits: false,
       topLogprobs: false,
+      queryLog: null,
     }));
 
   const segments = prompts.map((prompt, i) => ({

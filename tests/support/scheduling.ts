@@ -112,7 +112,7 @@ export async function watchingPromises(
 ): Promise<void> {
   const promises = new WeakMap<SequenceCache, number>();
   const { tryAdmit } = Admission.prototype;
-  const { setRanked, appendRecent, reserveRecent } = SequenceCache.prototype;
+  const { setRanked, appendRecent, reserveRecent, rearrange } = SequenceCache.prototype;
   const look = (cache: SequenceCache) => check(cache.blocks, promises.get(cache)!);
   Admission.prototype.tryAdmit = function (sequence) {
     const admitted = tryAdmit.call(this, sequence);
@@ -131,10 +131,14 @@ export async function watchingPromises(
     reserveRecent.apply(this, given);
     look(this);
   };
+  SequenceCache.prototype.rearrange = function (...given) {
+    rearrange.apply(this, given);
+    look(this);
+  };
   try {
     await action();
   } finally {
     Admission.prototype.tryAdmit = tryAdmit;
-    Object.assign(SequenceCache.prototype, { setRanked, appendRecent, reserveRecent });
+    Object.assign(SequenceCache.prototype, { setRanked, appendRecent, reserveRecent, rearrange });
   }
 }

@@ -22,6 +22,7 @@ export const cakeScorer: ScorerPlugin<typeof options> = {
   name: "cake",
   apiVersion: 1,
   description: "Scores a row by mean and variance of the attention that the last rows of the prompt pay to it",
+  ranksAgain: true,
   options,
   start: ({ budget }, { window, kernel, gamma }) => ({
     name: "observation-window",

@@ -3,7 +3,7 @@
  * of the budget, usually half, goes to the last rows.
  *
  * The paper drops rows one by one as the prompt is read; here, as in most comparisons, rows are dropped once it has been read,
- * by the attention of the whole prompt.
+ * by the attention of the whole prompt. Where rows are evicted while tokens are generated, the sums go on.
  */
 import { z } from "zod";
 import type { ScorerPlugin } from "../policy.ts";
@@ -19,6 +19,7 @@ export const h2oScorer: ScorerPlugin<typeof options> = {
   name: "h2o",
   apiVersion: 1,
   description: "Scores a row by the attention that all rows of the prompt pay to it",
+  ranksAgain: true,
   options,
   start({ budget }, { recentShare }) {
     const recent = Math.min(Math.floor(budget * recentShare), budget - 1);

@@ -19,6 +19,7 @@ export const keydiffScorer: ScorerPlugin<typeof options> = {
   apiVersion: 1,
   description:
     "Scores a row by how much its key differs from the mean direction of all keys, without looking at queries",
+  ranksAgain: true,
   options,
   start: ({ budget }, { window }) => ({ name: "key-difference", window: window ?? defaultWindow(8, budget) }),
 };

@@ -17,6 +17,7 @@ export const knormScorer: ScorerPlugin<typeof options> = {
   name: "knorm",
   apiVersion: 1,
   description: "Scores a row by how short its key is, without looking at queries",
+  ranksAgain: true,
   options,
   start: ({ budget }, { window }) => ({ name: "key-norm", window: window ?? defaultWindow(8, budget) }),
 };

@@ -29,6 +29,8 @@ export const readAheadScorer: ScorerPlugin<typeof options> = {
     "Scores a row by the attention that it and the rows before it get from the last rows of the prompt, and " +
     "from the rows to be read next",
   options,
+  // What follows a row is found by its position.
+  ranksAgain: false,
   start({ budget }, given) {
     const window = given.window ?? Math.max(1, Math.min(8, Math.floor(budget / 4)));
     const lookups = given.lookups ?? Math.min(32, Math.ceil(rankedBudget(budget, window) / 2));

@@ -18,6 +18,7 @@ export const snapkvScorer: ScorerPlugin<typeof options> = {
   name: "snapkv",
   apiVersion: 1,
   description: "Scores a row by the attention that the last rows of the prompt pay to it, pooled with its neighbours'",
+  ranksAgain: true,
   options,
   start: ({ budget }, { window, kernel, pooling }) => ({
     name: "observation-window",

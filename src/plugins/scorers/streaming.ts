@@ -11,6 +11,7 @@ export const streamingScorer: ScorerPlugin<typeof options> = {
   name: "streaming",
   apiVersion: 1,
   description: "Ranks a prompt's first rows first, then the later a row the higher",
+  ranksAgain: false,
   options,
   start: (_, { sinks }) => ({ name: "recency", window: 1, sinks }),
 };

@@ -12,6 +12,7 @@ export const tovaScorer: ScorerPlugin<typeof options> = {
   name: "tova",
   apiVersion: 1,
   description: "Scores a row by the attention that the last row of the prompt pays to it, the same for all heads",
+  ranksAgain: true,
   options,
   start: () => ({ name: "observation-window", window: 1, kernel: 1, pooling: "average", sharedByHeads: true }),
 };
