@@ -31,27 +31,38 @@ export type CheckedBudgets =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Checks what a policy allotted: one whole number for each layer, no more than the layer holds, no more than `total` in all.
+ * Checks what a policy allotted: one whole number for each layer, or each of its heads, no more than are held there, no more
+ * than `total` in all.
  *
- * @param held Ranked rows that each layer holds
- * @param total Ranked rows that all layers together may keep
+ * @param held Ranked rows that each layer, or each head of each layer, holds
+ * @param total Ranked rows that all of them together may keep
+ * @param heads Budgets of each layer
  */
-export function checkedBudgets(allotted: ArrayLike<number>, held: ArrayLike<number>, total: number): CheckedBudgets {
+export function checkedBudgets(
+  allotted: ArrayLike<number>,
+  held: ArrayLike<number>,
+  total: number,
+  heads = 1,
+): CheckedBudgets {
   const refuse = (reason: string): CheckedBudgets => ({ ok: false, reason });
   if (typeof allotted?.length !== "number") {
     return refuse("The policy must return an array of rows, one for each layer");
   }
   if (allotted.length !== held.length) {
-    return refuse(`The policy returned ${allotted.length} budgets for ${held.length} layers`);
+    const wanted = heads === 1 ? `${held.length} layers` : `${heads} heads of ${held.length / heads} layers`;
+    return refuse(`The policy returned ${allotted.length} budgets for ${wanted}`);
   }
   let sum = 0;
-  for (let layer = 0; layer < held.length; layer++) {
-    const rows = allotted[layer];
+  for (let i = 0; i < held.length; i++) {
+    const rows = allotted[i];
+    const [unit, place] = heads === 1
+      ? ["layer", `layer ${i}`]
+      : ["head", `head ${i % heads} of layer ${Math.floor(i / heads)}`];
     if (!Number.isInteger(rows) || rows < 0) {
-      return refuse(`The policy's budget of layer ${layer} must be a whole number of rows, but is ${rows}`);
+      return refuse(`The policy's budget of ${place} must be a whole number of rows, but is ${rows}`);
     }
-    if (rows > held[layer]) {
-      return refuse(`The policy's budget of layer ${layer} is ${rows} rows, but the layer holds ${held[layer]}`);
+    if (rows > held[i]) {
+      return refuse(`The policy's budget of ${place} is ${rows} rows, but the ${unit} holds ${held[i]}`);
     }
     sum += rows;
   }
@@ -157,7 +168,7 @@ function roundShares(shares: { layer: number; share: number }[], total: number, 
   for (const { layer } of byRemainder.slice(0, left)) rows[layer]++;
 }
 
-/** The same number of rows for every layer, to a block; what layers hold short of that goes to the others. */
+/** The same number of rows for every layer or head, to a block; what some hold short of that goes to the others. */
 export function uniformBudgets(held: ArrayLike<number>, total: number): Uint32Array {
   return roundToTotal(new Uint8Array(held.length).fill(1), total, held);
 }

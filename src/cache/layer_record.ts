@@ -3,6 +3,11 @@
  * how its attention is spread.
  *
  *     u32 | histogram [BIN_COUNT] | entropy (bits of an f32) | variance (bits of an f32) |
+ *
+ * Policies that allot rows to every KV head get a histogram of each. There is room for those of one layer of each sequence, as
+ * they are sent to the host after every layer:
+ *
+ *     u32 | record [slot][layer] | histogram [slot][kvHead] |
  */
 import { BIN_COUNT } from "./score_histogram.ts";
 
@@ -10,6 +15,29 @@ import { BIN_COUNT } from "./score_histogram.ts";
 export const LAYER_RECORD_WORDS = BIN_COUNT + 2;
 /** Where the entropy is in a record; the variance follows. */
 export const STATISTICS_WORD = BIN_COUNT;
+
+/** Where everything is in the buffer of all records, in words. */
+export class RecordLayout {
+  constructor(readonly slots: number, readonly layerCount: number, readonly kvHeadCount: number) {}
+
+  get words(): number {
+    return this.headHistograms(this.slots);
+  }
+
+  /** A slot's record of a layer. */
+  record(slot: number, layer: number): number {
+    return (slot * this.layerCount + layer) * LAYER_RECORD_WORDS;
+  }
+
+  /** A slot's histograms of the KV heads. */
+  headHistograms(slot: number): number {
+    return this.record(this.slots, 0) + slot * this.headHistogramsWords;
+  }
+
+  get headHistogramsWords(): number {
+    return this.kvHeadCount * BIN_COUNT;
+  }
+}
 
 /** How the attention that the last rows of a prompt pay to those before them is spread, summed over all query heads. */
 export interface AttentionStatistics {

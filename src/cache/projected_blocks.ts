@@ -13,11 +13,14 @@ import { rankedBudget } from "./budgets.ts";
  *
  *     layers    settled: shared among | shared among, not cut yet | arrived since
  *
+ * Where rows are allotted to every head, layers are packed, one after the other: the blocks that the next one moves to come on
+ * top of what all hold.
+ *
  * @param policy `null` keeps every row of the prompt
  * @param newRows Rows that are generated at most
  */
 export function projectedBlocks(
-  { layerCount, promptLength, budget }: PolicyContext,
+  { layerCount, kvHeadCount, promptLength, budget }: PolicyContext,
   policy: SequencePolicy | null,
   newRows: number,
 ): number {
@@ -33,13 +36,21 @@ export function projectedBlocks(
   /** Layers of the first two. */
   let sharedLayers = 0;
   let peak = 0;
-  const settle = () => {
-    // At worst every layer ends one row into a block of its own.
-    settled = Math.min(settled + uncut, Math.floor((total + sharedLayers * (BLOCK_ROWS - 1)) / BLOCK_ROWS));
+  /** Blocks of `rows` ranked rows in some layers, at worst: every layer, or every head, ends one row into a block or slot. */
+  const mostBlocks = (rows: number, layers: number) => {
+    const unused = policy.perHead ? 1 - 1 / kvHeadCount : 0;
+    return Math.floor((rows + layers * (BLOCK_ROWS - 1)) / BLOCK_ROWS + layers * unused);
   };
+  const settle = () => {
+    settled = Math.min(settled + uncut, mostBlocks(total, sharedLayers));
+  };
+  /** The most blocks that one layer is given. */
+  let largest = 0;
   for (let layer = 0; layer < layerCount; layer++) {
     // A policy that fails is replaced by uniform budgets, shared after every layer: reckon with those too.
-    arrived += blocksFor(Math.max(policy.provisionalRows(layer), base));
+    const blocks = blocksFor(Math.max(policy.provisionalRows(layer), base));
+    arrived += blocks;
+    largest = Math.max(largest, blocks);
     peak = Math.max(peak, settled + uncut + arrived + (layer + 1) * blocksFor(window));
     if (!policy.isRebalanceDue(layer)) continue;
     settle();
@@ -48,6 +59,7 @@ export function projectedBlocks(
     sharedLayers = layer + 1;
   }
   settle();
+  if (policy.perHead) peak += Math.min(largest, mostBlocks(total, 1));
   return Math.max(peak, settled + layerCount * blocksFor(window + newRows));
 }
 

@@ -99,7 +99,9 @@ export async function complete(
 
 function reportCache({ policy, promptRows, rowsPerLayer, bytes, fullBytes }: KvCacheUsage): string[] {
   return [
-    `KV rows kept per layer (${policy}), of ${promptRows}: ${rowsPerLayer.join(" ")}`,
+    `KV rows kept per layer (${policy}), of ${promptRows}: ${
+      // Means of heads can be fractions.
+      rowsPerLayer.map((rows) => Number(rows.toFixed(1))).join(" ")}`,
     `KV cache of the prompt: ${formatBytes(bytes)} of ${formatBytes(fullBytes)} (${
       (100 * bytes / fullBytes).toFixed(1)
     } %)`,

@@ -93,15 +93,14 @@ export function recordEviction(
   sequence: Sequence,
   { policy, scorer, interval, queries }: DecodeEviction,
 ): EvictionTransfer {
-  const { slots, layerRecords, config: { layerCount } } = model;
+  const { slots, layerRecords, recordLayout, config: { layerCount } } = model;
   const { cache, slot, arena, queryLog, carriedAttention: carried } = sequence;
   const compressor = model.decodeCompressor();
   // In the units of the prompt's sums. Where an interval has more rows than are asked, these speak for all of them.
   const divisor = sequence.request.prompt.length * queries / interval;
   const summing = carried === null ? null : { carried, divisor };
   const heldRows = Array.from(cache.rankedRows, (rows, layer) => rows + cache.recentRows[layer]);
-  const recordWords = layerCount * LAYER_RECORD_WORDS;
-  recorder.clear(layerRecords, slot * recordWords * 4, recordWords * 4);
+  recorder.clear(layerRecords, recordLayout.record(slot, 0) * 4, layerCount * LAYER_RECORD_WORDS * 4);
   for (let layer = 0; layer < layerCount; layer++) {
     const tableOffset = slots.tableOffset(slot, layer);
     const rows = { arena, tableOffset, ranked: cache.rankedRows[layer], recent: cache.recentRows[layer] };
@@ -109,7 +108,7 @@ export function recordEviction(
     const scored = length - scorer.window;
     // Only where a policy has failed and another's window has taken its place.
     if (scored <= 0) continue;
-    const recordOffset = slot * recordWords + layer * LAYER_RECORD_WORDS;
+    const recordOffset = recordLayout.record(slot, layer);
     const statistics = policy.attentionStatistics === true;
     compressor.score(recorder, rows, { layer, scorer, statistics, queryLog, summing, recordOffset });
     const ranked = Math.min(policy.provisionalRows(layer), scored);

@@ -76,8 +76,10 @@ export interface KvCacheUsage {
   readonly policy: string;
   /** Rows of the prompt, that is what the full cache would hold per layer. */
   readonly promptRows: number;
-  /** Prompt rows kept in each layer. */
+  /** Prompt rows kept in each layer; the mean of its KV heads, which can be a fraction. */
   readonly rowsPerLayer: readonly number[];
+  /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
+  readonly rowsPerHead?: readonly (readonly number[])[];
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */

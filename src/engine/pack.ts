@@ -80,9 +80,13 @@ export class Pack {
     this.#members = members;
     this.endRow = start;
     model.prefiller.place(this.#segments);
-    const recordBytes = model.config.layerCount * LAYER_RECORD_WORDS * 4;
     for (const { sequence: { policy, slot } } of members) {
-      if (policy !== null) recorder.clear(model.layerRecords, slot * recordBytes, recordBytes);
+      if (policy === null) continue;
+      recorder.clear(
+        model.layerRecords,
+        model.recordLayout.record(slot, 0) * 4,
+        model.config.layerCount * LAYER_RECORD_WORDS * 4,
+      );
     }
   }
 
@@ -171,7 +175,7 @@ export class Pack {
     member: Member,
     layer: number,
   ): ScoreTransfer[] {
-    const { compressor, slots, layerRecords, config } = this.model;
+    const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
     const { policy, cache, slot, arena, window } = sequence;
     const { start, tokens: { length }, windowIndex } = segment;
@@ -187,9 +191,13 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, sequence);
-    const recordOffset = (slot * config.layerCount + layer) * LAYER_RECORD_WORDS;
+    const headHistograms = policy.perHead ? recordLayout.headHistograms(slot) : undefined;
+    if (headHistograms !== undefined) {
+      recorder.clear(layerRecords, headHistograms * 4, recordLayout.headHistogramsWords * 4);
+    }
     const earlierQueries = segment.window - sequence.queryWindow;
-    const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset };
+    const recordOffset = recordLayout.record(slot, layer);
+    const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
     compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
@@ -205,7 +213,8 @@ export class Pack {
 
     const isRebalance = policy.isRebalanceDue(layer);
     if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, length - window);
-    if (!isRebalance && !policy.exactScores) return [];
+    if (policy.perHead) readback.copyHeadHistograms(recorder, layerRecords, slot);
+    if (!isRebalance && !policy.exactScores && !policy.perHead) return [];
     const fromLayer = member.unsentLayer;
     member.unsentLayer = layer + 1;
     readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, layer);
@@ -215,5 +224,7 @@ export class Pack {
 
 /** Uploads what has changed of a sequence's block tables. */
 export function writeTables(model: Model, sequence: Sequence): void {
-  sequence.cache.takeChanges((layer, first, table) => model.slots.writeTable(sequence.slot, layer, first, table));
+  sequence.cache.takeChanges((layer, first, table, heads) =>
+    model.slots.writeTable(sequence.slot, layer, first, table, heads)
+  );
 }

@@ -1,7 +1,7 @@
 /**
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
- *     | decoded tokens [steps, rows] | first tokens [rows] | records [slot, layer] | scores [head, pack row] |
+ *     | decoded tokens [steps, rows] | first tokens [rows] | layer records | scores [head, pack row] |
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
@@ -25,10 +25,10 @@ export class Readback {
   #end = LEAST_BYTES;
 
   constructor(readonly model: Model) {
-    const { sampler, dimensions: { maxBatch, packRows, config } } = model;
+    const { sampler, dimensions: { packRows, config } } = model;
     this.#firstTokens = MAX_STEPS * sampler.stepBytes;
     this.#records = this.#firstTokens + sampler.stepBytes;
-    this.#scores = this.#records + maxBatch * config.layerCount * LAYER_RECORD_WORDS * 4;
+    this.#scores = this.#records + model.recordLayout.words * 4;
     const bytes = this.#scores + config.kvHeadCount * packRows * 4;
     this.#buffer = model.gpu.createBuffer("readback", bytes, GPUBufferUsage.MAP_READ);
   }
@@ -50,14 +50,14 @@ export class Readback {
     fromLayer: number,
     throughLayer: number,
   ): void {
-    const offset = this.#recordOffset(slot, fromLayer);
-    this.#copy(
-      recorder,
-      source,
-      offset,
-      this.#records + offset,
-      (throughLayer - fromLayer + 1) * LAYER_RECORD_WORDS * 4,
-    );
+    const words = (throughLayer - fromLayer + 1) * LAYER_RECORD_WORDS;
+    this.#copyRecords(recorder, source, this.model.recordLayout.record(slot, fromLayer), words);
+  }
+
+  /** Copies the histograms of the KV heads of the layer that was scored last. */
+  copyHeadHistograms(recorder: Recorder, source: GPUBuffer, slot: number): void {
+    const { recordLayout } = this.model;
+    this.#copyRecords(recorder, source, recordLayout.headHistograms(slot), recordLayout.headHistogramsWords);
   }
 
   /** Copies `count` scores of every KV head of the segment that starts at pack row `start`. */
@@ -86,8 +86,8 @@ export class Readback {
     this.model.gpu.destroyBuffer(this.#buffer);
   }
 
-  #recordOffset(slot: number, layer: number): number {
-    return (slot * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
+  #copyRecords(recorder: Recorder, source: GPUBuffer, word: number, words: number): void {
+    this.#copy(recorder, source, word * 4, this.#records + word * 4, words * 4);
   }
 
   #copy(recorder: Recorder, source: GPUBuffer, sourceOffset: number, targetOffset: number, bytes: number): void {
@@ -121,6 +121,15 @@ export class ReadbackView {
     return new Uint32Array(this.bytes, this.#recordOffset(slot, layer), BIN_COUNT).slice();
   }
 
+  /** Copies of the histograms of the KV heads of the layer of a slot that was scored last. */
+  headHistograms(slot: number): Uint32Array[] {
+    const { recordLayout } = this.model;
+    return Array.from({ length: recordLayout.kvHeadCount }, (_, head) => {
+      const word = recordLayout.headHistograms(slot) + head * BIN_COUNT;
+      return new Uint32Array(this.bytes, this.recordsOffset + word * 4, BIN_COUNT).slice();
+    });
+  }
+
   /** The statistics of a slot's layer. */
   statistics(slot: number, layer: number): AttentionStatistics {
     const offset = this.#recordOffset(slot, layer) + STATISTICS_WORD * 4;
@@ -140,6 +149,6 @@ export class ReadbackView {
   }
 
   #recordOffset(slot: number, layer: number): number {
-    return this.recordsOffset + (slot * this.model.config.layerCount + layer) * LAYER_RECORD_WORDS * 4;
+    return this.recordsOffset + this.model.recordLayout.record(slot, layer) * 4;
   }
 }

@@ -8,6 +8,7 @@
  * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
  */
 import { Recorder } from "../gpu/recorder.ts";
+import { sumOf } from "../cache/score_histogram.ts";
 import { decodeResult } from "../kernels/sampling_record.ts";
 import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
@@ -323,7 +324,10 @@ export class Scheduler {
     const { sequence, policy, start, fromLayer, throughLayer, isRebalance } = transfer;
     const { cache, slot, window, request } = sequence;
     for (let layer = fromLayer; layer <= throughLayer; layer++) {
-      sequence.histograms.push(results.histogram(slot, layer));
+      if (policy.perHead) sequence.headHistograms.push(results.headHistograms(slot));
+      sequence.histograms.push(
+        policy.perHead ? sumOf(sequence.headHistograms[layer]) : results.histogram(slot, layer),
+      );
       if (policy.attentionStatistics) sequence.statistics.push(results.statistics(slot, layer));
     }
     if (policy.exactScores) {
@@ -331,15 +335,20 @@ export class Scheduler {
     }
     if (!isRebalance) return;
     const begun = performance.now();
-    const layers = sequence.histograms.map((histogram, layer) => ({
-      histogram,
-      scores: sequence.scores[layer],
-      statistics: sequence.statistics[layer],
-      heldRows: cache.rankedRows[layer],
-    }));
-    policy.allot(layers).forEach((rows, layer) => cache.truncateRanked(layer, rows));
+    const rows = policy.allot(sequence.layerScores(policy));
+    if (policy.perHead) this.#truncateHeads(sequence, rows);
+    else rows.forEach((rows, layer) => cache.truncateRanked(layer, rows));
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+  }
+
+  /** Cuts every head to its rows, `[layer][kvHead]`. The copies run before whatever is recorded next. */
+  #truncateHeads({ cache, arena }: Sequence, rows: Uint32Array): void {
+    const { compressor, config: { kvHeadCount } } = this.model;
+    for (let layer = 0; layer * kvHeadCount < rows.length; layer++) {
+      const moves = cache.truncateHeads(layer, rows.subarray(layer * kvHeadCount, (layer + 1) * kvHeadCount));
+      compressor.moveSlots(this.#recorder, arena, moves);
+    }
   }
 
   /** The prompt is in the cache for good: says so, and lets decoding go on. */

@@ -8,7 +8,7 @@ import { adjustsLogits } from "../kernels/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
 import type { CarriedAttention } from "../model/carried_attention.ts";
 import type { QueryLog } from "../model/query_log.ts";
-import type { PolicyContext, SequencePolicy } from "../plugins/policy.ts";
+import type { LayerScores, PolicyContext, SequencePolicy } from "../plugins/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
 import type { GenerationRequest, KvCacheUsage } from "./messages.ts";
 
@@ -28,8 +28,9 @@ export class Sequence implements BatchRow {
   /** Tokens whose sampling has been recorded, and tokens that have been read back. */
   recorded = 0;
   received = 0;
-  /** Scores read back so far, by layer: histograms, and scores themselves and statistics where the policy asks for them. */
+  /** Scores read back so far, by layer: histograms, and those of heads, scores and statistics where the policy asks for them. */
   readonly histograms: Uint32Array[] = [];
+  readonly headHistograms: Uint32Array[][] = [];
   readonly scores: Float32Array[] = [];
   readonly statistics: AttentionStatistics[] = [];
   readonly adjustsLogits: boolean;
@@ -68,6 +69,10 @@ export class Sequence implements BatchRow {
 
   get rankedRows(): Uint32Array {
     return this.cache.rankedRows;
+  }
+
+  get packedBlocks(): Uint32Array {
+    return this.cache.packedBlocks;
   }
 
   get recentRows(): Uint32Array {
@@ -122,6 +127,7 @@ export class Sequence implements BatchRow {
   /** Drops the scores that have been read back, once rows have been shared by them for good. */
   forgetScores(): void {
     this.histograms.length = 0;
+    this.headHistograms.length = 0;
     this.scores.length = 0;
     this.statistics.length = 0;
   }
@@ -130,16 +136,34 @@ export class Sequence implements BatchRow {
   prefilledUsage(): KvCacheUsage {
     const { promptLength: promptRows, layerCount } = this.context;
     const { blockBytes } = this.cache.pool;
-    const ranked = Array.from(this.rankedRows);
+    const ranked = Array.from({ length: layerCount }, (_, layer) => this.#rankedByHead(layer));
     // A compressed layer keeps its window beside the ranked rows, any other the whole prompt.
     const recent = this.policy === null ? promptRows : this.window;
     return {
       policy: this.request.kvCache.policy,
       promptRows,
-      rowsPerLayer: ranked.map((rows) => rows + recent),
-      bytes: ranked.reduce((blocks, rows) => blocks + blocksFor(rows) + blocksFor(recent), 0) * blockBytes,
+      rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
+      rowsPerHead: this.policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
+      bytes: ranked.reduce((sum, _, layer) => sum + this.cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
       fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
     };
+  }
+
+  /** The layers that have been scored so far, as a policy sees them. */
+  layerScores({ perHead }: SequencePolicy): LayerScores[] {
+    return this.histograms.map((histogram, layer) => ({
+      histogram,
+      headHistograms: this.headHistograms[layer],
+      scores: this.scores[layer],
+      statistics: this.statistics[layer],
+      heldRows: this.rankedRows[layer],
+      headRows: perHead ? Uint32Array.from(this.#rankedByHead(layer)) : undefined,
+    }));
+  }
+
+  #rankedByHead(layer: number): number[] {
+    const { rows } = this.cache.packedHeads(layer) ?? {};
+    return rows ? Array.from(rows) : Array(this.context.kvHeadCount).fill(this.rankedRows[layer]);
   }
 
   get #resident(): Residence {

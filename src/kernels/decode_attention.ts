@@ -5,18 +5,23 @@
  * serves up to four of the query heads that share the KV head from one read of K and V. Rows are counted densely: the
  * ranked ones, then the recent ones, which start in a block of their own.
  *
- *     row r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], slot . % 16
+ *     row r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], row . % 16 of slot h
+ *
+ * In a packed layer (see cache/sequence_cache.ts) a head has ranked rows of its own number, and its slots follow each other:
+ *
+ *     ranked row r  ->  slot first + r / 16 of all the table's slots, row r % 16
  *
  * `merge`: combines the splits of each query head by their maxima and sums. With one split, `split` writes the result
  * itself and `merge` is not dispatched.
  *
  * Bindings of split: q f32 `[m, queryHeads * headSize]`; rows vec4<u32> `[m]` (slot, position, table offset, 0);
- * layerRows vec2<u32> `[layer, m]`; tables u32; arena; partials f32 `[m, queryHeads, splits, headSize]`; stats vec2
+ * layerRows vec2<u32> `[layer, m]` (ranked, recent; PACKED | ranked blocks, recent); tables u32, each `[tableStride]` (block
+ * ids, and at the end (first slot, ranked rows) of every KV head, which count in packed layers only); arena; partials f32 `[m, queryHeads, splits, headSize]`; stats vec2
  * `[m, queryHeads, splits]` (maximum, sum); output f32 `[m, outStride]`. Grid: (kvHeads * chunks, splits, m).
  *
  * Bindings of merge: partials; stats; output. Grid: (queryHeads, m).
  */
-import { BLOCK_ROWS } from "../cache/block.ts";
+import { BLOCK_ROWS, HEAD_WORDS, PACKED } from "../cache/block.ts";
 import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
@@ -98,11 +103,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let head = kv_head * ${heads * chunks}u + workgroup.x % ${chunks}u * ${heads}u;
   let info = rows[m];
   let lengths = layer_rows[params.layer * params.count_max + m];
-  let ranked = lengths.x;
+  let table = info.z + params.layer * params.table_stride;
+  let is_packed = (lengths.x & ${PACKED}u) != 0u;
+  var ranked: u32 = lengths.x;
+  var ranked_blocks: u32 = (ranked + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u;
+  var first_slot: u32 = 0u;
+  if (is_packed) {
+    let head_words = table + params.table_stride - ${HEAD_WORDS}u * (${kvHeads}u - kv_head);
+    ranked_blocks = lengths.x & ~${PACKED}u;
+    first_slot = tables[head_words];
+    ranked = tables[head_words + 1u];
+  }
   // The row written in this step counts too.
   let total = ranked + lengths.y + params.step + 1u;
-  let gap = (ranked + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u * ${BLOCK_ROWS}u - ranked;
-  let table = info.z + params.layer * params.table_stride;
+  // Wraps around where a packed head has more slots than there are blocks.
+  let gap = ranked_blocks * ${BLOCK_ROWS}u - ranked;
   let begin = workgroup.y * ${SPLIT_ROWS}u;
   let stat = (m * ${queryHeads}u + head) * params.splits + workgroup.y;
   if (begin >= total) {
@@ -118,8 +133,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   for (var r: u32 = thread; r < count; r += ${threads}u) {
     let dense = begin + r;
     let row = select(dense + gap, dense, dense < ranked);
-    let block = tables[table + row / ${BLOCK_ROWS}u];
-    let at = ((block * ${kvHeads}u + kv_head) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${vectors}u;
+    var entry: u32 = row / ${BLOCK_ROWS}u;
+    var slot: u32 = kv_head;
+    if (is_packed && dense < ranked) {
+      slot = (first_slot + entry) % ${kvHeads}u;
+      entry = (first_slot + entry) / ${kvHeads}u;
+    }
+    let at = ((tables[table + entry] * ${kvHeads}u + slot) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${vectors}u;
     places[r] = at;
     ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
     ${
@@ -234,7 +254,7 @@ export interface DecodeAttentionShape {
   readonly count: number;
   /** Row length of layerRows: batch rows per layer. */
   readonly countMax: number;
-  /** Table entries per layer. */
+  /** Words of the tables per layer. */
   readonly tableStride: number;
   readonly splits: number;
   readonly outStride: number;

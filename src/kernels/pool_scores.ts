@@ -13,14 +13,14 @@ const WORKGROUP_SCORES = 2048;
 
 /**
  * Bindings: scores f32 `[kvHead][capacity]`, pooled f32 `[kvHead][capacity]`, histogram u32 (any number of histograms of
- * `BIN_COUNT` bins; counts are added to one of them).
+ * `BIN_COUNT` bins; counts are added to one of them, or to one for each KV head).
  * Grid: `x` = {@link poolScoresWorkgroups}, `y` = KV heads.
  */
 export const poolScores: Kernel = {
   label: "pool-scores",
   bindings: ["read", "write", "write"],
   wgsl: `
-struct Params { length: u32, capacity: u32, width: u32, is_maximum: u32, histogram_offset: u32, start: u32 }
+struct Params { length: u32, capacity: u32, width: u32, is_maximum: u32, histogram_offset: u32, start: u32, head_stride: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;
 @group(0) @binding(2) var<storage, read_write> pooled: array<f32>;
@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   for (var bin: u32 = thread; bin < ${BIN_COUNT}u; bin += ${THREADS}u) {
     let count = atomicLoad(&bins[bin]);
-    if (count != 0u) { atomicAdd(&histogram[params.histogram_offset + bin], count); }
+    if (count != 0u) { atomicAdd(&histogram[params.histogram_offset + group.y * params.head_stride + bin], count); }
   }
 }
 `,
@@ -65,6 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
  * @param width of the pooling; odd, 1 pools nothing
  * @param histogramOffset first bin of the histogram to add to, in u32s
  * @param start first score of each KV head; pooled scores always start at 0
+ * @param byHead whether the KV heads' histograms follow each other, or all add to one
  */
 export function poolScoresParams(
   length: number,
@@ -73,8 +74,9 @@ export function poolScoresParams(
   pooling: "average" | "maximum",
   histogramOffset: number,
   start = 0,
+  byHead = false,
 ): number[] {
-  return [length, capacity, width, pooling === "maximum" ? 1 : 0, histogramOffset, start];
+  return [length, capacity, width, pooling === "maximum" ? 1 : 0, histogramOffset, start, byHead ? BIN_COUNT : 0];
 }
 
 /** Workgroups that pool `length` scores of one KV head. */

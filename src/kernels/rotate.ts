@@ -11,7 +11,7 @@
  *
  * Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021.
  */
-import { BLOCK_ROWS } from "../cache/block.ts";
+import { BLOCK_ROWS, PACKED } from "../cache/block.ts";
 import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "./kv_element.ts";
@@ -38,7 +38,7 @@ export interface RotateVariant {
  * `[context, headSize / 2]`; norms f32 `[2, headSize]` (query, key) if `queryKeyNorm`; q out f32 `[m, queryHeads * headSize]`.
  *
  * `pages` adds: rows vec4<u32> `[m]` (slot, position, table offset, 0) before q; layerRows vec2<u32> `[layer, m]`
- * (ranked, recent) and tables u32 before q; the arena after it.
+ * (ranked or PACKED | ranked blocks, recent) and tables u32 before q; the arena after it.
  *
  * `scratch` adds: rows vec4<u32> `[pack row]` (position, first row of its prompt, row in windowQueries or NO_WINDOW, 0)
  * before q; keys and values `[kvHeads, capacity, headSize]` and windowQueries f32 `[.., queryHeads * headSize]` after it.
@@ -86,7 +86,8 @@ export function rotateKernel(variant: RotateVariant): Kernel {
   const place = pages
     ? `let lengths = layer_rows[params.layer * params.count_max + m];
     let recent = lengths.y + params.step;
-    let ranked_blocks = (lengths.x + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u;
+    let blocks_of_rows = (lengths.x + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u;
+    let ranked_blocks = select(blocks_of_rows, lengths.x & ~${PACKED}u, (lengths.x & ${PACKED}u) != 0u);
     let block = tables[info.z + params.layer * params.table_stride + ranked_blocks + recent / ${BLOCK_ROWS}u];
     let at = (((block * ${kvHeads}u + kv_head) * 2u + is_value) * ${BLOCK_ROWS}u + recent % ${BLOCK_ROWS}u) * ${vectors}u;
     arena[at + low] = store_kv(a);

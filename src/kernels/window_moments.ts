@@ -4,6 +4,7 @@
  * With a_ij = softmax_j(q_i . k_j / sqrt(headSize)) of one query head, j before the window of w queries:
  *
  *     s[kvHead][j] = mean over the group's heads of  weight sum_i a_ij + varianceWeight var_i a_ij
+ *                    or maximum over them of         weight sum_i a_ij
  *     entropy      = - sum over heads, i, j of  a_ij ln a_ij
  *     variance     = sum over heads, j of  var_i a_ij
  *
@@ -23,6 +24,7 @@ const takeRow = (row: number) => `
       let a = ${row < 4 ? "low" : "high"}[${row % 4}];
       if ((tile * ${TILE_ROWS}u + ${row}u) % params.window == 0u) {
         squared_sums += head_sum * head_sum;
+        largest = max(largest, head_sum);
         head_sum = 0.0;
       }
       sum += a;
@@ -64,6 +66,7 @@ fn main(
   var squares: f32 = 0.0;
   // Of the sums of the heads that are complete.
   var squared_sums: f32 = 0.0;
+  var largest: f32 = 0.0;
   var entropy: f32 = 0.0;
   for (var tile: u32 = 0u; tile < tile_count(); tile++) {
     workgroupBarrier();
@@ -77,11 +80,12 @@ fn main(
     ${Array.from({ length: TILE_ROWS }, (_, row) => takeRow(row)).join("")}
   }
   squared_sums += head_sum * head_sum;
+  largest = max(largest, head_sum);
   let window = f32(params.window);
   let variance = max(squares - squared_sums / window, 0.0) / max(window - 1.0, 1.0);
   if (is_scored) {
-    scores[kv_head * params.capacity + j] =
-      (sum * params.weight + variance * params.variance_weight) / f32(params.group);
+    let mean = (sum * params.weight + variance * params.variance_weight) / f32(params.group);
+    scores[kv_head * params.capacity + j] = select(mean, largest * params.weight, params.is_maximum != 0u);
   }
   shared_moments[thread] = vec2<f32>(entropy, variance);
   workgroupBarrier();

@@ -41,7 +41,7 @@ const PARAMS = `
 struct Params {
   start: u32, length: u32, window: u32, group: u32,
   capacity: u32, query_start: u32, query_stride: u32, scale: f32,
-  weight: f32, variance_weight: f32,
+  weight: f32, variance_weight: f32, is_maximum: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -288,8 +288,14 @@ export interface WindowScoreShape {
  * Parameters of all three kernels of {@link windowScores}, and of the kernels that stand in for the last.
  *
  * @param weight of a row's attention, and `varianceWeight` of its variance, in what those write
+ * @param isMaximum whether window_moments.ts takes the maximum over the group, not its mean
  */
-export function windowScoresParams(shape: WindowScoreShape, weight = 1, varianceWeight = 0): number[] {
+export function windowScoresParams(
+  shape: WindowScoreShape,
+  weight = 1,
+  varianceWeight = 0,
+  isMaximum = false,
+): number[] {
   const queryStride = shape.queryHeadCount * shape.headSize / 4;
   return [
     shape.start,
@@ -302,6 +308,7 @@ export function windowScoresParams(shape: WindowScoreShape, weight = 1, variance
     floatBits(1 / Math.sqrt(shape.headSize)),
     floatBits(weight),
     floatBits(varianceWeight),
+    isMaximum ? 1 : 0,
   ];
 }
 

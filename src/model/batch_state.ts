@@ -4,6 +4,8 @@
  *     slot (a running sequence keeps its own)    tables, last token, sampling record, token counts, logit bias
  *     row (place in the batch of this submit)    slot, position, table offset; rows of every layer
  */
+import { HEAD_WORDS, PACKED } from "../cache/block.ts";
+import type { PackedHeads } from "../cache/sequence_cache.ts";
 import type { GenerationRequest } from "../engine/messages.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { biasRow, promptCounts } from "../kernels/penalties.ts";
@@ -17,8 +19,10 @@ export interface BatchRow {
   readonly arena: number;
   /** Position of the token that the first step of the submit feeds. */
   readonly position: number;
-  /** Rows of each layer before the first step, `[layerCount]`. */
+  /** Rows of each layer before the first step, `[layerCount]`; the ranked ones of its longest head where it is packed. */
   readonly rankedRows: Uint32Array;
+  /** Ranked blocks of each packed layer, 0 for all others. */
+  readonly packedBlocks: Uint32Array;
   readonly recentRows: Uint32Array;
   /** Whether penalties or a logit bias apply. */
   readonly adjustsLogits: boolean;
@@ -30,7 +34,7 @@ export interface BatchRow {
 
 /** Buffers indexed by slot. */
 export class SlotState {
-  /** u32 `[slot, layer, tableStride]`: block ids. */
+  /** u32 `[slot, layer, tableStride]`: block ids; at the end of each table (first slot, ranked rows) of every KV head. */
   readonly tables: GPUBuffer;
   /** u32 `[slot]`: the last sampled token. */
   readonly tokens: GPUBuffer;
@@ -66,10 +70,14 @@ export class SlotState {
     if (sampling.logitBias.length > 0) this.gpu.write(this.bias, offset, biasRow(sampling.logitBias, vocabularyStride));
   }
 
-  /** Writes the entries of a block table from `first` on. */
-  writeTable(slot: number, layer: number, first: number, table: readonly number[]): void {
-    const ids = Uint32Array.from(table.slice(first));
-    this.gpu.write(this.tables, (this.tableOffset(slot, layer) + first) * 4, ids);
+  /** Writes the entries of a block table from `first` on, and the heads of a packed layer where they are given. */
+  writeTable(slot: number, layer: number, first: number, table: readonly number[], heads: PackedHeads | null): void {
+    const offset = this.tableOffset(slot, layer);
+    if (first < table.length) this.gpu.write(this.tables, (offset + first) * 4, Uint32Array.from(table.slice(first)));
+    if (heads === null) return;
+    const words = new Uint32Array(HEAD_WORDS * heads.rows.length);
+    heads.rows.forEach((rows, head) => words.set([heads.firstSlots[head], rows], HEAD_WORDS * head));
+    this.gpu.write(this.tables, (offset + this.dimensions.tableStride - words.length) * 4, words);
   }
 }
 
@@ -84,7 +92,7 @@ export class BatchRows {
   readonly slots: GPUBuffer;
   /** u32 `[row]`. */
   readonly positions: GPUBuffer;
-  /** vec2 `[layer, row]`: ranked and recent rows. */
+  /** vec2 `[layer, row]`: ranked rows, or PACKED and the ranked blocks; recent rows. */
   readonly layerRows: GPUBuffer;
   readonly #rowWords: Uint32Array<ArrayBuffer>;
   readonly #slotWords: Uint32Array<ArrayBuffer>;
@@ -106,13 +114,13 @@ export class BatchRows {
   /** Makes `batch` the rows of the next submit. Rows of one arena must be neighbours. */
   set(batch: readonly BatchRow[]): void {
     const { gpu, dimensions: { maxBatch, config } } = this.state;
-    batch.forEach(({ slot, position, rankedRows, recentRows }, row) => {
+    batch.forEach(({ slot, position, rankedRows, packedBlocks, recentRows }, row) => {
       this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0)], row * 4);
       this.#slotWords[row] = slot;
       this.#positionWords[row] = position;
       for (let layer = 0; layer < config.layerCount; layer++) {
         const at = (layer * maxBatch + row) * 2;
-        this.#layerWords[at] = rankedRows[layer];
+        this.#layerWords[at] = packedBlocks[layer] > 0 ? PACKED | packedBlocks[layer] : rankedRows[layer];
         this.#layerWords[at + 1] = recentRows[layer];
       }
     });

@@ -25,6 +25,7 @@ import {
 import { gatherSums, gatherSumsParams, type GatherSumsShape, gatherSumsWorkgroups } from "../kernels/gather_sums.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
 import { lookupDispatches, lookupScores, lookupWeightsBytes, MAX_LOOKUPS } from "../kernels/lookup_scores.ts";
+import { MOST_MOVES, moveSlots, moveSlotsGrid, moveSlotsParams } from "../kernels/move_slots.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
 import { readAhead, readAheadGrid, readAheadParams } from "../kernels/read_ahead.ts";
 import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
@@ -37,6 +38,7 @@ import {
   windowScoresParams,
   windowStatisticsBytes,
 } from "../kernels/window_scores.ts";
+import { largestNorms, valueNormsGrid, valueNormsParams, weighByHeads, weighByRows } from "../kernels/value_norms.ts";
 import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
 import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer, ReadAhead } from "../plugins/policy.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
@@ -80,6 +82,8 @@ export interface SegmentScoring {
   readonly length: number;
   /** First word of the layer record whose histogram is added to. */
   readonly recordOffset: number;
+  /** First word of histograms of every KV head, if those are to be added to instead. */
+  readonly headHistograms?: number;
 }
 
 /** Rows of a prompt whose attention is to be summed. */
@@ -144,12 +148,23 @@ export class Compressor {
   readonly #pool: Binding;
   readonly #rank: Binding;
   readonly #gathers: Binding[] = [];
+  readonly #arenas: GPUBuffer[] = [];
+  /**
+   * u32 (source, target) of slots that are moved by what is being recorded, of which the first `#moveCount` are taken; and the
+   * kernel by arena.
+   */
+  readonly #moves: () => { readonly list: GPUBuffer; readonly bindings: Binding[] };
+  #moveCount = 0;
+  /** Submits of the recorder that the moves are taken for. */
+  #moveSubmits = -1;
   readonly #attention: () => AttentionBindings;
   readonly #gatherSums: () => { readonly gathered: GPUBuffer; readonly gather: Binding };
   readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
   readonly #readAhead: () => ReadAheadBindings;
   readonly #lookups: () => LookupBindings;
   readonly #averageHeads: () => Binding;
+  readonly #weighByRows: () => Binding;
+  readonly #weighByHeads: () => { readonly norms: GPUBuffer; readonly largest: Binding; readonly weigh: Binding };
   readonly #recency: () => Binding;
   readonly #keyNorm: () => Binding;
   readonly #keyDifference: () => { readonly directions: Binding; readonly scores: Binding };
@@ -220,7 +235,22 @@ export class Compressor {
         scores: gpu.binding(lookup.scores, [keys, best, statistics, ahead(), weights, scores]),
       };
     });
+    this.#moves = once(() => {
+      const list = gpu.createBuffer("slot moves", MOST_MOVES * 8);
+      this.#scratch.push(list);
+      return { list, bindings: this.#arenas.map((arena) => gpu.binding(moveSlots(element), [list, arena])) };
+    });
     this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
+    this.#weighByRows = once(() => gpu.binding(weighByRows(element, headSize), [buffers.values, scores]));
+    this.#weighByHeads = once(() => {
+      const norms = gpu.createBuffer("largest value norms", kvHeadCount * 4);
+      this.#scratch.push(norms);
+      return {
+        norms,
+        largest: gpu.binding(largestNorms(element, headSize), [buffers.values, norms]),
+        weigh: gpu.binding(weighByHeads, [norms, scores]),
+      };
+    });
     this.#recency = once(() => gpu.binding(recencyScores, [scores]));
     this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
     this.#keyDifference = once(() => {
@@ -242,6 +272,7 @@ export class Compressor {
   addArena(arena: GPUBuffer): number {
     const { keys, values, table } = this.buffers;
     this.#gathers.push(this.gpu.binding(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
+    this.#arenas.push(arena);
     return this.#gathers.length - 1;
   }
 
@@ -316,7 +347,7 @@ export class Compressor {
    * @throws {RangeError} when the segment, the window or the pooling cannot be scored
    */
   scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer, statistics = false): void {
-    const { start, length, recordOffset } = segment;
+    const { start, length, recordOffset, headHistograms } = segment;
     const { window } = scorer;
     const { capacity, kvHeadCount } = this.options;
     if (scorer.name === "observation-window") checkObservationWindow(scorer);
@@ -339,6 +370,7 @@ export class Compressor {
           const workgroups = averageHeadsWorkgroups(scored);
           recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
         }
+        if (scorer.valueNorm !== undefined) this.#weighByValues(recorder, start, scored, scorer.valueNorm);
         break;
       case "read-ahead":
         this.#attend(recorder, segment, scorer, statistics);
@@ -368,7 +400,15 @@ export class Compressor {
     const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
       this.#poolOf(scorer),
-      poolScoresParams(scored, capacity, kernel, pooling, recordOffset, areSummed ? start : 0),
+      poolScoresParams(
+        scored,
+        capacity,
+        kernel,
+        pooling,
+        headHistograms ?? recordOffset,
+        areSummed ? start : 0,
+        headHistograms !== undefined,
+      ),
       poolScoresWorkgroups(scored),
       kvHeadCount,
     );
@@ -400,6 +440,36 @@ export class Compressor {
     this.#gather(recorder, arena, rows, false);
   }
 
+  /**
+   * Copies slots of an arena.
+   *
+   * @param moves (source, target) of each; no slot is both
+   */
+  moveSlots(recorder: Recorder, arena: number, moves: Uint32Array<ArrayBuffer>): void {
+    const { headSize } = this.options;
+    if (moves.length === 0) return;
+    const { list, bindings } = this.#moves();
+    for (let done = 0; done < moves.length / 2;) {
+      // The list is uploaded before anything of this submit runs: what has been written to it stays until then.
+      if (recorder.submits !== this.#moveSubmits) this.#moveCount = 0;
+      if (this.#moveCount === MOST_MOVES) {
+        recorder.submit();
+        this.#moveCount = 0;
+      }
+      const count = Math.min(moves.length / 2 - done, MOST_MOVES - this.#moveCount);
+      this.gpu.write(list, this.#moveCount * 8, moves.subarray(2 * done, 2 * (done + count)));
+      recorder.dispatch(
+        bindings[arena],
+        moveSlotsParams(this.#moveCount, headSize),
+        ...moveSlotsGrid(count, headSize),
+      );
+      // Only now, for the dispatch may have had to submit what came before it.
+      this.#moveSubmits = recorder.submits;
+      this.#moveCount += count;
+      done += count;
+    }
+  }
+
   /** Frees the scratch. The buffers given at construction and the arenas stay. */
   destroy(): void {
     for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
@@ -409,20 +479,23 @@ export class Compressor {
   #attend(
     recorder: Recorder,
     { segmentIndex, earlierQueries = 0, queries = MAX_WINDOW, start, length, recordOffset }: SegmentScoring,
-    { window: kept, varianceWeight }: Pick<ObservationWindow, "window" | "varianceWeight">,
+    { window: kept, varianceWeight, groupMaximum }: Pick<
+      ObservationWindow,
+      "window" | "varianceWeight" | "groupMaximum"
+    >,
     statistics: boolean,
   ): void {
     const window = Math.min(kept, queries);
     const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
     const shape = { ...this.options, firstQuery, start, length, window };
-    const params = varianceWeight === undefined
+    const isPlain = varianceWeight === undefined && !groupMaximum;
+    const params = isPlain
       ? windowScoresParams(shape)
-      : windowScoresParams(shape, 1 / window, varianceWeight);
+      : windowScoresParams(shape, 1 / window, varianceWeight, groupMaximum);
     const grids = windowScoresGrids(shape);
     recorder.dispatch(this.#partials, params, ...grids.partials);
     recorder.dispatch(this.#combine, params, ...grids.combine);
-    const isPlain = varianceWeight === undefined && !statistics;
-    recorder.dispatch(isPlain ? this.#scores : this.#moments().scores, params, ...grids.scores);
+    recorder.dispatch(isPlain && !statistics ? this.#scores : this.#moments().scores, params, ...grids.scores);
     if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
   }
 
@@ -452,6 +525,20 @@ export class Compressor {
   #keep(buffer: GPUBuffer): GPUBuffer {
     this.#scratch.push(buffer);
     return buffer;
+  }
+
+  #weighByValues(recorder: Recorder, start: number, scored: number, by: "row" | "head"): void {
+    const { capacity, kvHeadCount } = this.options;
+    const params = valueNormsParams(start, scored, capacity);
+    const grid = valueNormsGrid(scored, kvHeadCount);
+    if (by === "row") {
+      recorder.dispatch(this.#weighByRows(), params, ...grid);
+    } else {
+      const { norms, largest, weigh } = this.#weighByHeads();
+      recorder.clear(norms);
+      recorder.dispatch(largest, params, ...grid);
+      recorder.dispatch(weigh, params, ...grid);
+    }
   }
 
   #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {

@@ -1,5 +1,5 @@
 /** @file Sizes that buffers and kernels of a served model share, derived once from its configuration and the flags. */
-import { blockBytes, blocksFor } from "../cache/block.ts";
+import { blockBytes, blocksFor, HEAD_WORDS } from "../cache/block.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { SPLIT_ROWS } from "../kernels/decode_attention.ts";
 import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
@@ -44,7 +44,7 @@ export interface Dimensions {
   readonly attentionStride: number;
   readonly feedForwardStride: number;
   readonly vocabularyStride: number;
-  /** Entries of one block table. */
+  /** Words of one block table: block ids, and at the end the words of the KV heads. */
   readonly tableStride: number;
   /** Most splits that decode attention can need. */
   readonly maxSplits: number;
@@ -78,7 +78,7 @@ export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dime
     feedForwardStride: paddedColumns(feedForwardSize),
     vocabularyStride: paddedColumns(vocabularySize),
     // Ranked and recent rows each end in a block of their own.
-    tableStride: blocksFor(positions) + 2,
+    tableStride: blocksFor(positions) + 2 + HEAD_WORDS * kvHeadCount,
     maxSplits: Math.ceil(positions / SPLIT_ROWS),
     blockBytes: blockBytes(kvHeadCount, headSize, kvElementBytes(serving.kvElement)),
   };

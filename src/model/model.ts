@@ -1,7 +1,7 @@
 /**
  * @file A model ready to run: weights, cache memory, and the recorders of its prefill, compression and decoding.
  */
-import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
+import { RecordLayout } from "../cache/layer_record.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { LoadProgress } from "../engine/messages.ts";
 import type { ModelFile } from "../formats/model_file.ts";
@@ -29,8 +29,9 @@ export class Model {
     readonly slots: SlotState,
     readonly prefiller: Prefiller,
     readonly compressor: Compressor,
-    /** u32 `[maxBatch, layerCount, LAYER_RECORD_WORDS]`: score histograms and statistics by segment and layer. */
+    /** u32: score histograms and statistics by slot and layer. */
     readonly layerRecords: GPUBuffer,
+    readonly recordLayout: RecordLayout,
     /** The batch that decodes, and its hidden states, logits and results. */
     readonly decodeRows: BatchRows,
     readonly sampler: Sampler,
@@ -91,8 +92,8 @@ export class Model {
     shaders(1);
     const prefiller = new Prefiller(gpu, dimensions, weights, table);
     shaders(2);
-    const recordBytes = dimensions.maxBatch * config.layerCount * LAYER_RECORD_WORDS * 4;
-    const layerRecords = gpu.createBuffer("layer records", recordBytes);
+    const recordLayout = new RecordLayout(dimensions.maxBatch, config.layerCount, config.kvHeadCount);
+    const layerRecords = gpu.createBuffer("layer records", recordLayout.words * 4);
     const { kvHeadCount, queryHeadCount, headSize } = config;
     const compressor = new Compressor(gpu, {
       kvHeadCount,
@@ -119,6 +120,7 @@ export class Model {
       prefiller,
       compressor,
       layerRecords,
+      recordLayout,
       decodeRows,
       sampler,
       decoder,

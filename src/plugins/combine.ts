@@ -31,7 +31,7 @@ export function combine(
     description,
     scorer: scorer.name,
     allocator: allocator.name,
-    ranksAgain: scorer.ranksAgain,
+    ranksAgain: scorer.ranksAgain && !allocator.perHead,
     options,
     start(context, given) {
       const parsed = options.parse(given);
@@ -39,7 +39,11 @@ export function combine(
       const base = rankedBudget(context.budget, started.window);
       const scoredRows = context.promptLength - started.window;
       if (scoredRows <= base) return null;
-      return { scorer: started, ...allocator.start({ ...context, base, scoredRows }, parsed) };
+      return {
+        scorer: started,
+        perHead: allocator.perHead,
+        ...allocator.start({ ...context, base, scoredRows }, parsed),
+      };
     },
   };
 }

@@ -6,9 +6,9 @@
  * with its allocator, and combine.ts makes a policy of any two. While a prompt is prefilled layer by layer, the engine
  *
  *   1. asks `provisionalRows(layer)` how many top-scored rows of the layer to gather, in descending order of score,
- *   2. collects a histogram of the layer's scores (or the scores themselves, if the policy needs them exactly),
+ *   2. collects a histogram of the layer's scores (or of each KV head's, or the scores themselves, if the policy needs them),
  *   3. after each layer for which `isRebalanceDue(layer)` holds, calls `allot(layers seen so far)` and drops each
- *      layer's tail down to the returned number of rows.
+ *      layer's, or each head's, tail down to the returned number of rows.
  *
  * A policy holds no GPU handle and no request: pure functions on plain typed arrays. The core checks every result
  * (see start_policy.ts) and falls back to uniform budgets when a policy throws or returns nonsense.
@@ -60,6 +60,16 @@ export interface ObservationWindow {
    * The variance is that of a sample; a single query has none.
    */
   readonly varianceWeight?: number;
+  /**
+   * Instead of the group mean of the sums over the queries, the group's maximum of the means over the queries (LAVa). Cannot be
+   * combined with `varianceWeight`.
+   */
+  readonly groupMaximum?: boolean;
+  /**
+   * What scores are multiplied by before they are pooled: the mean absolute element of the row's value, or that of the row of
+   * its head where it is largest, which makes heads comparable (LAVa). By default nothing.
+   */
+  readonly valueNorm?: "row" | "head";
 }
 
 /**
@@ -104,12 +114,16 @@ export interface KeyDifference {
 export interface LayerScores {
   /** `[kvHeadCount x (promptLength - window)]` scores by bin, see cache/score_histogram.ts. Always present. */
   readonly histogram: Uint32Array;
+  /** The same of each KV head; present if the policy allots `perHead`. */
+  readonly headHistograms?: readonly Uint32Array[];
   /** The scores themselves, head-major; present if the policy asked for `exactScores`. */
   readonly scores?: Float32Array;
   /** How the attention of the last rows is spread; present if the policy asked for `attentionStatistics`. */
   readonly statistics?: AttentionStatistics;
-  /** Ranked rows that the layer holds now: an upper limit of what it can be allotted. */
+  /** Ranked rows that the layer holds now: an upper limit of what it can be allotted. Those of its longest head `perHead`. */
   readonly heldRows: number;
+  /** Ranked rows that each KV head holds now; present if the policy allots `perHead`. */
+  readonly headRows?: Uint32Array;
 }
 
 /** How many rows each layer may keep, and when that is decided. */
@@ -121,13 +135,14 @@ export interface Allocator {
    * Where the scorer does not look at that attention, it is computed for this.
    */
   readonly attentionStatistics?: boolean;
-  /** Ranked rows to gather for a layer when it has just been scored; the window comes on top. */
+  /** Ranked rows to gather for every head of a layer when it has just been scored; the window comes on top. */
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */
   isRebalanceDue(layer: number): boolean;
   /**
    * Ranked rows (window excluded) that each layer seen so far may keep: at most `heldRows` each, and at most
-   * `(budget - window) * layerCount` in all (see `rankedBudget` in cache/budgets.ts).
+   * `(budget - window) * layerCount` in all (see `rankedBudget` in cache/budgets.ts). `perHead`, those of every KV head of
+   * every layer, `[layer][kvHead]`: at most the `headRows` each, and `(budget - window) * layerCount * kvHeadCount` in all.
    */
   allot(layers: readonly LayerScores[]): Uint32Array;
 }
@@ -135,6 +150,8 @@ export interface Allocator {
 /** A policy at work on one sequence. */
 export interface SequencePolicy extends Allocator {
   readonly scorer: Scorer;
+  /** Whether `allot` returns the rows of every KV head, and is given histograms of each. */
+  readonly perHead?: boolean;
 }
 
 /** What all plugins have. */
@@ -169,6 +186,11 @@ export interface AllocatorContext extends PolicyContext {
 
 /** An allocator plugin. */
 export interface AllocatorPlugin<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
+  /**
+   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: rows cannot
+   * be evicted while tokens are generated.
+   */
+  readonly perHead?: boolean;
   /** The allocator at work on one sequence. */
   start(context: AllocatorContext, options: z.infer<Options>): Allocator;
 }

@@ -4,8 +4,11 @@
 import { z } from "zod";
 import { parseBudget } from "../cache/budgets.ts";
 import { type KvCacheChoice, UnservableRequestError } from "../engine/messages.ts";
+import { adakv } from "./adakv.ts";
+import { adakvAllocator } from "./allocators/adakv.ts";
 import { cakeAllocator } from "./allocators/cake.ts";
 import { dynamickvAllocator } from "./allocators/dynamickv.ts";
+import { lavaAllocator } from "./allocators/lava.ts";
 import { pyramidkvAllocator } from "./allocators/pyramidkv.ts";
 import { uniformAllocator } from "./allocators/uniform.ts";
 import { cake } from "./cake.ts";
@@ -15,6 +18,7 @@ import { full } from "./full.ts";
 import { h2o } from "./h2o.ts";
 import { keydiff } from "./keydiff.ts";
 import { knorm } from "./knorm.ts";
+import { lava } from "./lava.ts";
 import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
 import { pyramidkv } from "./pyramidkv.ts";
 import { readAhead } from "./read_ahead.ts";
@@ -22,6 +26,7 @@ import { cakeScorer } from "./scorers/cake.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 import { knormScorer } from "./scorers/knorm.ts";
+import { lavaScorer } from "./scorers/lava.ts";
 import { readAheadScorer } from "./scorers/read_ahead.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
@@ -40,7 +45,9 @@ export const policies: readonly Policy[] = [
   tova,
   snapkv,
   pyramidkv,
+  adakv,
   cake,
+  lava,
   knorm,
   keydiff,
 ];
@@ -55,12 +62,15 @@ export const scorers: readonly ScorerPlugin[] = [
   knormScorer,
   keydiffScorer,
   cakeScorer,
+  lavaScorer,
 ];
 export const allocators: readonly AllocatorPlugin[] = [
   uniformAllocator,
   pyramidkvAllocator,
   dynamickvAllocator,
+  adakvAllocator,
   cakeAllocator,
+  lavaAllocator,
 ];
 
 const combinations = new Map<string, Policy>(

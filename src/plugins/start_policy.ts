@@ -44,6 +44,7 @@ export function startPolicy(
 class GuardedPolicy implements SequencePolicy {
   readonly exactScores: boolean;
   readonly attentionStatistics: boolean;
+  readonly perHead: boolean;
   readonly #base: number;
   readonly #scoredRows: number;
   /** `null` once it has failed. */
@@ -58,6 +59,7 @@ class GuardedPolicy implements SequencePolicy {
     this.#policy = policy;
     this.exactScores = policy?.exactScores === true;
     this.attentionStatistics = policy?.attentionStatistics === true;
+    this.perHead = policy?.perHead === true;
     this.#base = rankedBudget(context.budget, scorer.window);
     this.#scoredRows = context.promptLength - scorer.window;
   }
@@ -80,10 +82,11 @@ class GuardedPolicy implements SequencePolicy {
   }
 
   allot(layers: readonly LayerScores[]): Uint32Array {
-    const held = layers.map(({ heldRows }) => heldRows);
-    const total = this.#base * this.context.layerCount;
+    const heads = this.perHead ? this.context.kvHeadCount : 1;
+    const held = layers.flatMap(({ heldRows, headRows }) => this.perHead ? Array.from(headRows!) : [heldRows]);
+    const total = this.#base * this.context.layerCount * heads;
     return this.#ask((policy) => {
-      const checked = checkedBudgets(policy.allot(layers), held, total);
+      const checked = checkedBudgets(policy.allot(layers), held, total, heads);
       if (!checked.ok) throw new RangeError(checked.reason);
       return checked.rows;
     }, () => uniformBudgets(held, total));
@@ -137,7 +140,8 @@ function checkedScorer(scorer: Scorer, { promptLength }: PolicyContext): Ranking
   return scorer;
 }
 
-function checkPooling({ kernel, pooling, varianceWeight }: ObservationWindow): void {
+function checkPooling(scorer: ObservationWindow): void {
+  const { kernel, pooling, varianceWeight, groupMaximum, valueNorm } = scorer;
   if (!Number.isInteger(kernel) || kernel < 1 || kernel % 2 === 0) {
     throw new RangeError(`The scorer's kernel must be an odd whole number, but is ${kernel}`);
   }
@@ -148,6 +152,12 @@ function checkPooling({ kernel, pooling, varianceWeight }: ObservationWindow): v
     throw new RangeError(
       `The scorer's weight of the variance must be a number of at least 0, but is ${varianceWeight}`,
     );
+  }
+  if (varianceWeight !== undefined && groupMaximum) {
+    throw new RangeError("The scorer can weigh the variance or take the group's maximum, but not both");
+  }
+  if (valueNorm !== undefined && valueNorm !== "row" && valueNorm !== "head") {
+    throw new RangeError(`The scorer's value norm must be "row" or "head", but is "${valueNorm}"`);
   }
 }
 

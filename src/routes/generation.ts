@@ -46,7 +46,10 @@ export interface Usage {
   readonly kv_cache: {
     readonly policy: string;
     readonly prompt_rows: number;
+    /** Means of the KV heads where those keep different numbers of rows. */
     readonly rows_per_layer: readonly number[];
+    /** Only where the policy allots rows to every KV head. */
+    readonly rows_per_head?: readonly (readonly number[])[];
     readonly bytes: number;
     readonly full_bytes: number;
     /** `bytes / full_bytes` */
@@ -132,6 +135,7 @@ export class GenerationRun {
         policy: cache.policy,
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
+        rows_per_head: cache.rowsPerHead,
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,

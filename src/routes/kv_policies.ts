@@ -7,7 +7,10 @@ function describe({ name, description, options }: Plugin) {
   return { name, description, options: optionsJsonSchema({ options }) };
 }
 
-/** Handles `GET /v1/kv/policies`. A ready-made policy tells which scorer and allocator it combines, where it does. */
+/**
+ * Handles `GET /v1/kv/policies`. A ready-made policy tells which scorer and allocator it combines, where it does. A combination
+ * can evict while tokens are generated if both its halves can.
+ */
 export function kvPoliciesHandler() {
   const body = {
     object: "list",
@@ -18,7 +21,7 @@ export function kvPoliciesHandler() {
       decode_eviction: policy.ranksAgain === true,
     })),
     scorers: scorers.map((scorer) => ({ ...describe(scorer), decode_eviction: scorer.ranksAgain })),
-    allocators: allocators.map(describe),
+    allocators: allocators.map((allocator) => ({ ...describe(allocator), decode_eviction: !allocator.perHead })),
     decode_eviction: decodeEvictionJsonSchema(),
   };
   return (c: Context): Response => c.json(body);

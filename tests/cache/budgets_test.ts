@@ -153,3 +153,15 @@ Deno.test("shareRows() never gives a layer more because another joins", () => {
     assert.deepEqual(held, [...all], "cutting layers as they arrive ends where sharing once does");
   }
 });
+
+Deno.test("checkedBudgets() of heads names the head at fault", () => {
+  const reason = (allotted: number[]) => {
+    const checked = checkedBudgets(allotted, [5, 5, 9, 9], 20, 2);
+    return checked.ok ? "" : checked.reason;
+  };
+  assert.equal(reason([5, 5, 5, 5]), "");
+  assert.match(reason([5, 5, 10, 0]), /budget of head 0 of layer 1 is 10 rows, but the head holds 9/);
+  assert.match(reason([5, -1, 10, 0]), /budget of head 1 of layer 0 must be a whole number of rows, but is -1/);
+  assert.match(reason([5, 5, 9, 9]), /add up to 28 rows, but 20 are allowed/);
+  assert.match(reason([5, 5]), /returned 2 budgets for 2 heads of 2 layers/);
+});

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
-import { histogramOf } from "../../src/cache/score_histogram.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { adakv } from "../../src/plugins/adakv.ts";
 import { dynamickv } from "../../src/plugins/dynamickv.ts";
+import { lava } from "../../src/plugins/lava.ts";
 import type { Policy } from "../../src/plugins/policy.ts";
 import { startPolicy } from "../../src/plugins/start_policy.ts";
-import { randomScores } from "../support/prefill.ts";
+import { KV_HEADS, layerScores, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../support/random.ts";
 
 Deno.test("projectedBlocks() of a full cache is every row of every layer", () => {
@@ -25,24 +26,30 @@ for (const isLate of [false, true]) {
 /** @param isLate Whether a sharing takes effect only when the next is due, or at once */
 function checkPeaks(isLate: boolean): void {
   const random = seededRandom(9);
-  for (let round = 0; round < 120; round++) {
+  for (let round = 0; round < 240; round++) {
     const layerCount = randomInteger(random, 1, 16);
     const promptLength = randomInteger(random, 20, 700);
     const context = {
       layerCount,
-      kvHeadCount: 2,
+      kvHeadCount: KV_HEADS,
       headSize: 8,
       blockSize: 16,
       promptLength,
       budget: randomInteger(random, 1, 90),
     };
     const failsAt = randomInteger(random, 0, layerCount);
+    const sound = [dynamickv, dynamickv, adakv, lava][round % 4];
     const mode = random() < 0.5 ? "mended" : "published";
+    const options = sound !== dynamickv ? {} : {
+      mode,
+      maximumRatio: 1 + 9 * random(),
+      interval: randomInteger(random, 1, 4),
+    };
     const fewest = random() < 0.3 ? 1 : Infinity;
     const flaky: Policy = {
-      ...dynamickv,
+      ...sound,
       start(...given) {
-        const policy = dynamickv.start(...given);
+        const policy = sound.start(...given);
         return policy && {
           ...policy,
           provisionalRows: (layer) => Math.min(policy.provisionalRows(layer), fewest),
@@ -50,19 +57,14 @@ function checkPeaks(isLate: boolean): void {
         };
       },
     };
-    const policy = startPolicy(flaky, context, {
-      mode,
-      maximumRatio: 1 + 9 * random(),
-      interval: randomInteger(random, 1, 4),
-    }, () => {});
+    const policy = startPolicy(flaky, context, options, () => {});
     if (policy === null || policy.scorer.name === "none") continue;
     const newRows = randomInteger(random, 1, 60);
     const projected = projectedBlocks(context, policy, newRows);
 
     const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
     const cache = new SequenceCache(pool, 0, layerCount);
-    const scores = randomScores(random, layerCount, 2 * (promptLength - policy.scorer.window));
-    const histograms = scores.map(histogramOf);
+    const scores = randomScores(random, layerCount, KV_HEADS * (promptLength - policy.scorer.window));
     let share = () => {};
     for (let layer = 0; layer < layerCount; layer++) {
       cache.setRanked(layer, policy.provisionalRows(layer));
@@ -70,9 +72,13 @@ function checkPeaks(isLate: boolean): void {
       if (!policy.isRebalanceDue(layer)) continue;
       if (isLate) share();
       share = () => {
-        const seen = histograms.slice(0, layer + 1);
-        policy.allot(seen.map((histogram, i) => ({ histogram, scores: scores[i], heldRows: cache.rankedRows[i] })))
-          .forEach((rows, i) => cache.truncateRanked(i, rows));
+        const seen = scores.slice(0, layer + 1).map((own, i) => {
+          const held = cache.packedHeads(i)?.rows ?? Array<number>(KV_HEADS).fill(cache.rankedRows[i]);
+          return layerScores(policy, own, [...held]);
+        });
+        const rows = policy.allot(seen);
+        if (!policy.perHead) rows.forEach((rows, i) => cache.truncateRanked(i, rows));
+        else seen.forEach((_, i) => cache.truncateHeads(i, rows.subarray(i * KV_HEADS, (i + 1) * KV_HEADS)));
       };
       if (!isLate) share();
     }

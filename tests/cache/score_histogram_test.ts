@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
-import { BIN_COUNT, binLowerEdge, histogramOf, scoreBin, scoreDepth } from "../../src/cache/score_histogram.ts";
+import {
+  BIN_COUNT,
+  binLowerEdge,
+  histogramEntropy,
+  histogramOf,
+  scoreBin,
+  scoreDepth,
+  sumOf,
+} from "../../src/cache/score_histogram.ts";
 import { randomScores } from "../support/prefill.ts";
-import { seededRandom } from "../support/random.ts";
+import { normalValues, seededRandom } from "../support/random.ts";
 
 Deno.test("scoreBin() has 32 bins an octave from 2^-24 to 2^3", () => {
   assert.equal(BIN_COUNT, 27 * 32);
@@ -56,4 +64,24 @@ Deno.test("scoreDepth() lies in the bin of the score with that rank", () => {
   for (let rank = 0; rank < sorted.length; rank += 7) {
     assert.equal(BIN_COUNT - 1 - Math.floor(depth(rank + 0.5)), scoreBin(sorted[rank]));
   }
+});
+
+Deno.test("histogramEntropy() is close to that of the scores themselves, whatever their scale", () => {
+  const random = seededRandom(9);
+  for (const spread of [0, 0.5, 1, 2]) {
+    for (const level of [-8, -4, -1]) {
+      const scores = normalValues(random, 4000).map((value) => Math.min(7, Math.exp(level + spread * value)));
+      const total = scores.reduce((sum, score) => sum + score, 0);
+      const entropy = -scores.reduce((sum, score) => sum + score / total * Math.log(score / total), 0);
+      // Each probability is off by 1.6 % at most, and mostly by chance either way.
+      assert.ok(Math.abs(histogramEntropy(histogramOf(scores)) - entropy) < 2e-3 * entropy, `${level} ${spread}`);
+    }
+  }
+  assert.equal(histogramEntropy(new Uint32Array(BIN_COUNT)), 0);
+  assert.ok(Math.abs(histogramEntropy(histogramOf([1])) - 0) < 1e-12);
+  assert.equal(histogramEntropy(histogramOf([0, 0])), 0);
+});
+
+Deno.test("sumOf() counts the scores of all histograms", () => {
+  assert.deepEqual(sumOf([histogramOf([1, 2]), histogramOf([]), histogramOf([2, 0.1])]), histogramOf([1, 2, 2, 0.1]));
 });

@@ -174,6 +174,133 @@ Deno.test("Tables rebuilt from the reported changes alone equal the real ones", 
   }
 });
 
+Deno.test("SequenceCache packs the slots of heads that keep different numbers of rows into the fewest blocks", () => {
+  const pool = poolOf(20, 1);
+  const cache = new SequenceCache(pool, 0, 1);
+  cache.setRanked(0, 64);
+  cache.appendRecent(0, 5);
+  assert.deepEqual(cache.table(0), [0, 1, 2, 3, 4]);
+  // Slots: head 0 has 4, head 1 has 1, head 2 has none.
+  const moves = cache.truncateHeads(0, [50, 16, 0]);
+  assert.deepEqual(cache.table(0), [5, 6, 4]);
+  assert.deepEqual([...moves], [0, 15, 3, 16, 6, 17, 9, 18, 1, 19]);
+  assert.equal(pool.usedBlocks, 3);
+  assert.deepEqual([cache.rankedRows[0], cache.packedBlocks[0], cache.rankedBlocks(0)], [50, 2, 2]);
+  // Four slots left still need two blocks: nothing moves.
+  assert.deepEqual([...cache.truncateHeads(0, [40, 10, 0])], []);
+  assert.deepEqual(cache.packedHeads(0), { rows: Uint32Array.of(40, 10, 0), firstSlots: Uint32Array.of(0, 4, 5) });
+  // Three slots fit into one.
+  assert.deepEqual([...cache.truncateHeads(0, [32, 1, 0])], [15, 0, 16, 1, 19, 2]);
+  assert.deepEqual(cache.table(0), [0, 4]);
+  cache.appendRecent(0, 12);
+  assert.equal(cache.table(0).length, 3);
+  cache.release();
+  assert.deepEqual([pool.usedBlocks, cache.packedBlocks[0], cache.packedHeads(0)], [0, 0, null]);
+});
+
+Deno.test("SequenceCache cuts heads that keep equally many rows without packing", () => {
+  const cache = new SequenceCache(poolOf(20, 1), 0, 1);
+  cache.setRanked(0, 64);
+  assert.deepEqual([...cache.truncateHeads(0, [20, 20])], []);
+  assert.deepEqual([cache.table(0), cache.rankedRows[0], cache.packedHeads(0)], [[0, 1], 20, null]);
+});
+
+Deno.test("SequenceCache refuses to let a head grow, or to cut the layer where heads differ", () => {
+  const cache = new SequenceCache(poolOf(20, 1), 0, 1);
+  cache.setRanked(0, 20);
+  assert.throws(() => cache.truncateHeads(0, [20, 21]), /Cannot cut head 1 of layer 0 to 21 ranked rows: it holds 20/);
+  cache.truncateHeads(0, [20, 3]);
+  assert.throws(() => cache.truncateHeads(0, [4, 4]), /Cannot cut head 1 of layer 0 to 4 ranked rows: it holds 3/);
+  assert.throws(() => cache.truncateRanked(0, 2), /heads of layer 0 hold different numbers/);
+  assert.throws(() => cache.rearrange(0, 2, 1), /heads of layer 0 hold different numbers/);
+});
+
+Deno.test("Heads keep their rows through random cuts, appends and releases, and no block is lost or owned twice", () => {
+  const random = seededRandom(4);
+  const [layerCount, headCount, blocks] = [3, 3, 400];
+  const pool = poolOf(blocks, layerCount);
+  // What every slot of the arena holds: which slot of which head of which layer of which cache.
+  const arena: string[] = Array(blocks * headCount).fill("");
+  const uploaded = new Map<string, { first: number; rows: number }[]>();
+  let live: { id: number; cache: SequenceCache; heads: number[][] }[] = [];
+  let next = 0;
+  const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+  for (let step = 0; step < 3000; step++) {
+    if (live.length < 5 && random() < 0.2) {
+      live.push({ id: next++, cache: new SequenceCache(pool, 0, layerCount), heads: range(layerCount).map(() => []) });
+    }
+    const chosen = live[randomInteger(random, 0, live.length - 1)];
+    if (!chosen) continue;
+    const { id, cache, heads } = chosen;
+    const layer = randomInteger(random, 0, layerCount - 1);
+    const choice = random();
+    if (choice < 0.04) {
+      cache.release();
+      live = live.filter((other) => other !== chosen);
+    } else if (choice < 0.3 && heads[layer].length === 0 && pool.canAllocate(0, 8)) {
+      const rows = randomInteger(random, 0, 120);
+      cache.setRanked(layer, rows);
+      heads[layer] = Array(headCount).fill(rows);
+      for (let i = 0; i < Math.ceil(rows / 16); i++) {
+        range(headCount).forEach((head) =>
+          arena[cache.table(layer)[i] * headCount + head] = `${id} ${layer} ${head} ${i}`
+        );
+      }
+    } else if (choice < 0.7 && heads[layer].length > 0 && pool.canAllocate(0, 8)) {
+      const even = random() < 0.2 ? random() : null;
+      const kept = heads[layer].map((rows) =>
+        even === null
+          ? randomInteger(random, random() < 0.5 ? 0 : rows >> 1, rows)
+          : Math.floor(even * Math.min(...heads[layer]))
+      );
+      const moves = cache.truncateHeads(layer, kept);
+      const sources = new Set(moves.filter((_, i) => i % 2 === 0));
+      const targets = moves.filter((_, i) => i % 2 === 1);
+      assert.equal(new Set(targets).size, targets.length);
+      assert.ok(targets.every((target) => !sources.has(target)), "no slot is source and target");
+      for (let i = 0; i < moves.length; i += 2) arena[moves[i + 1]] = arena[moves[i]];
+      heads[layer] = kept;
+      assert.equal(cache.rankedRows[layer], Math.max(...kept));
+      const slots = kept.reduce((sum, rows) => sum + Math.ceil(rows / 16), 0);
+      const needed = cache.packedHeads(layer) ? Math.ceil(slots / headCount) : Math.ceil(kept[0] / 16);
+      assert.equal(cache.rankedBlocks(layer), needed);
+    } else if (pool.canAllocate(0, 8)) {
+      cache.appendRecent(layer, randomInteger(random, 0, 60));
+    }
+
+    for (const { id, cache, heads } of live) {
+      cache.takeChanges((layer, _first, _table, packed) => {
+        if (packed) {
+          uploaded.set(
+            `${id} ${layer}`,
+            range(headCount).map((h) => ({ first: packed.firstSlots[h], rows: packed.rows[h] })),
+          );
+        }
+      });
+      for (let layer = 0; layer < layerCount; layer++) {
+        const table = cache.table(layer);
+        assert.ok(table.length >= cache.rankedBlocks(layer) + Math.ceil(cache.recentRows[layer] / 16));
+        heads[layer].forEach((rows, head) => {
+          const packed = cache.packedHeads(layer) && uploaded.get(`${id} ${layer}`)![head];
+          if (packed) assert.equal(packed.rows, rows);
+          for (let i = 0; i < Math.ceil(rows / 16); i++) {
+            const slot = packed ? packed.first + i : i * headCount + head;
+            const at = table[Math.floor(slot / headCount)] * headCount + slot % headCount;
+            assert.equal(arena[at], `${id} ${layer} ${head} ${i}`);
+          }
+        });
+      }
+    }
+    const owned = live.flatMap(({ cache }) => range(layerCount).flatMap((layer) => [...cache.table(layer)]));
+    assert.equal(new Set(owned).size, owned.length);
+    assert.equal(pool.usedBlocks, owned.length);
+  }
+  for (const { cache } of live) cache.release();
+  assert.equal(pool.usedBlocks, 0);
+  assert.equal(pool.freeBlocks(0), blocks);
+});
+
 Deno.test("SequenceCache lays a layer out anew in the blocks that it has, in their order", () => {
   const pool = poolOf(12, 2);
   const cache = new SequenceCache(pool, 0, 2);

@@ -4,6 +4,7 @@ import type { GenerationRequest, KvCacheChoice } from "../../src/engine/messages
 import { openModel } from "../../src/formats/open.ts";
 import type { Policy, PolicyContext } from "../../src/plugins/policy.ts";
 import { policies } from "../../src/plugins/registry.ts";
+import { adakv } from "../../src/plugins/adakv.ts";
 import { dynamickv } from "../../src/plugins/dynamickv.ts";
 import { startPolicy } from "../../src/plugins/start_policy.ts";
 import { type Outcome, randomPrompt, request } from "../support/engine.ts";
@@ -88,9 +89,12 @@ async function checkKeptRows(prompt: readonly number[], slot: number, { kvCache 
   const expected = referencePrompt(prompt, options);
   for (let layer = 0; layer < LAYERS; layer++) {
     const table = observed.table(slot, layer);
-    const ranked = kvCache!.rowsPerLayer[layer] - options.window;
-    const row = (head: number, block: number, slotInBlock: number, plane: number) => {
-      const at = (((table[block] * kvHeadCount + head) * 2 + plane) * BLOCK_ROWS + slotInBlock) * headSize;
+    const packed = observed.heads(slot, layer);
+    // Behind the window is the only row that has been generated.
+    const rankedBlocks = table.length - blocksFor(options.window + 1);
+    const row = (slot: number, rowInSlot: number, plane: number) => {
+      const block = table[Math.floor(slot / kvHeadCount)];
+      const at = (((block * kvHeadCount + slot % kvHeadCount) * 2 + plane) * BLOCK_ROWS + rowInSlot) * headSize;
       return arena.subarray(at, at + headSize);
     };
     for (let head = 0; head < kvHeadCount; head++) {
@@ -99,11 +103,18 @@ async function checkKeptRows(prompt: readonly number[], slot: number, { kvCache 
         values: expected[layer].values[head],
         scores: expected[layer].scores[head],
       };
+      const { rowsPerLayer, rowsPerHead } = kvCache!;
+      const ranked = (rowsPerHead ? rowsPerHead[layer][head] : rowsPerLayer[layer]) - options.window;
+      if (packed) assert.equal(packed.rows[head], ranked);
+      const slotOf = (rank: number) => {
+        const index = Math.floor(rank / BLOCK_ROWS);
+        return packed ? packed.firstSlots[head] + index : index * kvHeadCount + head;
+      };
       const falling = [...scores].sort((a, b) => b - a);
       const taken = new Set<number>();
       for (let rank = 0; rank < ranked; rank++) {
-        const key = row(head, Math.floor(rank / BLOCK_ROWS), rank % BLOCK_ROWS, 0);
-        const value = row(head, Math.floor(rank / BLOCK_ROWS), rank % BLOCK_ROWS, 1);
+        const key = row(slotOf(rank), rank % BLOCK_ROWS, 0);
+        const value = row(slotOf(rank), rank % BLOCK_ROWS, 1);
         const distances = keys.map((candidate) => difference(key, candidate));
         const position = distances.indexOf(Math.min(...distances));
         const where = `layer ${layer}, head ${head}, rank ${rank}, position ${position}`;
@@ -115,11 +126,11 @@ async function checkKeptRows(prompt: readonly number[], slot: number, { kvCache 
         assert.ok(error < SCORE_TOLERANCE, `${where}: score ${scores[position]}, expected ${falling[rank]}`);
       }
       for (let i = 0; i < options.window; i++) {
-        const block = blocksFor(ranked) + Math.floor(i / BLOCK_ROWS);
+        const slot = (rankedBlocks + Math.floor(i / BLOCK_ROWS)) * kvHeadCount + head;
         const position = prompt.length - options.window + i;
         const where = `layer ${layer}, head ${head}, window row ${i}`;
-        assert.ok(difference(row(head, block, i % BLOCK_ROWS, 0), keys[position]) < ROW_TOLERANCE, where);
-        assert.ok(difference(row(head, block, i % BLOCK_ROWS, 1), values[position]) < ROW_TOLERANCE, where);
+        assert.ok(difference(row(slot, i % BLOCK_ROWS, 0), keys[position]) < ROW_TOLERANCE, where);
+        assert.ok(difference(row(slot, i % BLOCK_ROWS, 1), values[position]) < ROW_TOLERANCE, where);
       }
     }
   }
@@ -147,6 +158,31 @@ Deno.test("compressed prompts of one pack keep the reference's best rows of ever
     await checkKeptRows(prompts[i], i, outcomes[i], options);
   }
   assert.ok(new Set(outcomes[0].kvCache!.rowsPerLayer).size > 2, "layers differ in what they keep");
+  assert.equal(model.pool.usedBlocks, 0);
+});
+
+Deno.test("heads that are given different numbers of rows keep the reference's best ones, however often they are cut", async () => {
+  const random = seededRandom(15);
+  const cases = [
+    { length: 210, budget: 40, policy: "adakv" },
+    { length: 150, budget: 60, policy: "snapkv+lava" },
+    { length: 33, budget: 12, policy: "adakv" },
+    { length: 300, budget: 100, policy: "snapkv+lava" },
+  ];
+  const options = { ...DEFAULT_OPTIONS };
+  const prompts = cases.map(({ length }) => randomPrompt(random, length));
+  const outcomes = await runTogether(
+    model,
+    cases.map(({ budget, policy }, i) =>
+      request(prompts[i], { maxTokens: 2, kvCache: { policy, budget, options: { ...options } } })
+    ),
+  );
+  for (const [i, { budget }] of cases.entries()) {
+    const { rowsPerLayer, rowsPerHead } = outcomes[i].kvCache!;
+    assert.ok(Math.abs(rowsPerLayer.reduce((sum, rows) => sum + rows) - LAYERS * budget) < 1e-9);
+    assert.ok(rowsPerHead!.some((heads) => new Set(heads).size > 1), "heads differ");
+    await checkKeptRows(prompts[i], i, outcomes[i], options);
+  }
   assert.equal(model.pool.usedBlocks, 0);
 });
 
@@ -242,6 +278,51 @@ Deno.test("ranking every row instead of copying it changes nothing but the round
   });
 });
 
+Deno.test("heads that end with equal budgets generate what a uniform policy does, packed or not", async () => {
+  const detour = (name: string, first: (base: number) => [number, number]): Policy => ({
+    ...adakv,
+    name,
+    start(context, options) {
+      const { kvHeadCount, budget } = context;
+      const base = budget - DEFAULT_OPTIONS.window;
+      assert.equal(kvHeadCount, 2);
+      return {
+        ...adakv.start(context, options)!,
+        provisionalRows: () => 2 * base,
+        // Of the first three layers: uneven rows to begin with, which packs them; then the same for all.
+        allot: (layers) => Uint32Array.from(layers.flatMap(() => layers.length < 4 ? first(base) : [base, base])),
+      };
+    },
+  });
+  const random = seededRandom(16);
+  await withPolicy(detour("even", (base) => [base, base]), async () => {
+    await withPolicy(detour("uneven", (base) => [base + 1, Math.floor(1.9 * base)]), async () => {
+      for (const [length, budget] of [[300, 40], [200, 24], [61, 9]]) {
+        const base = request(randomPrompt(random, length), { maxTokens: 40, topLogprobs: 5 });
+        const run = async (policy: string) => {
+          const kvCache = { policy, budget, options: { ...DEFAULT_OPTIONS } };
+          const run = new TestRun(model);
+          run.add({ ...base, kvCache });
+          const { outcomes: [outcome] } = await run.end();
+          assert.deepEqual(run.logged, []);
+          return outcome;
+        };
+        const uniform = await run("snapkv");
+        for (const policy of ["even", "uneven"]) {
+          const outcome = await run(policy);
+          assert.deepEqual(outcome.ids, uniform.ids, `${policy}, ${length} rows, budget ${budget}`);
+          assert.equal(logprobDifference(outcome, uniform), 0, "the same numbers in the same order");
+          assert.deepEqual(outcome.kvCache!.rowsPerLayer, uniform.kvCache!.rowsPerLayer);
+          assert.equal(outcome.kvCache!.bytes, uniform.kvCache!.bytes);
+          // What was uploaded last stays to be seen.
+          assert.equal(observed.heads(0, 0) !== null, policy === "uneven");
+        }
+      }
+    });
+  });
+  assert.equal(model.pool.usedBlocks, 0);
+});
+
 Deno.test("sequences of one pack with different policies report and generate what each of them does alone", async () => {
   const random = seededRandom(9);
   const choices: KvCacheChoice[] = [
@@ -250,9 +331,12 @@ Deno.test("sequences of one pack with different policies report and generate wha
     dynamic("20%", { mode: "published", window: 5 }),
     dynamic(50, { kernel: 3, pooling: "maximum", interval: 5, floor: 0.5 }),
     { policy: "readahead", budget: 40, options: { lookups: 24 } },
+    { policy: "adakv", budget: 40 },
+    { policy: "lava", budget: 30 },
+    { policy: "h2o+lava", budget: 30 },
   ];
   const requests: GenerationRequest[] = choices.map((kvCache, i) =>
-    request(randomPrompt(random, [170, 64, 220, 90, 320][i]), { maxTokens: 24, topLogprobs: 2, kvCache })
+    request(randomPrompt(random, [170, 64, 220, 90, 320, 200, 110, 70][i]), { maxTokens: 24, topLogprobs: 2, kvCache })
   );
   const together = await runTogether(model, requests);
   for (const [i, single] of requests.entries()) {
@@ -266,16 +350,29 @@ Deno.test("sequences of one pack with different policies report and generate wha
 Deno.test("usage reports per layer the rows whose blocks the pool holds", async () => {
   const random = seededRandom(10);
   const { pool } = model;
-  const single = request(randomPrompt(random, 260), { maxTokens: 2, kvCache: dynamic(48) });
-  const usedPerLayer: number[][] = [];
+  let usedPerLayer: number[][] = [];
   const { writeTable } = model.slots;
   // Tables are uploaded for the last time before the first decode step, when all layers have been cut.
   model.slots.writeTable = (...given) => {
     writeTable(...given);
     usedPerLayer.push(Array.from(pool.usedPerLayer));
   };
-  const [{ kvCache }] = await runTogether(model, [single]);
+  const usageOf = async (choice: KvCacheChoice) => {
+    usedPerLayer = [];
+    const single = request(randomPrompt(random, 260), { maxTokens: 2, kvCache: choice });
+    return (await runTogether(model, [single]))[0].kvCache;
+  };
+  const byHead = await usageOf({ policy: "adakv", budget: 48, options: { window: 8 } });
+  assert.equal(byHead!.bytes, usedPerLayer.at(-1)!.reduce((sum, blocks) => sum + blocks) * pool.blockBytes);
+  // A part-empty slot in each of two heads at most, and one that is free.
+  assert.ok(usedPerLayer.at(-1)!.every((blocks) => blocks <= Math.floor((2 * 40 + 2 * 15) / 16 / 2 + 1 / 2) + 1));
+  assert.deepEqual(
+    byHead!.rowsPerHead!.map((heads) => heads.reduce((sum, rows) => sum + rows)),
+    Array(LAYERS).fill(96),
+  );
+  const kvCache = await usageOf(dynamic(48));
   model.slots.writeTable = writeTable;
+  assert.equal(kvCache!.rowsPerHead, undefined);
   // The 8 rows of the window and the generated ones share a block.
   assert.deepEqual(usedPerLayer.at(-1), kvCache!.rowsPerLayer.map((rows) => blocksFor(rows - 8) + 1));
   assert.equal(kvCache!.bytes, usedPerLayer.at(-1)!.reduce((sum, blocks) => sum + blocks) * pool.blockBytes);
@@ -329,3 +426,26 @@ for (
     });
   });
 }
+
+Deno.test("a policy that fails when heads differ already keeps the budget, and gives what it has not cut yet to the others", async () => {
+  const broken: Policy = {
+    ...adakv,
+    name: "broken",
+    start(...given) {
+      const policy = adakv.start(...given)!;
+      return { ...policy, allot: (layers) => layers.length > 3 ? new Uint32Array(1) : policy.allot(layers) };
+    },
+  };
+  await withPolicy(broken, async () => {
+    const run = new TestRun(model);
+    run.add(request(randomPrompt(seededRandom(11), 150), { kvCache: { policy: "broken", budget: 40 } }));
+    const { outcomes: [outcome], stats } = await run.end();
+    assert.equal(stats.policyFallbacks, 1);
+    assert.match(run.logged[0], /returned 1 budgets for 2 heads of 4 layers/);
+    assert.equal(outcome.ids.length, 8);
+    const { rowsPerLayer, rowsPerHead } = outcome.kvCache!;
+    assert.equal(rowsPerLayer.reduce((sum, rows) => sum + rows), LAYERS * 40);
+    assert.ok(rowsPerHead!.slice(0, 3).some(([first, second]) => first !== second));
+    assert.equal(model.pool.usedBlocks, 0);
+  });
+});

@@ -54,6 +54,8 @@ function randomRequest(random: () => number): GenerationRequest {
     { policy: "dynamickv", budget: randomInteger(random, 9, 80) },
     { policy: "dynamickv", budget: "25%", options: { window: 5, interval: 1 } },
     { policy: "dynamickv", budget: 32, options: { mode: "published" } },
+    { policy: "adakv", budget: randomInteger(random, 9, 80) },
+    { policy: "lava", budget: "25%", options: { window: 8 } },
   ]);
   return request(randomPrompt(random, pick(random, [1, 2, 15, 16, 17, 40, 130, 257, LONGEST_PROMPT])), {
     maxTokens: pick(random, [1, 2, 3, 16, 33, MOST_TOKENS]),
@@ -134,6 +136,11 @@ for (const [name, { model }] of Object.entries({ "one arena, short of blocks": t
   Deno.test(`random requests and aborts change no result and leave nothing behind: ${name}`, async () => {
     const random = seededRandom(name.length);
     let worst = 0;
+    // Some policies create what they need when they are first used.
+    const prompt = randomPrompt(random, 130);
+    for (const policy of ["adakv", "lava"]) {
+      await runTogether(model, [request(prompt, { kvCache: { policy, budget: 20 } })]);
+    }
     await watchingPromises((held, promised) => {
       worst = Math.max(worst, held / promised);
       assert.ok(held <= promised, `A sequence holds ${held} blocks, but was promised ${promised}`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Gpu } from "../../src/gpu/gpu.ts";
-import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
+import { BLOCK_ROWS, blocksFor, HEAD_WORDS, PACKED } from "../../src/cache/block.ts";
 import {
   decodeAttentionDispatch,
   decodeAttentionKernel,
@@ -114,111 +114,165 @@ Deno.test("prefill attention of subgroups is causal within each of several packe
   });
 });
 
-Deno.test("decode attention reads ranked and recent rows through the block table, over any number of splits", async () => {
+/** Ranked and recent rows of a sequence, before this step's row. */
+interface SequenceRows {
+  /** One number for all heads, or, where the layer is packed, one for each. */
+  readonly ranked: number | readonly number[];
+  readonly recent: number;
+}
+
+/** Attention of one step over sequences' pages in random order, against f64 over the rows each head holds. */
+async function checkDecode(variant: DecodeAttentionVariant, sequences: readonly SequenceRows[]): Promise<void> {
   const gpu = await testGpu();
-  for (const variant of SHAPES) {
-    const { element, queryHeads, kvHeads, headSize } = variant;
-    const random = seededRandom(headSize + queryHeads);
-    const [layers, layer, step] = [2, 1, 3];
-    // Ranked and recent rows per sequence, before this step's row: one block's hole, none, exactly one split, several.
-    const lengths = [[0, 0], [5, 20], [32, 1], [250, 2], [0, SPLIT_ROWS - step - 1], [0, SPLIT_ROWS - step], [601, 33]];
-    const countMax = lengths.length;
-    const tableStride = 64;
-    const blocks = lengths.map(([ranked, recent]) => blocksFor(ranked) + blocksFor(recent + step + 1));
-    const ids = Array.from({ length: blocks.reduce((sum, n) => sum + n, 0) }, (_, id) => id);
-    for (let i = ids.length - 1; i > 0; i--) {
-      const j = randomInteger(random, 0, i);
-      [ids[i], ids[j]] = [ids[j], ids[i]];
-    }
-    const tables = new Uint32Array(countMax * layers * tableStride).fill(0xffffffff);
-    const layerRows = new Uint32Array(layers * countMax * 2);
-    let next = 0;
-    lengths.forEach(([ranked, recent], m) => {
-      tables.set(ids.slice(next, next + blocks[m]), (m * layers + layer) * tableStride);
-      next += blocks[m];
-      layerRows.set([ranked, recent], (layer * countMax + m) * 2);
-    });
-    const blockElements = BLOCK_ROWS * kvHeads * headSize * 2;
-    const arenaValues = normalValues(random, ids.length * blockElements);
-    // What lies in slots that hold no row must not matter, not even when it is no number.
-    const isRow = new Set<number>();
-    lengths.forEach(([ranked, recent], m) => {
-      for (let r = 0; r < ranked + recent + step + 1; r++) {
-        const row = r < ranked ? r : blocksFor(ranked) * BLOCK_ROWS + r - ranked;
-        isRow.add(
-          tables[(m * layers + layer) * tableStride + Math.floor(row / BLOCK_ROWS)] * BLOCK_ROWS + row % BLOCK_ROWS,
-        );
-      }
-    });
-    for (let at = 0; at < arenaValues.length; at++) {
-      const block = Math.floor(at / blockElements);
-      const slot = Math.floor(at / headSize) % BLOCK_ROWS;
-      if (!isRow.has(block * BLOCK_ROWS + slot)) arenaValues[at] = NaN;
-    }
-    const arena = storeElements(element, arenaValues);
-    const q = normalValues(random, countMax * queryHeads * headSize, 2);
-    const rows = Uint32Array.from(lengths.flatMap((_, m) => [m, 0, m * layers * tableStride, 0]));
-    const outStride = queryHeads * headSize + 4;
-    const longest = Math.max(...lengths.map(([ranked, recent]) => ranked + recent + step + 1));
-    const shape = {
-      layer,
-      step,
-      firstRow: 0,
-      count: countMax,
-      countMax,
-      tableStride,
-      outStride,
-      splits: Math.ceil(longest / SPLIT_ROWS),
-    };
-    const split = decodeAttentionDispatch(variant, shape);
-    const partial = await runKernel(
-      gpu,
-      decodeAttentionKernel(variant),
-      split.params,
-      [
-        q,
-        rows,
-        layerRows,
-        tables,
-        arena,
-        new Float32Array(countMax * queryHeads * shape.splits * headSize).fill(NaN),
-        new Float32Array(countMax * queryHeads * shape.splits * 2),
-        new Float32Array(countMax * outStride),
-      ],
-      split.grid,
-    );
-    const merge = mergeSplitsDispatch(variant, shape);
-    const merged = await runKernel(
-      gpu,
-      mergeSplitsKernel(variant),
-      merge.params,
-      [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
-      merge.grid,
-    );
-    const output = new Float32Array(merged[2]);
-    const stored = loadElements(element, arena.buffer);
-    lengths.forEach(([ranked, recent], m) => {
-      const dense = Array.from(
-        { length: ranked + recent + step + 1 },
-        (_, r) => r < ranked ? r : blocksFor(ranked) * BLOCK_ROWS + r - ranked,
-      );
-      for (let head = 0; head < queryHeads; head++) {
-        const kvHead = Math.floor(head / (queryHeads / kvHeads));
-        const at = (row: number, d: number, isValue: number) => {
-          const block = tables[(m * layers + layer) * tableStride + Math.floor(row / BLOCK_ROWS)];
-          return block * blockElements + ((kvHead * 2 + isValue) * BLOCK_ROWS + row % BLOCK_ROWS) * headSize + d;
-        };
-        const query = q.subarray((m * queryHeads + head) * headSize, (m * queryHeads + head + 1) * headSize);
-        const expected = attend(query, dense, (r, d) => stored[at(r, d, 0)], (r, d) => stored[at(r, d, 1)]);
-        for (let d = 0; d < headSize; d++) {
-          const actual = output[m * outStride + head * headSize + d];
-          assert.ok(
-            Math.abs(actual - expected[d]) <= TOLERANCE,
-            `sequence ${m} head ${head}: ${actual}, ${expected[d]}`,
-          );
+  const { element, queryHeads, kvHeads, headSize } = variant;
+  const random = seededRandom(headSize + queryHeads);
+  const [layers, layer, step] = [2, 1, 3];
+  const countMax = sequences.length;
+  const tableStride = 64 + HEAD_WORDS * kvHeads;
+  const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const rankedOf = ({ ranked }: SequenceRows, head: number) => typeof ranked === "number" ? ranked : ranked[head];
+  const longest = (sequence: SequenceRows) => Math.max(...range(kvHeads).map((head) => rankedOf(sequence, head)));
+  const rankedBlocks = (sequence: SequenceRows) =>
+    typeof sequence.ranked === "number"
+      ? blocksFor(sequence.ranked)
+      : Math.ceil(sequence.ranked.reduce((sum, rows) => sum + blocksFor(rows), 0) / kvHeads);
+  const blocks = sequences.map((sequence) => rankedBlocks(sequence) + blocksFor(sequence.recent + step + 1));
+  const ids = range(blocks.reduce((sum, n) => sum + n, 0));
+  for (let i = ids.length - 1; i > 0; i--) {
+    const j = randomInteger(random, 0, i);
+    [ids[i], ids[j]] = [ids[j], ids[i]];
+  }
+  const tables = new Uint32Array(countMax * layers * tableStride).fill(0xffffffff);
+  const layerRows = new Uint32Array(layers * countMax * 2);
+  // Of each sequence and head: where in the arena its rows are, in slots of a row's keys and values.
+  const places: number[][][] = [];
+  let next = 0;
+  sequences.forEach((sequence, m) => {
+    const { ranked, recent } = sequence;
+    const table = ids.slice(next, next + blocks[m]);
+    const offset = (m * layers + layer) * tableStride;
+    tables.set(table, offset);
+    next += blocks[m];
+    const isPacked = typeof ranked !== "number";
+    layerRows.set([isPacked ? PACKED | rankedBlocks(sequence) : ranked, recent], (layer * countMax + m) * 2);
+    let firstSlot = 0;
+    places.push(
+      range(kvHeads).map((head) => {
+        const rows = rankedOf(sequence, head);
+        const first = firstSlot;
+        if (isPacked) {
+          tables.set([first, rows], offset + tableStride - HEAD_WORDS * (kvHeads - head));
+          firstSlot += blocksFor(rows);
         }
+        const place = (slot: number, row: number) =>
+          (table[Math.floor(slot / kvHeads)] * kvHeads + slot % kvHeads) * 2 * BLOCK_ROWS + row % BLOCK_ROWS;
+        return [
+          ...range(rows).map((r) =>
+            place(isPacked ? first + Math.floor(r / BLOCK_ROWS) : Math.floor(r / BLOCK_ROWS) * kvHeads + head, r)
+          ),
+          ...range(recent + step + 1).map((r) =>
+            place((rankedBlocks(sequence) + Math.floor(r / BLOCK_ROWS)) * kvHeads + head, r)
+          ),
+        ];
+      }),
+    );
+  });
+  // What lies where no row is must not matter, not even when it is no number.
+  const arenaValues = new Float32Array(ids.length * BLOCK_ROWS * kvHeads * headSize * 2).fill(NaN);
+  for (const place of places.flat(2)) {
+    for (const row of [place, place + BLOCK_ROWS]) arenaValues.set(normalValues(random, headSize), row * headSize);
+  }
+  const arena = storeElements(element, arenaValues);
+  const q = normalValues(random, countMax * queryHeads * headSize, 2);
+  const rows = Uint32Array.from(sequences.flatMap((_, m) => [m, 0, m * layers * tableStride, 0]));
+  const outStride = queryHeads * headSize + 4;
+  const most = Math.max(...sequences.map((sequence) => longest(sequence) + sequence.recent + step + 1));
+  const shape = {
+    layer,
+    step,
+    firstRow: 0,
+    count: countMax,
+    countMax,
+    tableStride,
+    outStride,
+    splits: Math.ceil(most / SPLIT_ROWS),
+  };
+  const split = decodeAttentionDispatch(variant, shape);
+  const partial = await runKernel(
+    gpu,
+    decodeAttentionKernel(variant),
+    split.params,
+    [
+      q,
+      rows,
+      layerRows,
+      tables,
+      arena,
+      new Float32Array(countMax * queryHeads * shape.splits * headSize).fill(NaN),
+      new Float32Array(countMax * queryHeads * shape.splits * 2),
+      new Float32Array(countMax * outStride),
+    ],
+    split.grid,
+  );
+  const merge = mergeSplitsDispatch(variant, shape);
+  const merged = shape.splits === 1 ? [partial[5], partial[6], partial[7]] : await runKernel(
+    gpu,
+    mergeSplitsKernel(variant),
+    merge.params,
+    [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
+    merge.grid,
+  );
+  const output = new Float32Array(merged[2]);
+  const stored = loadElements(element, arena.buffer);
+  sequences.forEach((_, m) => {
+    for (let head = 0; head < queryHeads; head++) {
+      const kvHead = Math.floor(head / (queryHeads / kvHeads));
+      const query = q.subarray((m * queryHeads + head) * headSize, (m * queryHeads + head + 1) * headSize);
+      const expected = attend(
+        query,
+        places[m][kvHead],
+        (place, d) => stored[place * headSize + d],
+        (place, d) => stored[(place + BLOCK_ROWS) * headSize + d],
+      );
+      for (let d = 0; d < headSize; d++) {
+        const actual = output[m * outStride + head * headSize + d];
+        assert.ok(Math.abs(actual - expected[d]) <= TOLERANCE, `sequence ${m} head ${head}: ${actual}, ${expected[d]}`);
       }
-    });
+    }
+  });
+}
+
+Deno.test("decode attention reads ranked and recent rows through the block table, over any number of splits", async () => {
+  const step = 3;
+  for (const variant of SHAPES) {
+    // One block's hole, none, exactly one split, several.
+    const lengths = [[0, 0], [5, 20], [32, 1], [250, 2], [0, SPLIT_ROWS - step - 1], [0, SPLIT_ROWS - step], [601, 33]];
+    await checkDecode(variant, lengths.map(([ranked, recent]) => ({ ranked, recent })));
+  }
+});
+
+Deno.test("decode attention reads heads with different numbers of rows, beside sequences whose heads have the same", async () => {
+  const random = seededRandom(8);
+  const shapes: DecodeAttentionVariant[] = [
+    { element: "f32", queryHeads: 2, kvHeads: 2, headSize: 8 },
+    { element: "f16", queryHeads: 6, kvHeads: 3, headSize: 24 },
+    { element: "f32", queryHeads: 5, kvHeads: 5, headSize: 16 },
+    { element: "f16", queryHeads: 14, kvHeads: 2, headSize: 64 },
+  ];
+  for (const variant of shapes) {
+    const { kvHeads } = variant;
+    const only = (rows: number, head: number) => Array.from({ length: kvHeads }, (_, h) => h === head ? rows : 0);
+    const several: SequenceRows[] = [
+      { ranked: only(300, 0), recent: 3 },
+      { ranked: only(1, kvHeads - 1), recent: 0 },
+      { ranked: 20, recent: 5 },
+      ...Array.from({ length: 4 }, () => ({
+        ranked: Array.from({ length: kvHeads }, () => randomInteger(random, 0, random() < 0.5 ? 40 : 300)),
+        recent: randomInteger(random, 0, 40),
+      })),
+    ];
+    await checkDecode(variant, several);
+    await checkDecode(variant, [{ ranked: only(17, 0), recent: 2 }]);
   }
 });
 

@@ -46,6 +46,19 @@ for (const pooling of ["average", "maximum"] as const) {
       const counted = histogramOf(written);
       const expected = before.map((count, bin) => count + (counted[bin - offset] ?? 0));
       assert.deepEqual(new Uint32Array(histogramData).subarray(0, expected.length), expected);
+
+      const byHead = await runKernel(
+        gpu,
+        poolScores,
+        poolScoresParams(length, capacity, width, pooling, 1, 0, true),
+        [scores, new Float32Array(kvHeads * capacity), new Uint32Array(1 + kvHeads * BIN_COUNT)],
+        [poolScoresWorkgroups(length), kvHeads],
+      );
+      const own = Array.from(
+        { length: kvHeads },
+        (_, head) => histogramOf(written.slice(head * length, (head + 1) * length)),
+      );
+      assert.deepEqual([...new Uint32Array(byHead[2])], [0, ...own.flatMap((histogram) => [...histogram])]);
     }
   });
 }

@@ -11,6 +11,7 @@ import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/ker
 import { lookupScores } from "../../src/kernels/lookup_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
+import { moveSlots } from "../../src/kernels/move_slots.ts";
 import { penalties } from "../../src/kernels/penalties.ts";
 import { poolScores } from "../../src/kernels/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
@@ -25,6 +26,7 @@ import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
 import { topRows } from "../../src/kernels/top_rows.ts";
 import { unpackRows } from "../../src/kernels/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats.ts";
+import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/value_norms.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
 import { windowScores } from "../../src/kernels/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
@@ -99,6 +101,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
       )
     ),
   ],
+  "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
@@ -119,6 +122,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
+  "value_norms.ts": [KV_HEADS.map((head) => weighByRows(...head)), KV_HEADS.map((head) => largestNorms(...head)), [
+    weighByHeads,
+  ]],
   "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>

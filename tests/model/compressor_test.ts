@@ -3,6 +3,7 @@ import { BLOCK_ROWS } from "../../src/cache/block.ts";
 import { LAYER_RECORD_WORDS, STATISTICS_WORD } from "../../src/cache/layer_record.ts";
 import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
+import { MOST_MOVES } from "../../src/kernels/move_slots.ts";
 import { REACH, SINKS } from "../../src/kernels/read_ahead.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
@@ -13,12 +14,14 @@ import { kvArray, readKv } from "../support/kv.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
 import {
   referenceAttentionSums,
+  referenceGroupMaxima,
   referenceKeyDifferences,
   referenceKeyNorms,
   referenceLookups,
   referencePool,
   referenceReadAhead,
   referenceTop,
+  referenceValueNorms,
   referenceWindowMoments,
   referenceWindowScores,
 } from "../support/scores.ts";
@@ -81,6 +84,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     arenas,
     buffers,
     keys,
+    values,
     windowQueries,
     dims: { kvHeadCount, queryHeadCount, headSize, capacity, maxWindow: MAX_WINDOW },
     emptyArena: (index: number) => kvArray(element, new Float32Array(arenaBlocks[index] * blockElements).fill(EMPTY)),
@@ -335,6 +339,71 @@ Deno.test("Compressor scores by mean and variance and finds how attention is spr
     }
     test.free();
   }
+});
+
+Deno.test("Compressor weighs scores by values and takes the maximum of a group, as an f64 reference does", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(11, { element, capacity: 700, arenaBlocks: [] });
+    const { dims, keys, values, windowQueries } = test;
+    for (const [window, length, start] of [[32, 600, 50], [5, 257, 0], [3, 4, 1]]) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: 0 };
+      const prompt = { ...segment, window };
+      const norms = referenceValueNorms(dims, prompt, values).map((head) => head.slice(0, length - window));
+      const sums = referenceWindowScores(dims, prompt, keys, windowQueries);
+      const maxima = referenceGroupMaxima(dims, prompt, keys, windowQueries);
+      const scorer = { name: "observation-window", window, kernel: 1, pooling: "maximum" } as const;
+      const cases: [Partial<ObservationWindow>, readonly ArrayLike<number>[]][] = [
+        [{ valueNorm: "row" }, sums.map((head, h) => head.map((score, j) => score * norms[h][j]))],
+        [{ valueNorm: "head" }, sums.map((head, h) => head.map((score) => score * Math.max(...norms[h])))],
+        [{ groupMaximum: true }, maxima],
+        [
+          { groupMaximum: true, valueNorm: "head" },
+          maxima.map((head, h) => head.map((score) => score * Math.max(...norms[h]))),
+        ],
+      ];
+      for (const [options, expected] of cases) {
+        // As for the window scores, plus the roundings of a norm.
+        await checkScores(test, segment, { ...scorer, ...options }, expected, (score) => 6e-5 * score);
+      }
+      const norm = { ...scorer, groupMaximum: true, kernel: 5, pooling: "average" } as const;
+      const pooled = maxima.map((head) => referencePool(head, 5, "average"));
+      await checkScores(test, segment, norm, pooled, (score) => 6e-5 * score);
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor moves any number of slots in the order in which it is told to", async () => {
+  const test = await fixture(12, { element: "f16", capacity: 40, arenaBlocks: [9, 12] });
+  const { gpu, compressor, arenas, dims } = test;
+  const slotElements = 2 * BLOCK_ROWS * dims.headSize;
+  const random = seededRandom(13);
+  const expected = [9, 12].map((blocks) =>
+    kvArray("f16", normalValues(random, blocks * dims.kvHeadCount * slotElements))
+  );
+  expected.forEach((content, arena) => gpu.write(arenas[arena], 0, content));
+  const recorder = new Recorder(gpu);
+  const move = (arena: number, moves: readonly [number, number][], times = 1) => {
+    const list = Array.from({ length: times }, () => moves).flat(2);
+    compressor.moveSlots(recorder, arena, Uint32Array.from(list));
+    const content = expected[arena];
+    for (const [source, target] of moves) {
+      content.set(content.slice(source * slotElements, (source + 1) * slotElements), target * slotElements);
+    }
+  };
+  move(0, [[0, 17], [3, 4]]);
+  // More than one dispatch takes, and then what these wrote.
+  move(1, [[1, 20], [2, 21], [3, 22], [5, 23]], MOST_MOVES / 3);
+  move(1, [[20, 0], [21, 9]]);
+  move(0, [[17, 8], [4, 9]]);
+  move(0, []);
+  recorder.submit();
+  move(0, [[9, 1]]);
+  recorder.submit();
+  for (const [arena, buffer] of arenas.entries()) {
+    assert.deepEqual(readKv("f16", await readBuffer(gpu, buffer)), expected[arena], `arena ${arena}`);
+  }
+  test.free();
 });
 
 Deno.test("Compressor reads ahead, and lets the best rows look for others, as in f64", async () => {

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
 import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
-import { histogramOf } from "../../src/cache/score_histogram.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import type { PolicyContext, SequencePolicy } from "../../src/plugins/policy.ts";
 import { allocators, findPolicy, policies, scorers } from "../../src/plugins/registry.ts";
-import { prefill, randomScores } from "../support/prefill.ts";
+import { KV_HEADS, layerScores, prefill, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../support/random.ts";
 
 const NAMES = [
@@ -16,7 +15,15 @@ const NAMES = [
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 function contextOf(context: Partial<PolicyContext>): PolicyContext {
-  return { layerCount: 6, kvHeadCount: 2, headSize: 8, blockSize: 16, promptLength: 400, budget: 64, ...context };
+  return {
+    layerCount: 6,
+    kvHeadCount: KV_HEADS,
+    headSize: 8,
+    blockSize: 16,
+    promptLength: 400,
+    budget: 64,
+    ...context,
+  };
 }
 
 function start(name: string, context: PolicyContext, options: Record<string, unknown> = {}): SequencePolicy | null {
@@ -44,7 +51,7 @@ for (const name of NAMES) {
           if (promptLength <= budget) assert.equal(policy, null);
           if (policy === null || policy.scorer.name === "none") continue;
           const { window } = policy.scorer;
-          const base = Math.max(1, budget - window);
+          const base = Math.max(1, budget - window) * (policy.perHead ? KV_HEADS : 1);
           assert.ok(window >= 1 && window < promptLength);
           const scored = promptLength - window;
           const scores = randomScores(random, layerCount, 2 * Math.min(scored, 600));
@@ -80,13 +87,13 @@ Deno.test("No policy holds more blocks than were projected for it", () => {
         cache.setRanked(layer, policy.provisionalRows(layer));
         cache.appendRecent(layer, window);
         if (!policy.isRebalanceDue(layer)) continue;
-        const seen = Array.from({ length: layer + 1 }, (_, i) => ({
-          histogram: histogramOf(scores[i]),
-          scores: scores[i],
-          statistics: statistics[i],
-          heldRows: cache.rankedRows[i],
-        }));
-        policy.allot(seen).forEach((rows, i) => cache.truncateRanked(i, rows));
+        const seen = Array.from({ length: layer + 1 }, (_, i) => {
+          const held = cache.packedHeads(i)?.rows ?? Array<number>(KV_HEADS).fill(cache.rankedRows[i]);
+          return layerScores(policy, scores[i], [...held], statistics[i]);
+        });
+        const rows = policy.allot(seen);
+        if (!policy.perHead) rows.forEach((rows, i) => cache.truncateRanked(i, rows));
+        else seen.forEach((_, i) => cache.truncateHeads(i, rows.subarray(i * KV_HEADS, (i + 1) * KV_HEADS)));
       }
       cache.reserveRecent(20);
       const projected = projectedBlocks(context, policy, 20);
@@ -129,6 +136,9 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     kernel: 5,
     pooling: "average",
   });
+  assert.deepEqual(scorerOf("snapkv", { valueNorm: true }), { ...window, valueNorm: "row" });
+  assert.deepEqual(scorerOf("adakv"), window);
+  assert.deepEqual(scorerOf("lava"), { ...window, groupMaximum: true, valueNorm: "head" });
   assert.deepEqual(scorerOf("pyramidkv"), { ...window, window: 8 });
   assert.deepEqual(scorerOf("dynamickv"), { ...window, window: 8, pooling: "average" });
   assert.deepEqual(scorerOf("snapkv+dynamickv"), window);
@@ -243,5 +253,89 @@ Deno.test("No option of a scorer is also one of an allocator, and each has a des
       const shared = Object.keys(scorer.options.shape).filter((option) => option in allocator.options.shape);
       assert.deepEqual(shared, [], `${scorer.name} and ${allocator.name}`);
     }
+  }
+});
+
+/** How many of the `count` highest scores lie in each half of them, by sorting. */
+function sortedCounts(scores: Float32Array, count: number): number[] {
+  const half = scores.length / KV_HEADS;
+  const order = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]).slice(0, count);
+  return Array.from({ length: KV_HEADS }, (_, head) => order.filter((i) => Math.floor(i / half) === head).length);
+}
+
+/** Scores of two heads whose levels differ. */
+function unevenScores(random: () => number, scoredRows: number): Float32Array {
+  const [low, high] = randomScores(random, 2, scoredRows);
+  return Float32Array.from([...low, ...high]);
+}
+
+/** How far a count from a histogram can be off: what the bin on the boundary holds, of bins 3 % wide. */
+function boundaryBin(scores: Float32Array, count: number): number {
+  const boundary = scores.toSorted()[scores.length - count];
+  return scores.filter((score) => score > boundary / 1.032 && score < boundary * 1.032).length;
+}
+
+Deno.test("adakv gives heads what the sorted scores of their layer say, with a floor, and every layer the same", () => {
+  const random = seededRandom(6);
+  for (let round = 0; round < 100; round++) {
+    const scored = randomInteger(random, 50, 3000);
+    const base = randomInteger(random, 1, scored - 1);
+    const floor = [0, 0.2, 0.7, 1][randomInteger(random, 0, 3)];
+    const context = contextOf({ layerCount: 3, budget: base + 8, promptLength: scored + 8 });
+    const policy = start("adakv", context, { window: 8, floor })!;
+    const scores = Array.from({ length: 3 }, () => unevenScores(random, scored));
+    const { rows } = prefill(policy, scores);
+    scores.forEach((own, layer) => {
+      const actual = rows.slice(layer * KV_HEADS, (layer + 1) * KV_HEADS);
+      assert.equal(sum(actual), KV_HEADS * base);
+      sortedCounts(own, KV_HEADS * base).forEach((count, head) => {
+        const expected = (1 - floor) * count + floor * base;
+        const tolerance = 1 + (1 - floor) * boundaryBin(own, KV_HEADS * base);
+        assert.ok(Math.abs(actual[head] - expected) <= tolerance, `${actual}: head ${head}, expected ${expected}`);
+      });
+    });
+  }
+});
+
+Deno.test("adakv gives a worked example", () => {
+  // Base 10, 2 heads: of the 20 highest scores, 15 are the first head's. 0.8 * 15 + 0.2 * 10 and 0.8 * 5 + 0.2 * 10.
+  const context = contextOf({ layerCount: 1, budget: 18, promptLength: 108 });
+  const head = (high: number) => Array.from({ length: 100 }, (_, i) => i < high ? 1 : 0.01);
+  const policy = start("adakv", context, { window: 8 })!;
+  assert.deepEqual(prefill(policy, [Float32Array.from([...head(15), ...head(5)])]).rows, [14, 6]);
+  assert.equal(policy.provisionalRows(0), 18, "0.8 * 20 + 0.2 * 10");
+});
+
+Deno.test("lava gives layers what the entropies of their scores say, and heads what sorting says, after every layer", () => {
+  const random = seededRandom(7);
+  for (let round = 0; round < 40; round++) {
+    const scored = randomInteger(random, 500, 3000);
+    const layerCount = randomInteger(random, 1, 8);
+    const base = randomInteger(random, 1, Math.floor(scored / layerCount / KV_HEADS));
+    const context = contextOf({ layerCount, budget: base + 8, promptLength: scored + 8 });
+    const scores = Array.from({ length: layerCount }, () => unevenScores(random, scored));
+    const entropies = scores.map((own) => {
+      const total = own.reduce((a, b) => a + b, 0);
+      return -own.reduce((logs, score) => logs + score / total * Math.log(score / total), 0);
+    });
+    const { shared, rows } = prefill(start("lava", context, { window: 8 })!, scores);
+    assert.equal(shared.length, layerCount);
+    shared.forEach((budgets) => {
+      const seen = budgets.length / KV_HEADS;
+      assert.ok(sum(budgets) === KV_HEADS * base * layerCount || seen < layerCount);
+      for (let layer = 0; layer < seen; layer++) {
+        const actual = budgets.slice(layer * KV_HEADS, (layer + 1) * KV_HEADS);
+        const share = entropies[layer] / sum(entropies.slice(0, seen)) * KV_HEADS * base * layerCount;
+        assert.ok(sum(actual) <= 1.01 * share + 2, `layer ${layer}: ${sum(actual)}, expected ${share}`);
+        if (seen < layerCount) continue;
+        // The final sharing: nothing is capped but what rounding cost before.
+        assert.ok(sum(actual) >= 0.99 * share - 2, `layer ${layer}: ${sum(actual)}, expected ${share}`);
+        const tolerance = 2 + boundaryBin(scores[layer], sum(actual));
+        sortedCounts(scores[layer], sum(actual)).forEach((count, head) =>
+          assert.ok(Math.abs(actual[head] - count) <= tolerance, `${actual}: head ${head}, expected ${count}`)
+        );
+      }
+    });
+    assert.equal(sum(rows), KV_HEADS * base * layerCount);
   }
 });

@@ -13,6 +13,7 @@ const DYNAMICKV_DEFAULTS = {
   window: 8,
   kernel: 7,
   pooling: "average",
+  valueNorm: false,
   mode: "mended",
   floor: 0.1,
 };
@@ -38,7 +39,9 @@ Deno.test("findPolicy() finds every policy by its name", () => {
     "tova",
     "snapkv",
     "pyramidkv",
+    "adakv",
     "cake",
+    "lava",
     "knorm",
     "keydiff",
   ]);
@@ -66,7 +69,7 @@ Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fie
   const expected = {
     policy: "snapkv+dynamickv",
     budget: 64,
-    options: { kernel: 7, pooling: "maximum", mode: "mended", floor: 0.2 },
+    options: { kernel: 7, pooling: "maximum", valueNorm: false, mode: "mended", floor: 0.2 },
   };
   const given = { budget: 64, options: { floor: 0.2 } };
   assert.deepEqual(parseKvCacheChoice({ scorer: "snapkv", allocator: "dynamickv", ...given }, defaults), expected);
@@ -94,18 +97,18 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "fulll" },
       "kv_cache.policy",
-      /Unknown KV cache policy "fulll": .* one of dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, cake, knorm, keydiff$/,
+      /Unknown KV cache policy "fulll": .* one of dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff$/,
     ],
     [{ policy: "snapkv+fulll" }, "kv_cache.policy", /Unknown KV cache policy "snapkv\+fulll"/],
     [
       { scorer: "full", allocator: "uniform" },
       "kv_cache.scorer",
-      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, readahead, h2o, tova, streaming, knorm, keydiff, cake$/,
+      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, readahead, h2o, tova, streaming, knorm, keydiff, cake, lava$/,
     ],
     [
       { allocator: "snapkv" },
       "kv_cache.allocator",
-      /Unknown KV cache allocator "snapkv": .* one of uniform, pyramidkv, dynamickv, cake$/,
+      /Unknown KV cache allocator "snapkv": .* one of uniform, pyramidkv, dynamickv, adakv, cake, lava$/,
     ],
     [
       { policy: "snapkv", allocator: "dynamickv" },
@@ -126,6 +129,11 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
       /decode_eviction 0: must be true, false, or a whole number of tokens/,
     ],
     [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, or/],
+    [
+      { scorer: "snapkv", allocator: "adakv", decode_eviction: true },
+      "kv_cache.decode_eviction",
+      /policy "snapkv\+adakv" cannot evict while tokens are generated: .* needs one of dynamickv, h2o/,
+    ],
     [
       { policy: "full", decode_eviction: true },
       "kv_cache.decode_eviction",

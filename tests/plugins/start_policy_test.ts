@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { adakv } from "../../src/plugins/adakv.ts";
 import { dynamickv } from "../../src/plugins/dynamickv.ts";
 import { full } from "../../src/plugins/full.ts";
 import type { LayerScores, Policy, SequencePolicy } from "../../src/plugins/policy.ts";
@@ -127,4 +128,33 @@ Deno.test("A policy that cannot be started on a prompt within the budget costs n
   let reason = "";
   assert.equal(startPolicy(failing, { ...context, promptLength: 40 }, {}, (why) => reason = why), null);
   assert.equal(reason, "Not today");
+});
+
+Deno.test("A policy that allots rows to heads is checked head by head, and replaced by the same for all heads", () => {
+  const cases: [Partial<SequencePolicy>, RegExp][] = [
+    [{ allot: (layers) => new Uint32Array(layers.length) }, /returned 1 budgets for 2 heads of 1 layers/],
+    [
+      { allot: (layers) => layers.flatMap(() => [1, 0.5]) as unknown as Uint32Array },
+      /head 1 of layer 0 must be a whole/,
+    ],
+    [
+      { allot: (layers) => Uint32Array.from(layers.flatMap(({ headRows }) => [headRows![0] + 1, 0])) },
+      /budget of head 0 of layer 0 is \d+ rows, but the head holds/,
+    ],
+    [
+      { isRebalanceDue: () => false, allot: ({ length }) => new Uint32Array(2 * length).fill(33) },
+      /add up to 396 rows/,
+    ],
+  ];
+  for (const [answers, reason] of cases) {
+    const reasons: string[] = [];
+    const policy: Policy = {
+      ...adakv,
+      start: (...given) => ({ ...adakv.start(...given)!, ...answers }),
+    };
+    const started = startPolicy(policy, context, { window: 8 }, (why) => reasons.push(why))!;
+    assert.deepEqual(prefill(started, scores).rows, Array(12).fill(32));
+    assert.equal(reasons.length, 1);
+    assert.match(reasons[0], reason);
+  }
 });

@@ -49,12 +49,14 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const snapkv = named(policies, "snapkv") as Record<string, any>;
   assert.deepEqual([snapkv.scorer, snapkv.allocator], ["snapkv", "uniform"]);
   assert.match(snapkv.description, /same number of rows in every layer/);
-  assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling"]);
+  assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling", "valueNorm"]);
   const full = named(policies, "full") as Record<string, any>;
   assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
   assert.deepEqual([snapkv.decode_eviction, full.decode_eviction], [true, false]);
+  const perHead = allocators.filter((allocator: Record<string, unknown>) => !allocator.decode_eviction);
+  assert.deepEqual(perHead.map(({ name }: { name: string }) => name), ["adakv", "lava"]);
   const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
-  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["streaming"]);
+  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["readahead", "streaming"]);
   assert.equal(decode_eviction.default, false);
   assert.match(decode_eviction.description, /tokens between two evictions, or true for 128$/);
   // Every name listed can be used.

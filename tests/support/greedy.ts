@@ -61,7 +61,7 @@ export async function greedy(
   const starts = prompts.map((_, i) => prompts.slice(0, i).reduce((sum, prompt) => sum + prompt.length, 0));
   const uploadTables = () =>
     caches.forEach((cache, slot) =>
-      cache.takeChanges((layer, first, table) => slots.writeTable(slot, layer, first, table))
+      cache.takeChanges((layer, first, table, heads) => slots.writeTable(slot, layer, first, table, heads))
     );
   const batch = (position: (prompt: readonly number[]) => number): BatchRow[] =>
     prompts.map((prompt, slot) => ({
@@ -69,6 +69,7 @@ export async function greedy(
       arena: 0,
       position: position(prompt),
       rankedRows: caches[slot].rankedRows,
+      packedBlocks: caches[slot].packedBlocks,
       recentRows: caches[slot].recentRows,
       adjustsLogits: false,
       topLogprobs: false,

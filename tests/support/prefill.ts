@@ -1,21 +1,49 @@
 /** @file Runs a policy through a prefill without a model: given scores in, rows kept out. */
 import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
 import { histogramOf } from "../../src/cache/score_histogram.ts";
-import type { SequencePolicy } from "../../src/plugins/policy.ts";
+import type { LayerScores, SequencePolicy } from "../../src/plugins/policy.ts";
 import { normalValues } from "./random.ts";
 
 /** What a prefill left behind. */
 export interface PrefillResult {
-  /** Ranked rows per layer at the end. */
+  /** Ranked rows per layer at the end; per KV head of each layer where the policy allots those. */
   readonly rows: number[];
-  /** Ranked rows of the layers seen so far, after each sharing of the budget. */
+  /** The same of the layers seen so far, after each sharing of the budget. */
   readonly shared: number[][];
-  /** The most ranked rows held at once by all layers. */
+  /** The most of them held at once by all layers. */
   readonly peakRows: number;
 }
 
+/** The KV heads of tests whose policies allot rows to every head. */
+export const KV_HEADS = 2;
+
 /**
- * @param scores Of each layer: `[kvHeadCount x scoredRows]`
+ * What a policy gets to see of a layer.
+ *
+ * @param scores `[KV_HEADS x scoredRows]`
+ * @param held Ranked rows of the layer, or of each of its heads
+ */
+export function layerScores(
+  policy: SequencePolicy,
+  scores: Float32Array,
+  held: readonly number[],
+  statistics?: AttentionStatistics,
+): LayerScores {
+  const perHead = scores.length / KV_HEADS;
+  return {
+    histogram: histogramOf(scores),
+    scores: policy.exactScores ? scores : undefined,
+    statistics: policy.attentionStatistics ? statistics : undefined,
+    heldRows: Math.max(...held),
+    ...(policy.perHead && {
+      headHistograms: held.map((_, head) => histogramOf(scores.subarray(head * perHead, (head + 1) * perHead))),
+      headRows: Uint32Array.from(held),
+    }),
+  };
+}
+
+/**
+ * @param scores Of each layer: `[kvHeadCount x scoredRows]`, with {@link KV_HEADS} where rows are allotted to every head
  * @param statistics Of each layer, for policies that ask for them
  */
 export function prefill(
@@ -23,21 +51,19 @@ export function prefill(
   scores: readonly Float32Array[],
   statistics: readonly AttentionStatistics[] = [],
 ): PrefillResult {
-  const rows: number[] = [];
+  const heads = policy.perHead ? KV_HEADS : 1;
+  let rows: number[] = [];
   const shared: number[][] = [];
   let peakRows = 0;
   for (let layer = 0; layer < scores.length; layer++) {
-    rows.push(policy.provisionalRows(layer));
+    rows.push(...Array(heads).fill(policy.provisionalRows(layer)));
     peakRows = Math.max(peakRows, rows.reduce((sum, count) => sum + count));
     if (!policy.isRebalanceDue(layer)) continue;
-    const allotted = policy.allot(rows.map((heldRows, i) => ({
-      histogram: histogramOf(scores[i]),
-      scores: policy.exactScores ? scores[i] : undefined,
-      statistics: policy.attentionStatistics ? statistics[i] : undefined,
-      heldRows,
-    })));
-    rows.splice(0, rows.length, ...allotted);
-    shared.push([...allotted]);
+    const seen = scores.slice(0, layer + 1).map((own, i) =>
+      layerScores(policy, own, rows.slice(i * heads, (i + 1) * heads), statistics[i])
+    );
+    rows = [...policy.allot(seen)];
+    shared.push([...rows]);
   }
   return { rows, shared, peakRows };
 }

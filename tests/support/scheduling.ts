@@ -1,8 +1,9 @@
 /** @file A scheduler in the test's own thread, with a view of what it holds. */
+import assert from "node:assert/strict";
 import { Admission } from "../../src/engine/admission.ts";
 import type { EngineStats, GenerationEvent, GenerationRequest } from "../../src/engine/messages.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
-import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { type PackedHeads, SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { ServingOptions } from "../../src/model/dimensions.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -17,6 +18,8 @@ export interface ObservedModel {
   readonly model: Model;
   /** The block table that was last uploaded for a slot's layer. */
   table(slot: number, layer: number): readonly number[];
+  /** The heads that were last uploaded for a slot's layer; `null` where it is not packed. */
+  heads(slot: number, layer: number): PackedHeads | null;
   /** The f32 contents of an arena: `[block][kvHead][key = 0 | value = 1][BLOCK_ROWS][headSize]`. */
   readArena(arena: number): Promise<Float32Array>;
 }
@@ -39,14 +42,19 @@ export async function observedModel(
   const model = await withFile(tinyGguf(options), (path) => loadTestModel(gpu, path, { kvElement: "f32", ...serving }));
   const { slots } = model;
   const tables = new Map<number, readonly number[]>();
+  const packed = new Map<number, PackedHeads | null>();
   const writeTable = slots.writeTable.bind(slots);
-  slots.writeTable = (slot, layer, first, table) => {
-    tables.set(slots.tableOffset(slot, layer), [...table]);
-    writeTable(slot, layer, first, table);
+  slots.writeTable = (slot, layer, first, table, heads) => {
+    const offset = slots.tableOffset(slot, layer);
+    tables.set(offset, [...table]);
+    // A table that is written from its start is another layer's.
+    if (heads !== null || first === 0) packed.set(offset, heads);
+    writeTable(slot, layer, first, table, heads);
   };
   return {
     model,
     table: (slot, layer) => tables.get(slots.tableOffset(slot, layer)) ?? [],
+    heads: (slot, layer) => packed.get(slots.tableOffset(slot, layer)) ?? null,
     readArena: async (arena) => new Float32Array(await readBuffer(gpu, arenas[arena])),
   };
 }
@@ -112,7 +120,7 @@ export async function watchingPromises(
 ): Promise<void> {
   const promises = new WeakMap<SequenceCache, number>();
   const { tryAdmit } = Admission.prototype;
-  const { setRanked, appendRecent, reserveRecent, rearrange } = SequenceCache.prototype;
+  const { setRanked, truncateHeads, appendRecent, reserveRecent, rearrange } = SequenceCache.prototype;
   const look = (cache: SequenceCache) => check(cache.blocks, promises.get(cache)!);
   Admission.prototype.tryAdmit = function (sequence) {
     const admitted = tryAdmit.call(this, sequence);
@@ -122,6 +130,16 @@ export async function watchingPromises(
   SequenceCache.prototype.setRanked = function (...given) {
     setRanked.apply(this, given);
     look(this);
+  };
+  SequenceCache.prototype.truncateHeads = function (layer, rows) {
+    const { used, peak } = { used: this.pool.usedBlocks, peak: this.pool.peakBlocks };
+    this.pool.resetPeak();
+    const held = this.blocks;
+    const moves = truncateHeads.call(this, layer, rows);
+    // What was held at once, before the old blocks were released.
+    check(held + this.pool.peakBlocks - used, promises.get(this)!);
+    assert.ok(this.pool.peakBlocks <= Math.max(peak, used + held));
+    return moves;
   };
   SequenceCache.prototype.appendRecent = function (...given) {
     appendRecent.apply(this, given);
@@ -139,6 +157,6 @@ export async function watchingPromises(
     await action();
   } finally {
     Admission.prototype.tryAdmit = tryAdmit;
-    Object.assign(SequenceCache.prototype, { setRanked, appendRecent, reserveRecent, rearrange });
+    Object.assign(SequenceCache.prototype, { setRanked, truncateHeads, appendRecent, reserveRecent, rearrange });
   }
 }

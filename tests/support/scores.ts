@@ -103,6 +103,34 @@ function groupMeans(
   });
 }
 
+/** Largest mean attention of a query head of each group: `[kvHead][length - window]` (LAVa). */
+export function referenceGroupMaxima(
+  dims: ScoreDims,
+  prompt: ScoredPrompt,
+  keys: ArrayLike<number>,
+  windowQueries: ArrayLike<number>,
+): number[][] {
+  const means = referenceWindowAttention(dims, prompt, keys, windowQueries)
+    .map((rows) => columns(rows).map((column) => total(column) / prompt.window));
+  const group = dims.queryHeadCount / dims.kvHeadCount;
+  return Array.from(
+    { length: dims.kvHeadCount },
+    (_, kvHead) => columns(means.slice(kvHead * group, (kvHead + 1) * group)).map((column) => Math.max(...column)),
+  );
+}
+
+/** Mean absolute element of each row's value: `[kvHead][length]`. */
+export function referenceValueNorms(
+  dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,
+  prompt: Pick<ScoredPrompt, "start" | "length">,
+  values: ArrayLike<number>,
+): number[][] {
+  return Array.from(
+    { length: dims.kvHeadCount },
+    (_, kvHead) => headKeys(dims, prompt, values, kvHead).map((row) => total(row.map(Math.abs)) / dims.headSize),
+  );
+}
+
 /**
  * Attention that all queries of a prompt pay to each of its rows, group-meaned, over the length: `[kvHead][length]`.
  *

@@ -11,6 +11,8 @@ const options = z.strictObject({
   kernel: z.int().min(1).max(63).refine((width) => width % 2 === 1, "must be odd").default(7)
     .describe("Odd width of the pooling of scores along the sequence; 1 pools nothing"),
   pooling: z.enum(["average", "maximum"]).default("maximum").describe("How scores are pooled"),
+  valueNorm: z.boolean().default(false)
+    .describe("Whether a row's score is multiplied by the mean absolute element of its value before it is pooled"),
 });
 
 /** Attention of the last queries, summed and pooled; defaults as in the published experiments. */
@@ -20,10 +22,11 @@ export const snapkvScorer: ScorerPlugin<typeof options> = {
   description: "Scores a row by the attention that the last rows of the prompt pay to it, pooled with its neighbours'",
   ranksAgain: true,
   options,
-  start: ({ budget }, { window, kernel, pooling }) => ({
+  start: ({ budget }, { window, kernel, pooling, valueNorm }) => ({
     name: "observation-window",
     window: window ?? defaultWindow(32, budget),
     kernel,
     pooling,
+    ...(valueNorm && { valueNorm: "row" }),
   }),
 };
