@@ -40,7 +40,7 @@ def main():
         visible = torch.stack([
             POLICIES.get(line["policy"], keep_all)(dense, rows_of(line["budget"], dense.length)) for line in lines])
         for line, mask, answer in zip(lines, visible, model.answer(dense, visible, question["maxTokens"])):
-            rows = mask.sum(-1).float().mean(-1).long().tolist()
+            rows = mask.sum(-1).float().mean(-1).tolist()
             tokens = [token for token in line["tokens"] if token not in model.end_tokens]
             tally = tallies[line["policy"], line["budget"]]
             tally[0] += 1
@@ -51,7 +51,7 @@ def main():
                 print(*key, line["policy"], line["budget"], "Ebb", line["rows"], repr(model.text(tokens)),
                       "reference", rows, repr(model.text(answer)))
     for (policy, budget), (count, rows, same, most) in tallies.items():
-        print(f"{policy:12} {budget:6} {count} questions: same rows {rows}, same answers {same}; rows of a layer differ by at most {most}")
+        print(f"{policy:12} {budget:6} {count} questions: same rows {rows}, same answers {same}; rows of a layer differ by at most {most:g}")
 
 
 if __name__ == "__main__":

@@ -163,16 +163,16 @@ def proportional(weights, total, cap):
     return rows
 
 
-def head_rows(scores, rows, floor=0.2):
-    """Ada-KV: the rows [L] of a layer shared by its heads: `floor` of them evenly, the others by the best of all scores."""
-    layers, heads, _ = scores.shape
+def head_rows(scores, totals, floor=0.0):
+    """Rows [L, H] of the heads of layers that have `totals` rows in all: `floor` of them evenly, the others as a head has
+    scores among the layer's best."""
+    layers, heads, rows = scores.shape
     result = torch.zeros(layers, heads, dtype=torch.long)
-    for layer, count in enumerate(rows):
-        even = math.floor(floor * count)
-        order = scores[layer].argsort(dim=-1, descending=True, stable=True)
-        rest = scores[layer].scatter(-1, order[:, :even], -1.0)
-        best = rest.flatten().topk(min(heads * (count - even), rest.numel())).indices // rest.shape[-1]
-        result[layer] = even + torch.bincount(best, minlength=heads)
+    for layer, total in enumerate(totals):
+        best = scores[layer].flatten().topk(total).indices // rows
+        counts = torch.bincount(best, minlength=heads).tolist()
+        shares = [(1 - floor) * count + floor * total / heads for count in counts]
+        result[layer] = torch.tensor(proportional(shares, total, rows))
     return result
 
 
@@ -256,9 +256,9 @@ POLICIES = {
     "dynamickv published": _budgeted(
         _dynamickv, lambda s, base, *_: per_layer(published_dynamickv_rows(s, base), s.shape[1])),
     "readahead": _budgeted(_readahead, lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
-    "adakv": _budgeted(_snapkv, lambda s, base, *_: head_rows(s, [base] * s.shape[0])),
+    "adakv": _budgeted(_snapkv, lambda s, base, *_: head_rows(s, [base * s.shape[1]] * s.shape[0], 0.2)),
     "cake": _budgeted(_cake, lambda s, base, dense, w: per_layer(
         proportional(cake_preferences(dense, w), base * s.shape[0], s.shape[2]), s.shape[1])),
     "lava": _budgeted(_lava, lambda s, base, *_: head_rows(
-        s, proportional(entropy_weights(s), base * s.shape[0], s.shape[2]), 0)),
+        s, proportional(entropy_weights(s), base * s.shape[0] * s.shape[1], s.shape[1] * s.shape[2]))),
 }
