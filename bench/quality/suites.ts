@@ -30,7 +30,7 @@ interface Suite {
 }
 
 /** Per cent; sample after sample takes the next. */
-const NEEDLE_DEPTHS = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
+export const NEEDLE_DEPTHS = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
 
 const SUITES = {
   tasks: {

@@ -175,7 +175,8 @@ export class Sequence implements BatchRow {
   get queryWindow(): number {
     if (this.policy === null) return 0;
     const { scorer, attentionStatistics } = this.policy;
-    return scorer.name === "observation-window" || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
+    const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
+    return looks || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
   }
 
   /** Drops the scores that have been read back, once rows have been shared by them for good. */
