@@ -39,7 +39,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     tasks: ["needle"],
     mode: "query-aware",
     lengths: [512, 1024, 2048],
-    samples: 22,
+    samples: 11,
     // H2O looks at the attention of all rows, which takes four times as long as all else: it takes part here only.
     policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "readahead"],
   },
@@ -50,7 +50,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "query-agnostic",
     lengths: [2048],
-    samples: 10,
+    samples: 5,
     ...FEWER,
   },
   {
@@ -62,7 +62,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "two-turn",
     lengths: [2048],
-    samples: 10,
+    samples: 5,
     ...FEWER,
   },
 ];
