@@ -7,6 +7,7 @@ export type Askable = Pick<RunningEngine, "engine" | "text">;
 
 /** An answer and what its cache came to. */
 export interface Reply {
+  /** As it follows the prompt: it may begin with a space. */
   readonly text: string;
   /** Token ids, with the one that ended the answer where it was reported. */
   readonly tokens: readonly number[];
@@ -35,5 +36,6 @@ export async function ask(
     if (event.type === "tokens") tokens.push(...event.tokens.map(({ id }) => id));
   }
   if (usage === undefined) throw new Error("The generation ended before its prompt was read");
-  return { text: tokenizer.decode(tokens.filter((id) => !stopTokens.includes(id))), tokens, kvCache: usage };
+  const text = tokenizer.decode(tokens.filter((id) => !stopTokens.includes(id)), { continuation: true });
+  return { text, tokens, kvCache: usage };
 }

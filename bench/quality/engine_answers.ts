@@ -76,7 +76,9 @@ export function engineAnswerer(running: Askable, { mode, parseChoice }: EngineAn
         const [own, full] = [await logits[i], await logits[0]];
         return (await parts[i]).map(({ tokens }, turn) => {
           const scored = turn === 0 ? question : question.followUp!;
-          const text = tokenizer.decode(tokens.filter((id) => !tokenizer.endTokens.includes(id)));
+          const answered = tokens.filter((id) => !tokenizer.endTokens.includes(id));
+          // With the space that sets it apart from what a prompt begins the answer with.
+          const text = tokenizer.decode(answered, { continuation: true });
           const { start, end } = places[turn];
           const { rowsPerLayer, bytes, fullBytes } = dialogue.kvCache!;
           return {

@@ -44,7 +44,11 @@ export async function longBenchQuestions(folder: string, request: QuestionReques
           index,
           ...(plain ? asItIs(sample) : ask(sample)),
           maxTokens: maxNewTokens,
-          score: (prediction) => scorePrediction(task, { prediction, answers, classes }),
+          score: (answer) => {
+            // LongBench decodes answers by themselves, as texts that begin.
+            const prediction = tokenizer.addSpacePrefix ? answer.replace(/^ /, "") : answer;
+            return scorePrediction(task, { prediction, answers, classes });
+          },
         });
       }
     }
