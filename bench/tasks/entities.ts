@@ -29,6 +29,17 @@ export class Entities {
     return this.#draw(() => `${this.#random.pick(ADJECTIVES)} ${this.#random.pick(nouns)}`);
   }
 
+  /** A thing that shares neither adjective nor noun with an earlier one of this kind, while others are left. */
+  distinctThing(): string {
+    const unused = (list: readonly string[]) => {
+      const left = list.filter((word) => !this.#drawn.has(word));
+      return left.length > 0 ? left : list;
+    };
+    const adjectives = unused(ADJECTIVES);
+    const nouns = unused(OBJECTS);
+    return this.#draw(() => `${this.#random.pick(adjectives)} ${this.#random.pick(nouns)}`, true);
+  }
+
   /** A number of `digits` digits, the first not zero. */
   number(digits: number): string {
     return this.#draw(() => String(this.#random.between(10 ** (digits - 1), 10 ** digits - 1)));

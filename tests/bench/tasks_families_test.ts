@@ -106,6 +106,18 @@ Deno.test("A variable chain can be followed to its number", () => {
   }
 });
 
+Deno.test("No two boxes of variable chains share an adjective or a noun", () => {
+  for (const split of ["training", "evaluation"] as const) {
+    for (let seed = 0; seed < 50; seed++) {
+      const { prompt } = sampleOf("variable-chain", { seed, split, length: 4096 });
+      const boxes = new Set([...prompt.matchAll(/The (\w+ \w+) (?:holds number|copies the)/g)].map(([, box]) => box));
+      const words = [...boxes].flatMap((box) => box.split(" "));
+      assert.ok(boxes.size >= 20);
+      assert.equal(new Set(words).size, words.length, `seed ${seed}: ${words}`);
+    }
+  }
+});
+
 Deno.test("A prompt that is too short for its facts is refused with the missing tokens", () => {
   assert.throws(
     () => sampleOf("summarisation", { length: 40 }),

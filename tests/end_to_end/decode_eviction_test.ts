@@ -36,14 +36,13 @@ Deno.test("an answer that is longer than the cache is generated where rows are e
     const published = await complete({ budget: 64, decode_eviction: true, options: { mode: "published" } });
     assert.match(published.error.message, /cannot evict while generating with these options, .* the mode "mended"$/);
 
-    const expected = new Map<string, string[]>();
-    for (const policy of ["dynamickv", "tova", "h2o"]) {
+    const policies = ["dynamickv", "tova", "h2o"];
+    const generate = async (policy: string) => {
       const { choices: [{ finish_reason, logprobs }], usage } = await complete({
         policy,
         budget: 64,
         decode_eviction: 50,
       });
-      expected.set(policy, logprobs.tokens);
       assert.equal(finish_reason, "length");
       assert.equal(logprobs.tokens.length, MAX_TOKENS);
       const { interval, evictions, rows_per_layer } = usage.kv_cache.decode_eviction;
@@ -52,25 +51,25 @@ Deno.test("an answer that is longer than the cache is generated where rows are e
       assert.equal(rows_per_layer.length, LAYERS);
       assert.equal(rows_per_layer.reduce((a: number, b: number) => a + b), LAYERS * (64 + 849 - 16 * 50), policy);
       assert.equal(usage.kv_cache.prompt_rows, IDS.length);
-    }
+    };
+    for (const policy of policies) await generate(policy);
     const [blocksPeak] = await server.metric("ebb_kv_blocks_peak");
     assert.ok(blocksPeak <= BLOCKS);
     assert.deepEqual(await server.metric("ebb_kv_decode_evictions_total"), [3 * 16]);
 
-    // All at once, waiting for each other's blocks, with one that leaves in the middle: every answer is what it was alone.
+    // All at once, waiting for each other's blocks, with one that leaves in the middle. (Not that the tokens are the same as
+    // alone: the size of a batch shows in the last bits of a logit, and among so many tokens one may be decided by them.)
     const leaver = new AbortController();
     const left = fetch(`${server.url}/v1/completions`, {
       method: "POST",
       body: JSON.stringify({ ...body, stream: true, kv_cache: { policy: "tova", budget: 64, decode_eviction: 20 } }),
       signal: leaver.signal,
     }).then((reply) => reply.text());
-    const together = [...expected.keys()].map((policy) => complete({ policy, budget: 64, decode_eviction: 50 }));
+    const together = policies.map(generate);
     await until(async () => (await server.metric("ebb_kv_decode_evictions_total"))[0] > 3 * 16 + 4, "more evictions");
     leaver.abort();
     await assert.rejects(left);
-    for (const [i, tokens] of [...expected.values()].entries()) {
-      assert.deepEqual((await together[i]).choices[0].logprobs.tokens, tokens);
-    }
+    await Promise.all(together);
     await server.untilIdle();
   } finally {
     const { code, stderr } = await server.stop();

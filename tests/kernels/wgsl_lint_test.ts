@@ -5,6 +5,7 @@ import { attentionSums } from "../../src/kernels/attention_sums.ts";
 import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
+import { forcedTokens } from "../../src/kernels/forced_tokens.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
 import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
@@ -67,6 +68,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "average_heads.ts": [[averageHeads]],
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
+  "forced_tokens.ts": [[forcedTokens]],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
   "gather_sums.ts": [[gatherSums]],
   "key_scores.ts": [

@@ -39,10 +39,18 @@ export function lossCurve(log: string): string {
       text(LEFT - 8, y(loss) + 4, String(loss), 'text-anchor="end"'),
     );
   }
-  parts.push(text(LEFT, HEIGHT - 10, `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats`));
+  parts.push(
+    text(
+      LEFT,
+      HEIGHT - 10,
+      `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats; dashed: first rows of a length`,
+    ),
+  );
+  const seen = new Set<string>();
   let labelled = -Infinity;
   rows.forEach((row, i) => {
-    if (i > 0 && row[LENGTH] === rows[i - 1][LENGTH]) return;
+    if (seen.has(row[LENGTH])) return;
+    seen.add(row[LENGTH]);
     const at = x(i === 0 ? 0 : Number(rows[i - 1][TOKENS]));
     parts.push(
       `<line x1="${at}" x2="${at}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#bbb" stroke-dasharray="3 3"/>`,

@@ -41,7 +41,8 @@ const deno = Deno.execPath();
 await Deno.mkdir(`${work}/shards`, { recursive: true });
 const tokenizer = `${work}/tokenizer.json`;
 if (!await exists(tokenizer)) await run(deno, ["run", "-A", `${HERE}tokenizer.ts`, ...prose], tokenizer);
-for (const [i, { name, length, rows, repeats, prose: proseShare }] of recipe.stages.entries()) {
+const shards = [...new Set(recipe.stages.flatMap(({ shards }) => shards))];
+for (const [i, { name, length, rows, repeats, prose: proseShare }] of shards.entries()) {
   const shard = `${work}/shards/${name}`;
   if (await exists(`${shard}.kinds`)) continue;
   const numbers = [length, rows, i + 1, repeats, proseShare].map(String);
@@ -51,8 +52,10 @@ await run(python, [
   `${HERE}train.py`,
   ...["--work", work, "--config", recipe.config, "--batch-tokens", String(recipe.batchTokens)],
   ...["--decay-steps", String(recipe.decaySteps), "--threads", String(recipe.threads)],
-  "--shards",
-  ...recipe.stages.map(({ name, length, steps }) => `${name}:${length}:${steps}`),
+  "--stages",
+  ...recipe.stages.map(({ steps, shards }) =>
+    `${steps}=${shards.map(({ name, length }) => `${name}:${length}`).join(",")}`
+  ),
 ]);
 await run(python, [`${HERE}dump_weights.py`, `${work}/checkpoint.pt`, `${work}/weights`]);
 await run(deno, ["run", "-A", `${HERE}export.ts`, tokenizer, `${work}/weights`, `${MODELS}ebb-mini.gguf`]);

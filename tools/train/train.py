@@ -1,6 +1,6 @@
 """Trains the embedded model: a Llama of a few million parameters, on the token shards that write_shard.ts writes.
 
-    python tools/train/train.py --work DIR --config cpu --shards NAME:LENGTH:STEPS ...
+    python tools/train/train.py --work DIR --config cpu --stages STEPS=NAME:LENGTH,NAME:LENGTH ...
 
 Checkpoints go to DIR/checkpoint.pt and training goes on from there, at the step of the schedule that it had reached;
 DIR/log.csv holds the losses. The architecture is plain Llama (RMSNorm, interleaved RoPE, grouped-query attention, SwiGLU,
@@ -243,10 +243,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", required=True)
     parser.add_argument("--config", choices=CONFIGS, default="cpu")
-    parser.add_argument("--shards", nargs="+", required=True, help="NAME:LENGTH:STEPS, in order")
+    parser.add_argument("--stages", nargs="+", required=True,
+                        help="STEPS=NAME:LENGTH,NAME:LENGTH, in order; the steps of a stage take its shards in turn")
     parser.add_argument("--batch-tokens", type=int, default=8192)
     parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--decay-steps", type=int, default=0, help="last steps, over which the rate falls to a twentieth")
+    parser.add_argument("--decay-steps", type=int, default=0, help="last steps, over which the rate falls to nothing")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-autocast", action="store_true")
     arguments = parser.parse_args()
@@ -275,27 +276,33 @@ def main():
 
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    stages = [(name, int(length), int(steps)) for name, length, steps in (s.split(":") for s in arguments.shards)]
-    total_steps = sum(steps for _, _, steps in stages)
+    stages = []
+    for stage in arguments.stages:
+        steps, shards = stage.split("=")
+        stages.append((int(steps), [(name, int(length)) for name, length in (s.split(":") for s in shards.split(","))]))
+    total_steps = sum(steps for steps, _ in stages)
     log = open(os.path.join(arguments.work, "log.csv"), "a", buffering=1)
     last_save = time.time()
     end = 0
-    for name, length, steps in stages:
+    for steps, shards in stages:
         start, end = end, end + steps
         if state["step"] >= end:
             continue
-        rows, kinds = load(os.path.join(arguments.work, "shards", name), length)
-        order = np.random.default_rng(start).permutation(len(rows))
-        batch = max(1, arguments.batch_tokens // length)
+        loaded = []
+        for name, length in shards:
+            rows, kinds = load(os.path.join(arguments.work, "shards", name), length)
+            loaded.append((length, rows, kinds, np.random.default_rng(start).permutation(len(rows))))
         for i in range(state["step"] - start, steps):
             began = time.time()
-            chosen = [order[(i * batch + j) % len(order)] for j in range(batch)]
+            length, rows, kinds, order = loaded[i % len(loaded)]
+            batch = max(1, arguments.batch_tokens // length)
+            chosen = [order[(i // len(loaded) * batch + j) % len(order)] for j in range(batch)]
             x = torch.from_numpy(rows[chosen].astype(np.int64)).to(device)
             y = torch.from_numpy(kinds[chosen].astype(np.int64)).to(device)
             left = total_steps - state["step"]
             rate = arguments.lr * min(1, (state["step"] + 1) / 20)
             if left < arguments.decay_steps:
-                rate *= max(0.05, left / arguments.decay_steps)
+                rate *= left / arguments.decay_steps
             for optimiser, factor in ((muon, 1), (adam, 0.3)):
                 for group in optimiser.param_groups:
                     group["lr"] = rate * factor

@@ -10,6 +10,7 @@ import { askQuestion } from "../../bench/tasks/document.ts";
 import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../../bench/tasks/families.ts";
 import { Random } from "../../bench/tasks/random.ts";
 import { SPECIAL_TOKENS } from "./bpe.ts";
+import { smallTalk } from "./small_talk.ts";
 import { type TokenizerFile, WordCachedEncoder } from "./tokenizer.ts";
 
 /** What a token is to the loss; each kind is averaged by itself and has a weight of its own in train.py. */
@@ -22,12 +23,23 @@ const FIRST_ORDINARY_TOKEN = SPECIAL_TOKENS.length + 256;
 const FAMILIES: readonly TaskFamilyName[] = [
   ...TASK_FAMILY_NAMES,
   ...Array<TaskFamilyName>(3).fill("variable-chain"),
+  ...Array<TaskFamilyName>(2).fill("key-value"),
   ...Array<TaskFamilyName>(2).fill("summarisation"),
-  "multi-document-qa",
 ];
 
-/** What prose is asked for with, in a chat. */
-const STORY_REQUESTS = ["Tell me a story.", "Please tell me a short story.", "Tell me something.", "Hello!"];
+/** What stories are asked for with, in a chat. */
+const STORY_REQUESTS = [
+  "Tell me a story.",
+  "Please tell me a short story.",
+  "Tell me something.",
+  "Can you tell me a story?",
+  "I would like to hear a story.",
+  "Write a short story.",
+  "Another story, please.",
+];
+
+/** Share of small talk among what prose rows hold; it is short and soon learnt. */
+const SMALL_TALK_SHARE = 0.25;
 
 /** One row: tokens and their kinds, filled from the front. */
 class Row {
@@ -72,7 +84,7 @@ export class RowWriter {
     const room = this.#length + 1;
     const countTokens = (text: string) => this.#encoder.encode(text).length;
     const share = 0.65 + 0.25 * this.#random.next();
-    const length = Math.max(Math.floor(room * share), room - 400);
+    const length = Math.max(Math.floor(room * share), room - 600);
     const row = new Row();
     const sample = (() => {
       try {
@@ -115,6 +127,12 @@ export class RowWriter {
   #proseRow(): Row {
     const row = new Row();
     while (row.tokens.length <= this.#length) {
+      if (this.#random.next() < SMALL_TALK_SHARE) {
+        const { asked, reply } = smallTalk(this.#random);
+        row.add([BEGIN, USER, ...this.#encoder.encode(asked), ASSISTANT], KIND.none);
+        row.add([...this.#encoder.encode(reply), END], KIND.prose);
+        continue;
+      }
       const story = [...this.#encoder.encode(this.#random.pick(this.#stories)), END];
       if (this.#random.next() < 0.5) {
         row.add([BEGIN, USER, ...this.#encoder.encode(this.#random.pick(STORY_REQUESTS)), ASSISTANT], KIND.none);

@@ -5,7 +5,7 @@ import type { TaskContext, TaskPlan } from "../task.ts";
 export function variableChain({ random, entities, length, depth }: TaskContext): TaskPlan {
   const chains = Array.from({ length: factCount(length, 200, 2, 10) }, (_, i) => {
     const number = entities.number(4);
-    const boxes = Array.from({ length: random.between(2, 3) }, () => entities.thing());
+    const boxes = Array.from({ length: random.between(2, 3) }, () => entities.distinctThing());
     const steps = boxes.map((box, j) =>
       j + 1 < boxes.length ? `The ${box} copies the ${boxes[j + 1]}.` : `The ${box} holds number ${number}.`
     );
