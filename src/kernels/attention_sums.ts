@@ -9,7 +9,7 @@
  * adds to what earlier queries gave.
  *
  * Attention itself keeps no softmax statistics, so that prompts that are not scored like this pay nothing. In return the
- * products of queries and keys are made three times instead of once: attention takes two to three times as long.
+ * products of queries and keys are made three times instead of once, and twice with fewer products to a load than attention has.
  */
 import type { Kernel } from "../gpu/gpu.ts";
 import type { KvElement } from "./kv_element.ts";
