@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 
-@dataclass
+@dataclass(eq=False)
 class Dense:
     """A prompt that was read in full; L layers, H KV heads, G query heads a KV head, N rows."""
     keys: torch.Tensor  # [L, H, N, d], rotated

@@ -3,6 +3,7 @@
 A policy scores the rows before the window, [L, H, N - w], decides how many each layer, or each head of each layer, keeps of
 them, [L, H], and takes the best. `budget` is the mean number of rows per layer, window included.
 """
+import functools
 import math
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 BLOCK_ROWS = 16
 
 
+@functools.lru_cache(8)
 def window_attention(dense, window):
     """Attention [L, H, G, w, N] of the last `window` queries."""
     q = dense.queries[:, :, :, -window:]
@@ -66,13 +68,14 @@ def lookup_scores(dense, ahead, lookups, sinks=4):
     return (attention * weights[:, :, None, :, None]).amax((2, 3))
 
 
-def readahead_scores(dense, window, lookups, decay=0.9):
+def readahead_scores(dense, window, lookups, spread=read_ahead, norms=False):
     attention = window_attention(dense, window)[..., :dense.length - window]
     scores = attention.sum(3).mean(2)
+    if norms:
+        scores = scores * dense.values.norm(dim=-1)[..., :scores.shape[-1]]
     if lookups:
-        lookups = min(lookups, scores.shape[-1] - 1)
-        scores = scores + lookup_scores(dense, read_ahead(scores, decay), lookups)
-    return read_ahead(scores, decay)
+        scores = scores + lookup_scores(dense, spread(scores), min(lookups, scores.shape[-1] - 1))
+    return spread(scores)
 
 
 def take(scores, rows, window, length):
@@ -196,7 +199,16 @@ def h2o(dense, budget):
     return take(dense.attention_sums[..., :dense.length - window], rows, window, dense.length)
 
 
-def _budgeted(score, allot):
+def uniform(scores, base, *_):
+    return torch.full(scores.shape[:2], base)
+
+
+def competing(scores, base, *_):
+    return per_layer(dynamickv_rows(scores, base), scores.shape[1])
+
+
+def budgeted(score, allot):
+    """The policy of a function to a window and scores, and one from these to rows [L, H]."""
     def policy(dense, budget):
         window, scores = score(dense, budget)
         base = max(1, budget - window)
@@ -219,9 +231,12 @@ def _dynamickv(dense, budget):
     return 8, snapkv_scores(dense, 8, "average")
 
 
-def _readahead(dense, budget):
-    w = max(1, min(8, budget // 4))
-    return w, readahead_scores(dense, w, min(32, math.ceil(max(1, budget - w) / 2)))
+def readahead(window=8, lookups=0.5, **options):
+    """The policy's window and scores; `lookups` as a share of the rows kept beside the window, at most 32."""
+    def score(dense, budget):
+        w = max(1, min(window, budget // 4))
+        return w, readahead_scores(dense, w, min(32, math.ceil(lookups * max(1, budget - w))), **options)
+    return score
 
 
 def _lava(dense, budget):
@@ -250,15 +265,15 @@ def entropy_weights(scores):
 POLICIES = {
     "streaming": streaming,
     "h2o": h2o,
-    "snapkv": _budgeted(_snapkv, lambda s, base, *_: torch.full(s.shape[:2], base)),
-    "pyramidkv": _budgeted(_pyramidkv, lambda s, base, *_: per_layer(pyramid_rows(s.shape[0], base, s.shape[2]), s.shape[1])),
-    "dynamickv": _budgeted(_dynamickv, lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
-    "dynamickv published": _budgeted(
+    "snapkv": budgeted(_snapkv, uniform),
+    "pyramidkv": budgeted(_pyramidkv, lambda s, base, *_: per_layer(pyramid_rows(s.shape[0], base, s.shape[2]), s.shape[1])),
+    "dynamickv": budgeted(_dynamickv, competing),
+    "dynamickv published": budgeted(
         _dynamickv, lambda s, base, *_: per_layer(published_dynamickv_rows(s, base), s.shape[1])),
-    "readahead": _budgeted(_readahead, lambda s, base, *_: per_layer(dynamickv_rows(s, base), s.shape[1])),
-    "adakv": _budgeted(_snapkv, lambda s, base, *_: head_rows(s, [base * s.shape[1]] * s.shape[0], 0.2)),
-    "cake": _budgeted(_cake, lambda s, base, dense, w: per_layer(
+    "readahead": budgeted(readahead(), competing),
+    "adakv": budgeted(_snapkv, lambda s, base, *_: head_rows(s, [base * s.shape[1]] * s.shape[0], 0.2)),
+    "cake": budgeted(_cake, lambda s, base, dense, w: per_layer(
         proportional(cake_preferences(dense, w), base * s.shape[0], s.shape[2]), s.shape[1])),
-    "lava": _budgeted(_lava, lambda s, base, *_: head_rows(
+    "lava": budgeted(_lava, lambda s, base, *_: head_rows(
         s, proportional(entropy_weights(s), base * s.shape[0] * s.shape[1], s.shape[1] * s.shape[2]))),
 }

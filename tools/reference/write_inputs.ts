@@ -7,7 +7,6 @@
  * as token ids, chat template and the beginning of the answer included.
  */
 import { NEEDLE_DEPTHS } from "../../bench/quality/suites.ts";
-import { askedBy } from "../../bench/quality/question.ts";
 import { generateTask, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
 import { tokenCounter } from "../../bench/tasks/token_counter.ts";
 import { openModel } from "../../src/formats/open.ts";
@@ -49,7 +48,6 @@ await Deno.writeTextFile(
   JSON.stringify(description, (_, value) => typeof value === "bigint" ? Number(value) : value),
 );
 
-const { ask } = askedBy({ chatTemplate, tokenizer });
 const countTokens = tokenCounter(tokenizer);
 const questions = TASK_FAMILY_NAMES.flatMap((family) =>
   Array.from({ length: samples }, (_, index) => {
@@ -57,7 +55,7 @@ const questions = TASK_FAMILY_NAMES.flatMap((family) =>
     const seed = firstSeed + index;
     const sample = generateTask(family, { length, seed, split: "evaluation", depth, countTokens });
     const { metric, answers, answerPrefix, maxTokens, reply } = sample;
-    const prompt = [...tokenizer.encode(ask(sample.prompt, answerPrefix))];
+    const prompt = [...tokenizer.encode(chatTemplate.apply([{ role: "user", content: sample.prompt }]) + answerPrefix)];
     return { family, index, seed, metric, answers, answerPrefix, maxTokens, reply, prompt };
   })
 );
