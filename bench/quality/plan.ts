@@ -39,7 +39,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     tasks: ["needle"],
     mode: "query-aware",
     lengths: [512, 1024, 2048],
-    samples: 11,
+    samples: 22,
     // H2O looks at the attention of all rows, which takes four times as long as all else: it takes part here only.
     policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "readahead"],
   },
