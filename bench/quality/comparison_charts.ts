@@ -79,15 +79,14 @@ function budgetsChart(
   };
   const panels = [...new Set(averages.map(({ length }) => length))].flatMap((length) => {
     const own = tasks.filter((task) => task.length === length);
-    const drawn = [
-      panel(averages.filter((average) => average.length === length), "average"),
-      ...[...Map.groupBy(own, ({ task }) => task)].map(([task, summaries]) => panel(summaries, task)),
-    ].map((panel) => ({
+    const byTask = [...Map.groupBy(own, ({ task }) => task)].map(([task, summaries]) => panel(summaries, task));
+    const average = panel(averages.filter((average) => average.length === length), "average");
+    const drawn = (byTask.length > 1 ? [average, ...byTask] : byTask).map((panel) => ({
       height: LINE_PANEL_HEIGHT,
       draw: (left: number, top: number) => drawLinePanel(panel, left, top, PANEL_WIDTH),
     }));
-    // Every length begins a line of its own.
-    while (drawn.length % COLUMNS > 0) drawn.push({ height: 0, draw: () => "" });
+    // Every length of several panels begins a line of its own.
+    while (drawn.length > 1 && drawn.length % COLUMNS > 0) drawn.push({ height: 0, draw: () => "" });
     return drawn;
   });
   return drawFigure(
