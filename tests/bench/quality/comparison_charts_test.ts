@@ -28,11 +28,18 @@ Deno.test("Scores are drawn from the smallest budget to the largest, the full ca
   assert.ok(scores.indexOf(">64<") < scores.indexOf(">10%<"));
   // An axis of 0 to 80 % in five lines; 20 % is a quarter of the way up, 40 % a half, 80 % on top.
   const lines = [...scores.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" fill="none" stroke="#2a6fbb"/g)];
-  assert.equal(lines.length, 2, "the average and the task");
+  assert.equal(lines.length, 1, "an average of one task is not drawn");
   const [x1, y1, x2, y2] = lines[0].slice(1).map(Number);
   const level = Number(/<path d="M[\d.]+ ([\d.]+)H[\d.]+" [^>]*stroke-dasharray/.exec(scores)![1]);
   assert.ok(x1 < x2);
   assert.ok(Math.abs((y1 - level) - 1.5 * (y2 - level)) < 0.5, `${y1} ${y2} ${level}`);
+});
+
+Deno.test("The average of several tasks is drawn beside them", () => {
+  const others = TASKS.map((task) => ({ ...task, task: "code" }));
+  const { scores } = comparisonCharts([...TASKS, ...others], AVERAGES, [], "a model");
+  const panels = [...scores.matchAll(/>(\w+), 1000 tokens</g)].map(([, name]) => name);
+  assert.deepEqual(panels, ["average", "needle", "code"]);
 });
 
 Deno.test("Rows are drawn for each layer, at the largest budget, once for both turns", () => {
