@@ -39,7 +39,13 @@ export function lossCurve(log: string): string {
       text(LEFT - 8, y(loss) + 4, String(loss), 'text-anchor="end"'),
     );
   }
-  parts.push(text(LEFT, HEIGHT - 10, `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats; dashed: first rows of a length`));
+  parts.push(
+    text(
+      LEFT,
+      HEIGHT - 10,
+      `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats; dashed: first rows of a length`,
+    ),
+  );
   const seen = new Set<string>();
   let labelled = -Infinity;
   rows.forEach((row, i) => {
