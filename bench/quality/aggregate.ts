@@ -11,14 +11,15 @@ export interface Summary {
   readonly samples: number;
   /** Per cent. */
   readonly score: number;
-  /** The score in per cent of the full cache's on the same questions; null where that is 0. */
+  /** The score in per cent of the full cache's on the same questions; null where that is 0 or was not asked. */
   readonly percentOfFull: number | null;
-  /** Standard error of the difference to the full cache's score, in points of per cent; null for a single sample. */
+  /** Standard error of the difference to the full cache's score, in points of per cent; null for a single sample or without it. */
   readonly differenceError: number | null;
-  /** The part, in [0, 1], of the full cache's answer tokens that come before the first difference. */
-  readonly agreement: number;
-  /** Bytes of the kept rows as a part, in [0, 1], of those of all rows. */
-  readonly keptBytes: number;
+  /** Means over the answers of what {@link Answer} has; null where nothing was compared. */
+  readonly agreement: number | null;
+  readonly divergence: number | null;
+  /** Bytes of the kept rows as a part, in [0, 1], of those of all rows; null where they are not known. */
+  readonly keptBytes: number | null;
   /** Answers to prompts longer than the budget, and how many of them really lost rows. */
   readonly compressible: number;
   readonly compressed: number;
@@ -34,13 +35,14 @@ export interface TaskSummary extends Summary {
 /** An answer beside that of the full cache to the same question. */
 interface Pair {
   readonly answer: Answer;
-  readonly full: Answer;
+  /** Where the full cache was asked. */
+  readonly full?: Answer;
 }
 
 /**
  * Sums up each policy, budget, length and task, in the order of the answers.
  *
- * @throws {Error} if the full cache's answer to a question is missing
+ * @throws {Error} if the full cache's answer to a question is missing, but not those to all
  */
 export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
   const groups = grouped(
@@ -53,7 +55,8 @@ export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
       mean(pairs.map(({ answer }) => answer.rowsPerLayer[layer]))
     );
     const score = 100 * mean(pairs.map(({ answer }) => answer.score));
-    const full = 100 * mean(pairs.map(({ full }) => full.score));
+    const fulls = pairs.flatMap(({ full }) => full ?? []);
+    const differences = pairs.flatMap(({ answer, full }) => full ? [100 * (answer.score - full.score)] : []);
     const compressible = pairs.filter(({ answer }) => isCompressible(answer));
     return {
       policy,
@@ -62,10 +65,11 @@ export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
       task,
       samples: pairs.length,
       score,
-      percentOfFull: shareOf(score, full),
-      differenceError: standardError(pairs.map(({ answer, full }) => 100 * (answer.score - full.score))),
-      agreement: mean(pairs.map(({ answer, full }) => agreement(answer.tokens, full.tokens))),
-      keptBytes: mean(pairs.map(({ answer }) => answer.bytes / answer.fullBytes)),
+      percentOfFull: shareOf(score, 100 * mean(fulls.map(({ score }) => score))),
+      differenceError: standardError(differences),
+      agreement: meanOfKnown(pairs.map(({ answer }) => answer.agreement)),
+      divergence: meanOfKnown(pairs.map(({ answer }) => answer.divergence)),
+      keptBytes: meanOfKnown(pairs.map(({ answer: { bytes, fullBytes } }) => bytes && fullBytes && bytes / fullBytes)),
       rowsPerLayer,
       compressible: compressible.length,
       compressed: compressible.filter(({ answer }) => isCompressed(answer)).length,
@@ -88,12 +92,13 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
       length,
       samples: sum((task) => task.samples),
       score,
-      percentOfFull: shareOf(score, mean(fulls.get(length)!.map((task) => task.score))),
+      percentOfFull: shareOf(score, mean((fulls.get(length) ?? []).map((task) => task.score))),
       differenceError: group.some((task) => task.differenceError === null)
         ? null
         : Math.sqrt(sum((task) => task.differenceError! ** 2)) / group.length,
-      agreement: average((task) => task.agreement),
-      keptBytes: average((task) => task.keptBytes),
+      agreement: meanOfKnown(group.map((task) => task.agreement)),
+      divergence: meanOfKnown(group.map((task) => task.divergence)),
+      keptBytes: meanOfKnown(group.map((task) => task.keptBytes)),
       compressible: sum((task) => task.compressible),
       compressed: sum((task) => task.compressed),
     };
@@ -116,25 +121,19 @@ export function summariseDepths(answers: readonly Answer[]): DepthSummary[] {
   });
 }
 
-/** The part, in [0, 1], of the tokens of `full` that `tokens` begins with. */
-export function agreement(tokens: readonly number[], full: readonly number[]): number {
-  const different = full.findIndex((token, i) => token !== tokens[i]);
-  return different === -1 ? 1 : different / full.length;
-}
-
 function pairsOf(answers: readonly Answer[]): Pair[] {
   const questionOf = ({ task, length, index }: Answer) => JSON.stringify([task, length, index]);
   const fulls = new Map(answers.filter(({ policy }) => policy === "full").map((full) => [questionOf(full), full]));
   return answers.map((answer) => {
     const full = fulls.get(questionOf(answer));
-    if (full) return { answer, full };
+    if (full || fulls.size === 0) return { answer, full };
     const { task, length, index } = answer;
     throw new Error(`The full cache's answer to question ${index} of ${task} at ${length} tokens is missing`);
   });
 }
 
-function isCompressible({ budget, promptTokens }: Answer): boolean {
-  return budget !== null && parseBudget(budget, promptTokens) < promptTokens;
+function isCompressible({ budget, promptTokens, rowsPerLayer }: Answer): boolean {
+  return rowsPerLayer.length > 0 && budget !== null && parseBudget(budget, promptTokens) < promptTokens;
 }
 
 function isCompressed({ rowsPerLayer, promptTokens }: Answer): boolean {
@@ -151,6 +150,12 @@ function shareOf(score: number, full: number): number | null {
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** The mean of those that are known; null if none is. */
+function meanOfKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length > 0 ? mean(known) : null;
 }
 
 /** Of the mean; null for a single value. */

@@ -18,11 +18,17 @@ const answerSchema = z.object({
   answer: z.string(),
   /** In [0, 1]. */
   score: z.number(),
-  /** Rows of the prompt that each layer kept. */
+  /**
+   * Fed the full cache's answer: the part, in [0, 1], of its tokens at which both take the same token for the likeliest, and
+   * the mean divergence KL(full || this) in nats. Null where nothing was compared.
+   */
+  agreement: z.number().nullable(),
+  divergence: z.number().nullable(),
+  /** Rows of the prompt that each layer kept; empty where a server does not say. */
   rowsPerLayer: z.array(z.number()),
-  /** Of the kept rows and of all rows of the prompt. */
-  bytes: z.number(),
-  fullBytes: z.number(),
+  /** Of the kept rows and of all rows of the prompt; null where a server does not say. */
+  bytes: z.number().nullable(),
+  fullBytes: z.number().nullable(),
 });
 
 /** How a question was answered with a policy and budget. */
@@ -39,6 +45,7 @@ export function keyOf({ task, length, index, policy, budget }: AnswerKey): strin
 /** What all answers of a file have in common; its first line. */
 export interface AnswersOrigin {
   readonly suite: string;
+  readonly mode: string;
   readonly model: string;
   readonly seed: number;
 }

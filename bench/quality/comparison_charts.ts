@@ -4,6 +4,7 @@ import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../heat_map_panel
 import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../line_panel.ts";
 import { type Chart, drawChart, drawFigure, type Series } from "../svg.ts";
 import type { DepthSummary, Summary, TaskSummary } from "./aggregate.ts";
+import { secondTurn } from "./compare.ts";
 
 const FULL: Series = { name: "full", colour: "#555555" };
 const COLOURS = [
@@ -25,8 +26,8 @@ const PANEL_WIDTH = 330;
 const MEASURES = {
   score: { title: "Score", value: ({ score }: Summary) => score, hasFull: true },
   agreement: {
-    title: "Answer tokens before the first that differs from the full cache's",
-    value: ({ agreement }: Summary) => 100 * agreement,
+    title: "Tokens of the full cache's answer that are the likeliest with the compressed one too",
+    value: ({ agreement }: Summary) => agreement === null ? null : 100 * agreement,
     hasFull: false,
   },
 };
@@ -38,11 +39,13 @@ export function comparisonCharts(
   depths: readonly DepthSummary[],
   note: string,
 ): Record<string, string> {
-  if (averages.every(({ policy }) => policy === FULL.name)) return {};
+  if (averages.every(({ budget }) => budget === null)) return {};
   return {
     scores: budgetsChart("score", tasks, averages, note),
-    agreement: budgetsChart("agreement", tasks, averages, note),
-    rows: rowsChart(tasks, note),
+    ...(averages.some(({ agreement }) => agreement !== null) && {
+      agreement: budgetsChart("agreement", tasks, averages, note),
+    }),
+    ...(tasks.every(({ rowsPerLayer }) => rowsPerLayer.length > 0) && { rows: rowsChart(tasks, note) }),
     ...(depths.length > 0 && { depths: depthsChart(depths, note) }),
   };
 }
@@ -71,7 +74,7 @@ function budgetsChart(
           return found ? value(found) : null;
         }),
       })),
-      level: hasFull && full ? { series: FULL, value: value(full) } : undefined,
+      level: hasFull && full ? { series: FULL, value: value(full)! } : undefined,
     };
   };
   const panels = [...new Set(averages.map(({ length }) => length))].flatMap((length) => {
@@ -93,11 +96,13 @@ function budgetsChart(
   );
 }
 
-/** Rows that each layer keeps, by task and policy, of the longest prompts at the smallest budget. */
+/** Rows that each layer keeps, by task and policy, of the longest prompts at the largest budget, where policies differ most. */
 function rowsChart(tasks: readonly TaskSummary[], note: string): string {
   const length = Math.max(...tasks.map((task) => task.length));
-  const longest = tasks.filter((task) => task.length === length);
-  const [budget] = budgetsOf(longest);
+  // A second turn has the cache of the first.
+  const again = tasks.map(({ task }) => secondTurn(task));
+  const longest = tasks.filter((task) => task.length === length && !again.includes(task.task));
+  const budget = budgetsOf(longest).at(-1)!;
   const shown = longest.filter((task) => task.budget === budget);
   const series = seriesOf(shown);
   return drawChart({

@@ -1,5 +1,5 @@
 /** @file The families of tasks, by name, and how a sample of one is made. */
-import { buildPrompt } from "./document.ts";
+import { askQuestion, buildPrompt } from "./document.ts";
 import { Entities } from "./entities.ts";
 import { code } from "./families/code.ts";
 import { fewShot } from "./families/few_shot.ts";
@@ -47,6 +47,9 @@ export function generateTask(family: TaskFamilyName, request: TaskRequest): Task
   const random = new Random(`${family} ${split} ${seed}`);
   const content = plan({ random, entities: new Entities(random, split), length, depth });
   const prompt = buildPrompt(content, { random, length, countTokens });
-  const [{ answers, reply, answerPrefix }, ...followUps] = content.questions;
-  return { family, category, metric, maxTokens, length, seed, split, prompt, answers, reply, answerPrefix, followUps };
+  const [asked, ...followUps] = content.questions;
+  const { answers, reply, answerPrefix } = asked;
+  const question = askQuestion(asked);
+  const kind = { family, category, metric, maxTokens, length, seed, split };
+  return { ...kind, prompt, question, answers, reply, answerPrefix, followUps };
 }

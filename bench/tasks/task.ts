@@ -76,6 +76,8 @@ export interface TaskSample {
   readonly seed: number;
   readonly split: Split;
   readonly prompt: string;
+  /** The end of the prompt, in which it asks. */
+  readonly question: string;
   readonly answers: readonly string[];
   readonly reply: string;
   readonly answerPrefix: string;

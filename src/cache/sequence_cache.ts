@@ -177,6 +177,14 @@ export class SequenceCache {
     }
   }
 
+  /** Forgets the last `rows` recent rows of every layer. Their blocks stay, for the rows to come. */
+  dropRecent(rows: number): void {
+    if (this.recentRows.some((held) => held < rows)) {
+      throw new Error(`Cannot drop ${rows} recent rows: layers hold ${this.recentRows.join(", ")}`);
+    }
+    for (let layer = 0; layer < this.layerCount; layer++) this.recentRows[layer] -= rows;
+  }
+
   /**
    * Lays a layer out anew for other rows: the blocks it has stay in order, those left over are released, and what lacks is
    * allocated behind them. So whatever has been recorded with the old layout finds its blocks where they were.

@@ -1,13 +1,19 @@
 /** @file `main.ts eval`: how good a model's answers are. */
-import { basename } from "node:path";
 import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
 import { openAnswers } from "../../bench/quality/answers.ts";
-import { compare, contendersOf, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
+import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
-import { comparisonTables } from "../../bench/quality/comparison_table.ts";
+import { comparisonTables, compressionStatement } from "../../bench/quality/comparison_table.ts";
+import { type Contender, contendersOf, SERVER } from "../../bench/quality/contender.ts";
+import { engineAnswerer } from "../../bench/quality/engine_answers.ts";
 import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbench/questions.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
-import { suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
+import type { Mode } from "../../bench/quality/modes.ts";
+import type { Question } from "../../bench/quality/question.ts";
+import type { ComparisonResults } from "../../bench/quality/results.ts";
+import { readHotpot, readSquad } from "../../bench/quality/ruler/question_sets.ts";
+import { serverAnswerer, takesPolicies } from "../../bench/quality/server_answers.ts";
+import { type SuiteName, suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
 import { formatReport, reportOf } from "../../bench/report.ts";
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../model/read_config.ts";
@@ -17,7 +23,7 @@ import { ensureAdapter } from "./environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
-import { startEngine } from "./start_engine.ts";
+import { loadText, type RunningEngine, startEngine } from "./start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
 export async function evalScore({ predictions }: EvalScoreOptions): Promise<number> {
@@ -33,7 +39,7 @@ async function checkFolder(flag: string, path: string): Promise<void> {
   throw new ExitError("usage", `${flag} must be a folder with files TASK.jsonl, but ${path} ${fault}`);
 }
 
-/** Tokens that a chat template and an answer may take beside a prompt. */
+/** Tokens that a chat template, questions fed later and answers may take beside a prompt. */
 const ROOM = 512;
 
 /**
@@ -42,68 +48,146 @@ const ROOM = 512;
  * @param start loads the model; tests put a stand-in here
  */
 export async function evalCompare(
-  { model = EMBEDDED_MODEL, suite, records, tasks, policies, budgets, lengths, samples, seed, out }: EvalCompareOptions,
+  options: EvalCompareOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
-  const known = await tasksOf(suite, records);
-  const unknown = tasks?.find((task) => !known.includes(task));
+  const { out, samples } = options;
+  const results = await runComparison(options, beside(out, "answers.jsonl"), start);
+  const { averages, tasks, depths, model, mode } = results;
+  await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
+  const note = `${model}, ${mode}, ${samples} questions of each task and length`;
+  for (const [name, svg] of Object.entries(comparisonCharts(tasks, averages, depths, note))) {
+    await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
+  }
+  console.log(`${comparisonTables(tasks, averages)}\n\n${compressionStatement(tasks)}`);
+  refuseUncompressed(tasks);
+  return EXIT_CODES.ok.code;
+}
+
+/** Asks what a file of answers does not hold yet, and sums up all of the comparison. */
+export async function runComparison(
+  options: EvalCompareOptions,
+  answersFile: string,
+  start: typeof startEngine = startEngine,
+): Promise<ComparisonResults> {
+  const { suite, mode, seed } = options;
+  const sources = await readSources(options);
+  const known = sources.records ? await longBenchTasks(sources.records) : suiteTasks(suite as SuiteName, sources.texts);
+  const unknown = options.tasks?.find((task) => !known.includes(task));
   if (unknown !== undefined) {
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
-  const context = Math.min(await contextLength(model), Math.max(...lengths) + ROOM);
-  const file = await openAnswers(beside(out, "answers.jsonl"), { suite, model: basename(model), seed });
+  const asking = options.url === undefined ? await askModel(options, start) : await askServer(options, options.url);
+  try {
+    const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
+    const file = await openAnswers(answersFile, { suite, mode, model, seed });
+    const request = { ...options, tasks: options.tasks ?? known, tokenizer, chatTemplate };
+    const questions = sources.records
+      ? await longBenchQuestions(sources.records, request)
+      : suiteQuestions(suite as SuiteName, request, sources.texts);
+    const answers = await compare(answerer, {
+      questions: inMode(questions, mode),
+      contenders,
+      file,
+      onProgress: questionProgress(),
+    });
+    const tasks = summariseTasks(answers);
+    const averages = averageTasks(tasks);
+    return { suite, mode, model, seed, averages, tasks, depths: summariseDepths(answers) };
+  } finally {
+    await asking.close();
+  }
+}
+
+/** Who is asked, and as what. */
+interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> {
+  readonly model: string;
+  readonly contenders: readonly Contender[];
+  readonly answerer: Answerer;
+}
+
+async function askModel(
+  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode }: EvalCompareOptions,
+  start: typeof startEngine,
+): Promise<Asking> {
   await ensureAdapter(console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start({
     model,
     policy: "full",
     kvBudget: 1,
-    context,
+    context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
     modelId: undefined,
     kvMemory: undefined,
     kvType: "f16",
     maxBatch: QUESTIONS_AT_ONCE * contenders.length,
     maxQueue: QUESTIONS_AT_ONCE * contenders.length,
   }, progressDisplay());
-  try {
-    const { engine, text: { tokenizer }, chatTemplate } = running;
-    const request = { tasks: tasks ?? known, lengths, samples, seed, tokenizer, chatTemplate };
-    const questions = suite === "longbench"
-      ? await longBenchQuestions(records!, request)
-      : suiteQuestions(suite, request);
-    const answers = await compare(running, {
-      questions,
-      contenders,
-      file,
+  const { engine } = running;
+  return {
+    ...running,
+    model: engine.model.id,
+    contenders,
+    answerer: engineAnswerer(running, {
+      mode,
       parseChoice: (contender) => parseKvCacheChoice(contender, engine.defaultKvCache),
-      onProgress: questionProgress(),
-    });
-    const summaries = summariseTasks(answers);
-    const averages = averageTasks(summaries);
-    const depths = summariseDepths(answers);
-    const results = { suite, model: engine.model.id, seed, averages, tasks: summaries, depths };
-    const report = reportOf("quality", false, results);
-    await Deno.writeTextFile(out, formatReport(report));
-    const note = `${engine.model.id}, ${samples} questions of each task and length`;
-    for (const [name, svg] of Object.entries(comparisonCharts(summaries, averages, depths, note))) {
-      await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
-    }
-    console.log(comparisonTables(summaries, averages));
-    refuseUncompressed(summaries);
-  } finally {
-    await running.close();
-  }
-  return EXIT_CODES.ok.code;
+    }),
+    close: () => running.close(),
+  };
 }
 
-/** The tasks that there are to ask. */
-async function tasksOf(suite: EvalCompareOptions["suite"], records: string | undefined): Promise<readonly string[]> {
-  if (suite !== "longbench") return suiteTasks(suite);
+async function askServer(
+  { model = EMBEDDED_MODEL, apiModel, apiKey, policies, budgets, mode }: EvalCompareOptions,
+  url: string,
+): Promise<Asking> {
+  if (apiModel === undefined) {
+    throw new ExitError("usage", "--api-model is missing: name the model to ask for of --url");
+  }
+  if (mode !== "query-aware") {
+    throw new ExitError("usage", `--mode ${mode} needs a model in this process: leave out --url, or take query-aware`);
+  }
+  const server = { url, model: apiModel, apiKey };
+  const isEbb = await takesPolicies(server);
+  console.error(
+    isEbb
+      ? `${url} is an Ebb server: policies and budgets go along with each question`
+      : `${url} knows no KV cache policies: it is asked as it is, and --policies and --budgets are not looked at`,
+  );
+  const { text, chatTemplate } = await loadText(model);
+  return {
+    model: apiModel,
+    contenders: isEbb ? contendersOf(policies, budgets) : [SERVER],
+    answerer: serverAnswerer(server, isEbb),
+    text,
+    chatTemplate,
+    close: () => Promise.resolve(text.close()),
+  };
+}
+
+/** Where questions come from that are not made up. */
+async function readSources({ suite, records, squad, hotpot }: EvalCompareOptions) {
+  const texts = {
+    squad: squad === undefined ? undefined : await readSquad(squad),
+    hotpot: hotpot === undefined ? undefined : await readHotpot(hotpot),
+  };
+  if (suite !== "longbench") return { texts };
   if (records === undefined) {
     throw new ExitError("usage", "--records is missing: --suite longbench needs a folder with LongBench's TASK.jsonl");
   }
   await checkFolder("--records", records);
-  return await longBenchTasks(records);
+  return { texts, records };
+}
+
+/** Questions with a second turn only where one is wanted; then those without one are left out. */
+function inMode(questions: readonly Question[], mode: Mode): Question[] {
+  if (mode !== "two-turn") return questions.map((question) => ({ ...question, followUp: undefined }));
+  const kept = questions.filter(({ followUp }) => followUp);
+  const single = questions.find(({ task }) => !kept.some((other) => other.task === task));
+  if (single === undefined) return kept;
+  throw new ExitError(
+    "usage",
+    `--mode two-turn needs two questions about a text, but ${single.task} has one: take --suite tasks`,
+  );
 }
 
 /** A file that goes with the results: `results.json` has its answers in `results.answers.jsonl`. */

@@ -3,6 +3,7 @@
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
+import { MODES } from "../../bench/quality/modes.ts";
 import { SUITE_NAMES } from "../../bench/quality/suites.ts";
 import { findPolicy, policies } from "../plugins/registry.ts";
 import {
@@ -98,7 +99,17 @@ export const EVAL_COMPARE_FLAGS = {
     value: text("FOLDER", "a folder with files TASK.jsonl"),
     help: "Folder with LongBench's records, one TASK.jsonl per task; for --suite longbench",
   },
+  squad: { value: text("FILE", "a file of SQuAD 2.0"), help: "SQuAD's dev-v2.0.json; adds qa_1 to --suite ruler" },
+  hotpot: {
+    value: text("FILE", "a file of HotpotQA"),
+    help: "HotpotQA's hotpot_dev_distractor_v1.json; adds qa_2 to --suite ruler",
+  },
   tasks: { value: listOf(text("NAME", "a task")), help: "Tasks of the suite; default: all" },
+  mode: {
+    value: oneOf(...MODES),
+    default: "query-aware",
+    help: "Compress with the question, before it, or ask a second one of the same cache",
+  },
   policies: {
     value: listOf(policyName),
     default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv"],
@@ -112,6 +123,12 @@ export const EVAL_COMPARE_FLAGS = {
   lengths: { value: listOf(integer(1)), default: [1024], help: "Lengths of the prompts, in tokens" },
   samples: { value: integer(1), default: 50, help: "Questions of each task and length" },
   seed: { value: integer(0, 1_000_000), default: 0, help: "Another seed, other questions" },
+  url: {
+    value: text("URL", "an address such as http://localhost:8000"),
+    help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
+  },
+  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
+  apiKey: { value: text("KEY", "a key"), help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,

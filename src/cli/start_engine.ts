@@ -48,7 +48,12 @@ export async function startEngine(
   };
 }
 
-async function loadText(model: string): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
+/**
+ * What a model file says about text. Close `text` in the end.
+ *
+ * @throws {ModelFileError} when the file is damaged or not supported
+ */
+export async function loadText(model: string): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
   const file = await openModel(model);
   try {
     const text = await createTextProcessor(file);

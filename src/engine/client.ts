@@ -2,6 +2,7 @@
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import {
+  type Continuation,
   type Engine,
   type EngineStats,
   type Generation,
@@ -10,9 +11,10 @@ import {
   type KvCacheChoice,
   type LoadProgress,
   QueueFullError,
+  type Resumption,
   UnservableRequestError,
 } from "./messages.ts";
-import { projectRequest } from "./projection.ts";
+import { mostNewTokens, projectRequest } from "./projection.ts";
 import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineOptions } from "./protocol.ts";
@@ -104,7 +106,21 @@ export class EngineClient implements Engine {
     const abort = () => {
       if (this.#generations.has(id)) this.post({ type: "abort", id });
     };
-    return { events: queue.iterate(abort), abort };
+    // Tokens behind the prompt that have been asked for, whether they were drawn or not.
+    let planned = (request.continuation?.tokens.length ?? 0) + request.maxTokens;
+    const resume = (resumption: Resumption) => {
+      checkContinuation(resumption.continuation, this.model.vocabularySize);
+      const { rewind, continuation: { tokens }, maxTokens } = resumption;
+      if (tokens.length === 0) throw new RangeError("Cannot resume a generation without a token to go on with");
+      const wanted = (rewind ? 0 : planned) + tokens.length + maxTokens;
+      if (wanted > (request.resumableTokens ?? 0)) {
+        const { resumableTokens = 0 } = request;
+        throw new RangeError(`Cannot resume up to ${wanted} tokens: resumableTokens is ${resumableTokens}`);
+      }
+      planned = wanted;
+      if (this.#generations.has(id)) this.post({ type: "resume", id, resumption });
+    };
+    return { events: queue.iterate(abort), abort, resume };
   }
 
   stats(): Promise<EngineStats> {
@@ -132,14 +148,20 @@ export class EngineClient implements Engine {
 
   #check(request: GenerationRequest): void {
     if (this.state !== "ready") throw this.#notReady();
-    const { prompt, maxTokens } = request;
+    const { prompt, continuation } = request;
     const { contextLength } = this.model;
     if (prompt.length === 0) {
       throw new UnservableRequestError("The prompt is empty: expected at least one token", "prompt");
     }
-    if (prompt.length + maxTokens > contextLength) {
+    try {
+      if (continuation !== undefined) checkContinuation(continuation, this.model.vocabularySize);
+    } catch (error) {
+      throw new UnservableRequestError((error as Error).message, "continuation");
+    }
+    const behind = mostNewTokens(request);
+    if (prompt.length + behind > contextLength) {
       throw new UnservableRequestError(
-        `The prompt has ${prompt.length} tokens and max_tokens is ${maxTokens}: expected at most ${contextLength} in all`,
+        `The prompt has ${prompt.length} tokens and max_tokens is ${behind}: expected at most ${contextLength} in all`,
         "prompt",
         "context_length_exceeded",
       );
@@ -207,6 +229,13 @@ export class EngineClient implements Engine {
     for (const request of this.#statsRequests.values()) request.reject(new Error(message));
     this.#statsRequests.clear();
   }
+}
+
+/** @throws {RangeError} */
+function checkContinuation({ tokens }: Continuation, vocabularySize: number): void {
+  const unknown = tokens.find((token) => token >= vocabularySize);
+  if (unknown === undefined) return;
+  throw new RangeError(`The continuation has the token ${unknown}: expected ids below ${vocabularySize}`);
 }
 
 function isLast({ type }: GenerationEvent): boolean {

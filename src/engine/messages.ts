@@ -60,6 +60,33 @@ export interface GenerationRequest {
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
+  /** Tokens that are fed behind the prompt, once its cache is compressed, before the first one is drawn. Default: none. */
+  readonly continuation?: Continuation;
+  /**
+   * Lets the generation pause where it would finish, and keep its cache, until it is resumed or aborted. The most tokens,
+   * given and drawn, that may ever follow the prompt.
+   */
+  readonly resumableTokens?: number;
+}
+
+/** Tokens that a sequence is given as if it had drawn them. They are not reported and stop nothing. */
+export interface Continuation {
+  readonly tokens: Uint32Array;
+  /**
+   * The first of the tokens, counted from 0, from which on logits are reported: those from which each would have been
+   * drawn. The first token behind a prompt has none, since it does not depend on what the cache keeps. Default: no logits.
+   */
+  readonly logitsFrom?: number;
+}
+
+/** How a paused generation goes on. */
+export interface Resumption {
+  /** Forget everything behind the prompt; else what is given follows what was there. */
+  readonly rewind: boolean;
+  /** What comes next; at least one token. */
+  readonly continuation: Continuation;
+  /** Tokens to draw behind it; 0 pauses as soon as the logits are known. */
+  readonly maxTokens: number;
 }
 
 /** One generated token. */
@@ -90,6 +117,10 @@ export interface KvCacheUsage {
 export type GenerationEvent =
   | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
+  | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
+  /** Where a resumable generation has come to its end, of which there may be more. */
+  | { readonly type: "paused"; readonly reason: "stop" | "length"; readonly completionTokens: number }
   /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token. */
   | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[] }
   | {
@@ -106,6 +137,12 @@ export interface Generation {
   readonly events: AsyncIterable<GenerationEvent>;
   /** Stops the generation; its blocks return to the pool before the next step. Idempotent. */
   abort(): void;
+  /**
+   * Lets a paused generation go on. Each may pause again.
+   *
+   * @throws {RangeError} if there is nothing to go on with
+   */
+  resume(resumption: Resumption): void;
 }
 
 /** What the engine reports while it loads a model. */

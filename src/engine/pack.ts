@@ -94,6 +94,13 @@ export class Pack {
     return this.#layer === this.model.config.layerCount || this.#members.every(({ sequence }) => sequence.isFinished);
   }
 
+  /** Whether the queries of all rows are needed. */
+  get #looksUp(): boolean {
+    return this.#members.some(({ sequence: { isFinished, policy } }) =>
+      !isFinished && policy?.scorer.name === "read-ahead" && policy.scorer.lookups > 0
+    );
+  }
+
   /** Whether the next tile is the last of its layer. */
   get #endsLayer(): boolean {
     return this.#row + TILE_ROWS >= this.endRow;
@@ -111,6 +118,7 @@ export class Pack {
       const count = Math.min(TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
+      if (this.#looksUp) this.model.compressor.keepQueries(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;

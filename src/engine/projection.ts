@@ -9,6 +9,11 @@ import { startPolicy } from "../plugins/start_policy.ts";
 import { type DecodeEviction, decodeEviction } from "./eviction.ts";
 import type { GenerationRequest } from "./messages.ts";
 
+/** The most tokens, given and drawn, that can follow the prompt. */
+export function mostNewTokens({ continuation, maxTokens, resumableTokens = 0 }: GenerationRequest): number {
+  return Math.max(resumableTokens, (continuation?.tokens.length ?? 0) + maxTokens);
+}
+
 /** The sizes of a model's cache. */
 export interface CacheShape {
   readonly layerCount: number;
@@ -51,7 +56,7 @@ export function projectRequest(
   const policy = startPolicy(found, context, options, onFallback);
   const eviction = startEviction(request, found, context, onFallback);
   // A sequence may overrun its end by the rest of a submit.
-  const newRows = request.maxTokens + MAX_STEPS;
+  const newRows = mostNewTokens(request) + MAX_STEPS;
   const blocks = eviction === null
     ? projectedBlocks(context, policy, newRows)
     : projectedEvictingBlocks(context, policy, eviction.scorer.window, eviction.interval);
@@ -60,14 +65,19 @@ export function projectRequest(
 
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
 function startEviction(
-  { kvCache: { decodeInterval, options = {} }, maxTokens }: GenerationRequest,
+  request: GenerationRequest,
   found: Policy,
   context: PolicyContext,
   onFallback: (reason: string) => void,
 ): DecodeEviction | null {
+  const { kvCache: { decodeInterval, options = {} }, resumableTokens } = request;
   if (decodeInterval === undefined) return null;
+  if (resumableTokens !== undefined) {
+    throw new RangeError("A generation that can be resumed must keep its rows: leave out the decode interval");
+  }
+  const newTokens = mostNewTokens(request);
   // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
-  const length = context.promptLength + maxTokens;
+  const length = context.promptLength + newTokens;
   const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
   if (policy === null || policy.scorer.name === "none") return null;
   if (policy.exactScores) {
@@ -77,5 +87,5 @@ function startEviction(
     );
   }
   // The first token comes without a row, and the last one needs no room.
-  return maxTokens < decodeInterval + 2 ? null : decodeEviction(policy, policy.scorer, decodeInterval);
+  return newTokens < decodeInterval + 2 ? null : decodeEviction(policy, policy.scorer, decodeInterval);
 }

@@ -1,6 +1,13 @@
 /** @file The messages between the engine's client and its worker. */
 import type { KvElement } from "../kernels/kv_element.ts";
-import type { EngineStats, GenerationEvent, GenerationRequest, LoadProgress, ServedModel } from "./messages.ts";
+import type {
+  EngineStats,
+  GenerationEvent,
+  GenerationRequest,
+  LoadProgress,
+  Resumption,
+  ServedModel,
+} from "./messages.ts";
 import type { CacheShape } from "./projection.ts";
 
 /** How the worker is to serve a model. */
@@ -39,6 +46,7 @@ export type ToWorker =
   | { readonly type: "start"; readonly options: EngineOptions }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }
   | { readonly type: "stats"; readonly id: number }
   | { readonly type: "close" };
 

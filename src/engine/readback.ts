@@ -2,6 +2,7 @@
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
  *     | decoded tokens [steps, rows] | first tokens [rows] | layer records | scores [head, pack row] |
+ *     | logits [place] |  a buffer of its own, made when they are first asked for
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
@@ -13,6 +14,9 @@ import { RESULT_WORDS } from "../kernels/sampling_record.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 
+/** Logits that a submit can send take no more than this, unless those of a full batch do. */
+const LOGITS_BYTES = 2 ** 24;
+
 /** A submit without results is mapped too, to wait for it. */
 const LEAST_BYTES = 4;
 
@@ -23,6 +27,9 @@ export class Readback {
   readonly #scores: number;
   /** Bytes to map: from the start to the last that the present submit writes. */
   #end = LEAST_BYTES;
+  #logits: GPUBuffer | null = null;
+  /** Places in it that the present submit writes. */
+  #logitCount = 0;
 
   constructor(readonly model: Model) {
     const { sampler, dimensions: { packRows, config } } = model;
@@ -69,21 +76,42 @@ export class Readback {
     }
   }
 
+  /** Logits that fit into a submit, those of the whole batch at least. */
+  get logitPlaces(): number {
+    const { maxBatch, vocabularyStride } = this.model.dimensions;
+    return Math.max(maxBatch, Math.floor(LOGITS_BYTES / (vocabularyStride * 4)));
+  }
+
+  /** Copies the logits of a row of the decoding batch to the next free place, and returns its number. */
+  copyLogits(recorder: Recorder, row: number): number {
+    const { gpu, sampler: { logits: { buffer, stride } } } = this.model;
+    const bytes = stride * 4;
+    this.#logits ??= gpu.createBuffer("readback of logits", this.logitPlaces * bytes, GPUBufferUsage.MAP_READ);
+    const place = this.#logitCount++;
+    recorder.copy(buffer, row * bytes, this.#logits, place * bytes, bytes);
+    return place;
+  }
+
   /** Starts mapping; blocks while submitted work runs. Await the result before reading. */
-  map(): Promise<void> {
-    return this.#buffer.mapAsync(GPUMapMode.READ, 0, this.#end);
+  async map(): Promise<void> {
+    const mapped = this.#buffer.mapAsync(GPUMapMode.READ, 0, this.#end);
+    await (this.#logitCount > 0 ? Promise.all([mapped, this.#logits!.mapAsync(GPUMapMode.READ)]) : mapped);
   }
 
   /** Gives the mapped bytes to `read`, whose views end with it, and makes the buffer ready for the next submit. */
   take(read: (results: ReadbackView) => void): void {
     const bytes = this.#buffer.getMappedRange(0, this.#end);
-    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores));
+    const logits = this.#logitCount > 0 ? this.#logits!.getMappedRange() : null;
+    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores, logits));
     this.#buffer.unmap();
     this.#end = LEAST_BYTES;
+    if (this.#logitCount > 0) this.#logits!.unmap();
+    this.#logitCount = 0;
   }
 
   destroy(): void {
     this.model.gpu.destroyBuffer(this.#buffer);
+    if (this.#logits !== null) this.model.gpu.destroyBuffer(this.#logits);
   }
 
   #copyRecords(recorder: Recorder, source: GPUBuffer, word: number, words: number): void {
@@ -104,6 +132,7 @@ export class ReadbackView {
     readonly firstTokensOffset: number,
     readonly recordsOffset: number,
     readonly scoresOffset: number,
+    readonly logitBytes: ArrayBuffer | null,
   ) {}
 
   /** The result record of a batch row in a step. */
@@ -114,6 +143,12 @@ export class ReadbackView {
   /** The result record of the first token of a row. */
   firstToken(row: number): Uint32Array {
     return new Uint32Array(this.bytes, this.firstTokensOffset + row * RESULT_WORDS * 4, RESULT_WORDS);
+  }
+
+  /** A copy of the logits in a place, `[vocabulary]`. */
+  logits(place: number): Float32Array {
+    const { vocabularyStride, config } = this.model.dimensions;
+    return new Float32Array(this.logitBytes!, place * vocabularyStride * 4, config.vocabularySize).slice();
   }
 
   /** A copy of the histogram of a slot's layer. */

@@ -14,7 +14,7 @@ import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { Admission } from "./admission.ts";
 import { type EvictionTransfer, recordEviction, startEvicting, stopEvicting } from "./eviction.ts";
-import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest } from "./messages.ts";
+import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "./messages.ts";
 import { Pace } from "./pace.ts";
 import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
 import { projectRequest } from "./projection.ts";
@@ -27,12 +27,20 @@ interface Turn {
   /** Rows of the decode batch, and how many steps of it. */
   readonly batch: readonly Sequence[];
   readonly steps: number;
+  /** Logits that are reported, in order, each at its place in the readback. */
+  readonly logits: readonly LogitTransfer[];
   /** Of sequences of the batch that evict after its last step. */
   readonly evictions: readonly EvictionTransfer[];
   readonly tiles: number;
   readonly transfers: readonly ScoreTransfer[];
   /** Rows of the batch of first tokens. */
   readonly firsts: readonly Sequence[];
+}
+
+/** Logits of a sequence that a submit sends to the host. */
+interface LogitTransfer {
+  readonly sequence: Sequence;
+  readonly place: number;
 }
 
 /** Decode steps between the prefill tiles of a turn: a prompt must not stop the others for long. */
@@ -80,10 +88,10 @@ export class Scheduler {
     this.#recorder = new Recorder(gpu);
     this.#admission = new Admission(pool, config.layerCount, dimensions.maxBatch);
     this.#readbacks = [new Readback(model), new Readback(model), new Readback(model)];
-    // A step takes up to nine dispatches a layer and six more.
+    // A step takes up to nine dispatches a layer and seven more.
     this.#steps = new Pace(
       4,
-      Math.max(1, Math.min(MAX_STEPS, Math.floor(MOST_DISPATCHES / (9 * config.layerCount + 6)))),
+      Math.max(1, Math.min(MAX_STEPS, Math.floor(MOST_DISPATCHES / (9 * config.layerCount + 7)))),
     );
     this.#evictedRows = new Array(config.layerCount).fill(0);
   }
@@ -104,6 +112,18 @@ export class Scheduler {
   abort(id: number): void {
     const sequence = this.#sequences.get(id);
     if (sequence !== undefined) this.#finish(sequence, "aborted");
+  }
+
+  /** Lets a paused sequence go on; of one that has ended, nothing is left. */
+  resume(id: number, resumption: Resumption): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence?.pausedBy === null || sequence === undefined) return;
+    const { position, token } = sequence.resume(resumption);
+    this.model.slots.writeToken(sequence.slot, token);
+    this.model.slots.writeContinuation(sequence.slot, position, resumption.continuation.tokens);
+    if (sequence.remaining === 0) return this.#finish(sequence, "length");
+    this.#running.push(sequence);
+    this.#wake();
   }
 
   stats(): EngineStats {
@@ -185,21 +205,23 @@ export class Scheduler {
     if (batch.length === 0 && pack === undefined) return null;
     const readback = this.#readbacks.pop();
     if (readback === undefined) throw new Error("The readback ring is empty");
-    const steps = batch.length > 0 ? this.#recordSteps(batch, readback, pack !== undefined) : 0;
+    const { steps, logits } = batch.length > 0
+      ? this.#recordSteps(batch, readback, pack !== undefined)
+      : { steps: 0, logits: [] };
     const evictions = this.#recordEvictions(batch, readback);
-    const decoded = { readback, batch, steps, evictions };
-    if (pack === undefined) return { ...decoded, tiles: 0, transfers: [], firsts: [] };
+    const turn = { readback, batch, steps, logits, evictions };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], firsts: [] };
 
     const { tiles, transfers } = pack.record(this.#recorder, readback, this.#tilePace(steps).amount);
     if (!pack.isDone) {
       this.#packs.push(pack);
-      return { ...decoded, tiles, transfers, firsts: [] };
+      return { ...turn, tiles, transfers, firsts: [] };
     }
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     // Where nothing is compressed, row counts are final: decoding can go on at once.
     this.#running.push(...firsts.filter(({ policy }) => policy === null));
-    return { ...decoded, tiles, transfers, firsts };
+    return { ...turn, tiles, transfers, firsts };
   }
 
   #tilePace(steps: number): Pace {
@@ -237,7 +259,10 @@ export class Scheduler {
   }
 
   #startSlot(sequence: Sequence): void {
-    this.model.slots.startSlot(sequence.slot, sequence.request);
+    const { slots } = this.model;
+    const { prompt, continuation } = sequence.request;
+    slots.startSlot(sequence.slot, sequence.request);
+    if (continuation) slots.writeContinuation(sequence.slot, prompt.length, continuation.tokens);
     if (sequence.eviction !== null) startEvicting(this.model, sequence, sequence.eviction);
   }
 
@@ -253,24 +278,42 @@ export class Scheduler {
     return rows >= least ? { first, rows } : null;
   }
 
-  #recordSteps(batch: readonly Sequence[], readback: Readback, besidePrefill: boolean): number {
+  #recordSteps(
+    batch: readonly Sequence[],
+    readback: Readback,
+    besidePrefill: boolean,
+  ): { steps: number; logits: LogitTransfer[] } {
     const { decodeRows, decoder, config } = this.model;
     const longest = Math.max(...batch.map(({ remaining }) => remaining));
     const toEviction = Math.min(...batch.map(({ stepsToEviction }) => stepsToEviction));
-    const steps = Math.min(this.#steps.amount, longest, toEviction, besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS);
+    const reporting = batch.filter(({ willReportLogits }) => willReportLogits).length;
+    const steps = Math.min(
+      this.#steps.amount,
+      longest,
+      toEviction,
+      besidePrefill ? STEPS_BESIDE_PREFILL : MAX_STEPS,
+      reporting > 0 ? Math.floor(readback.logitPlaces / reporting) : MAX_STEPS,
+    );
     for (const sequence of batch) {
       sequence.cache.reserveRecent(steps);
       writeTables(this.model, sequence);
     }
     decodeRows.set(batch);
-    for (let step = 0; step < steps; step++) decoder.record(this.#recorder, batch, step);
+    const logits: LogitTransfer[] = [];
+    for (let step = 0; step < steps; step++) {
+      decoder.record(this.#recorder, batch, step);
+      batch.forEach((sequence, row) => {
+        if (!sequence.reportsLogits(step)) return;
+        logits.push({ sequence, place: readback.copyLogits(this.#recorder, row) });
+      });
+    }
     for (const sequence of batch) {
       for (let layer = 0; layer < config.layerCount; layer++) sequence.cache.appendRecent(layer, steps);
       sequence.recorded += steps;
     }
     this.#counts.decodeSteps += steps;
     readback.copySteps(this.#recorder, steps);
-    return steps;
+    return { steps, logits };
   }
 
   /** Those whose interval is over stand still until their scores have been read back. */
@@ -295,6 +338,10 @@ export class Scheduler {
       this.#startDecoding(sequence);
       this.#receive(sequence, [decodeResult(results.firstToken(row), sequence.request.topLogprobs)]);
     });
+    for (const [sequence, transfers] of Map.groupBy(turn.logits, ({ sequence }) => sequence)) {
+      const logits = transfers.map(({ place }) => results.logits(place));
+      if (!sequence.isFinished) this.emit(sequence.id, { type: "logits", logits });
+    }
     turn.batch.forEach((sequence, row) => {
       if (sequence.isFinished) return;
       const tokens: GeneratedToken[] = [];
@@ -362,25 +409,38 @@ export class Scheduler {
   }
 
   #receive(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
-    const { maxTokens, stopTokens } = sequence.request;
-    const room = maxTokens - sequence.received;
-    const stop = tokens.findIndex(({ id }) => stopTokens.includes(id));
-    const isStopped = stop >= 0 && stop < room;
-    const kept = tokens.slice(0, isStopped ? stop + 1 : room);
-    sequence.received += kept.length;
+    const { stopTokens } = sequence.request;
+    const { accepted, givenEnd, end } = sequence;
+    sequence.taken += tokens.length;
+    if (sequence.pausedBy !== null) return this.#reportPause(sequence);
+    const given = Math.min(tokens.length, Math.max(0, givenEnd - accepted));
+    const drawn = tokens.slice(given, end - accepted);
+    const stop = drawn.findIndex(({ id }) => stopTokens.includes(id));
+    const kept = stop >= 0 ? drawn.slice(0, stop + 1) : drawn;
+    sequence.accept(given, kept.map(({ id }) => id));
     this.#counts.generatedTokens += kept.length;
     if (kept.length > 0) this.emit(sequence.id, { type: "tokens", tokens: kept });
-    if (isStopped) this.#finish(sequence, "stop");
-    else if (sequence.received === maxTokens) this.#finish(sequence, "length");
+    if (stop >= 0) this.#finish(sequence, "stop");
+    else if (sequence.accepted === end) this.#finish(sequence, "length");
+  }
+
+  /** Says that a sequence has paused, once nothing of it is on the GPU any more. */
+  #reportPause({ id, pausedBy, recorded, taken, drawn }: Sequence): void {
+    if (taken < recorded) return;
+    this.emit(id, { type: "paused", reason: pausedBy!, completionTokens: drawn });
   }
 
   #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {
+    this.#running = this.#running.filter((other) => other !== sequence);
+    if (reason !== "aborted" && sequence.request.resumableTokens !== undefined) {
+      sequence.pausedBy = reason;
+      return this.#reportPause(sequence);
+    }
     sequence.isFinished = true;
     this.#sequences.delete(sequence.id);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
-    this.#running = this.#running.filter((other) => other !== sequence);
     this.#admission.release(sequence);
     stopEvicting(sequence);
-    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.received });
+    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.drawn });
   }
 }

@@ -10,7 +10,7 @@ import type { CarriedAttention } from "../model/carried_attention.ts";
 import type { QueryLog } from "../model/query_log.ts";
 import type { LayerScores, PolicyContext, SequencePolicy } from "../plugins/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
-import type { GenerationRequest, KvCacheUsage } from "./messages.ts";
+import type { Continuation, GenerationRequest, KvCacheUsage, Resumption } from "./messages.ts";
 
 /** What a sequence has on the GPU from admission to its end. */
 export interface Residence {
@@ -25,9 +25,20 @@ export class Sequence implements BatchRow {
   /** Set at admission, cleared at the end. */
   residence: Residence | null = null;
   isFinished = false;
-  /** Tokens whose sampling has been recorded, and tokens that have been read back. */
+  /** Why the generation waits to be resumed; null while it does not. */
+  pausedBy: "stop" | "length" | null = null;
+  /** Tokens behind the prompt, given or drawn: recorded; of these read back; of these not surplus. */
   recorded = 0;
-  received = 0;
+  taken = 0;
+  accepted = 0;
+  /** Tokens behind the prompt up to which they are given, and where the generation ends. */
+  givenEnd = 0;
+  end = 0;
+  /** Tokens drawn since the prompt, or since the generation was resumed. */
+  drawn = 0;
+  #logitsFrom = Infinity;
+  #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
+  #lastToken = 0;
   /** Scores read back so far, by layer: histograms, and those of heads, scores and statistics where the policy asks for them. */
   readonly histograms: Uint32Array[] = [];
   readonly headHistograms: Uint32Array[][] = [];
@@ -53,6 +64,7 @@ export class Sequence implements BatchRow {
   ) {
     this.adjustsLogits = adjustsLogits(request.sampling);
     this.topLogprobs = (request.topLogprobs ?? 0) > 0;
+    this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
   }
 
   get slot(): number {
@@ -86,7 +98,50 @@ export class Sequence implements BatchRow {
 
   /** Tokens that may still be recorded. */
   get remaining(): number {
-    return this.request.maxTokens - this.recorded;
+    return this.end - this.recorded;
+  }
+
+  get forcedTokens(): number {
+    return Math.max(0, this.givenEnd - this.recorded);
+  }
+
+  /** Whether step `step` of a submit, whose first step records the next token, computes logits that are to be reported. */
+  reportsLogits(step: number): boolean {
+    const token = this.recorded + step;
+    return token >= this.#logitsFrom && token < this.givenEnd;
+  }
+
+  /** Whether any of the tokens that are still to be recorded is reported with its logits. */
+  get willReportLogits(): boolean {
+    return this.givenEnd > Math.max(this.recorded, this.#logitsFrom);
+  }
+
+  /** Counts tokens that were drawn, `ids`, in whose place the first `given` ones were given. */
+  accept(given: number, ids: readonly number[]): void {
+    this.accepted += given + ids.length;
+    this.drawn += ids.length;
+    this.#lastToken = ids.at(-1) ?? this.#given.tokens[this.accepted - 1 - this.#given.start];
+  }
+
+  /** Takes a paused generation up again, with a cache that holds no row too many; says which token comes next, and where. */
+  resume({ rewind, continuation, maxTokens }: Resumption): { position: number; token: number } {
+    const kept = rewind ? 0 : this.accepted;
+    // The token behind a prompt is not drawn again: the row that it is drawn from is not in the cache.
+    const recorded = Math.max(1, kept);
+    this.cache.dropRecent(this.recorded - recorded);
+    this.recorded = this.taken = this.accepted = recorded;
+    this.pausedBy = null;
+    this.drawn = 0;
+    const token = rewind ? continuation.tokens[0] : this.#lastToken;
+    this.#goOn(continuation, kept, maxTokens);
+    return { position: this.request.prompt.length + kept, token };
+  }
+
+  #goOn({ tokens, logitsFrom = Infinity }: Continuation, start: number, maxTokens: number): void {
+    this.#given = { start, tokens };
+    this.givenEnd = start + tokens.length;
+    this.end = this.givenEnd + maxTokens;
+    this.#logitsFrom = Math.max(1, start + logitsFrom);
   }
 
   /** Rows that have been generated so far: the last token's is not, until it is fed. */
@@ -120,7 +175,8 @@ export class Sequence implements BatchRow {
   get queryWindow(): number {
     if (this.policy === null) return 0;
     const { scorer, attentionStatistics } = this.policy;
-    return scorer.name === "observation-window" || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
+    const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
+    return looks || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
   }
 
   /** Drops the scores that have been read back, once rows have been shared by them for good. */

@@ -38,6 +38,9 @@ thread.onmessage = ({ data }) => {
     case "abort":
       scheduler!.abort(data.id);
       break;
+    case "resume":
+      scheduler!.resume(data.id, data.resumption);
+      break;
     case "stats":
       thread.postMessage({ type: "stats", id: data.id, stats: scheduler!.stats() });
       break;

@@ -32,8 +32,8 @@ export const MAX_WINDOW = 64;
 /** Query rows handled together: two vec4s. */
 export const TILE_ROWS = 8;
 /** Keys whose maximum and sum make one partial. */
-const CHUNK_KEYS = 256;
-const PARTIAL_THREADS = 64;
+export const CHUNK_KEYS = 256;
+export const PARTIAL_THREADS = 64;
 /** Keys of one workgroup of the scores kernel: one a thread, so that the queries are staged for many keys. */
 export const SCORE_THREADS = 256;
 
@@ -106,7 +106,7 @@ fn last_visible4(row: u32) -> vec4<u32> {
 }
 
 /** Declares `combine_threads`, which merges every thread's running softmax; thread 0 then holds the result. */
-const COMBINE_THREADS = `
+export const COMBINE_THREADS = `
 // Finite, so that exp(LOWEST - maximum) is 0 and never NaN, also where a thread saw no key at all.
 const LOWEST: f32 = -1e38;
 

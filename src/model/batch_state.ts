@@ -1,7 +1,7 @@
 /**
  * @file What the GPU knows about sequences: per slot what stays with a sequence, per batch row what changes each submit.
  *
- *     slot (a running sequence keeps its own)    tables, last token, sampling record, token counts, logit bias
+ *     slot (a running sequence keeps its own)    tables, last token, given tokens, sampling record, token counts, logit bias
  *     row (place in the batch of this submit)    slot, position, table offset; rows of every layer
  */
 import { HEAD_WORDS, PACKED } from "../cache/block.ts";
@@ -28,6 +28,8 @@ export interface BatchRow {
   readonly adjustsLogits: boolean;
   /** Whether alternatives are reported. */
   readonly topLogprobs: boolean;
+  /** How many of the next tokens are given, not drawn. */
+  readonly forcedTokens: number;
   /** Where some of its queries are kept, if they are. */
   readonly queryLog: QueryLog | null;
 }
@@ -38,6 +40,8 @@ export class SlotState {
   readonly tables: GPUBuffer;
   /** u32 `[slot]`: the last sampled token. */
   readonly tokens: GPUBuffer;
+  /** u32 `[slot, positions]`: tokens that are given, not drawn, at their positions. */
+  readonly continuations: GPUBuffer;
   /** `[slot]` sampling records. */
   readonly sampling: GPUBuffer;
   /** u32 `[slot, vocabularyStride]`. */
@@ -46,9 +50,10 @@ export class SlotState {
   readonly bias: GPUBuffer;
 
   constructor(readonly gpu: Gpu, readonly dimensions: Dimensions) {
-    const { maxBatch, tableStride, vocabularyStride, config } = dimensions;
+    const { maxBatch, tableStride, vocabularyStride, positions, config } = dimensions;
     this.tables = gpu.createBuffer("block tables", maxBatch * config.layerCount * tableStride * 4);
     this.tokens = gpu.createBuffer("last tokens", maxBatch * 4);
+    this.continuations = gpu.createBuffer("given tokens", maxBatch * positions * 4);
     this.sampling = gpu.createBuffer("sampling records", maxBatch * SAMPLING_BYTES);
     this.counts = gpu.createBuffer("token counts", maxBatch * vocabularyStride * 4);
     this.bias = gpu.createBuffer("logit bias", maxBatch * vocabularyStride * 4);
@@ -70,6 +75,19 @@ export class SlotState {
     if (sampling.logitBias.length > 0) this.gpu.write(this.bias, offset, biasRow(sampling.logitBias, vocabularyStride));
   }
 
+  /** Sets the last token of a sequence, which the next step feeds. */
+  writeToken(slot: number, token: number): void {
+    this.gpu.write(this.tokens, slot * 4, Uint32Array.of(token));
+  }
+
+  /** Gives the tokens from a position on. */
+  writeContinuation(slot: number, position: number, tokens: Uint32Array): void {
+    // Deno aborts the process when nothing is written.
+    if (tokens.length === 0) return;
+    const offset = slot * this.dimensions.positions + position;
+    this.gpu.write(this.continuations, offset * 4, Uint32Array.from(tokens));
+  }
+
   /** Writes the entries of a block table from `first` on, and the heads of a packed layer where they are given. */
   writeTable(slot: number, layer: number, first: number, table: readonly number[], heads: PackedHeads | null): void {
     const offset = this.tableOffset(slot, layer);
@@ -86,7 +104,7 @@ export class SlotState {
  * both.
  */
 export class BatchRows {
-  /** vec4 `[row]`: slot, position, first table entry, 0. */
+  /** vec4 `[row]`: slot, position, first table entry, given tokens ahead. */
   readonly rows: GPUBuffer;
   /** u32 `[row]`. */
   readonly slots: GPUBuffer;
@@ -114,8 +132,8 @@ export class BatchRows {
   /** Makes `batch` the rows of the next submit. Rows of one arena must be neighbours. */
   set(batch: readonly BatchRow[]): void {
     const { gpu, dimensions: { maxBatch, config } } = this.state;
-    batch.forEach(({ slot, position, rankedRows, packedBlocks, recentRows }, row) => {
-      this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0)], row * 4);
+    batch.forEach(({ slot, position, rankedRows, packedBlocks, recentRows, forcedTokens }, row) => {
+      this.#rowWords.set([slot, position, this.state.tableOffset(slot, 0), forcedTokens], row * 4);
       this.#slotWords[row] = slot;
       this.#positionWords[row] = position;
       for (let layer = 0; layer < config.layerCount; layer++) {

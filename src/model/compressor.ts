@@ -24,8 +24,10 @@ import {
 } from "../kernels/key_scores.ts";
 import { gatherSums, gatherSumsParams, type GatherSumsShape, gatherSumsWorkgroups } from "../kernels/gather_sums.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
+import { lookupDispatches, lookupScores, lookupWeightsBytes, MAX_LOOKUPS } from "../kernels/lookup_scores.ts";
 import { MOST_MOVES, moveSlots, moveSlotsGrid, moveSlotsParams } from "../kernels/move_slots.ts";
 import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/pool_scores.ts";
+import { readAhead, readAheadGrid, readAheadParams } from "../kernels/read_ahead.ts";
 import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/recency_scores.ts";
 import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/top_rows.ts";
 import {
@@ -38,7 +40,7 @@ import {
 } from "../kernels/window_scores.ts";
 import { largestNorms, valueNormsGrid, valueNormsParams, weighByHeads, weighByRows } from "../kernels/value_norms.ts";
 import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/window_moments.ts";
-import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer } from "../plugins/policy.ts";
+import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer, ReadAhead } from "../plugins/policy.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
 
 export interface CompressorOptions {
@@ -117,6 +119,22 @@ interface AttentionBindings {
   readonly pool: Binding;
 }
 
+/** What it takes to read ahead. */
+interface ReadAheadBindings {
+  readonly spread: Binding;
+  readonly pool: Binding;
+}
+
+/** What it takes to let the best rows look for others. */
+interface LookupBindings {
+  /** f32 `[row of the pack][queryHead][headSize]`: the queries of all rows of the layer. */
+  readonly queries: GPUBuffer;
+  readonly rank: Binding;
+  readonly gather: Binding;
+  readonly partials: Binding;
+  readonly scores: Binding;
+}
+
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
   /** Pooled scores f32 `[kvHead][capacity]` of the segment scored last, `length - window` of them per head. */
@@ -142,6 +160,8 @@ export class Compressor {
   readonly #attention: () => AttentionBindings;
   readonly #gatherSums: () => { readonly gathered: GPUBuffer; readonly gather: Binding };
   readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
+  readonly #readAhead: () => ReadAheadBindings;
+  readonly #lookups: () => LookupBindings;
   readonly #averageHeads: () => Binding;
   readonly #weighByRows: () => Binding;
   readonly #weighByHeads: () => { readonly norms: GPUBuffer; readonly largest: Binding; readonly weigh: Binding };
@@ -194,6 +214,25 @@ export class Compressor {
       return {
         scores: gpu.binding(windowMoments(element, headSize), buffers),
         sum: gpu.binding(sumMoments, [moments, layerRecords]),
+      };
+    });
+    const ahead = once(() => this.#keep(gpu.createBuffer("read-ahead scores", rowWords)));
+    this.#readAhead = once(() => ({
+      spread: gpu.binding(readAhead, [scores, ahead()]),
+      pool: gpu.binding(poolScores, [ahead(), this.pooled, layerRecords]),
+    }));
+    this.#lookups = once(() => {
+      const rowBytes = queryHeadCount * headSize * 4;
+      const queries = this.#keep(gpu.createBuffer("queries of a layer", capacity * rowBytes));
+      const best = this.#keep(gpu.createBuffer("lookup queries", MAX_LOOKUPS * rowBytes));
+      const weights = this.#keep(gpu.createBuffer("lookup weights", lookupWeightsBytes(kvHeadCount)));
+      const lookup = lookupScores(element, headSize);
+      return {
+        queries,
+        rank: gpu.binding(topRows, [ahead(), survivors, this.indices]),
+        gather: gpu.binding(lookup.gather, [queries, this.indices, ahead(), best, weights]),
+        partials: gpu.binding(lookup.partials, [keys, best, ahead(), weights, partials]),
+        scores: gpu.binding(lookup.scores, [keys, best, statistics, ahead(), weights, scores]),
       };
     });
     this.#moves = once(() => {
@@ -291,6 +330,17 @@ export class Compressor {
   }
 
   /**
+   * Keeps the queries of the tile prefilled last, before the next tile is prefilled. A scorer with lookups needs this for
+   * every row of a layer.
+   *
+   * @param row first row of the tile in the pack
+   */
+  keepQueries(recorder: Recorder, row: number, count: number): void {
+    const rowBytes = this.options.queryHeadCount * this.options.headSize * 4;
+    recorder.copy(this.buffers.tileQueries, 0, this.#lookups().queries, row * rowBytes, count * rowBytes);
+  }
+
+  /**
    * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram to the layer
    * record; if `statistics` are wanted, writes to it how the attention of the window's rows, at most `MAX_WINDOW`, is spread.
    *
@@ -301,6 +351,7 @@ export class Compressor {
     const { window } = scorer;
     const { capacity, kvHeadCount } = this.options;
     if (scorer.name === "observation-window") checkObservationWindow(scorer);
+    if (scorer.name === "read-ahead") checkReadAhead(scorer);
     if (length <= window) {
       throw new RangeError(`Cannot score a prompt of ${length} rows: expected more than the ${window} of its window`);
     }
@@ -308,7 +359,7 @@ export class Compressor {
       throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
     }
     const scored = length - window;
-    if (statistics && scorer.name !== "observation-window") {
+    if (statistics && scorer.name !== "observation-window" && scorer.name !== "read-ahead") {
       // For the statistics alone: the scores are written over.
       this.#attend(recorder, segment, { window: Math.min(window, MAX_WINDOW) }, statistics);
     }
@@ -320,6 +371,15 @@ export class Compressor {
           recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
         }
         if (scorer.valueNorm !== undefined) this.#weighByValues(recorder, start, scored, scorer.valueNorm);
+        break;
+      case "read-ahead":
+        this.#attend(recorder, segment, scorer, statistics);
+        if (scorer.lookups > 0) this.#lookUp(recorder, segment, scorer);
+        recorder.dispatch(
+          this.#readAhead().spread,
+          readAheadParams(scored, capacity, scorer.decay),
+          ...readAheadGrid(scored, kvHeadCount),
+        );
         break;
       case "recency":
         recorder.dispatch(
@@ -339,7 +399,7 @@ export class Compressor {
     const { kernel, pooling } = scorer.name === "observation-window" ? scorer : UNPOOLED;
     const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
-      areSummed ? this.#attention().pool : this.#pool,
+      this.#poolOf(scorer),
       poolScoresParams(
         scored,
         capacity,
@@ -439,6 +499,34 @@ export class Compressor {
     if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
   }
 
+  /** Adds to the scores what the queries of the best rows look for. */
+  #lookUp(recorder: Recorder, { start, length }: SegmentScoring, { window, decay, lookups }: ReadAhead): void {
+    const { capacity, kvHeadCount } = this.options;
+    const scored = length - window;
+    const looking = Math.min(lookups, scored - 1);
+    if (looking === 0) return;
+    const { rank, gather, partials, scores } = this.#lookups();
+    const dispatches = lookupDispatches({ ...this.options, start, scored, lookups: looking });
+    const { params, grids } = dispatches;
+    const spread = readAheadParams(scored, capacity, decay);
+    recorder.dispatch(this.#readAhead().spread, spread, ...readAheadGrid(scored, kvHeadCount));
+    recorder.dispatch(rank, topRowsParams(scored, looking, capacity, capacity), kvHeadCount);
+    recorder.dispatch(gather, dispatches.gather.params, ...dispatches.gather.grid);
+    recorder.dispatch(partials, params, ...grids.partials);
+    recorder.dispatch(this.#combine, params, ...grids.combine);
+    recorder.dispatch(scores, params, ...grids.scores);
+  }
+
+  #poolOf({ name }: RankingScorer): Binding {
+    if (name === "attention-sums") return this.#attention().pool;
+    return name === "read-ahead" ? this.#readAhead().pool : this.#pool;
+  }
+
+  #keep(buffer: GPUBuffer): GPUBuffer {
+    this.#scratch.push(buffer);
+    return buffer;
+  }
+
   #weighByValues(recorder: Recorder, start: number, scored: number, by: "row" | "head"): void {
     const { capacity, kvHeadCount } = this.options;
     const params = valueNormsParams(start, scored, capacity);
@@ -478,10 +566,21 @@ export class Compressor {
   }
 }
 
-function checkObservationWindow({ window, kernel }: ObservationWindow): void {
+function checkWindow(window: number): void {
   if (!(window >= 1 && window <= MAX_WINDOW)) {
     throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
   }
+}
+
+function checkReadAhead({ window, lookups }: ReadAhead): void {
+  checkWindow(window);
+  if (!(lookups >= 0 && lookups <= MAX_LOOKUPS)) {
+    throw new RangeError(`Cannot score with ${lookups} lookups: expected 0 to ${MAX_LOOKUPS}`);
+  }
+}
+
+function checkObservationWindow({ window, kernel }: ObservationWindow): void {
+  checkWindow(window);
   if (!(kernel >= 1 && kernel % 2 === 1)) {
     throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
   }

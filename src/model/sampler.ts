@@ -1,6 +1,7 @@
 /** @file From hidden states to sampled tokens: final norm, logits, penalties, sampling, log-probabilities. */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { forcedTokens, forcedTokensParams, forcedTokensWorkgroups } from "../kernels/forced_tokens.ts";
 import { penalties, penaltiesGrid, penaltiesParams } from "../kernels/penalties.ts";
 import { sample, sampleParams } from "../kernels/sample.ts";
 import { RESULT_WORDS } from "../kernels/sampling_record.ts";
@@ -22,6 +23,7 @@ export class Sampler {
   readonly #sample: Binding;
   readonly #sampleAdjusted: Binding;
   readonly #topLogprobs: Binding;
+  readonly #forcedTokens: Binding;
 
   /** @param steps most steps of a submit */
   constructor(readonly gpu: Gpu, readonly dimensions: Dimensions, weights: Weights, rows: BatchRows, steps: number) {
@@ -40,7 +42,7 @@ export class Sampler {
       epsilon: config.rmsNormEpsilon,
     });
     const { slots, positions } = rows;
-    const { sampling, tokens, counts, bias } = rows.state;
+    const { sampling, tokens, continuations, counts, bias } = rows.state;
     const raw = this.logits.buffer;
     const bindSample = (logits: GPUBuffer) =>
       gpu.binding(sample(config.vocabularySize), [
@@ -57,6 +59,8 @@ export class Sampler {
     this.#sample = bindSample(raw);
     this.#sampleAdjusted = bindSample(adjusted.buffer);
     this.#topLogprobs = gpu.binding(topLogprobs(config.vocabularySize), [raw, slots, sampling, this.results]);
+    const given = [rows.rows, continuations, sampling, this.results, tokens, counts];
+    this.#forcedTokens = gpu.binding(forcedTokens, given);
   }
 
   /** Bytes of the results of one step. */
@@ -66,7 +70,7 @@ export class Sampler {
 
   /** Records the logits of the batch's hidden states and the draw of their next tokens, as step `step` of the submit. */
   record(recorder: Recorder, batch: readonly BatchRow[], step: number): void {
-    const { config, vocabularyStride, maxBatch } = this.dimensions;
+    const { config, vocabularyStride, maxBatch, positions } = this.dimensions;
     this.#output.record(recorder, batch.length);
     const isAdjusted = batch.some((row) => row.adjustsLogits);
     if (isAdjusted) {
@@ -79,5 +83,9 @@ export class Sampler {
     const params = sampleParams(config.vocabularySize, vocabularyStride, step, maxBatch);
     recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, params, batch.length);
     if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, params, batch.length);
+    if (batch.some((row) => row.forcedTokens > step)) {
+      const params = forcedTokensParams(batch.length, positions, vocabularyStride, step, maxBatch);
+      recorder.dispatch(this.#forcedTokens, params, forcedTokensWorkgroups(batch.length));
+    }
   }
 }

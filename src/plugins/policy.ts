@@ -36,6 +36,7 @@ export interface PolicyContext {
 export type Scorer =
   | { readonly name: "none" }
   | ObservationWindow
+  | ReadAhead
   | AttentionSums
   | Recency
   | KeyNorm
@@ -69,6 +70,19 @@ export interface ObservationWindow {
    * its head where it is largest, which makes heads comparable (LAVa). By default nothing.
    */
   readonly valueNorm?: "row" | "head";
+}
+
+/**
+ * Attention that the last `window` queries pay to each earlier row, summed and group-meaned, counts for the rows that follow as
+ * well, `decay` times as much with every row; so does what the queries of the best rows so found look for.
+ */
+export interface ReadAhead {
+  readonly name: "read-ahead";
+  readonly window: number;
+  /** In [0, 1); 0 does not read ahead. */
+  readonly decay: number;
+  /** Best rows of each KV head whose queries look for others, see kernels/lookup_scores.ts; 0 for none. */
+  readonly lookups: number;
 }
 
 /** Attention that all queries of the prompt pay to a row, group-meaned, divided by the prompt's length (H2O). */

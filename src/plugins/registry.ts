@@ -21,11 +21,13 @@ import { knorm } from "./knorm.ts";
 import { lava } from "./lava.ts";
 import type { AllocatorPlugin, Plugin, Policy, ScorerPlugin } from "./policy.ts";
 import { pyramidkv } from "./pyramidkv.ts";
+import { readAhead } from "./read_ahead.ts";
 import { cakeScorer } from "./scorers/cake.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 import { knormScorer } from "./scorers/knorm.ts";
 import { lavaScorer } from "./scorers/lava.ts";
+import { readAheadScorer } from "./scorers/read_ahead.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
 import { tovaScorer } from "./scorers/tova.ts";
@@ -36,6 +38,7 @@ import { tova } from "./tova.ts";
 /** Every ready-made policy, in the order in which they are listed to people. */
 export const policies: readonly Policy[] = [
   dynamickv,
+  readAhead,
   full,
   streaming,
   h2o,
@@ -52,6 +55,7 @@ export const policies: readonly Policy[] = [
 /** Every scorer and every allocator; any two combine. */
 export const scorers: readonly ScorerPlugin[] = [
   snapkvScorer,
+  readAheadScorer,
   h2oScorer,
   tovaScorer,
   streamingScorer,

@@ -110,6 +110,14 @@ const PARAMETER_CHECKS: {
   readonly [Name in RankingScorer["name"]]: (scorer: Extract<Scorer, { name: Name }>) => void;
 } = {
   "observation-window": checkPooling,
+  "read-ahead": ({ decay, lookups }) => {
+    if (!(decay >= 0 && decay < 1)) {
+      throw new RangeError(`The scorer's decay must be a number from 0 to less than 1, but is ${decay}`);
+    }
+    if (!Number.isInteger(lookups) || lookups < 0) {
+      throw new RangeError(`The scorer's lookups must be a whole number, but are ${lookups}`);
+    }
+  },
   "attention-sums": () => {},
   recency: ({ sinks }) => {
     if (!Number.isInteger(sinks) || sinks < 0) {

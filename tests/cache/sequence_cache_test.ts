@@ -174,6 +174,19 @@ Deno.test("Tables rebuilt from the reported changes alone equal the real ones", 
   }
 });
 
+Deno.test("SequenceCache forgets the last recent rows and keeps their blocks for the next", () => {
+  const cache = new SequenceCache(poolOf(20, 2), 0, 2);
+  cache.setRanked(1, 16);
+  for (const layer of [0, 1]) cache.appendRecent(layer, 40);
+  const tables = [[...cache.table(0)], [...cache.table(1)]];
+  cache.dropRecent(30);
+  assert.deepEqual([...cache.recentRows], [10, 10]);
+  assert.deepEqual([...cache.rankedRows], [0, 16]);
+  for (const layer of [0, 1]) cache.appendRecent(layer, 38);
+  assert.deepEqual([cache.table(0), cache.table(1)], tables, "48 rows need the three blocks that were there");
+  assert.throws(() => cache.dropRecent(49), /Cannot drop 49 recent rows: layers hold 48, 48/);
+});
+
 Deno.test("SequenceCache packs the slots of heads that keep different numbers of rows into the fewest blocks", () => {
   const pool = poolOf(20, 1);
   const cache = new SequenceCache(pool, 0, 1);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { evalCompare } from "../../src/cli/eval.ts";
 import { EVAL_COMPARE_FLAGS, type EvalCompareOptions } from "../../src/cli/flags.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
-import { FakeEngine } from "../support/fake_engine.ts";
+import { FakeEngine, likelyLogits } from "../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../support/fake_text.ts";
 import { withDirectory } from "../support/files.ts";
 import { tinyGguf } from "../support/tiny_model.ts";
@@ -14,9 +14,10 @@ function optionsOf(line: string): EvalCompareOptions {
 /** Runs the command on an engine that says the needle with the full cache and nothing with any other. */
 async function run(options: EvalCompareOptions) {
   const engine = new FakeEngine({
-    script: ({ kvCache }) => ({
-      tokens: [...byteTokens(kvCache.policy === "full" ? "eat a sandwich and sit" : ""), TOKEN.end],
-    }),
+    script: ({ kvCache }) => {
+      const tokens = [...byteTokens(kvCache.policy === "full" ? "eat a sandwich and sit" : ""), TOKEN.end];
+      return { tokens, resumed: ({ continuation }) => ({ tokens: [], logits: likelyLogits(tokens, continuation) }) };
+    },
   });
   let isClosed = false;
   const printed: string[] = [];
@@ -78,5 +79,36 @@ Deno.test("eval compare refuses answers that were made with another seed", async
       `--samples 1 --out ${folder}/needle.json`;
     await run(optionsOf(line));
     await assert.rejects(run(optionsOf(`${line} --seed 1`)), /holds answers of seed 0, not 1/);
+  });
+});
+
+Deno.test("eval compare asks RULER's qa_1 from a file that the user names, and without it not at all", async () => {
+  const paragraph = (i: number) => ({
+    context: `Person ${i} lives in Town ${i}. `.repeat(3),
+    qas: [{ question: `Where does person ${i} live?`, answers: [{ text: "eat a sandwich" }], is_impossible: false }],
+  });
+  const squad = { data: [{ paragraphs: [1, 2, 3].map(paragraph) }] };
+  const files = { "tiny.gguf": tinyGguf({ architecture: "llama" }), "squad.json": JSON.stringify(squad) };
+  await withDirectory(files, async (folder) => {
+    const out = `${folder}/ruler.json`;
+    const line = `--model ${folder}/tiny.gguf --suite ruler --tasks qa_1 --policies snapkv --budgets 64,10% ` +
+      `--lengths 600 --samples 2 --out ${out}`;
+    const { engine } = await run(optionsOf(`${line} --squad ${folder}/squad.json`));
+    const { results } = JSON.parse(await Deno.readTextFile(out));
+    assert.deepEqual(
+      results.tasks.map(({ task, score }: Record<string, unknown>) => [task, score]),
+      [["qa_1", 100], ["qa_1", 0], ["qa_1", 0]],
+    );
+    const prompt = fakeText.tokenizer.decode(engine.requests[0].prompt);
+    assert.match(prompt, /Document 1:\nPerson \d lives[^]*Question: Where does person \d live\?[^]* Answer:$/);
+    await assert.rejects(run(optionsOf(line)), /--tasks must name tasks of ruler, [^]*, fwe, not qa_1/);
+  });
+});
+
+Deno.test("eval compare refuses second turns where a text comes with one question", async () => {
+  await withDirectory({ "tiny.gguf": tinyGguf({ architecture: "llama" }) }, async (folder) => {
+    const line = `--model ${folder}/tiny.gguf --suite needle --policies snapkv --budgets 64,10% --lengths 1000 ` +
+      `--samples 1 --mode two-turn --out ${folder}/needle.json`;
+    await assert.rejects(run(optionsOf(line)), /--mode two-turn needs two questions about a text, but needle has one/);
   });
 });

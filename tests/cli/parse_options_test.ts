@@ -86,7 +86,7 @@ Deno.test("inspect's --json can be switched in the environment", () => {
 
 /** What is typed, what is in the environment, and what the error must say. */
 const POLICIES =
-  "dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+  "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
 const ERRORS: readonly [string, Record<string, string>, string][] = [
   ["--model", {}, "--model needs a value: a GGUF file or a directory with safetensors"],

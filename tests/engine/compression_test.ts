@@ -330,12 +330,13 @@ Deno.test("sequences of one pack with different policies report and generate wha
     { policy: "full", budget: 1 },
     dynamic("20%", { mode: "published", window: 5 }),
     dynamic(50, { kernel: 3, pooling: "maximum", interval: 5, floor: 0.5 }),
+    { policy: "readahead", budget: 40, options: { lookups: 24 } },
     { policy: "adakv", budget: 40 },
     { policy: "lava", budget: 30 },
     { policy: "h2o+lava", budget: 30 },
   ];
   const requests: GenerationRequest[] = choices.map((kvCache, i) =>
-    request(randomPrompt(random, [170, 64, 220, 90, 200, 110, 70][i]), { maxTokens: 24, topLogprobs: 2, kvCache })
+    request(randomPrompt(random, [170, 64, 220, 90, 320, 200, 110, 70][i]), { maxTokens: 24, topLogprobs: 2, kvCache })
   );
   const together = await runTogether(model, requests);
   for (const [i, single] of requests.entries()) {

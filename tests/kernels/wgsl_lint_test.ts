@@ -5,15 +5,18 @@ import { attentionSums } from "../../src/kernels/attention_sums.ts";
 import { averageHeads } from "../../src/kernels/average_heads.ts";
 import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
 import { embedKernel } from "../../src/kernels/embed.ts";
+import { forcedTokens } from "../../src/kernels/forced_tokens.ts";
 import { gatherRows } from "../../src/kernels/gather_rows.ts";
 import { gatherSums } from "../../src/kernels/gather_sums.ts";
 import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
+import { lookupScores } from "../../src/kernels/lookup_scores.ts";
 import { matmulKernel } from "../../src/kernels/matmul.ts";
 import { matvecKernel } from "../../src/kernels/matvec.ts";
 import { moveSlots } from "../../src/kernels/move_slots.ts";
 import { penalties } from "../../src/kernels/penalties.ts";
 import { poolScores } from "../../src/kernels/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
+import { readAhead } from "../../src/kernels/read_ahead.ts";
 import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
@@ -65,6 +68,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "average_heads.ts": [[averageHeads]],
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
+  "forced_tokens.ts": [[forcedTokens]],
   "gather_rows.ts": [ELEMENTS.map(gatherRows)],
   "gather_sums.ts": [[gatherSums]],
   "key_scores.ts": [
@@ -72,6 +76,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     KV_HEADS.map((head) => keyDirections(...head)),
     KV_HEADS.map((head) => keyDifferenceScores(...head)),
   ],
+  "lookup_scores.ts": (["gather", "partials", "scores"] as const).map((stage) =>
+    ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => lookupScores(element, headSize)[stage]))
+  ),
   "matmul.ts": [
     FORMATS.flatMap((format) =>
       BOOLEANS.flatMap((bias) =>
@@ -100,6 +107,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "penalties.ts": [[penalties]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
+  "read_ahead.ts": [[readAhead]],
   "recency_scores.ts": [[recencyScores]],
   "rms_norm.ts": [[rmsNorm]],
   "rotate.ts": [

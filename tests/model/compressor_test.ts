@@ -4,6 +4,7 @@ import { LAYER_RECORD_WORDS, STATISTICS_WORD } from "../../src/cache/layer_recor
 import { BIN_COUNT, histogramOf } from "../../src/cache/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MOST_MOVES } from "../../src/kernels/move_slots.ts";
+import { REACH, SINKS } from "../../src/kernels/read_ahead.ts";
 import { MAX_WINDOW } from "../../src/kernels/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/model/compressor.ts";
 import { TILE_ROWS } from "../../src/model/dimensions.ts";
@@ -16,7 +17,9 @@ import {
   referenceGroupMaxima,
   referenceKeyDifferences,
   referenceKeyNorms,
+  referenceLookups,
   referencePool,
+  referenceReadAhead,
   referenceTop,
   referenceValueNorms,
   referenceWindowMoments,
@@ -403,6 +406,50 @@ Deno.test("Compressor moves any number of slots in the order in which it is told
   test.free();
 });
 
+Deno.test("Compressor reads ahead, and lets the best rows look for others, as in f64", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(9, { element, capacity: 700, arenaBlocks: [] });
+    const { gpu, dims, keys, windowQueries, compressor, buffers } = test;
+    const queryWidth = dims.queryHeadCount * dims.headSize;
+    const queries = normalValues(seededRandom(10), dims.capacity * queryWidth, 2);
+    for (let row = 0; row < dims.capacity; row += TILE_ROWS) {
+      const rows = Math.min(TILE_ROWS, dims.capacity - row);
+      gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
+      const recorder = new Recorder(gpu);
+      compressor.keepQueries(recorder, row, rows);
+      recorder.submit();
+    }
+    const cases = [
+      { window: 8, length: 600, start: 50, lookups: 16, decay: 0.9 },
+      { window: 5, length: 257, start: 0, lookups: 64, decay: 0.5 },
+      { window: 1, length: 40, start: 7, lookups: 1, decay: 0.9 },
+      { window: 4, length: 270, start: 1, lookups: 0, decay: 0.9 },
+      // Fewer rows than lookups: the last of them is left to be found.
+      { window: 3, length: 9, start: 30, lookups: 32, decay: 0.9 },
+      { window: 1, length: 2, start: 30, lookups: 32, decay: 0.9 },
+    ];
+    for (const { window, length, start, lookups, decay } of cases) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: LAYER_RECORD_WORDS };
+      const scored = length - window;
+      const scores = referenceWindowScores(dims, { ...segment, window }, keys, windowQueries);
+      const found = referenceLookups(
+        dims,
+        { start, scored, lookups: Math.min(lookups, scored - 1), sinks: SINKS },
+        keys,
+        queries.subarray(start * queryWidth),
+        scores.map((head) => referenceReadAhead(head, decay, REACH, SINKS)),
+      );
+      const expected = scores.map((head, kvHead) =>
+        referenceReadAhead(head.map((score, j) => score + found[kvHead][j]), decay, REACH, SINKS)
+      );
+      const scorer = { name: "read-ahead", window, decay, lookups } as const;
+      // As for the window scores; a lookup multiplies two numbers that are as exact, and reading ahead adds them up.
+      await checkScores(test, segment, scorer, expected, (score) => 1e-4 * score);
+    }
+    test.free();
+  }
+});
+
 Deno.test("Compressor ranks rows of equal score by position", async () => {
   const test = await fixture(2, { element: "f32", capacity: 200, arenaBlocks: [] });
   const { gpu, compressor, buffers, dims } = test;
@@ -443,6 +490,15 @@ Deno.test("Compressor refuses what it cannot score or rank, saying why", async (
   refused({ length: 8 }, /prompt of 8 rows: expected more than the 8 of its window/);
   refused({ start: 1 }, /rows up to 41: the pack holds 40/);
   refused({ kernel: 6 }, /kernel of 6: expected an odd number/);
+  for (
+    const [change, message] of [[{ window: 65 }, /window of 65 rows/], [
+      { lookups: 65 },
+      /65 lookups: expected 0 to 64/,
+    ]] as const
+  ) {
+    const reader = { name: "read-ahead", window: 8, decay: 0.9, lookups: 4, ...change } as const;
+    assert.throws(() => test.compressor.scoreSegment(recorder, segment, reader), message);
+  }
   assert.throws(
     () => test.compressor.rankSegment(recorder, { length: 40, window: 8, count: 33 }),
     /keep 33 ranked rows: only 32 were scored/,

@@ -114,6 +114,7 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => windowOf(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => windowOf("h2o", budget)), [1, 1, 1, 32]);
+  assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => windowOf("readahead", budget)), [1, 1, 2, 4, 8, 8]);
 });
 
 Deno.test("Policies score as their papers say, unless the request says otherwise", () => {
@@ -141,6 +142,9 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
   assert.deepEqual(scorerOf("pyramidkv"), { ...window, window: 8 });
   assert.deepEqual(scorerOf("dynamickv"), { ...window, window: 8, pooling: "average" });
   assert.deepEqual(scorerOf("snapkv+dynamickv"), window);
+  assert.deepEqual(scorerOf("readahead"), { name: "read-ahead", window: 8, decay: 0.9, lookups: 32 });
+  const narrow = { window: 2, decay: 0.5, lookups: 0 };
+  assert.deepEqual(scorerOf("readahead", narrow), { name: "read-ahead", ...narrow });
   assert.deepEqual(scorerOf("cake"), { ...window, kernel: 5, pooling: "average", varianceWeight: 200 });
   assert.deepEqual(scorerOf("knorm"), { name: "key-norm", window: 8 });
   assert.deepEqual(scorerOf("keydiff", { window: 4 }), { name: "key-difference", window: 4 });

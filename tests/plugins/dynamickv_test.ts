@@ -105,7 +105,7 @@ Deno.test("mended budgets add up to the whole budget and keep caps and floors, o
           const { rows, shared } = prefill(policy, scoresFor(random, context));
           assert.equal(sum(rows), base * layerCount);
           const cap = Math.min(Math.floor(maximumRatio * base), promptLength - WINDOW);
-          const floor = Math.min(base, 16 * Math.ceil(0.1 * base / 16));
+          const floor = Math.min(base, Math.max(1, 16 * Math.round(0.1 * base / 16)));
           for (const count of rows) assert.ok(count <= cap && count >= floor, `${count} rows of at most ${cap}`);
           for (const budgets of shared) assert.ok(sum(budgets) <= base * layerCount);
         }

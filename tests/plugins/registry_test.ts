@@ -32,6 +32,7 @@ function refusal(value: unknown): UnservableRequestError {
 Deno.test("findPolicy() finds every policy by its name", () => {
   assert.deepEqual(policies.map(({ name }) => name), [
     "dynamickv",
+    "readahead",
     "full",
     "streaming",
     "h2o",
@@ -96,13 +97,13 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "fulll" },
       "kv_cache.policy",
-      /Unknown KV cache policy "fulll": .* one of dynamickv, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff$/,
+      /Unknown KV cache policy "fulll": .* one of dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff$/,
     ],
     [{ policy: "snapkv+fulll" }, "kv_cache.policy", /Unknown KV cache policy "snapkv\+fulll"/],
     [
       { scorer: "full", allocator: "uniform" },
       "kv_cache.scorer",
-      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, h2o, tova, streaming, knorm, keydiff, cake, lava$/,
+      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, readahead, h2o, tova, streaming, knorm, keydiff, cake, lava$/,
     ],
     [
       { allocator: "snapkv" },

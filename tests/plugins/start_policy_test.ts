@@ -108,6 +108,8 @@ Deno.test("A policy that cannot be started, or whose scorer ranks nothing, is re
     ],
     [{ name: "observation-window", window: 8, kernel: 6, pooling: "average" }, /kernel must be an odd .* but is 6/],
     [{ name: "observation-window", window: 8, kernel: 7, pooling: "median" }, /pooling must be .* but is "median"/],
+    [{ name: "read-ahead", window: 8, decay: 1, lookups: 4 }, /decay must be .* from 0 to less than 1, but is 1/],
+    [{ name: "read-ahead", window: 8, decay: 0.9, lookups: 0.5 }, /lookups must be a whole number, but are 0.5/],
   ] as const;
   for (const [scorer, reason] of scorers) {
     const { rows, reasons } = run(sabotaged({ scorer: scorer as SequencePolicy["scorer"] }));

@@ -56,7 +56,7 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const perHead = allocators.filter((allocator: Record<string, unknown>) => !allocator.decode_eviction);
   assert.deepEqual(perHead.map(({ name }: { name: string }) => name), ["adakv", "lava"]);
   const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
-  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["streaming"]);
+  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["readahead", "streaming"]);
   assert.equal(decode_eviction.default, false);
   assert.match(decode_eviction.description, /tokens between two evictions, or true for 128$/);
   // Every name listed can be used.

@@ -1,5 +1,6 @@
 /** @file An engine that plays scripts instead of running a model, for tests of the HTTP layer. */
 import {
+  type Continuation,
   type Engine,
   type EngineStats,
   type GeneratedToken,
@@ -8,6 +9,7 @@ import {
   type GenerationRequest,
   type KvCacheChoice,
   QueueFullError,
+  type Resumption,
   type ServedModel,
   UnservableRequestError,
 } from "../../src/engine/messages.ts";
@@ -27,6 +29,8 @@ export interface Script {
   readonly hideStopToken?: boolean;
   /** Fail with this message where the tokens end. */
   readonly failure?: string;
+  /** What a resumable sequence does when it is resumed. Default: nothing. */
+  readonly resumed?: (resumption: Resumption) => Pick<Script, "tokens"> & { readonly logits?: readonly Float32Array[] };
   /** Milliseconds before every event with tokens. Default: 0. */
   readonly delay?: number;
 }
@@ -131,6 +135,9 @@ export class FakeGeneration implements Generation {
   #phase: Phase = "queue";
   readonly #end: () => void;
   readonly #released = Promise.withResolvers<void>();
+  /** How it was resumed, in order. */
+  readonly resumptions: Resumption[] = [];
+  #wake: () => void = () => {};
   readonly #abort = new AbortController();
 
   constructor(readonly request: GenerationRequest, readonly script: Script) {
@@ -152,6 +159,12 @@ export class FakeGeneration implements Generation {
     this.abortedIn = this.#phase;
     this.#abort.abort();
     this.release();
+    this.#wake();
+  }
+
+  resume(resumption: Resumption): void {
+    this.resumptions.push(resumption);
+    this.#wake();
   }
 
   async *#play(): AsyncGenerator<GenerationEvent, void> {
@@ -161,7 +174,7 @@ export class FakeGeneration implements Generation {
       await this.#holdIn("queue");
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) yield { type: "prefilled", kvCache: usageOf(request) };
-      const planned = this.#plan(tokens);
+      const planned = this.#plan(tokens, request.maxTokens);
       while (generated < planned.tokens.length && !this.#abort.signal.aborted) {
         const next = planned.tokens.slice(generated, generated + batch);
         if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
@@ -170,6 +183,7 @@ export class FakeGeneration implements Generation {
         if (next.length > hidden) yield { type: "tokens", tokens: next.slice(0, next.length - hidden) };
         await this.#holdIn("decode");
       }
+      if (request.resumableTokens !== undefined && !failure) yield* this.#pause(planned.reason, generated);
       const aborted = this.#abort.signal.aborted;
       this.#phase = "ended";
       if (aborted) yield { type: "finished", reason: "aborted", completionTokens: generated };
@@ -182,9 +196,30 @@ export class FakeGeneration implements Generation {
     }
   }
 
+  /** Plays what follows each resumption, until an abort. */
+  async *#pause(reason: "stop" | "length", completionTokens: number): AsyncGenerator<GenerationEvent, void> {
+    for (let next = 0; !this.#abort.signal.aborted; next++) {
+      yield { type: "paused", reason, completionTokens };
+      while (this.resumptions.length === next && !this.#abort.signal.aborted) {
+        await new Promise<void>((resolve) => this.#wake = resolve);
+      }
+      const resumption = this.resumptions.at(next);
+      if (resumption === undefined) return;
+      const { tokens = [], logits = [] } = this.script.resumed?.(resumption) ?? {};
+      if (logits.length > 0) yield { type: "logits", logits };
+      const planned = this.#plan(tokens, resumption.maxTokens);
+      if (planned.tokens.length > 0) yield { type: "tokens", tokens: planned.tokens };
+      ({ reason } = planned);
+      completionTokens = planned.tokens.length;
+    }
+  }
+
   /** The tokens that will come, and why they end. */
-  #plan(script: Script["tokens"]): { tokens: GeneratedToken[]; reason: "stop" | "length" } {
-    const { maxTokens, stopTokens, topLogprobs } = this.request;
+  #plan(
+    script: Script["tokens"],
+    maxTokens: number,
+  ): { tokens: GeneratedToken[]; reason: "stop" | "length" } {
+    const { stopTokens, topLogprobs } = this.request;
     const tokens = script.slice(0, maxTokens).map((token): GeneratedToken => {
       if (typeof token !== "number") return token;
       if (topLogprobs === undefined) return { id: token };
@@ -214,4 +249,17 @@ function usageOf({ prompt, kvCache }: GenerationRequest) {
     bytes: 8 * (rowsPerLayer[0] + rowsPerLayer[1]),
     fullBytes: 8 * 2 * prompt.length,
   };
+}
+
+/** Logits of 300 tokens for a resumption: in each place the next of `tokens` has three quarters of the mass, if there is one. */
+export function likelyLogits(
+  tokens: readonly number[],
+  { tokens: { length }, logitsFrom = 0 }: Continuation,
+): Float32Array[] {
+  const vocabulary = 300;
+  return Array.from({ length: length - logitsFrom }, (_, i) => {
+    const logits = new Float32Array(vocabulary);
+    logits[tokens[logitsFrom + i]] = Math.log(3 * (vocabulary - 1));
+    return logits;
+  });
 }

@@ -73,6 +73,7 @@ export async function greedy(
       recentRows: caches[slot].recentRows,
       adjustsLogits: false,
       topLogprobs: false,
+      forcedTokens: 0,
       queryLog: null,
     }));
 

@@ -219,6 +219,60 @@ export function referencePool(
   });
 }
 
+/** Scores spread over the `reach` rows that follow, `decay` times as much with every row; the first `sinks` stay as they are. */
+export function referenceReadAhead(
+  scores: ArrayLike<number>,
+  decay: number,
+  reach: number,
+  sinks: number,
+): Float64Array {
+  const ahead = new Float64Array(scores.length);
+  for (let i = 0; i < scores.length; i++) {
+    const last = i < sinks ? i : Math.min(i + reach, scores.length - 1);
+    for (let j = i; j <= last; j++) if (j === i || j >= sinks) ahead[j] += decay ** (j - i) * scores[i];
+  }
+  return ahead;
+}
+
+/**
+ * What the queries of the `lookups` best rows find among the others: `[kvHead][scored]`, 0 for the best rows themselves.
+ *
+ * @param keys `[kvHead][capacity][headSize]`
+ * @param queries `[row of the prompt][queryHead][headSize]`, not scaled
+ * @param ahead `[kvHead][scored]`: what the rows are worth
+ * @param sinks first rows that do not look
+ */
+export function referenceLookups(
+  dims: Omit<ScoreDims, "maxWindow">,
+  { start, scored, lookups, sinks }: { start: number; scored: number; lookups: number; sinks: number },
+  keys: ArrayLike<number>,
+  queries: ArrayLike<number>,
+  ahead: readonly ArrayLike<number>[],
+): Float64Array[] {
+  const { kvHeadCount, queryHeadCount, headSize } = dims;
+  const group = queryHeadCount / kvHeadCount;
+  return Array.from({ length: kvHeadCount }, (_, kvHead) => {
+    const rows = headKeys(dims, { start, length: scored }, keys, kvHead);
+    const best = referenceTop(ahead[kvHead], lookups);
+    const others = rows.keys().filter((j) => !best.includes(j)).toArray();
+    const found = new Float64Array(scored);
+    for (const row of best.filter((row) => row >= sinks)) {
+      for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
+        const query = (row * queryHeadCount + head) * headSize;
+        const logits = others.map((j) =>
+          rows[j].reduce((dot, key, d) => dot + key * queries[query + d], 0) / Math.sqrt(headSize)
+        );
+        const maximum = Math.max(...logits);
+        const sum = total(logits.map((logit) => Math.exp(logit - maximum)));
+        others.forEach((j, i) =>
+          found[j] = Math.max(found[j], ahead[kvHead][row] * Math.exp(logits[i] - maximum) / sum)
+        );
+      }
+    }
+    return found;
+  });
+}
+
 /** Positions of the `count` highest scores, highest first, ties by lower position. */
 export function referenceTop(scores: ArrayLike<number>, count: number): number[] {
   return Array.from({ length: scores.length }, (_, j) => j)

@@ -1,6 +1,5 @@
 /** @file LongBench's questions, from the files in which it is published. */
-import { askedBy, type Question, type QuestionRequest } from "../question.ts";
-import { promptOf } from "../sample.ts";
+import { askedBy, type PromptParts, type Question, type QuestionRequest } from "../question.ts";
 import { longBenchSample } from "./prompt.ts";
 import { readRecords } from "./records.ts";
 import { scorePrediction } from "./score.ts";
@@ -12,6 +11,12 @@ export async function longBenchTasks(folder: string): Promise<string[]> {
   const tasks = Object.keys(LONGBENCH_TASKS).filter((task) => names.has(`${task}.jsonl`));
   if (tasks.length > 0) return tasks;
   throw new Error(`${folder} holds no records of LongBench: expected files TASK.jsonl, such as qasper.jsonl`);
+}
+
+/** A prompt without a chat template. */
+function asItIs({ context, question, answerPrefix }: PromptParts): Pick<Question, "prompt" | "questionStart"> {
+  const prompt = context + question + answerPrefix;
+  return { prompt, questionStart: question === "" ? undefined : context.length };
 }
 
 /**
@@ -37,7 +42,7 @@ export async function longBenchQuestions(folder: string, request: QuestionReques
           task,
           length,
           index,
-          prompt: plain ? promptOf(sample) : ask(promptOf(sample)),
+          ...(plain ? asItIs(sample) : ask(sample)),
           maxTokens: maxNewTokens,
           score: (prediction) => scorePrediction(task, { prediction, answers, classes }),
         });

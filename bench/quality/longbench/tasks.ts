@@ -1,12 +1,11 @@
 /**
- * @file The sixteen English tasks of LongBench as data: prompts, limits and metrics.
+ * @file The tasks of LongBench, sixteen English and five Chinese ones, as data: prompts, limits and metrics.
  *
  * Prompts and limits are those of LongBench (https://github.com/THUDM/LongBench, commit 2e00731f, `config/`), spelling
  * mistakes included, since the published scores were made with them. LongBench is under the MIT licence, "Copyright (c)
  * 2023 THU-KEG & Zhipu AI"; its terms are those of this project's LICENSE, and its notice is to stay with these prompts.
- *
- * The five Chinese tasks are left out: three of their metrics need a Chinese word segmenter.
  */
+import { qaF1Chinese, retrievalChinese, rougeLChinese } from "../metrics/chinese.ts";
 import { classification } from "../metrics/classification.ts";
 import { count } from "../metrics/count.ts";
 import { editSimilarity } from "../metrics/edit_similarity.ts";
@@ -177,5 +176,43 @@ export const LONGBENCH_TASKS: Readonly<Record<string, LongBenchTask>> = {
     maxNewTokens: 64,
     metric: editSimilarity,
     plain: true,
+  },
+  multifieldqa_zh: {
+    ...USUAL,
+    prompt:
+      "阅读以下文字并用中文简短回答：\n\n{context}\n\n现在请基于上面的文章回答下面的问题，只告诉我答案，不要输出任何其他字词。" +
+      "\n\n问题：{input}\n回答：",
+    maxNewTokens: 64,
+    metric: qaF1Chinese,
+  },
+  dureader: {
+    ...USUAL,
+    prompt:
+      "请基于给定的文章回答下述问题。\n\n文章：{context}\n\n请基于上述文章回答下面的问题。\n\n问题：{input}\n回答：",
+    maxNewTokens: 128,
+    metric: rougeLChinese,
+  },
+  vcsum: {
+    ...USUAL,
+    prompt: "下面有一段会议记录，请你阅读后，写一段总结，总结会议的内容。\n会议记录：\n{context}\n\n会议总结：",
+    maxNewTokens: 512,
+    metric: rougeLChinese,
+  },
+  lsht: {
+    ...USUAL,
+    prompt: "请判断给定新闻的类别，下面是一些例子。\n\n{context}\n{input}",
+    maxNewTokens: 64,
+    metric: classification,
+    plain: true,
+    firstLine: true,
+    hasClasses: true,
+  },
+  passage_retrieval_zh: {
+    ...USUAL,
+    prompt:
+      "以下是若干段落文字，以及其中一个段落的摘要。请确定给定的摘要出自哪一段。\n\n{context}\n\n下面是一个摘要\n\n{input}\n\n" +
+      '请输入摘要所属段落的编号。答案格式必须是"段落1"，"段落2"等格式\n\n答案是：',
+    maxNewTokens: 32,
+    metric: retrievalChinese,
   },
 };

@@ -13,10 +13,13 @@ function normalizedWords(text: string): string[] {
   return splitWords(text.toLowerCase().replace(ASCII_PUNCTUATION, "").replace(ARTICLES, " "));
 }
 
-/** F1 of the two multisets of words, in [0, 1]. */
+/** F1 of the words of a prediction and an answer, in [0, 1]. */
 export function qaF1(prediction: string, answer: string): number {
-  const predicted = normalizedWords(prediction);
-  const expected = normalizedWords(answer);
+  return wordsF1(normalizedWords(prediction), normalizedWords(answer));
+}
+
+/** F1 of two multisets of words, in [0, 1]. */
+export function wordsF1(predicted: readonly string[], expected: readonly string[]): number {
   const remaining = new Map<string, number>();
   for (const word of expected) remaining.set(word, (remaining.get(word) ?? 0) + 1);
   let common = 0;

@@ -10,9 +10,12 @@ const FIRST_HOPS = [
   { tell: "The neighbour of {} is @.", ask: "the neighbour of {}" },
 ] as const;
 
+/** An answer must not stand in the question. */
+const UNASKED_JOBS = JOBS.filter((job) => !FIRST_HOPS.some(({ ask }) => ask.includes(job)));
+
 const SECOND_HOPS = [
   { values: TOWNS, tell: "{} lives in @.", ask: "In which town does # live?" },
-  { values: JOBS, tell: "{} works as a @.", ask: "What is the job of #?" },
+  { values: UNASKED_JOBS, tell: "{} works as a @.", ask: "What is the job of #?" },
   { values: FOODS, tell: "{} likes to eat @.", ask: "What does # like to eat?" },
 ] as const;
 

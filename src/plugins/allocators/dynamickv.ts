@@ -80,8 +80,11 @@ function mended(
 ): Sharing {
   const total = base * layerCount;
   const cap = Math.min(Math.floor(maximumRatio * base), total, scoredRows);
-  // In whole blocks, as a block that is part empty saves nothing; but never more than the mean, or the floors would not fit.
-  const floorRows = Math.min(Math.ceil(floor * base / BLOCK_ROWS) * BLOCK_ROWS, base);
+  // In whole blocks, as a block that is part empty saves nothing. A share of less than half a block is no block: at small
+  // budgets the floors would leave nothing to compete for. One row always stays, and never more than the mean, or they would
+  // not fit.
+  const blocks = Math.round(floor * base / BLOCK_ROWS);
+  const floorRows = floor === 0 ? 0 : Math.min(Math.max(1, blocks * BLOCK_ROWS), base);
   return {
     exactScores: false,
     provisionalRows: () => cap,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { agreement, averageTasks, summariseDepths, summariseTasks } from "../../../bench/quality/aggregate.ts";
+import { averageTasks, summariseDepths, summariseTasks } from "../../../bench/quality/aggregate.ts";
 import type { Answer } from "../../../bench/quality/answers.ts";
-import { comparisonTables } from "../../../bench/quality/comparison_table.ts";
+import { comparisonTables, compressionStatement } from "../../../bench/quality/comparison_table.ts";
 
 /** An answer of a model of two layers to a prompt of 100 tokens. */
 function answer(policy: string, task: string, index: number, score: number, more: Partial<Answer> = {}): Answer {
@@ -17,6 +17,8 @@ function answer(policy: string, task: string, index: number, score: number, more
     tokens: [1, 2, 3, 4],
     answer: "",
     score,
+    agreement: 1,
+    divergence: 0,
     rowsPerLayer: isFull ? [100, 100] : [30, 10],
     bytes: isFull ? 800 : 160,
     fullBytes: 800,
@@ -31,9 +33,9 @@ const ANSWERS = [
   answer("full", "b", 0, 0),
   answer("full", "b", 1, 1),
   answer("snapkv", "a", 0, 1),
-  answer("snapkv", "a", 1, 0, { tokens: [1, 9, 3, 4], rowsPerLayer: [20, 20], bytes: 320 }),
+  answer("snapkv", "a", 1, 0, { agreement: 0.25, divergence: 0.5, rowsPerLayer: [20, 20], bytes: 320 }),
   answer("snapkv", "b", 0, 0),
-  answer("snapkv", "b", 1, 0, { tokens: [1, 2, 3] }),
+  answer("snapkv", "b", 1, 0, { agreement: null, divergence: null }),
 ];
 
 Deno.test("A task's summary holds the means over its answers", () => {
@@ -51,14 +53,15 @@ Deno.test("A task's summary holds the means over its answers", () => {
     score: 50,
     percentOfFull: 50,
     differenceError: 50,
-    // All four tokens, and the first of four.
     agreement: (1 + 1 / 4) / 2,
+    divergence: 0.25,
     keptBytes: (160 / 800 + 320 / 800) / 2,
     rowsPerLayer: [25, 15],
     compressible: 2,
     compressed: 2,
   });
-  assert.deepEqual([snapB.score, snapB.percentOfFull, snapB.agreement], [0, 0, (1 + 3 / 4) / 2]);
+  // Where nothing was compared, the answer has no say.
+  assert.deepEqual([snapB.score, snapB.percentOfFull, snapB.agreement, snapB.divergence], [0, 0, 1, 0]);
 });
 
 Deno.test("In the average every task counts the same, and its share is of the full cache's average", () => {
@@ -99,12 +102,29 @@ Deno.test("Where the full cache is always wrong there is no share of it", () => 
   assert.equal(snapkv.percentOfFull, null);
 });
 
-Deno.test("Agreement ends with the first different token, even if later ones are the same", () => {
-  assert.equal(agreement([1, 2, 3, 4], [1, 2, 3, 4]), 1);
-  assert.equal(agreement([1, 2, 9, 4], [1, 2, 3, 4]), 0.5);
-  assert.equal(agreement([9], [1, 2, 3, 4]), 0);
-  assert.equal(agreement([1], [1, 2, 3, 4]), 0.25);
-  assert.equal(agreement([1, 2, 3, 4, 5], [1, 2, 3, 4]), 1);
+Deno.test("Without the full cache, as with a server that knows none, there are scores but nothing to measure them by", () => {
+  const unknown = { budget: null, agreement: null, divergence: null, rowsPerLayer: [], bytes: null, fullBytes: null };
+  const [task] = summariseTasks([0, 1].map((score) => answer("the server", "a", score, score, unknown)));
+  const { score, percentOfFull, differenceError, agreement, divergence, keptBytes, compressible } = task;
+  assert.equal(score, 50);
+  assert.deepEqual([percentOfFull, differenceError, agreement, divergence, keptBytes], Array(5).fill(null));
+  assert.equal(compressible, 0);
+  const [average] = averageTasks([task]);
+  assert.deepEqual([average.score, average.percentOfFull, average.keptBytes], [50, null, null]);
+  assert.match(compressionStatement([task]), /^Nothing was compressed/);
+});
+
+Deno.test("It is said in words whether compression took place on every sample", () => {
+  assert.equal(
+    compressionStatement(summariseTasks(ANSWERS)),
+    "Compression took place on every sample: all 4 prompts longer than their budget lost rows.",
+  );
+  const idle = ANSWERS.with(4, answer("snapkv", "a", 0, 1, { rowsPerLayer: [100, 100] }));
+  assert.equal(
+    compressionStatement(summariseTasks(idle)),
+    "Compression did NOT take place on every sample: only 3 of 4 prompts longer than their budget lost rows. " +
+      "Those that lost none: snapkv at 20 on a of 128 tokens (1 of 2).",
+  );
 });
 
 Deno.test("Scores by depth are means over the answers that have one", () => {

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { type AnswerFile, openAnswers } from "../../../bench/quality/answers.ts";
-import { compare, type Contender, contendersOf } from "../../../bench/quality/compare.ts";
+import { compare } from "../../../bench/quality/compare.ts";
+import { type Contender, contendersOf } from "../../../bench/quality/contender.ts";
+import { engineAnswerer } from "../../../bench/quality/engine_answers.ts";
 import type { Question } from "../../../bench/quality/question.ts";
 import { longBenchQuestions, longBenchTasks } from "../../../bench/quality/longbench/questions.ts";
 import { suiteQuestions, suiteTasks } from "../../../bench/quality/suites.ts";
 import type { KvCacheChoice } from "../../../src/engine/messages.ts";
-import { FakeEngine, type Script } from "../../support/fake_engine.ts";
+import { FakeEngine, likelyLogits, type Script } from "../../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../../support/fake_text.ts";
 import { withDirectory } from "../../support/files.ts";
 
-const ORIGIN = { suite: "tasks", model: "fake.gguf", seed: 0 };
+const ORIGIN = { suite: "tasks", mode: "query-aware", model: "fake.gguf", seed: 0 };
 const RIVALS = contendersOf(["snapkv"], [4, "50%"]);
 
 function questions(count: number): Question[] {
@@ -23,18 +25,19 @@ function questions(count: number): Question[] {
   }));
 }
 
-/** The full cache says yes, all else no. */
-const truthful = ({ kvCache }: { kvCache: KvCacheChoice }): Script => ({
-  tokens: [...byteTokens(kvCache.policy === "full" ? "yes" : "no"), TOKEN.end],
-});
+/** The full cache says yes, all else no; fed anything, each holds its own word for likely. */
+const truthful = ({ kvCache }: { kvCache: KvCacheChoice }): Script => {
+  const tokens = [...byteTokens(kvCache.policy === "full" ? "yes" : "no"), TOKEN.end];
+  return { tokens, resumed: ({ continuation }) => ({ tokens: [], logits: likelyLogits(tokens, continuation) }) };
+};
 
 async function run(engine: FakeEngine, file: AnswerFile, count: number, contenders: readonly Contender[] = RIVALS) {
   const progress: string[] = [];
-  const answers = await compare({ engine, text: fakeText }, {
+  const answerer = engineAnswerer({ engine, text: fakeText }, { mode: "query-aware", parseChoice: (choice) => choice });
+  const answers = await compare(answerer, {
     questions: questions(count),
     contenders,
     file,
-    parseChoice: (choice) => choice,
     onProgress: (done, total) => progress.push(`${done}/${total}`),
   });
   return { answers, progress };
@@ -70,6 +73,15 @@ Deno.test("Every question is asked with every contender and the same prompt, and
     );
     const [first] = answers;
     assert.deepEqual(first.tokens, [...byteTokens("yes"), TOKEN.end]);
+    assert.deepEqual([first.agreement, first.divergence], [1, 0]);
+    // Fed "yes" behind its first letter, the other holds "o", the end and nothing else for likely: wrong three times. In the
+    // last place its logits are all equal, in the others the mass of three quarters is on another token.
+    const { agreement, divergence } = answers[2];
+    const rest = 0.25 / 299;
+    const other = 0.75 * Math.log(0.75 / rest) + rest * Math.log(rest / 0.75);
+    const flat = 0.75 * Math.log(0.75 * 300) + 0.25 * Math.log(rest * 300);
+    assert.equal(agreement, 0);
+    assert.ok(Math.abs(divergence! - (2 * other + flat) / 3) < 1e-5, `${divergence}`);
     // The begin token and ten bytes; the fake engine keeps a half and a quarter.
     assert.deepEqual([first.promptTokens, first.rowsPerLayer, first.bytes, first.fullBytes], [11, [6, 3], 72, 176]);
     assert.equal(new Set(engine.requests.slice(0, 3).map(({ prompt }) => String(prompt))).size, 1);
@@ -88,7 +100,8 @@ Deno.test("A second run asks nothing, and more samples, policies or budgets only
 
     const wider = new FakeEngine({ script: truthful });
     await run(wider, await openAnswers(path, ORIGIN), 2, contendersOf(["snapkv", "h2o"], [4]));
-    assert.deepEqual(wider.requests.map(({ kvCache }) => kvCache.policy), ["h2o", "h2o"]);
+    // The full cache is asked once more, for its logits.
+    assert.deepEqual(wider.requests.map(({ kvCache }) => kvCache.policy), ["full", "h2o", "full", "h2o"]);
 
     const longer = new FakeEngine({ script: truthful });
     const { answers } = await run(longer, await openAnswers(path, ORIGIN), 3);
@@ -112,7 +125,7 @@ Deno.test("What was answered before a failure is kept, and a half-written line i
     await Deno.writeTextFile(path, text.slice(0, -10));
     const next = new FakeEngine({ script: truthful });
     const { answers } = await run(next, await openAnswers(path, ORIGIN), 3);
-    assert.equal(next.requests.length, RIVALS.length + 1);
+    assert.equal(next.requests.length, RIVALS.length + 2);
     assert.equal(answers.length, 3 * RIVALS.length);
     assert.equal((await openAnswers(path, ORIGIN)).answers.length, 3 * RIVALS.length);
   });
@@ -141,7 +154,7 @@ for (const suite of ["tasks", "needle", "ruler"] as const) {
       tokenizer: fakeText.tokenizer,
       chatTemplate: fakeChatTemplate,
     };
-    const plain = (list: readonly Question[]) => list.map(({ score: _, ...question }) => question);
+    const plain = (list: readonly Question[]) => list.map(({ prompt, task, index }) => ({ prompt, task, index }));
     const two = suiteQuestions(suite, request);
     assert.deepEqual(
       two.map(({ task, index }) => `${task} ${index}`),
@@ -151,8 +164,9 @@ for (const suite of ["tasks", "needle", "ruler"] as const) {
     assert.notEqual(suiteQuestions(suite, { ...request, seed: 4 })[0].prompt, two[0].prompt);
     for (const { prompt, score } of two) {
       assert.match(prompt, /^user: /);
+      // Behind what the length is of come the template and the answer's beginning.
       const tokens = fakeText.tokenizer.encode(prompt).length;
-      assert.ok(tokens > 5000 && tokens <= 6000 + 32, `${tokens} tokens`);
+      assert.ok(tokens > 5000 && tokens <= 6000 + 64, `${tokens} tokens`);
       assert.ok(score("I do not know") < 0.5);
     }
   });

@@ -12,6 +12,7 @@ function summary(policy: string, budget: number | string | null, score: number):
     percentOfFull: null,
     differenceError: null,
     agreement: 1,
+    divergence: 0,
     keptBytes: 1,
     compressible: 0,
     compressed: 0,
@@ -34,9 +35,11 @@ Deno.test("Scores are drawn from the smallest budget to the largest, the full ca
   assert.ok(Math.abs((y1 - level) - 1.5 * (y2 - level)) < 0.5, `${y1} ${y2} ${level}`);
 });
 
-Deno.test("Rows are drawn for each layer, at the smallest budget", () => {
-  const { rows } = comparisonCharts(TASKS, AVERAGES, [], "a model");
-  assert.match(rows, /at a budget of 64</);
+Deno.test("Rows are drawn for each layer, at the largest budget, once for both turns", () => {
+  const turns = [...TASKS, ...TASKS.map((task) => ({ ...task, task: "needle, turn 2" }))];
+  const { rows } = comparisonCharts(turns, AVERAGES, [], "a model");
+  assert.match(rows, /at a budget of 10%</);
+  assert.doesNotMatch(rows, /turn 2/);
   assert.deepEqual(
     [...rows.matchAll(/>(layer \d|70|30)</g)].map(([, word]) => word).filter((word) => /^l/.test(word)),
     [

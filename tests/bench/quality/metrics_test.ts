@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { qaF1Chinese, retrievalChinese, rougeLChinese } from "../../../bench/quality/metrics/chinese.ts";
 import { classification } from "../../../bench/quality/metrics/classification.ts";
 import { count } from "../../../bench/quality/metrics/count.ts";
 import { editSimilarity } from "../../../bench/quality/metrics/edit_similarity.ts";
@@ -137,4 +138,27 @@ Deno.test("Needle recall is the share of the needle's different words", () => {
   assert.equal(needleRecall(needle, needle), 1);
   assert.equal(needleRecall("Eat a sandwich, and sit", needle), 4 / 11);
   assert.equal(needleRecall("", needle), 0);
+});
+
+Deno.test("Chinese F1 counts jieba's words, unknown ones guessed, without punctuation, in lower case", () => {
+  const close = (value: number, expected: number) => assert.ok(Math.abs(value - expected) < 1e-6, `${value}`);
+  // 我 来到 北京 清华大学, of which one is missing.
+  close(qaF1Chinese("我来到清华大学", "我来到北京清华大学"), 6 / 7);
+  // 他 来到 了 网易 杭研 大厦; 杭研 is in no dictionary.
+  close(qaF1Chinese("杭研", "他来到了网易杭研大厦"), 2 / 7);
+  close(qaF1Chinese("「Transformer」。", "transformer"), 1);
+  // LongBench's list of marks has one of these brackets, but not the other: it stays as a word.
+  close(qaF1Chinese("《Transformer》。", "transformer"), 2 / 3);
+  close(qaF1Chinese("……", "北京"), 0);
+});
+
+Deno.test("Chinese ROUGE-L is that of jieba's words", () => {
+  assert.ok(Math.abs(rougeLChinese("我来到清华大学", "我来到北京清华大学") - 6 / 7) < 1e-6);
+  assert.equal(rougeLChinese("", "北京"), 0);
+});
+
+Deno.test("Chinese retrieval looks for the paragraph's number among those of the prediction", () => {
+  assert.equal(retrievalChinese("段落15", "段落15"), 1);
+  assert.equal(retrievalChinese("段落1或者15", "段落15"), 0.5);
+  assert.throws(() => retrievalChinese("段落15", "Paragraph 15"), /must be of the form "段落15"/);
 });

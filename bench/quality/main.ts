@@ -1,0 +1,64 @@
+/**
+ * @file `deno task quality [NAME ...]`: runs the comparisons of plan.ts, all or those named, and makes docs/quality.md.
+ *
+ * Results go to bench/results/, figures to docs/. A run that was stopped goes on from its answers, which stay beside the
+ * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
+ * have not been run are left out of the page.
+ */
+import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
+import { runComparison } from "../../src/cli/eval.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
+import { parseOptions } from "../../src/cli/parse_options.ts";
+import { readReport, reportOf, writeFigure, writeReport } from "../report.ts";
+import { comparisonCharts } from "./comparison_charts.ts";
+import { comparisonTables, compressionStatement } from "./comparison_table.ts";
+import { COMPARISONS, CONTENDERS, type PlannedComparison } from "./plan.ts";
+import { type MeasuredComparison, withResults } from "./quality_page.ts";
+import type { ComparisonResults } from "./results.ts";
+
+const PAGE = new URL("../../docs/quality.md", import.meta.url).pathname;
+const ANSWERS = new URL("../results/", import.meta.url).pathname;
+
+async function measure(planned: PlannedComparison): Promise<void> {
+  const { name, title, about: _, ...asked } = planned;
+  console.error(`\n${title} (${name})`);
+  const answersFile = `${ANSWERS}quality-${name}.answers.jsonl`;
+  // The defaults of `eval compare`, without what the environment says.
+  const defaults = parseOptions(["--out", "none"], EVAL_COMPARE_FLAGS, {});
+  const started = performance.now();
+  const results = await runComparison({ ...defaults, ...CONTENDERS, ...asked }, answersFile);
+  console.log(`\n${comparisonTables(results.tasks, results.averages)}\n\n${compressionStatement(results.tasks)}\n`);
+  console.log(`Written: ${await writeReport(reportOf(`quality-${name}`, false, results))}`);
+  console.error(`${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
+}
+
+async function draw(planned: PlannedComparison): Promise<MeasuredComparison[]> {
+  const report = await readReport<ComparisonResults>(`quality-${planned.name}`, false);
+  if (report === undefined) return [];
+  const { tasks, averages, depths, model, mode } = report.results;
+  const charts = comparisonCharts(tasks, averages, depths, `${model}, ${mode}`);
+  for (const [figure, svg] of Object.entries(charts)) {
+    console.log(`Drawn: ${await writeFigure(`quality-${planned.name}-${figure}`, svg, false)}`);
+  }
+  return [{ planned, report, figures: Object.keys(charts) }];
+}
+
+async function main(names: readonly string[]): Promise<void> {
+  const unknown = names.find((name) => !COMPARISONS.some((planned) => planned.name === name));
+  if (unknown !== undefined) {
+    const known = COMPARISONS.map(({ name }) => name).join(", ");
+    throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}`);
+  }
+  for (const planned of COMPARISONS) if (names.length === 0 || names.includes(planned.name)) await measure(planned);
+  const measured = (await Promise.all(COMPARISONS.map(draw))).flat();
+  await Deno.writeTextFile(PAGE, withResults(await Deno.readTextFile(PAGE), measured));
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE] }).output();
+  console.log("Written: docs/quality.md");
+}
+
+try {
+  await main(Deno.args);
+} catch (error) {
+  console.error((error as Error).message);
+  Deno.exit(error instanceof ExitError && error.reason === "usage" ? 2 : 1);
+}

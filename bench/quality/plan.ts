@@ -1,0 +1,61 @@
+/** @file What `deno task quality` measures, as data: who takes part, and what is asked. */
+import type { EvalCompareOptions } from "../../src/cli/flags.ts";
+
+/** Every policy is asked with every budget; the full cache is always asked too. */
+export const CONTENDERS = {
+  policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "adakv", "cake", "lava", "knorm"],
+  budgets: ["0.9%", "1.7%", "6.9%"],
+} as const satisfies Partial<EvalCompareOptions>;
+
+/** A comparison: its results are `bench/results/quality-NAME.json`, its figures `docs/quality-NAME-*.svg`. */
+export interface PlannedComparison
+  extends
+    Pick<EvalCompareOptions, "suite" | "mode" | "lengths" | "samples">,
+    Partial<Pick<EvalCompareOptions, "tasks" | "policies" | "budgets" | "seed">> {
+  readonly name: string;
+  /** A heading, and what is to be seen. */
+  readonly title: string;
+  readonly about: string;
+}
+
+export const COMPARISONS: readonly PlannedComparison[] = [
+  {
+    name: "tasks",
+    title: "Nine families of tasks",
+    about: "The question stands at the end of the prompt and is compressed with it, as in the papers.",
+    suite: "tasks",
+    mode: "query-aware",
+    lengths: [2048],
+    samples: 50,
+  },
+  {
+    name: "needle",
+    title: "Needle, by depth and length",
+    about: "A fact at every tenth of the document's depth, in documents of three lengths.",
+    suite: "tasks",
+    tasks: ["needle"],
+    mode: "query-aware",
+    lengths: [512, 1024, 2048],
+    samples: 22,
+  },
+  {
+    name: "query-agnostic",
+    title: "Compressed before the question is known",
+    about: "Only the document is compressed; the question is fed to what is left of it.",
+    suite: "tasks",
+    mode: "query-agnostic",
+    lengths: [2048],
+    samples: 10,
+  },
+  {
+    name: "two-turn",
+    title: "A second question to the same cache",
+    about:
+      "The cache was compressed for the first question; once it is answered, a second one is asked about the same " +
+      "document.",
+    suite: "tasks",
+    mode: "two-turn",
+    lengths: [2048],
+    samples: 10,
+  },
+];
