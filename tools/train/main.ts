@@ -11,13 +11,18 @@ import { RECIPES } from "./recipes.ts";
 const HERE = new URL(".", import.meta.url).pathname;
 const MODELS = new URL("../../models/", import.meta.url).pathname;
 
+function fail(message: string, code = 1): never {
+  console.error(message);
+  Deno.exit(code);
+}
+
 /** Runs a program to its end, its output going to `stdout` where one is given. */
 async function run(command: string, args: readonly string[], stdout?: string): Promise<void> {
   const process = new Deno.Command(command, { args: [...args], stdout: stdout === undefined ? "inherit" : "piped" })
     .spawn();
   if (stdout !== undefined) await Deno.writeFile(stdout, process.stdout);
   const { success, code } = await process.status;
-  if (!success) throw new Error(`${command} ${args.slice(0, 3).join(" ")} ended with code ${code}`);
+  if (!success) fail(`${command} ${args.slice(0, 3).join(" ")} ended with code ${code}`, code);
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -33,9 +38,9 @@ const { values } = parseArgs({
   },
 });
 const { work, prose, python } = values;
-if (work === undefined) throw new Error("--work is missing: name a folder for tokenizer, shards and checkpoints");
+if (work === undefined) fail("--work is missing: name a folder for tokenizer, shards and checkpoints");
 const recipe = RECIPES[values.recipe];
-if (recipe === undefined) throw new Error(`--recipe must be one of ${Object.keys(RECIPES).join(", ")}`);
+if (recipe === undefined) fail(`--recipe ${values.recipe} is unknown: expected ${Object.keys(RECIPES).join(" or ")}`);
 
 const deno = Deno.execPath();
 await Deno.mkdir(`${work}/shards`, { recursive: true });

@@ -55,19 +55,21 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
   cpu: {
     config: "cpu",
     batchTokens: 4096,
-    decaySteps: 1000,
+    decaySteps: 1200,
     threads: 1,
     stages: [
       { steps: 500, shards: [CPU.mixed256] },
       { steps: 400, shards: [CPU.mixed512] },
       { steps: 240, shards: [CPU.mixed1024] },
       {
-        steps: 2800,
+        steps: 500,
         shards: [
           ...[CPU.prose512, CPU.tasks512, CPU.prose512, CPU.tasks1024],
           ...[CPU.prose512, CPU.tasks2048, CPU.tasks4480],
         ],
       },
+      { steps: 900, shards: [CPU.prose512, CPU.tasks1024, CPU.prose512, CPU.tasks2048, CPU.tasks4480] },
+      { steps: 300, shards: [CPU.prose512, CPU.tasks1024, CPU.tasks2048, CPU.tasks4480] },
     ],
   },
   // Not run yet: some 10 M parameters and 500 M tokens.

@@ -9,6 +9,7 @@ tied embeddings), so that any engine runs it.
 import argparse
 import os
 import signal
+import sys
 import time
 from dataclasses import asdict, dataclass
 
@@ -325,7 +326,7 @@ def main():
                 save()
                 last_save = time.time()
             if stop:
-                return
+                sys.exit(f"Stopped after step {state['step']} of {total_steps}; start again to go on")
     save()
 
 
