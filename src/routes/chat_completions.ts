@@ -32,6 +32,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
+      continuation: request.continue_final_message === true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
     c.set("run", run);

@@ -14,6 +14,8 @@ export interface ChoiceTextOptions {
   readonly stopStrings: readonly string[];
   readonly includeStop: boolean;
   readonly skipSpecial: boolean;
+  /** Whether it goes on with a text: then the space that SentencePiece puts before a first word is one to be shown. */
+  readonly continuation: boolean;
 }
 
 /**
@@ -33,7 +35,8 @@ export class ChoiceText {
   #finished = false;
 
   constructor(tokenizer: Tokenizer, options: ChoiceTextOptions) {
-    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecial: options.skipSpecial });
+    const { skipSpecial, continuation } = options;
+    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecial, continuation });
     this.#filter = new StopStringFilter(options.stopStrings, { include: options.includeStop });
   }
 

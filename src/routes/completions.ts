@@ -32,6 +32,7 @@ export function completionsHandler(context: RouteContext) {
       topLogprobs: request.logprobs ?? undefined,
       maxTokens: request.max_tokens,
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
+      continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
     c.set("run", run);

@@ -14,6 +14,8 @@ export interface EndpointFields {
   readonly maxTokens: number | null | undefined;
   /** Completion tokens if the request sets no limit; fewer if the context ends before. */
   readonly defaultMaxTokens: number;
+  /** Whether what is generated goes on with the prompt's text; otherwise a text of its own begins. */
+  readonly continuation: boolean;
 }
 
 /** Everything that is decided before the engine is asked. */
@@ -73,6 +75,7 @@ export function planGeneration(
       stopStrings: fields.stop ?? [],
       includeStop: fields.include_stop_str_in_output ?? false,
       skipSpecial: fields.skip_special_tokens ?? true,
+      continuation: endpoint.continuation,
     },
   };
 }
