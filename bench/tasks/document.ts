@@ -13,8 +13,9 @@ export function buildPrompt(
   { opening, passages, questions, filler, separator = " " }: TaskPlan,
   { random, length, countTokens }: Pick<TaskContext, "random" | "length"> & Pick<TaskRequest, "countTokens">,
 ): string {
-  const separatorTokens = separator === " " ? 0 : countTokens(separator);
-  const cost = (text: string) => countTokens(text) + separatorTokens;
+  // A piece and what separates it are counted together, behind a full stop: a line break takes no space before it.
+  const front = countTokens(".");
+  const cost = (text: string) => countTokens(`.${separator}${text}`) - front;
   const question = askQuestion(questions[0]);
   let left = length -
     [opening, question, ...passages.map(({ text }) => text)].reduce((sum, text) => sum + cost(text), 0);
