@@ -14,6 +14,7 @@ import {
 } from "../src/kernels/decode_attention.ts";
 import type { KvElement } from "../src/kernels/kv_element.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/prefill_attention.ts";
+import { subgroupDecodeAttentionKernel } from "../src/kernels/subgroup_decode_attention.ts";
 import { LANES, subgroupPrefillAttentionKernel } from "../src/kernels/subgroup_prefill_attention.ts";
 import { kvArray } from "../tests/support/kv.ts";
 import { normalValues, seededRandom } from "../tests/support/random.ts";
@@ -84,6 +85,7 @@ function prefillAttention(gpu: Gpu, { element, rows, total }: AttentionCase, dat
 
 function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: AttentionData) {
   const variant = { element, ...HEADS };
+  const kernel = gpu.subgroupSize === LANES ? subgroupDecodeAttentionKernel(variant) : decodeAttentionKernel(variant);
   const blocks = blocksFor(total);
   const blockElements = blockBytes(kvHeads, headSize, 1);
   // Pages lie in no order, as they do after an hour of serving.
@@ -125,7 +127,7 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
     dispatches: (from: GPUBuffer, to: GPUBuffer): Dispatch[] => [
       {
         binding: gpu.binding(
-          decodeAttentionKernel(variant),
+          kernel,
           [from, places, layerRows, tables, arena, partials, stats, to],
         ),
         ...decodeAttentionDispatch(variant, shape),

@@ -53,51 +53,37 @@ function threadsFor(headSize: number): number {
 }
 
 /** Query heads of a group that one workgroup serves: the largest divisor of the group up to four. */
-function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
+export function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
   let heads = Math.min(MAX_HEADS, queryHeads / kvHeads);
   while (queryHeads / kvHeads % heads !== 0) heads--;
   return heads;
 }
 
-/** Generates the split kernel of a variant. */
-export function decodeAttentionKernel(variant: DecodeAttentionVariant): Kernel {
-  const { element, queryHeads, kvHeads, headSize } = variant;
-  const vectors = headSize / 4;
-  const heads = headsPerWorkgroup(variant);
-  const threads = threadsFor(headSize);
-  const runs = threads / RUN;
-  const chunks = queryHeads / kvHeads / heads;
-  // Few enough query vectors stay in registers.
-  const isHeld = heads * vectors <= HELD_VECTORS;
-  // Threads beyond whole sets of columns have no part in the weighted sum of values.
-  const sets = Math.floor(threads / vectors);
-  return {
-    label: `decode attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
-    bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
-    wgsl: `
+/** Declares parameters and bindings of the split kernel; the arena holds `stored`. */
+export function splitDeclarations(stored: string): string {
+  return `
 struct Params { layer: u32, step: u32, count_max: u32, table_stride: u32, splits: u32, scale: f32, out_stride4: u32, first_row: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> layer_rows: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
-@group(0) @binding(5) var<storage, read> arena: array<${kvVec4Type(element)}>;
+@group(0) @binding(5) var<storage, read> arena: array<${stored}>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> stats: array<vec2<f32>>;
 @group(0) @binding(8) var<storage, read_write> output: array<vec4<f32>>;
+`;
+}
 
-// Where the keys of a row begin; values follow after a block of keys.
-var<workgroup> places: array<u32, ${SPLIT_ROWS}>;
-// [head][row]: scores, then their exponentials.
-var<workgroup> weights: array<f32, ${heads * SPLIT_ROWS}>;
-// [head][thread]: maxima, then sums; and of every run of threads.
-var<workgroup> partial: array<f32, ${heads * threads}>;
-var<workgroup> maxima: array<f32, ${heads * runs}>;
-var<workgroup> sums: array<f32, ${heads * runs}>;
-var<workgroup> weighted: array<vec4<f32>, ${heads * threads}>;
-${kvFunctions(element)}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+/**
+ * The start of the split kernel's `main`, where `workgroup` and `thread` are known: the sequence `m`, the first of its query
+ * heads `head`, the `count` rows from `begin`, and `stat`, where the first head's statistics go.
+ */
+export function splitBegin(variant: DecodeAttentionVariant): string {
+  const { queryHeads, kvHeads } = variant;
+  const heads = headsPerWorkgroup(variant);
+  const chunks = queryHeads / kvHeads / heads;
+  return `
   let m = params.first_row + workgroup.z;
   let kv_head = workgroup.x / ${chunks}u;
   let head = kv_head * ${heads * chunks}u + workgroup.x % ${chunks}u * ${heads}u;
@@ -125,13 +111,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (thread < ${heads}u) { stats[stat + thread * params.splits] = vec2<f32>(-1e30, 0.0); }
     return;
   }
-  let count = min(total - begin, ${SPLIT_ROWS}u);
-  let query = (m * ${queryHeads}u + head) * ${vectors}u;
-  ${isHeld ? range(heads * vectors).map((i) => `let q${i} = q[query + ${i}u];`).join(" ") : ""}
+  let count = min(total - begin, ${SPLIT_ROWS}u);`;
+}
 
-  ${range(heads).map((h) => `var max${h}: f32 = -1e30;`).join(" ")}
-  for (var r: u32 = thread; r < count; r += ${threads}u) {
-    let dense = begin + r;
+/** Defines `at`, where the keys of row \`dense\` begin in pieces of the head of which there are \`pieces\`; values follow after a block of keys. */
+export function splitRow({ kvHeads }: DecodeAttentionVariant, pieces: number): string {
+  return `
     let row = select(dense + gap, dense, dense < ranked);
     var entry: u32 = row / ${BLOCK_ROWS}u;
     var slot: u32 = kv_head;
@@ -139,7 +124,45 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       slot = (first_slot + entry) % ${kvHeads}u;
       entry = (first_slot + entry) / ${kvHeads}u;
     }
-    let at = ((tables[table + entry] * ${kvHeads}u + slot) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${vectors}u;
+    let at = ((tables[table + entry] * ${kvHeads}u + slot) * ${2 * BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * ${pieces}u;`;
+}
+
+/** Generates the split kernel of a variant. */
+export function decodeAttentionKernel(variant: DecodeAttentionVariant): Kernel {
+  const { element, queryHeads, kvHeads, headSize } = variant;
+  const vectors = headSize / 4;
+  const heads = headsPerWorkgroup(variant);
+  const threads = threadsFor(headSize);
+  const runs = threads / RUN;
+  // Few enough query vectors stay in registers.
+  const isHeld = heads * vectors <= HELD_VECTORS;
+  // Threads beyond whole sets of columns have no part in the weighted sum of values.
+  const sets = Math.floor(threads / vectors);
+  return {
+    label: `decode attention ${element} ${queryHeads}/${kvHeads}x${headSize}`,
+    bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
+    wgsl: `
+${splitDeclarations(kvVec4Type(element))}
+// Where the keys of a row begin; values follow after a block of keys.
+var<workgroup> places: array<u32, ${SPLIT_ROWS}>;
+// [head][row]: scores, then their exponentials.
+var<workgroup> weights: array<f32, ${heads * SPLIT_ROWS}>;
+// [head][thread]: maxima, then sums; and of every run of threads.
+var<workgroup> partial: array<f32, ${heads * threads}>;
+var<workgroup> maxima: array<f32, ${heads * runs}>;
+var<workgroup> sums: array<f32, ${heads * runs}>;
+var<workgroup> weighted: array<vec4<f32>, ${heads * threads}>;
+${kvFunctions(element)}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {${
+      splitBegin(variant)
+    }
+  let query = (m * ${queryHeads}u + head) * ${vectors}u;
+  ${isHeld ? range(heads * vectors).map((i) => `let q${i} = q[query + ${i}u];`).join(" ") : ""}
+
+  ${range(heads).map((h) => `var max${h}: f32 = -1e30;`).join(" ")}
+  for (var r: u32 = thread; r < count; r += ${threads}u) {
+    let dense = begin + r;${splitRow(variant, vectors)}
     places[r] = at;
     ${range(heads).map((h) => `var s${h}: f32 = 0.0;`).join(" ")}
     ${

@@ -15,6 +15,8 @@ import {
   SPLIT_ROWS,
 } from "../kernels/decode_attention.ts";
 import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/rotate.ts";
+import { subgroupDecodeAttentionKernel } from "../kernels/subgroup_decode_attention.ts";
+import { LANES } from "../kernels/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
 import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";
@@ -95,8 +97,11 @@ export class Decoder {
     };
     const variant = { element: kvElement, queryHeads, kvHeads, headSize };
     const outputs = [partials, stats, this.#attended.buffer];
+    const attentionKernel = gpu.subgroupSize === LANES
+      ? subgroupDecodeAttentionKernel(variant)
+      : decodeAttentionKernel(variant);
     this.#attention = arenas.map((arena) =>
-      gpu.binding(decodeAttentionKernel(variant), [
+      gpu.binding(attentionKernel, [
         queries,
         batchRows.rows,
         batchRows.layerRows,

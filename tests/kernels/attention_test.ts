@@ -10,6 +10,7 @@ import {
   SPLIT_ROWS,
 } from "../../src/kernels/decode_attention.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
+import { subgroupDecodeAttentionKernel } from "../../src/kernels/subgroup_decode_attention.ts";
 import { LANES, subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { runKernel, testGpu } from "../support/gpu.ts";
 import { loadElements, storeElements } from "../support/half.ts";
@@ -121,8 +122,25 @@ interface SequenceRows {
   readonly recent: number;
 }
 
+/** Tests both kernels of decode attention, that of subgroups where the adapter's have its number of threads. */
+function testDecode(name: string, check: (generate: typeof decodeAttentionKernel) => Promise<void>): void {
+  Deno.test(name, async (t) => {
+    const { subgroupSize } = await testGpu();
+    await t.step("any adapter", () => check(decodeAttentionKernel));
+    await t.step({
+      name: `subgroups of ${LANES}`,
+      ignore: subgroupSize !== LANES,
+      fn: () => check(subgroupDecodeAttentionKernel),
+    });
+  });
+}
+
 /** Attention of one step over sequences' pages in random order, against f64 over the rows each head holds. */
-async function checkDecode(variant: DecodeAttentionVariant, sequences: readonly SequenceRows[]): Promise<void> {
+async function checkDecode(
+  generate: typeof decodeAttentionKernel,
+  variant: DecodeAttentionVariant,
+  sequences: readonly SequenceRows[],
+): Promise<void> {
   const gpu = await testGpu();
   const { element, queryHeads, kvHeads, headSize } = variant;
   const random = seededRandom(headSize + queryHeads);
@@ -200,7 +218,7 @@ async function checkDecode(variant: DecodeAttentionVariant, sequences: readonly 
   const split = decodeAttentionDispatch(variant, shape);
   const partial = await runKernel(
     gpu,
-    decodeAttentionKernel(variant),
+    generate(variant),
     split.params,
     [
       q,
@@ -242,41 +260,50 @@ async function checkDecode(variant: DecodeAttentionVariant, sequences: readonly 
   });
 }
 
-Deno.test("decode attention reads ranked and recent rows through the block table, over any number of splits", async () => {
-  const step = 3;
-  for (const variant of SHAPES) {
-    // One block's hole, none, exactly one split, several.
-    const lengths = [[0, 0], [5, 20], [32, 1], [250, 2], [0, SPLIT_ROWS - step - 1], [0, SPLIT_ROWS - step], [601, 33]];
-    await checkDecode(variant, lengths.map(([ranked, recent]) => ({ ranked, recent })));
-  }
-});
+testDecode(
+  "decode attention reads ranked and recent rows through the block table, over any number of splits",
+  async (generate) => {
+    const step = 3;
+    for (const variant of SHAPES) {
+      // One block's hole, none, exactly one split, several.
+      const lengths = [[0, 0], [5, 20], [32, 1], [250, 2], [0, SPLIT_ROWS - step - 1], [0, SPLIT_ROWS - step], [
+        601,
+        33,
+      ]];
+      await checkDecode(generate, variant, lengths.map(([ranked, recent]) => ({ ranked, recent })));
+    }
+  },
+);
 
-Deno.test("decode attention reads heads with different numbers of rows, beside sequences whose heads have the same", async () => {
-  const random = seededRandom(8);
-  const shapes: DecodeAttentionVariant[] = [
-    { element: "f32", queryHeads: 2, kvHeads: 2, headSize: 8 },
-    { element: "f16", queryHeads: 6, kvHeads: 3, headSize: 24 },
-    { element: "f32", queryHeads: 5, kvHeads: 5, headSize: 16 },
-    { element: "f16", queryHeads: 14, kvHeads: 2, headSize: 64 },
-  ];
-  for (const variant of shapes) {
-    const { kvHeads } = variant;
-    const only = (rows: number, head: number) => Array.from({ length: kvHeads }, (_, h) => h === head ? rows : 0);
-    const several: SequenceRows[] = [
-      { ranked: only(300, 0), recent: 3 },
-      { ranked: only(1, kvHeads - 1), recent: 0 },
-      { ranked: 20, recent: 5 },
-      ...Array.from({ length: 4 }, () => ({
-        ranked: Array.from({ length: kvHeads }, () => randomInteger(random, 0, random() < 0.5 ? 40 : 300)),
-        recent: randomInteger(random, 0, 40),
-      })),
+testDecode(
+  "decode attention reads heads with different numbers of rows, beside sequences whose heads have the same",
+  async (generate) => {
+    const random = seededRandom(8);
+    const shapes: DecodeAttentionVariant[] = [
+      { element: "f32", queryHeads: 2, kvHeads: 2, headSize: 8 },
+      { element: "f16", queryHeads: 6, kvHeads: 3, headSize: 24 },
+      { element: "f32", queryHeads: 5, kvHeads: 5, headSize: 16 },
+      { element: "f16", queryHeads: 14, kvHeads: 2, headSize: 64 },
     ];
-    await checkDecode(variant, several);
-    await checkDecode(variant, [{ ranked: only(17, 0), recent: 2 }]);
-  }
-});
+    for (const variant of shapes) {
+      const { kvHeads } = variant;
+      const only = (rows: number, head: number) => Array.from({ length: kvHeads }, (_, h) => h === head ? rows : 0);
+      const several: SequenceRows[] = [
+        { ranked: only(300, 0), recent: 3 },
+        { ranked: only(1, kvHeads - 1), recent: 0 },
+        { ranked: 20, recent: 5 },
+        ...Array.from({ length: 4 }, () => ({
+          ranked: Array.from({ length: kvHeads }, () => randomInteger(random, 0, random() < 0.5 ? 40 : 300)),
+          recent: randomInteger(random, 0, 40),
+        })),
+      ];
+      await checkDecode(generate, variant, several);
+      await checkDecode(generate, variant, [{ ranked: only(17, 0), recent: 2 }]);
+    }
+  },
+);
 
-Deno.test("decode attention with a single split writes the result itself", async () => {
+testDecode("decode attention with a single split writes the result itself", async (generate) => {
   const gpu = await testGpu();
   const variant: DecodeAttentionVariant = { element: "f32", queryHeads: 2, kvHeads: 1, headSize: 8 };
   const random = seededRandom(4);
@@ -286,7 +313,7 @@ Deno.test("decode attention with a single split writes the result itself", async
   const { params, grid } = decodeAttentionDispatch(variant, shape);
   const results = await runKernel(
     gpu,
-    decodeAttentionKernel(variant),
+    generate(variant),
     params,
     [
       q,

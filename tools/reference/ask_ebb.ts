@@ -15,6 +15,7 @@ await ensureAdapter(console.error);
 const running = await startEngine({
   model,
   policy: "full",
+  decodeEviction: undefined,
   kvBudget: 1024,
   context: undefined,
   modelId: undefined,
