@@ -72,6 +72,19 @@ Deno.test("a drain that takes too long ends streams with an error event", async 
   assert.deepEqual(engine.aborts, ["prefill"]);
 });
 
+Deno.test("a client that neither ends nor leaves does not keep a drain waiting", async () => {
+  const { drain, server } = start({ tokens: [TOKEN.end] }, 10);
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await connection.write(
+    new TextEncoder().encode("POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"),
+  );
+  // The head must have been read.
+  await fetch(`${server.url}/health`).then((response) => response.body?.cancel());
+  drain.abort();
+  await server.finished;
+  connection.close();
+});
+
 Deno.test("a slow reader gets everything, and does not hold the engine up", async () => {
   const { drain, server, engine, complete } = start({
     script: () => ({ tokens: Array(5000).fill(TOKEN.one) }),
