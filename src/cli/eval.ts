@@ -116,6 +116,7 @@ async function askModel(
     model,
     policy: "full",
     kvBudget: 1,
+    decodeEviction: undefined,
     context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
     modelId: undefined,
     kvMemory: undefined,
