@@ -5,7 +5,7 @@
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
 import { MODES } from "../../bench/quality/modes.ts";
 import { SUITE_NAMES } from "../../bench/quality/suites.ts";
-import { findPolicy, policies } from "../plugins/registry.ts";
+import { COMBINATION_EXAMPLE, findPolicy, policies } from "../plugins/registry.ts";
 import {
   type AnyFlag,
   bytes,
@@ -24,7 +24,7 @@ const modelFile = text("FILE", "a GGUF file or a directory with safetensors");
 
 const policyName: ValueType<string> = {
   placeholder: "NAME",
-  expectation: `${policies.map(({ name }) => name).join(", ")} or SCORER+ALLOCATOR, such as snapkv+pyramidkv`,
+  expectation: `${policies.map(({ name }) => name).join(", ")} or ${COMBINATION_EXAMPLE}`,
   parse: (text) => findPolicy(text)?.name,
 };
 

@@ -43,10 +43,14 @@ async function dispatch(given: readonly string[]): Promise<number> {
   return (await load())(options);
 }
 
-/** The command's name, of two words where there is such a command, and what follows it. */
+/** The command's name, of two words where such commands begin with the first, and what follows it. */
 function commandOf(given: readonly string[]): [name: string | undefined, args: readonly string[]] {
-  const two = given.slice(0, 2).join(" ");
-  return Object.hasOwn(COMMANDS, two) ? [two, given.slice(2)] : [given[0], given.slice(1)];
+  const [first, second] = given;
+  const isGroup = Object.keys(COMMANDS).some((name) => name.startsWith(`${first} `));
+  if (!isGroup) return [first, given.slice(1)];
+  // The program's help is that of its groups.
+  if (second === "--help" || second === "-h") return [second, []];
+  return [given.slice(0, 2).join(" "), given.slice(2)];
 }
 
 function exitCodeOf(error: unknown): number {

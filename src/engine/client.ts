@@ -69,6 +69,7 @@ export class EngineClient implements Engine {
   readonly model;
   readonly adapter: string;
   readonly defaultKvCache: KvCacheChoice;
+  readonly maxSequences: number;
   state: Engine["state"] = "ready";
   /** Resolves with the reason when the engine dies; never otherwise. */
   readonly failed: Promise<Error>;
@@ -88,6 +89,8 @@ export class EngineClient implements Engine {
     this.model = ready.model;
     this.adapter = ready.adapter;
     this.defaultKvCache = options.defaultKvCache;
+    // A full batch is not in the queue.
+    this.maxSequences = ready.maxBatch + options.maxQueue;
     this.#closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.failed = new Promise((resolve) => this.#resolveFailed = resolve);
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#onMessage(data);
@@ -182,8 +185,7 @@ export class EngineClient implements Engine {
         "kv_memory_exceeded",
       );
     }
-    // A full batch is not in the queue.
-    if (this.#generations.size >= this.options.maxQueue + this.ready.maxBatch) {
+    if (this.#generations.size >= this.maxSequences) {
       throw new QueueFullError(`The queue is full: ${this.options.maxQueue} requests are waiting`);
     }
   }

@@ -221,6 +221,8 @@ export interface Engine {
   readonly model: ServedModel;
   /** Policy and budget of requests that name none. */
   readonly defaultKvCache: KvCacheChoice;
+  /** Sequences that it holds at once, running and waiting: further ones are refused. */
+  readonly maxSequences: number;
   /**
    * Queues a sequence. Validation of the request's shape is the caller's; capacity is the engine's.
    *

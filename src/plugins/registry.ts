@@ -90,6 +90,9 @@ function combinationName(scorer: string, allocator: string): string {
   return `${scorer}+${allocator}`;
 }
 
+/** For people: how a combination is named. */
+export const COMBINATION_EXAMPLE = "SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+
 /** Finds a policy by name: a ready-made one, or the combination `SCORER+ALLOCATOR`. */
 export function findPolicy(name: string): Policy | undefined {
   return policies.find((policy) => policy.name === name) ?? combinations.get(name);
@@ -169,7 +172,7 @@ function chosenPolicy(given: z.infer<typeof choiceSchema>, defaults: KvCacheChoi
   if (scorer === undefined && allocator === undefined) {
     const name = given.policy ?? defaults.policy;
     const policy = findPolicy(name);
-    if (!policy) throw unknownName("KV cache policy", name, "policy", policies);
+    if (!policy) throw unknownName("KV cache policy", name, "policy", policies, `, or ${COMBINATION_EXAMPLE}`);
     return policy;
   }
   if (given.policy !== undefined) {
@@ -195,10 +198,16 @@ function chosenPolicy(given: z.infer<typeof choiceSchema>, defaults: KvCacheChoi
   return combinations.get(combinationName(wanted.scorer, wanted.allocator))!;
 }
 
-function unknownName(kind: string, name: string, field: string, known: readonly Plugin[]): UnservableRequestError {
+function unknownName(
+  kind: string,
+  name: string,
+  field: string,
+  known: readonly Plugin[],
+  others = "",
+): UnservableRequestError {
   const names = known.map((plugin) => plugin.name).join(", ");
   return new UnservableRequestError(
-    `Unknown ${kind} "${name}": kv_cache.${field} must be one of ${names}`,
+    `Unknown ${kind} "${name}": kv_cache.${field} must be one of ${names}${others}`,
     `kv_cache.${field}`,
   );
 }

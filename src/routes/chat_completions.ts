@@ -18,7 +18,7 @@ import { finiteLogprob, tokenDisplay } from "./token_text.ts";
 export function chatCompletionsHandler(context: RouteContext) {
   const { engine, text, chatTemplate } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(c.req, chatRequest);
+    const request = await readRequest(context, c.req, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
     const messages = request.messages.map(templateMessage);

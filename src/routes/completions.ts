@@ -23,7 +23,7 @@ interface Prompt {
 export function completionsHandler(context: RouteContext) {
   const { engine, text: { tokenizer } } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(c.req, completionRequest);
+    const request = await readRequest(context, c.req, completionRequest);
     requireModel(context, request.model);
     requireReady(context);
     const prompts = await Promise.all(splitPrompts(request.prompt).map((prompt) => readPrompt(context, prompt)));

@@ -39,6 +39,8 @@ export function planGeneration(
   endpoint: EndpointFields,
 ): GenerationPlan {
   const { engine, text } = context;
+  const choices = fields.n ?? 1;
+  requireRoom(prompts.length, choices, engine.maxSequences, endpoint.promptField);
   const seed = fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
   const stopTokens = [...(fields.ignore_eos ? [] : text.tokenizer.endTokens), ...(fields.stop_token_ids ?? [])];
   requireTokens(fields.stop_token_ids ?? [], engine.model.vocabularySize, "stop_token_ids");
@@ -48,7 +50,7 @@ export function planGeneration(
 
   const requests = prompts.flatMap((prompt) => {
     const maxTokens = limitCompletion(prompt.length, engine.model.contextLength, endpoint);
-    return Array.from({ length: fields.n ?? 1 }, (_, choice): GenerationRequest => ({
+    return Array.from({ length: choices }, (_, choice): GenerationRequest => ({
       prompt,
       maxTokens,
       stopTokens,
@@ -88,6 +90,19 @@ export function requireTokens(tokens: ArrayLike<number>, vocabularySize: number,
       param: field,
     });
   }
+}
+
+/** @throws {HttpError} 400 if there are more completions than the engine ever holds; a full queue would be worth a retry */
+function requireRoom(prompts: number, choices: number, maxSequences: number, promptField: string): void {
+  const completions = prompts * choices;
+  if (completions <= maxSequences) return;
+  const several = choices > 1 && prompts > 1 ? ` (${choices} of each of ${prompts} prompts)` : "";
+  throw new HttpError(
+    400,
+    `The request asks for ${completions} completions${several}, but the server takes ${maxSequences} at once: send ` +
+      "several requests, or raise --max-queue",
+    { param: choices > 1 ? "n" : promptField, code: "too_many_completions" },
+  );
 }
 
 function limitCompletion(promptTokens: number, contextLength: number, endpoint: EndpointFields): number {

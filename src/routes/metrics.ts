@@ -28,6 +28,8 @@ function tokenCountBuckets(limit: number): number[] {
   return buckets.filter((bucket) => bucket <= limit);
 }
 
+const HTTP_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]);
+
 /** A metric that the engine counts; one value, or one per layer. */
 interface EngineMetric {
   readonly name: string;
@@ -185,9 +187,12 @@ export class Metrics {
     });
   }
 
-  /** @param path the route's pattern, never the path itself, which clients choose */
+  /**
+   * @param method of HTTP's own, as every other one counts as `unknown`: clients choose it, and each value stays forever
+   * @param path the route's pattern, never the path itself, which clients choose
+   */
   countHttpRequest(method: string, path: string, status: number): void {
-    this.#httpRequests.inc({ method, path, status });
+    this.#httpRequests.inc({ method: HTTP_METHODS.has(method) ? method : "unknown", path, status });
   }
 
   /** @param arrival `performance.now()` when the request arrived */

@@ -1,5 +1,6 @@
 /** @file What requests may hold. Unknown fields are ignored; known fields that Ebb cannot honour are refused by name. */
 import { z } from "zod";
+import { requireReady, type RouteContext } from "./context.ts";
 import { ClientGoneError, HttpError } from "./errors.ts";
 
 // Every check carries the same words, so that whichever part of it fails, the sentence is whole:
@@ -198,15 +199,20 @@ const MAX_SHOWN_CHARACTERS = 60;
 /**
  * Reads and validates a request's body, whatever its content type.
  *
- * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone
+ * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone; 503 if
+ * the server stopped taking requests before the body had come
  */
 export async function readRequest<Schema extends z.ZodType>(
+  context: RouteContext,
   source: { text(): Promise<string> },
   schema: Schema,
 ): Promise<z.infer<Schema>> {
   const raw = await source.text().catch((error) => {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+    // Deno takes away the bodies that are still coming in when its server is to stop (denoland/deno#36809).
+    requireReady(context);
     // The connection was closed before the body was read; the request's signal does not tell.
-    throw error instanceof Deno.errors.BadResource ? new ClientGoneError() : error;
+    throw new ClientGoneError();
   });
   let body: unknown;
   try {

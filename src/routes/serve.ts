@@ -21,7 +21,7 @@ export interface HttpServer {
   readonly port: number;
   /** Such as `http://127.0.0.1:8000`. */
   readonly url: string;
-  /** Resolved when every connection has been closed. */
+  /** Resolved when every connection has been closed, or has had its time to end. */
   readonly finished: Promise<void>;
 }
 
@@ -41,10 +41,11 @@ const FAREWELL_MILLISECONDS = 1000;
 // The application's variables are its own business.
 export function serveHttp(app: Hono<any>, options: ServeOptions): HttpServer {
   const { hostname = "127.0.0.1", port, drain, shutdown, drainMilliseconds = 30_000 } = options;
-  const cut = new AbortController();
+  // Not the signal that Deno.serve() takes: aborted after shutdown() it throws where nobody can catch it.
+  const overtime = Promise.withResolvers<void>();
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
-    server = Deno.serve({ hostname, port, signal: cut.signal, onListen: () => {} }, app.fetch);
+    server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
   } catch (error) {
     throw describeListenError(error, hostname, port);
   }
@@ -52,9 +53,9 @@ export function serveHttp(app: Hono<any>, options: ServeOptions): HttpServer {
   const stop = async () => {
     const timers = [
       setTimeout(() => shutdown.abort(), drainMilliseconds),
-      setTimeout(() => cut.abort(), drainMilliseconds + FAREWELL_MILLISECONDS),
+      setTimeout(overtime.resolve, drainMilliseconds + FAREWELL_MILLISECONDS),
     ];
-    await server.shutdown();
+    await Promise.race([server.shutdown(), overtime.promise]);
     timers.forEach(clearTimeout);
   };
   if (drain.aborted) stop();
@@ -65,7 +66,7 @@ export function serveHttp(app: Hono<any>, options: ServeOptions): HttpServer {
     hostname: address,
     port: boundPort,
     url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
-    finished: server.finished,
+    finished: Promise.race([server.finished, overtime.promise]),
   };
 }
 

@@ -27,7 +27,7 @@ async function main(args: readonly string[], environment: Record<string, string>
 
 Deno.test("--help prints to standard output and exits 0, for the program and each command", async () => {
   for (
-    const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"], [
+    const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"], ["eval", "-h"], [
       "eval",
       "score",
       "-h",
@@ -55,6 +55,8 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     2,
     /^Unknown command "toString": expected serve, generate, inspect, eval compare, eval score, tasks; see --help\n$/,
   ],
+  [["eval", "compar"], {}, 2, /^Unknown command "eval compar": did you mean eval compare\?\n$/],
+  [["eval"], {}, 2, /^Unknown command "eval": expected [^\n]*eval compare, eval score[^\n]*\n$/],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
   [

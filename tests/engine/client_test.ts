@@ -68,7 +68,8 @@ Deno.test("a prompt too long for the memory with a full cache is served with a c
 Deno.test("a full queue refuses, and takes requests again when there is room", async () => {
   const { maxBatch } = TEST_ENGINE;
   const single = request(randomPrompt(seededRandom(3), 20), { maxTokens: 30 });
-  const accepted = Array.from({ length: maxBatch + 6 }, () => engine.generate(single));
+  assert.equal(engine.maxSequences, maxBatch + 6);
+  const accepted = Array.from({ length: engine.maxSequences }, () => engine.generate(single));
   assert.throws(() => engine.generate(single), (error) => {
     assert.ok(error instanceof QueueFullError);
     assert.equal(error.message, "The queue is full: 6 requests are waiting");

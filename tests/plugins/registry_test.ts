@@ -105,7 +105,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "fulll" },
       "kv_cache.policy",
-      /Unknown KV cache policy "fulll": .* one of dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff$/,
+      /Unknown KV cache policy "fulll": .* one of dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, or SCORER\+ALLOCATOR, such as snapkv\+pyramidkv$/,
     ],
     [{ policy: "snapkv+fulll" }, "kv_cache.policy", /Unknown KV cache policy "snapkv\+fulll"/],
     [

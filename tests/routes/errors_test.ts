@@ -175,6 +175,26 @@ Deno.test("a full queue is 503 with retry-after, and leaves none of several choi
   assert.deepEqual(engine.aborts, ["queue", "queue"]);
 });
 
+Deno.test("more completions than the engine ever holds are a 400, which no client repeats", async () => {
+  const { post, engine } = startApp({ script: () => ({ tokens: [TOKEN.end] }), maxSequences: 5 });
+  const refused = async (body: object) => {
+    const { status, message, param, code } = await readError(await post(COMPLETIONS, body));
+    assert.deepEqual([status, code], [400, "too_many_completions"]);
+    return [param, message];
+  };
+  const advice = "but the server takes 5 at once: send several requests, or raise --max-queue";
+  assert.deepEqual(await refused({ prompt: Array(6).fill("x") }), [
+    "prompt",
+    `The request asks for 6 completions, ${advice}`,
+  ]);
+  assert.deepEqual(await refused({ prompt: ["x", "y"], n: 3 }), [
+    "n",
+    `The request asks for 6 completions (3 of each of 2 prompts), ${advice}`,
+  ]);
+  assert.equal(engine.requests.length, 0);
+  assert.equal((await post(COMPLETIONS, { prompt: "x", n: 5 })).status, 200);
+});
+
 Deno.test("a request that the engine can never run is a 400 that names the field", async () => {
   const { post } = startApp({ script: () => ({ tokens: [] }), unservable: "kv_cache.budget" });
   const error = await readError(await post(COMPLETIONS, { prompt: "x" }));

@@ -98,3 +98,10 @@ Deno.test("/metrics answers with its own part when the engine cannot", async () 
   assert.equal(samples.has("ebb_time_to_first_token_seconds_count"), true);
   assert.equal(samples.has('ebb_kv_blocks_used{layer="0"}'), false);
 });
+
+Deno.test("methods that clients make up do not make new time series", async () => {
+  const { app } = startApp({ tokens: [] });
+  for (const method of ["FOO", "BAR"]) await app.request("/v1/models", { method });
+  const series = [...(await scrape(app)).keys()].filter((name) => name.startsWith("ebb_http_requests_total"));
+  assert.deepEqual(series, ['ebb_http_requests_total{method="unknown",path="/v1/models",status="405"}']);
+});

@@ -72,6 +72,40 @@ Deno.test("a drain that takes too long ends streams with an error event", async 
   assert.deepEqual(engine.aborts, ["prefill"]);
 });
 
+Deno.test("a request whose body still comes in when a drain begins is told to try again", async () => {
+  const { drain, server } = start({ tokens: [TOKEN.end] });
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const body = JSON.stringify({ prompt: "x" }).padEnd(3000);
+  const head =
+    `POST /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`;
+  await connection.write(new TextEncoder().encode(head + body.slice(0, 2000)));
+  // The head must have been read.
+  await fetch(`${server.url}/health`).then((response) => response.body?.cancel());
+  drain.abort();
+  let reply = "";
+  const decoder = new TextDecoderStream();
+  for await (const piece of connection.readable.pipeThrough(decoder)) {
+    reply += piece;
+    // Deno goes on waiting for the rest of the body.
+    if (reply.includes("}")) break;
+  }
+  assert.match(reply, /^HTTP\/1\.1 503 .*^retry-after: 1\r$.*"code":"shutting_down"/ms);
+  await server.finished;
+});
+
+Deno.test("a client that neither ends nor leaves does not keep a drain waiting", async () => {
+  const { drain, server } = start({ tokens: [TOKEN.end] }, 10);
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await connection.write(
+    new TextEncoder().encode("POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"),
+  );
+  // The head must have been read.
+  await fetch(`${server.url}/health`).then((response) => response.body?.cancel());
+  drain.abort();
+  await server.finished;
+  connection.close();
+});
+
 Deno.test("a slow reader gets everything, and does not hold the engine up", async () => {
   const { drain, server, engine, complete } = start({
     script: () => ({ tokens: Array(5000).fill(TOKEN.one) }),

@@ -41,6 +41,8 @@ export interface FakeEngineOptions {
   readonly script: (request: GenerationRequest, index: number) => Script;
   /** Sequences taken before the queue counts as full. Default: no limit. */
   readonly capacity?: number;
+  /** Default: no limit. */
+  readonly maxSequences?: number;
   /** Field of a request that can never run, if any. */
   readonly unservable?: string;
   readonly model?: Partial<ServedModel>;
@@ -50,6 +52,7 @@ export interface FakeEngineOptions {
 export class FakeEngine implements Engine {
   readonly model: ServedModel;
   readonly defaultKvCache: KvCacheChoice;
+  readonly maxSequences: number;
   state: Engine["state"] = "ready";
   /** Every sequence that was taken, in order. */
   readonly generations: FakeGeneration[] = [];
@@ -58,6 +61,7 @@ export class FakeEngine implements Engine {
   constructor(options: FakeEngineOptions) {
     this.#options = options;
     this.defaultKvCache = options.defaultKvCache ?? { policy: "dynamickv", budget: 64 };
+    this.maxSequences = options.maxSequences ?? Infinity;
     this.model = {
       id: "fake-model",
       contextLength: 256,
