@@ -1,6 +1,7 @@
 /** @file From single answers to what is reported of each policy, budget, length and task. */
 import { parseBudget } from "../../src/cache/budgets.ts";
 import type { Answer } from "./answers.ts";
+import { isSecondTurn } from "./compare.ts";
 
 /** Means over some answers of a policy with a budget. */
 export interface Summary {
@@ -111,9 +112,11 @@ export interface DepthSummary extends Pick<Summary, "policy" | "budget" | "lengt
   readonly depth: number;
 }
 
-/** Scores by depth, where the suite varies it. */
+/** Scores of first turns by depth, where the suite varies it. What a second turn asks for lies somewhere else. */
 export function summariseDepths(answers: readonly Answer[]): DepthSummary[] {
-  const deep = answers.flatMap(({ depth, ...answer }) => depth === null ? [] : [{ ...answer, depth }]);
+  const deep = answers.flatMap(({ depth, ...answer }) =>
+    depth === null || isSecondTurn(answer.task) ? [] : [{ ...answer, depth }]
+  );
   const groups = grouped(deep, ({ policy, budget, length, depth }) => JSON.stringify([policy, budget, length, depth]));
   return groups.map((group) => {
     const [{ policy, budget, length, depth }] = group;

@@ -4,7 +4,7 @@ import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../heat_map_panel
 import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../line_panel.ts";
 import { type Chart, drawChart, drawFigure, type Series } from "../svg.ts";
 import type { DepthSummary, Summary, TaskSummary } from "./aggregate.ts";
-import { secondTurn } from "./compare.ts";
+import { isSecondTurn } from "./compare.ts";
 
 const FULL: Series = { name: "full", colour: "#555555" };
 const COLOURS = [
@@ -99,8 +99,7 @@ function budgetsChart(
 function rowsChart(tasks: readonly TaskSummary[], note: string): string {
   const length = Math.max(...tasks.map((task) => task.length));
   // A second turn has the cache of the first.
-  const again = tasks.map(({ task }) => secondTurn(task));
-  const longest = tasks.filter((task) => task.length === length && !again.includes(task.task));
+  const longest = tasks.filter((task) => task.length === length && !isSecondTurn(task.task));
   const budget = budgetsOf(longest).at(-1)!;
   const shown = longest.filter((task) => task.budget === budget);
   const series = seriesOf(shown);

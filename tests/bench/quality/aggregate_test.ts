@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { averageTasks, summariseDepths, summariseTasks } from "../../../bench/quality/aggregate.ts";
 import type { Answer } from "../../../bench/quality/answers.ts";
+import { secondTurn } from "../../../bench/quality/compare.ts";
 import { comparisonTables, compressionStatement } from "../../../bench/quality/comparison_table.ts";
 
 /** An answer of a model of two layers to a prompt of 100 tokens. */
@@ -139,6 +140,14 @@ Deno.test("Scores by depth are means over the answers that have one", () => {
     { ...common, depth: 50, score: 50 },
     { ...common, depth: 100, score: 100 },
   ]);
+});
+
+Deno.test("Scores by depth are those of first turns: the second question's fact lies somewhere else", () => {
+  const answers = [
+    answer("full", "a", 0, 1, { depth: 50 }),
+    answer("full", secondTurn("a"), 0, 0, { depth: 50 }),
+  ];
+  assert.deepEqual(summariseDepths(answers), [{ policy: "full", budget: null, length: 128, depth: 50, score: 100 }]);
 });
 
 Deno.test("An answer without the full cache's to the same question is refused", () => {
