@@ -106,6 +106,25 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
   });
 }
 
+/** What came out in one turn. */
+export interface Turn {
+  /** Null where there is one turn only. */
+  readonly name: string | null;
+  readonly tasks: readonly TaskSummary[];
+  readonly averages: readonly Summary[];
+}
+
+/** The turns apart: what a cache was compressed for says nothing about what it was not, so no average is of both. */
+export function turnsOf(tasks: readonly TaskSummary[]): Turn[] {
+  const [first, second] = [false, true].map((second) => tasks.filter(({ task }) => isSecondTurn(task) === second));
+  if (second.length === 0) return [{ name: null, tasks: first, averages: averageTasks(first) }];
+  return [{ name: "first turn", tasks: first, averages: averageTasks(first) }, {
+    name: "second turn",
+    tasks: second,
+    averages: averageTasks(second),
+  }];
+}
+
 /** Mean score of a policy and budget at a length where the fact asked for lies at a depth. */
 export interface DepthSummary extends Pick<Summary, "policy" | "budget" | "length" | "score"> {
   /** Per cent of the document. */

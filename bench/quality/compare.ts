@@ -70,6 +70,11 @@ export function secondTurn(task: string): string {
   return task + SECOND_TURN;
 }
 
+/** The task that a question belongs to, in whichever turn it was asked. */
+export function withoutTurn(task: string): string {
+  return isSecondTurn(task) ? task.slice(0, -SECOND_TURN.length) : task;
+}
+
 /** Whether answers reported as a task are those to second questions. */
 export function isSecondTurn(task: string): boolean {
   return task.endsWith(SECOND_TURN);

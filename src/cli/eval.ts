@@ -51,16 +51,14 @@ export async function evalCompare(
   options: EvalCompareOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
-  const { out, samples } = options;
+  const { out } = options;
   const results = await runComparison(options, beside(out, "answers.jsonl"), start);
-  const { averages, tasks, depths, model, mode } = results;
   await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
-  const note = `${model}, ${mode}, ${samples} questions of each task and length`;
-  for (const [name, svg] of Object.entries(comparisonCharts(tasks, averages, depths, note))) {
+  for (const [name, svg] of Object.entries(comparisonCharts(results))) {
     await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
   }
-  console.log(`${comparisonTables(tasks, averages)}\n\n${compressionStatement(tasks)}`);
-  refuseUncompressed(tasks);
+  console.log(`${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}`);
+  refuseUncompressed(results.tasks);
   return EXIT_CODES.ok.code;
 }
 
