@@ -5,6 +5,7 @@ import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../../bench/quality/c
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
 import { comparisonTables, compressionStatement } from "../../bench/quality/comparison_table.ts";
 import { type Contender, contendersOf, SERVER } from "../../bench/quality/contender.ts";
+import { decodingAnswerer } from "../../bench/quality/decoding_answers.ts";
 import { engineAnswerer } from "../../bench/quality/engine_answers.ts";
 import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbench/questions.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
@@ -122,14 +123,14 @@ async function askModel(
     maxQueue: QUESTIONS_AT_ONCE * contenders.length,
   }, progressDisplay());
   const { engine } = running;
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache);
   return {
     ...running,
     model: engine.model.id,
     contenders,
-    answerer: engineAnswerer(running, {
-      mode,
-      parseChoice: (contender) => parseKvCacheChoice(contender, engine.defaultKvCache),
-    }),
+    answerer: mode === "decoding"
+      ? decodingAnswerer(running, parseChoice)
+      : engineAnswerer(running, { mode, parseChoice }),
     close: () => running.close(),
   };
 }
