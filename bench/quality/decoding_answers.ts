@@ -4,8 +4,7 @@
  *     prompt   fed as if it had been generated: document, question   answer
  *     [whole | interval evict interval evict interval evict interval | drawn ...
  *
- * The prompt is only as long as the smallest budget allows, so that nothing is compressed at its end: all that is lost is
- * lost by evictions.
+ * The prompt is shorter than budgets are, so that nothing is compressed at its end: all that is lost is lost by evictions.
  */
 import { parseBudget } from "../../src/cache/budgets.ts";
 import { type Continuation, GREEDY, type KvCacheChoice } from "../../src/engine/messages.ts";
