@@ -69,6 +69,7 @@ if (import.meta.main) {
   const running = await startEngine({
     model: values.model,
     policy: values.policy as "full",
+    decodeEviction: undefined,
     kvBudget: values.budget.endsWith("%") ? values.budget : Number(values.budget),
     context: undefined,
     modelId: undefined,

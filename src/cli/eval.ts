@@ -115,6 +115,7 @@ async function askModel(
     model,
     policy: "full",
     kvBudget: 1,
+    decodeEviction: undefined,
     context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
     modelId: undefined,
     kvMemory: undefined,

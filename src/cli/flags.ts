@@ -44,6 +44,10 @@ const ENGINE_FLAGS = {
     default: 1024,
     help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
   },
+  decodeEviction: {
+    value: integer(1, 65536),
+    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+  },
   context: {
     value: integer(1),
     help: "Longest prompt plus completion, in tokens; default: the model's own",

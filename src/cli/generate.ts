@@ -2,6 +2,7 @@
 import type { Engine, KvCacheUsage } from "../engine/messages.ts";
 import { GREEDY } from "../engine/messages.ts";
 import type { TextEncoding } from "../routes/context.ts";
+import { DecodeTally } from "../routes/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
 import { ensureAdapter } from "./environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -69,10 +70,15 @@ export async function complete(
   let firstTokens = 0;
   let tokens = 0;
   let kvCache: KvCacheUsage | undefined;
+  const decoding = new DecodeTally();
   for await (const event of generation.events) {
     switch (event.type) {
       case "prefilled":
         kvCache = event.kvCache;
+        decoding.settle(kvCache.rowsPerLayer);
+        break;
+      case "evicted":
+        decoding.evict(event.rowsPerLayer);
         break;
       case "tokens":
         if (tokens === 0) {
@@ -81,12 +87,14 @@ export async function complete(
         }
         tokens += event.tokens.length;
         for (const { id } of event.tokens) {
+          decoding.generate();
           if (!stopTokens.has(id)) output.text(detokenizer.push(id));
         }
         break;
       case "finished":
         output.text(`${detokenizer.flush()}\n`);
         if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
+        if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
         output.report(
           reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
         );
@@ -106,6 +114,12 @@ function reportCache({ policy, promptRows, rowsPerLayer, bytes, fullBytes }: KvC
       (100 * bytes / fullBytes).toFixed(1)
     } %)`,
   ];
+}
+
+function reportDecoding({ usage: { evictions, rows_per_layer: rowsPerLayer } }: DecodeTally): string {
+  return `KV rows held per layer at the end, after ${evictions} ${evictions === 1 ? "eviction" : "evictions"}: ${
+    rowsPerLayer.join(" ")
+  }`;
 }
 
 /** The first tokens are the prompt's work, so the speed is that of the `later` ones. Times in milliseconds. */

@@ -1,12 +1,13 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
 import { startEngine as startWorker } from "../engine/client.ts";
-import type { Engine, LoadProgress } from "../engine/messages.ts";
+import { type Engine, type KvCacheChoice, type LoadProgress, UnservableRequestError } from "../engine/messages.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../plugins/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { ExitError } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
@@ -27,13 +28,13 @@ export interface RunningEngine {
  * Loads a model and starts the engine worker.
  *
  * @throws {ModelFileError} when the file is damaged or not supported
+ * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, policy, kvBudget, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, ...options }: EngineOptions,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
-  const choice = { policy, budget: kvBudget };
-  const defaultKvCache = parseKvCacheChoice(choice, choice);
+  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction });
   const { text, chatTemplate } = await loadText(model);
   const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress);
   return {
@@ -46,6 +47,21 @@ export async function startEngine(
       await engine.close();
     },
   };
+}
+
+/** What the flags say about the KV cache. */
+function kvCacheOf(
+  { policy, kvBudget: budget, decodeEviction }: Pick<EngineOptions, "policy" | "kvBudget" | "decodeEviction">,
+): KvCacheChoice {
+  try {
+    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget });
+  } catch (error) {
+    // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
+    if (error instanceof UnservableRequestError) {
+      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
+    }
+    throw error;
+  }
 }
 
 /**

@@ -107,8 +107,8 @@ const decodeInterval = z.int(decodeEvictionError).min(1, decodeEvictionError).ma
 const decodeEvictionSchema = z.union([z.boolean(), decodeInterval], decodeEvictionError)
   .describe(
     "Whether rows are evicted while tokens are generated: the tokens between two evictions, or true for " +
-      `${DEFAULT_DECODE_INTERVAL}`,
-  ).default(false);
+      `${DEFAULT_DECODE_INTERVAL}. Default: as the server was told, for its own policy; false for any other`,
+  );
 
 /** JSON Schema of the field `decode_eviction` of a request's `kv_cache`. */
 export function decodeEvictionJsonSchema(): Record<string, unknown> {
@@ -125,7 +125,7 @@ const choiceSchema = z.strictObject({
   )
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
-  decode_eviction: decodeEvictionSchema,
+  decode_eviction: decodeEvictionSchema.optional(),
 });
 
 /** What a combination has where a request names only the other half of it. */
@@ -133,8 +133,8 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
- * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults; the defaults' options count only for the defaults'
- * policy. In the result every option is set.
+ * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults, whose options
+ * and `decodeInterval` count only for their own policy. In the result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
  */
@@ -147,9 +147,9 @@ export function parseKvCacheChoice(value: unknown, defaults: KvCacheChoice): KvC
   } catch (error) {
     throw new UnservableRequestError(`Invalid kv_cache.budget: ${(error as Error).message}`, "kv_cache.budget");
   }
-  const inherited = policy.name === defaults.policy ? defaults.options : undefined;
-  const options = parsed(policy.options, { ...inherited, ...given.options }, "kv_cache.options");
-  const decodeInterval = decodeIntervalOf(given.decode_eviction, policy);
+  const inherited = policy.name === defaults.policy ? defaults : undefined;
+  const options = parsed(policy.options, { ...inherited?.options, ...given.options }, "kv_cache.options");
+  const decodeInterval = decodeIntervalOf(given.decode_eviction ?? inherited?.decodeInterval ?? false, policy);
   return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
 }
 
@@ -158,7 +158,7 @@ function decodeIntervalOf(given: boolean | number, policy: Policy): number | und
   if (policy.ranksAgain) return given === true ? DEFAULT_DECODE_INTERVAL : given;
   const names = policies.filter(({ ranksAgain }) => ranksAgain).map(({ name }) => name);
   throw new UnservableRequestError(
-    `The KV cache policy "${policy.name}" cannot evict while tokens are generated: kv_cache.decode_eviction needs one of ` +
+    `The KV cache policy "${policy.name}" cannot evict while tokens are generated: expected one of ` +
       names.join(", "),
     "kv_cache.decode_eviction",
   );

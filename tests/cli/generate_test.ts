@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { complete } from "../../src/cli/generate.ts";
 import type { GenerateOptions } from "../../src/cli/flags.ts";
-import type { Engine, GenerationEvent, GenerationRequest } from "../../src/engine/messages.ts";
+import type { Engine, GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/engine/messages.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 
 const END = 0;
@@ -21,11 +21,11 @@ function bytesOf(text: string): number[] {
 }
 
 /** An engine that plays these events, and what it was asked for. */
-function fakeEngine(events: readonly GenerationEvent[]) {
+function fakeEngine(events: readonly GenerationEvent[], kvCache: Partial<KvCacheChoice>) {
   const requests: GenerationRequest[] = [];
   const engine = {
     model: { contextLength: 32 },
-    defaultKvCache: { policy: "dynamickv", budget: 4 },
+    defaultKvCache: { policy: "dynamickv", budget: 4, ...kvCache },
     generate(request: GenerationRequest) {
       requests.push(request);
       return { events: ReadableStream.from(events), abort: () => {} };
@@ -45,8 +45,12 @@ const PREFILLED: GenerationEvent = {
   kvCache: { policy: "dynamickv", promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
 };
 
-async function run(events: readonly GenerationEvent[], options: Partial<GenerateOptions> = {}) {
-  const { engine, requests } = fakeEngine(events);
+async function run(
+  events: readonly GenerationEvent[],
+  options: Partial<GenerateOptions> = {},
+  kvCache: Partial<KvCacheChoice> = {},
+) {
+  const { engine, requests } = fakeEngine(events, kvCache);
   const pieces: string[] = [];
   const report: string[] = [];
   await complete(engine, text, { ...OPTIONS, ...options }, {
@@ -70,6 +74,14 @@ Deno.test("The report names the rows of every layer, the bytes, the ratio and th
   assert.equal(report[1], "KV cache of the prompt: 3.0 KiB of 4.0 KiB (75.0 %)");
   assert.match(report[2], /^2 tokens, the first after \d+\.\d\d s, then \d+\.\d tokens\/s$/);
   assert.equal(report.length, 3);
+});
+
+Deno.test("Where rows are evicted while generating, the report tells how often and what is held at the end", async () => {
+  const evicted: GenerationEvent = { type: "evicted", rowsPerLayer: [4, 2, 0] };
+  const { report } = await run([PREFILLED, tokens(72, 73), evicted, tokens(74), FINISHED], {}, { decodeInterval: 1 });
+  // Of the tokens behind the eviction one is a row of the cache; the last never becomes one.
+  assert.equal(report[2], "KV rows held per layer at the end, after 1 eviction: 5 3 1");
+  assert.equal(report.length, 4);
 });
 
 Deno.test("A single token has no speed", async () => {

@@ -106,6 +106,12 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     4,
     /^no-such-model\.gguf does not exist: [^\n]*\n$/,
   ],
+  [
+    ["generate", "--prompt", "a", "--policy", "adakv", "--decode-eviction", "50"],
+    {},
+    2,
+    /^(No GPU[^\n]*\n)?--decode-eviction 50: The KV cache policy "adakv" cannot evict [^\n]* expected one of dynamickv, [^\n]*\n$/,
+  ],
   [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
 ];
 

@@ -83,12 +83,20 @@ Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fie
   assert.deepEqual(parseKvCacheChoice({ policy: "tova" }, combined).options, {});
 });
 
-Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a request asks for it", () => {
+Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a request or the defaults for its policy ask for it", () => {
   const intervalOf = (value: unknown) => parseKvCacheChoice(value, defaults).decodeInterval;
   assert.equal(intervalOf({ policy: "tova" }), undefined);
   assert.equal("decodeInterval" in parseKvCacheChoice({ policy: "full", decode_eviction: false }, defaults), false);
   assert.equal(intervalOf({ policy: "h2o", decode_eviction: true }), 128);
   assert.equal(intervalOf({ scorer: "tova", allocator: "dynamickv", decode_eviction: 40 }), 40);
+
+  const evicting = parseKvCacheChoice({ decode_eviction: 64 }, defaults);
+  const inheritedBy = (value: unknown) => parseKvCacheChoice(value, evicting).decodeInterval;
+  assert.equal(inheritedBy({ budget: 7 }), 64);
+  assert.equal(inheritedBy({ decode_eviction: 9 }), 9);
+  assert.equal(inheritedBy({ decode_eviction: false }), undefined);
+  assert.equal(inheritedBy({ policy: "h2o" }), undefined);
+  assert.equal(inheritedBy({ policy: "full" }), undefined);
 });
 
 Deno.test("parseKvCacheChoice() names the field at fault, its value and what was expected", () => {
@@ -132,7 +140,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { scorer: "snapkv", allocator: "adakv", decode_eviction: true },
       "kv_cache.decode_eviction",
-      /policy "snapkv\+adakv" cannot evict while tokens are generated: .* needs one of dynamickv, h2o/,
+      /policy "snapkv\+adakv" cannot evict while tokens are generated: expected one of dynamickv, h2o/,
     ],
     [
       { policy: "full", decode_eviction: true },
