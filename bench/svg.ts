@@ -51,7 +51,14 @@ const LINE_HEIGHT = 17;
 /** Room for the number at the end of the longest bar. */
 const TEXT_ROOM = 52;
 /** Mean advance of a character at the size of labels. */
-const CHARACTER_WIDTH = 6.7;
+export const CHARACTER_WIDTH = 6.7;
+
+/** A panel of any kind. */
+export interface FigurePanel {
+  readonly height: number;
+  /** Draws it with its corner at `(left, top)`. */
+  draw(left: number, top: number): string;
+}
 
 /** Draws a chart. */
 export function drawChart(chart: Chart): string {
@@ -65,10 +72,10 @@ export function drawChart(chart: Chart): string {
   );
 }
 
-/** Draws a title, notes and a legend, and below them panels of any kind in a grid. */
+/** Draws a title, notes and a legend, and below them panels in a grid. */
 export function drawFigure(
   { columns, panelWidth, title, notes, series }: Omit<Chart, "panels">,
-  panels: readonly { readonly height: number; draw(left: number, top: number): string }[],
+  panels: readonly FigurePanel[],
 ): string {
   const width = columns * (panelWidth + MARGIN) + MARGIN;
   const parts: string[] = [text(MARGIN, 32, title, { size: 17, weight: 600 })];
@@ -79,10 +86,15 @@ export function drawFigure(
   }
   let x = MARGIN;
   for (const { name, colour } of series) {
+    const entry = 17 + name.length * CHARACTER_WIDTH;
+    if (x + entry > width) {
+      x = MARGIN;
+      y += LINE_HEIGHT;
+    }
     parts.push(rectangle(x, y, 12, 12, colour), text(x + 17, y + 10, name));
-    x += 17 + name.length * CHARACTER_WIDTH + 20;
+    x += entry + 20;
   }
-  y += 28;
+  if (series.length > 0) y += 28;
   for (let first = 0; first < panels.length; first += columns) {
     const line = panels.slice(first, first + columns);
     line.forEach((panel, column) => parts.push(panel.draw(MARGIN + column * (panelWidth + MARGIN), y)));

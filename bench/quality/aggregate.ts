@@ -1,6 +1,7 @@
 /** @file From single answers to what is reported of each policy, budget, length and task. */
 import { parseBudget } from "../../src/cache/budgets.ts";
 import type { Answer } from "./answers.ts";
+import { isSecondTurn } from "./compare.ts";
 
 /** Means over some answers of a policy with a budget. */
 export interface Summary {
@@ -105,15 +106,36 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
   });
 }
 
+/** What came out in one turn. */
+export interface Turn {
+  /** Null where there is one turn only. */
+  readonly name: string | null;
+  readonly tasks: readonly TaskSummary[];
+  readonly averages: readonly Summary[];
+}
+
+/** The turns apart: what a cache was compressed for says nothing about what it was not, so no average is of both. */
+export function turnsOf(tasks: readonly TaskSummary[]): Turn[] {
+  const [first, second] = [false, true].map((second) => tasks.filter(({ task }) => isSecondTurn(task) === second));
+  if (second.length === 0) return [{ name: null, tasks: first, averages: averageTasks(first) }];
+  return [{ name: "first turn", tasks: first, averages: averageTasks(first) }, {
+    name: "second turn",
+    tasks: second,
+    averages: averageTasks(second),
+  }];
+}
+
 /** Mean score of a policy and budget at a length where the fact asked for lies at a depth. */
 export interface DepthSummary extends Pick<Summary, "policy" | "budget" | "length" | "score"> {
   /** Per cent of the document. */
   readonly depth: number;
 }
 
-/** Scores by depth, where the suite varies it. */
+/** Scores of first turns by depth, where the suite varies it. What a second turn asks for lies somewhere else. */
 export function summariseDepths(answers: readonly Answer[]): DepthSummary[] {
-  const deep = answers.flatMap(({ depth, ...answer }) => depth === null ? [] : [{ ...answer, depth }]);
+  const deep = answers.flatMap(({ depth, ...answer }) =>
+    depth === null || isSecondTurn(answer.task) ? [] : [{ ...answer, depth }]
+  );
   const groups = grouped(deep, ({ policy, budget, length, depth }) => JSON.stringify([policy, budget, length, depth]));
   return groups.map((group) => {
     const [{ policy, budget, length, depth }] = group;

@@ -9,7 +9,7 @@ const answerSchema = z.object({
   promptTokens: z.number(),
   /** From 0 within the task and length. */
   index: z.number(),
-  /** Where the fact asked for lies, in per cent of the document; null where the suite does not say. */
+  /** Where the fact that the first turn asks for lies, in per cent of the document; null where the suite does not say. */
   depth: z.number().nullable(),
   policy: z.string(),
   /** Rows per layer, or a share of the prompt; null for the full cache. */

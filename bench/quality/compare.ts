@@ -63,7 +63,19 @@ function turnsOf({ task, followUp }: Question): { task: string }[] {
   return followUp ? [{ task }, { task: secondTurn(task) }] : [{ task }];
 }
 
+const SECOND_TURN = ", turn 2";
+
 /** The task as which answers to second questions are reported. */
 export function secondTurn(task: string): string {
-  return `${task}, turn 2`;
+  return task + SECOND_TURN;
+}
+
+/** The task that a question belongs to, in whichever turn it was asked. */
+export function withoutTurn(task: string): string {
+  return isSecondTurn(task) ? task.slice(0, -SECOND_TURN.length) : task;
+}
+
+/** Whether answers reported as a task are those to second questions. */
+export function isSecondTurn(task: string): boolean {
+  return task.endsWith(SECOND_TURN);
 }

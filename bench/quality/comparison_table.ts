@@ -1,54 +1,65 @@
 /** @file Comparisons as text, in the form of the paper's tables: a row for each policy, a column for each task. */
 import { table } from "../report.ts";
-import type { Summary, TaskSummary } from "./aggregate.ts";
+import { type Summary, type TaskSummary, type Turn, turnsOf } from "./aggregate.ts";
+import { withoutTurn } from "./compare.ts";
 
-/** What is to be shown for a length. */
-export interface LengthTable {
-  readonly length: number;
+/** What is to be shown of a turn and length. */
+export interface ResultTable {
+  readonly title: string;
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
 }
 
-/** A table for each length, for a terminal. */
-export function comparisonTables(tasks: readonly TaskSummary[], averages: readonly Summary[]): string {
-  return comparisonRows(tasks, averages)
-    .map(({ length, header, rows }) => `${length} tokens\n\n${table(header, rows)}`).join("\n\n");
+/** All of a comparison, for a terminal: a row for each policy and budget, a column for each task and for each average. */
+export function comparisonTables(tasks: readonly TaskSummary[]): string {
+  const averages = averageTables(tasks);
+  return taskTables(tasks).map(({ title, header, rows }, i) => {
+    const wide = rows.map((row, policy) => [...row, ...averages[i].rows[policy].slice(CONTENDER.length)]);
+    return `${title}\n\n${table([...header, ...AVERAGES], wide)}`;
+  }).join("\n\n");
 }
 
-/** A row for each policy and budget, a column for each task and for each average. */
-export function comparisonRows(tasks: readonly TaskSummary[], averages: readonly Summary[]): LengthTable[] {
-  return lengthsOf(averages).map((length) => {
-    const columns = [...new Set(tasks.filter((task) => task.length === length).map(({ task }) => task))];
-    const rows = averages.filter((average) => average.length === length).map((average) => {
-      const own = tasks.filter((task) =>
-        task.length === length && task.policy === average.policy && task.budget === average.budget
-      );
+/** A row for each policy and budget, a column for each task. */
+export function taskTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, tasks, averages }) => {
+    const columns = [...new Set(tasks.map(({ task }) => task))];
+    const rows = averages.map((average) => {
+      const own = tasks.filter(({ policy, budget }) => policy === average.policy && budget === average.budget);
       return [
-        average.policy,
-        String(average.budget ?? "all"),
+        ...contender(average),
         ...columns.map((column) => number(own.find(({ task }) => task === column)?.score)),
-        number(average.score),
-        number(average.percentOfFull),
-        number(average.differenceError),
-        number(percent(average.agreement)),
-        average.divergence?.toFixed(3) ?? "",
-        number(percent(average.keptBytes)),
-        average.compressible > 0 ? `${average.compressed}/${average.compressible}` : "",
       ];
     });
-    const header = ["policy", "budget", ...columns, ...AVERAGES];
-    return { length, header, rows };
+    return { title, header: [...CONTENDER, ...columns.map(withoutTurn)], rows };
   });
 }
 
+/** A row for each policy and budget, a column for each of what is averaged over the tasks. */
+export function averageTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, averages }) => ({
+    title,
+    header: [...CONTENDER, ...AVERAGES],
+    rows: averages.map((average) => [
+      ...contender(average),
+      number(average.score),
+      number(average.percentOfFull),
+      number(average.differenceError),
+      number(percent(average.agreement)),
+      average.divergence?.toFixed(3) ?? "",
+      number(percent(average.keptBytes)),
+      average.compressible > 0 ? `${average.compressed}/${average.compressible}` : "",
+    ]),
+  }));
+}
+
 /** A row for each policy, a column for each budget: averages in per cent of the full cache's. */
-export function percentOfFullRows(averages: readonly Summary[]): LengthTable[] {
-  return lengthsOf(averages).map((length) => {
-    const own = averages.filter((average) => average.length === length && average.budget !== null);
+export function percentOfFullTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, averages }) => {
+    const own = averages.filter(({ budget }) => budget !== null);
     const budgets = [...new Set(own.map(({ budget }) => budget))];
     const policies = [...new Set(own.map(({ policy }) => policy))];
     return {
-      length,
+      title,
       header: ["policy", ...budgets.map(String)],
       rows: policies.map((policy) => [
         policy,
@@ -60,10 +71,22 @@ export function percentOfFullRows(averages: readonly Summary[]): LengthTable[] {
   });
 }
 
-function lengthsOf(averages: readonly Summary[]): number[] {
-  return [...new Set(averages.map(({ length }) => length))];
+/** What a table is of: a turn and length. */
+function cellsOf(tasks: readonly TaskSummary[]): (Pick<Turn, "tasks" | "averages"> & { readonly title: string })[] {
+  return turnsOf(tasks).flatMap(({ name, tasks, averages }) =>
+    [...new Set(averages.map(({ length }) => length))].map((length) => ({
+      title: name === null ? `${length} tokens` : `${length} tokens, ${name}`,
+      tasks: tasks.filter((task) => task.length === length),
+      averages: averages.filter((average) => average.length === length),
+    }))
+  );
 }
 
+function contender({ policy, budget }: Summary): string[] {
+  return [policy, String(budget ?? "all")];
+}
+
+const CONTENDER = ["policy", "budget"];
 /** Averages over the tasks: score, that in per cent of the full cache's, and so on; in per cent, the divergence in nats. */
 const AVERAGES = ["average", "% of full", "± points", "agreement", "KL", "bytes kept", "compressed"];
 

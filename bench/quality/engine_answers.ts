@@ -20,7 +20,7 @@ import type { Mode } from "./modes.ts";
 import type { Question } from "./question.ts";
 
 export interface EngineAnswersOptions {
-  readonly mode: Mode;
+  readonly mode: Exclude<Mode, "decoding">;
   /** The contender as the engine is to be told. */
   parseChoice(contender: { readonly policy: string; readonly budget: number | string }): KvCacheChoice;
 }
@@ -106,7 +106,7 @@ export function engineAnswerer(running: Askable, { mode, parseChoice }: EngineAn
   };
 }
 
-async function askedOf({ text }: Askable, question: Question, mode: Mode): Promise<Asked> {
+async function askedOf({ text }: Askable, question: Question, mode: EngineAnswersOptions["mode"]): Promise<Asked> {
   const { prompt, questionStart, followUp, maxTokens } = question;
   const whole = await text.encode(prompt);
   if (mode === "query-agnostic") {
@@ -164,7 +164,7 @@ async function logitsOf(dialogue: Dialogue, { tokens, logitsFrom }: Replay): Pro
 }
 
 /** Means over the tokens from `start` to `end`; null where there is none. */
-function comparisonOf(
+export function comparisonOf(
   own: readonly Float32Array[],
   full: readonly Float32Array[],
   start: number,

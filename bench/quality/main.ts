@@ -27,7 +27,7 @@ async function measure(planned: PlannedComparison): Promise<void> {
   const defaults = parseOptions(["--out", "none"], EVAL_COMPARE_FLAGS, {});
   const started = performance.now();
   const results = await runComparison({ ...defaults, ...CONTENDERS, ...asked }, answersFile);
-  console.log(`\n${comparisonTables(results.tasks, results.averages)}\n\n${compressionStatement(results.tasks)}\n`);
+  console.log(`\n${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}\n`);
   console.log(`Written: ${await writeReport(reportOf(`quality-${name}`, false, results))}`);
   console.error(`${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
 }
@@ -35,8 +35,7 @@ async function measure(planned: PlannedComparison): Promise<void> {
 async function draw(planned: PlannedComparison): Promise<MeasuredComparison[]> {
   const report = await readReport<ComparisonResults>(`quality-${planned.name}`, false);
   if (report === undefined) return [];
-  const { tasks, averages, depths, model, mode } = report.results;
-  const charts = comparisonCharts(tasks, averages, depths, `${model}, ${mode}`);
+  const charts = comparisonCharts(report.results);
   for (const [figure, svg] of Object.entries(charts)) {
     console.log(`Drawn: ${await writeFigure(`quality-${planned.name}-${figure}`, svg, false)}`);
   }

@@ -1,10 +1,11 @@
 /** @file When a cache is compressed, and how much is asked of it. */
 
-export const MODES = ["query-aware", "query-agnostic", "two-turn"] as const;
+export const MODES = ["query-aware", "query-agnostic", "two-turn", "decoding"] as const;
 
 /**
  * - `query-aware`: the prompt ends with the question, and is compressed as a whole, as in the papers.
  * - `query-agnostic`: the prompt is compressed before the question, which is fed to what is left of it.
  * - `two-turn`: a first question is part of the prompt; once it is answered, a second one is fed to the same cache.
+ * - `decoding`: all but the beginning of the prompt is fed as if it had been generated, and rows are evicted meanwhile.
  */
 export type Mode = typeof MODES[number];

@@ -65,4 +65,17 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     samples: 5,
     ...FEWER,
   },
+  {
+    name: "decoding",
+    title: "Eviction while tokens are generated",
+    about:
+      "Document and question are fed as if they had been generated. After every 128 tokens the cache is cut to the " +
+      "budget, long before the question is known, so the first token of an answer counts too.",
+    suite: "tasks",
+    mode: "decoding",
+    lengths: [1024],
+    samples: 5,
+    policies: ["tova", "snapkv", "dynamickv", "knorm", "keydiff"],
+    budgets: ["20%", "50%"],
+  },
 ];

@@ -1,7 +1,13 @@
 /** @file The part of docs/quality.md that is made from results, between two marks; what stands around it is written by people. */
 import type { Report } from "../report.ts";
 import type { ComparisonResults } from "./results.ts";
-import { comparisonRows, compressionStatement, percentOfFullRows } from "./comparison_table.ts";
+import {
+  averageTables,
+  compressionStatement,
+  percentOfFullTables,
+  type ResultTable,
+  taskTables,
+} from "./comparison_table.ts";
 import type { PlannedComparison } from "./plan.ts";
 
 const BEGIN = "<!-- made by deno task quality: begin -->";
@@ -35,7 +41,7 @@ export function withResults(page: string, measured: readonly MeasuredComparison[
 }
 
 function section({ planned: { name, title, about }, report, figures }: MeasuredComparison): string {
-  const { results: { tasks, averages, model, seed }, date, platform, deno, cpuThreads } = report;
+  const { results: { tasks, model, seed }, date, platform, deno, cpuThreads } = report;
   const samples = Math.max(...tasks.map(({ samples }) => samples));
   return [
     `## ${title}`,
@@ -44,16 +50,16 @@ function section({ planned: { name, title, about }, report, figures }: MeasuredC
       date.slice(0, 10)
     }, Deno ${deno}, ${platform}, ` +
     `${cpuThreads} CPU threads. ${compressionStatement(tasks)}`,
-    ...percentOfFullRows(averages).flatMap(({ length, header, rows }) => [
-      `Per cent of the full cache's average at ${length} tokens:`,
-      markdownTable(header, rows),
-    ]),
+    ...titled("Per cent of the full cache's average", percentOfFullTables(tasks)),
     ...figures.map((figure) => `![${CAPTIONS[figure]}](quality-${name}-${figure}.svg)`),
-    ...comparisonRows(tasks, averages).flatMap(({ length, header, rows }) => [
-      `Everything at ${length} tokens:`,
-      markdownTable(header, rows),
-    ]),
+    ...titled("Averages", averageTables(tasks)),
+    // The average of one task is its score.
+    ...titled("Score by task", taskTables(tasks).filter(({ header }) => header.length > 3)),
   ].join("\n\n");
+}
+
+function titled(what: string, tables: readonly ResultTable[]): string[] {
+  return tables.flatMap(({ title, header, rows }) => [`${what}, ${title}:`, markdownTable(header, rows)]);
 }
 
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

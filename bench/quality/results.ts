@@ -7,6 +7,7 @@ export interface ComparisonResults {
   readonly mode: Mode;
   readonly model: string;
   readonly seed: number;
+  /** Over all tasks, those of second turns among them; tables and figures keep turns apart. */
   readonly averages: readonly Summary[];
   readonly tasks: readonly TaskSummary[];
   readonly depths: readonly DepthSummary[];

@@ -5,6 +5,7 @@ import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../../bench/quality/c
 import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
 import { comparisonTables, compressionStatement } from "../../bench/quality/comparison_table.ts";
 import { type Contender, contendersOf, SERVER } from "../../bench/quality/contender.ts";
+import { decodingAnswerer } from "../../bench/quality/decoding_answers.ts";
 import { engineAnswerer } from "../../bench/quality/engine_answers.ts";
 import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbench/questions.ts";
 import { scoreFolder } from "../../bench/quality/longbench/score.ts";
@@ -51,16 +52,14 @@ export async function evalCompare(
   options: EvalCompareOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
-  const { out, samples } = options;
+  const { out } = options;
   const results = await runComparison(options, beside(out, "answers.jsonl"), start);
-  const { averages, tasks, depths, model, mode } = results;
   await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
-  const note = `${model}, ${mode}, ${samples} questions of each task and length`;
-  for (const [name, svg] of Object.entries(comparisonCharts(tasks, averages, depths, note))) {
+  for (const [name, svg] of Object.entries(comparisonCharts(results))) {
     await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
   }
-  console.log(`${comparisonTables(tasks, averages)}\n\n${compressionStatement(tasks)}`);
-  refuseUncompressed(tasks);
+  console.log(`${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}`);
+  refuseUncompressed(results.tasks);
   return EXIT_CODES.ok.code;
 }
 
@@ -125,14 +124,14 @@ async function askModel(
     maxQueue: QUESTIONS_AT_ONCE * contenders.length,
   }, progressDisplay());
   const { engine } = running;
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache);
   return {
     ...running,
     model: engine.model.id,
     contenders,
-    answerer: engineAnswerer(running, {
-      mode,
-      parseChoice: (contender) => parseKvCacheChoice(contender, engine.defaultKvCache),
-    }),
+    answerer: mode === "decoding"
+      ? decodingAnswerer(running, parseChoice)
+      : engineAnswerer(running, { mode, parseChoice }),
     close: () => running.close(),
   };
 }

@@ -112,7 +112,7 @@ export const EVAL_COMPARE_FLAGS = {
   mode: {
     value: oneOf(...MODES),
     default: "query-aware",
-    help: "Compress with the question, before it, or ask a second one of the same cache",
+    help: "Compress with the question, before it, or ask a second one of the same cache; or evict while tokens are fed",
   },
   policies: {
     value: listOf(policyName),

@@ -56,7 +56,7 @@ export function startEvicting(
   sequence: Sequence,
   { policy, scorer, interval, queries }: DecodeEviction,
 ): void {
-  const { prompt, maxTokens } = sequence.request;
+  const { prompt } = sequence.request;
   if (queries > 0) {
     const firstPosition = prompt.length;
     sequence.queryLog = new QueryLog(gpu, { layerCount, querySize, rows: queries, interval, firstPosition });
@@ -68,7 +68,7 @@ export function startEvicting(
     );
     // A policy that fails is replaced by uniform budgets: reckon with those too.
     const ranked = Math.max(...provisional, rankedBudget(sequence.context.budget, scorer.window));
-    const rows = Math.min(ranked + scorer.window, prompt.length + maxTokens);
+    const rows = Math.min(ranked + scorer.window, prompt.length + sequence.end);
     sequence.carriedAttention = new CarriedAttention(gpu, { layerCount, kvHeadCount, rows });
   }
 }

@@ -263,6 +263,19 @@ Deno.test("every policy and combination that may evict while it generates does, 
   });
 });
 
+Deno.test("what is fed behind a prompt is evicted as if it had been generated, however short the prompt is", async () => {
+  const prompt = randomPrompt(seededRandom(30), 10);
+  for (const policy of ["snapkv", "dynamickv", "h2o", "tova", "keydiff"]) {
+    const drawn = request(prompt, { maxTokens: 60, kvCache: evicting(policy, 30, 9) });
+    const { outcome: { ids }, evictions } = await runOne(drawn);
+    assert.ok(evictions.length > 2, policy);
+    const continuation = { tokens: Uint32Array.from(ids.slice(0, 55)) };
+    const fed = await runOne({ ...drawn, continuation, maxTokens: 5 });
+    assert.deepEqual(fed.outcome.ids, ids.slice(55), policy);
+    assert.deepEqual(fed.evictions, evictions, policy);
+  }
+});
+
 Deno.test("a sequence that is short or does not ask is left alone, and one that evicts does not disturb it", async () => {
   const random = seededRandom(12);
   const plain = [

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { averageTasks, summariseDepths, summariseTasks } from "../../../bench/quality/aggregate.ts";
 import type { Answer } from "../../../bench/quality/answers.ts";
+import { secondTurn } from "../../../bench/quality/compare.ts";
 import { comparisonTables, compressionStatement } from "../../../bench/quality/comparison_table.ts";
 
 /** An answer of a model of two layers to a prompt of 100 tokens. */
@@ -141,6 +142,14 @@ Deno.test("Scores by depth are means over the answers that have one", () => {
   ]);
 });
 
+Deno.test("Scores by depth are those of first turns: the second question's fact lies somewhere else", () => {
+  const answers = [
+    answer("full", "a", 0, 1, { depth: 50 }),
+    answer("full", secondTurn("a"), 0, 0, { depth: 50 }),
+  ];
+  assert.deepEqual(summariseDepths(answers), [{ policy: "full", budget: null, length: 128, depth: 50, score: 100 }]);
+});
+
 Deno.test("An answer without the full cache's to the same question is refused", () => {
   assert.throws(
     () => summariseTasks([answer("full", "a", 1, 1), answer("snapkv", "a", 0, 1)]),
@@ -150,7 +159,7 @@ Deno.test("An answer without the full cache's to the same question is refused", 
 
 Deno.test("The table has a row for each policy and a column for each task", () => {
   const tasks = summariseTasks(ANSWERS);
-  const lines = comparisonTables(tasks, averageTasks(tasks)).split("\n");
+  const lines = comparisonTables(tasks).split("\n");
   assert.equal(lines[0], "128 tokens");
   const cells = (line: string) => line.split(/ {2,}/);
   assert.deepEqual(cells(lines[2]).slice(0, 6), ["policy", "budget", "a", "b", "average", "% of full"]);
@@ -158,4 +167,15 @@ Deno.test("The table has a row for each policy and a column for each task", () =
   assert.deepEqual(lines[5].trim().split(/\s+/).slice(0, 6), ["snapkv", "20", "50.0", "0.0", "25.0", "33.3"]);
   assert.match(lines[5], /4\/4$/);
   assert.equal(lines.length, 6);
+});
+
+Deno.test("Each turn has a table and an average of its own", () => {
+  const second = ANSWERS.map((answer) => ({ ...answer, task: secondTurn(answer.task), score: 1 - answer.score }));
+  const tasks = summariseTasks([...ANSWERS, ...second]);
+  const lines = comparisonTables(tasks).split("\n");
+  assert.deepEqual([lines[0], lines[7]], ["128 tokens, first turn", "128 tokens, second turn"]);
+  const row = (line: string) => line.trim().split(/\s+/).slice(0, 5);
+  assert.deepEqual(row(lines[9]), ["policy", "budget", "a", "b", "average"]);
+  assert.deepEqual(row(lines[5]), ["snapkv", "20", "50.0", "0.0", "25.0"]);
+  assert.deepEqual(row(lines[12]), ["snapkv", "20", "50.0", "100.0", "75.0"]);
 });

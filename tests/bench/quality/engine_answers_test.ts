@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import type { Answer } from "../../../bench/quality/answers.ts";
 import { type Contender, contendersOf } from "../../../bench/quality/contender.ts";
-import { engineAnswerer } from "../../../bench/quality/engine_answers.ts";
-import type { Mode } from "../../../bench/quality/modes.ts";
+import { engineAnswerer, type EngineAnswersOptions } from "../../../bench/quality/engine_answers.ts";
 import type { Question } from "../../../bench/quality/question.ts";
 import { startTestEngine } from "../../support/engine.ts";
 import { FakeEngine, likelyLogits } from "../../support/fake_engine.ts";
@@ -21,7 +20,12 @@ const QUESTION: Question = {
 const NEXT = { text: "</s>And the cow?", maxTokens: 9, score: (answer: string) => answer === "Cid" ? 1 : 0 };
 const CONTENDERS = contendersOf(["snapkv"], [64]);
 
-function answer(engine: FakeEngine, mode: Mode, question: Question, contenders: readonly Contender[] = CONTENDERS) {
+function answer(
+  engine: FakeEngine,
+  mode: EngineAnswersOptions["mode"],
+  question: Question,
+  contenders: readonly Contender[] = CONTENDERS,
+) {
   // The fake tokenizer knows no special tokens in texts.
   const text: typeof fakeText = {
     ...fakeText,
