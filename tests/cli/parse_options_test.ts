@@ -17,6 +17,7 @@ Deno.test("serve has defaults for everything but names", () => {
     model: "m.gguf",
     policy: "dynamickv",
     kvBudget: 1024,
+    decodeEviction: undefined,
     context: undefined,
     host: "127.0.0.1",
     port: 8000,
@@ -30,12 +31,14 @@ Deno.test("serve has defaults for everything but names", () => {
 });
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
-  const line = "--model=m.gguf --policy full --kv-budget 6.9% --context 4096 --host=::1 --port 0 --kv-memory 2G " +
+  const line =
+    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=::1 --port 0 --kv-memory 2G " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret";
   assert.deepEqual(parseServe(line), {
     model: "m.gguf",
     policy: "full",
     kvBudget: "6.9%",
+    decodeEviction: 64,
     context: 4096,
     host: "::1",
     port: 0,
