@@ -50,7 +50,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "query-agnostic",
     lengths: [2048],
-    samples: 5,
+    samples: 50,
     ...FEWER,
   },
   {
@@ -62,7 +62,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "two-turn",
     lengths: [2048],
-    samples: 5,
+    samples: 50,
     ...FEWER,
   },
   {
