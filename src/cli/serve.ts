@@ -24,7 +24,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   // The port comes first: that it is taken should be known before a large model has been loaded.
   let app: ReturnType<typeof createApp> | undefined = undefined;
   const front = new Hono().all("*", (c) => app === undefined ? stillLoading(c.req.path) : app.fetch(c.req.raw, c.env));
-  const server = serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
+  const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
   const { engine, text, chatTemplate, failed, close } = await start(options, progressDisplay());
   app = createApp({

@@ -65,10 +65,16 @@ export function engineState({ engine, drain }: RouteContext): Engine["state"] {
   return drain?.aborted && engine.state === "ready" ? "draining" : engine.state;
 }
 
+/** The 503 that says why no requests are taken; undefined if they are. */
+export function unavailable(context: RouteContext): HttpError | undefined {
+  const state = engineState(context);
+  if (state === "ready") return undefined;
+  const { message, code } = UNAVAILABLE[state];
+  return new HttpError(503, message, { code });
+}
+
 /** @throws {HttpError} 503 unless requests are taken */
 export function requireReady(context: RouteContext): void {
-  const state = engineState(context);
-  if (state === "ready") return;
-  const { message, code } = UNAVAILABLE[state];
-  throw new HttpError(503, message, { code });
+  const error = unavailable(context);
+  if (error) throw error;
 }

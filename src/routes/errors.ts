@@ -79,6 +79,8 @@ export function toHttpError(error: unknown): HttpError {
   if (error instanceof ChatTemplateError) {
     return new HttpError(400, error.message, { param: "messages", code: "chat_template_error" });
   }
+  // While its body was being read.
+  if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();
   if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
 }

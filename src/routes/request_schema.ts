@@ -1,7 +1,7 @@
 /** @file What requests may hold. Unknown fields are ignored; known fields that Ebb cannot honour are refused by name. */
 import { z } from "zod";
-import { requireReady, type RouteContext } from "./context.ts";
-import { ClientGoneError, HttpError } from "./errors.ts";
+import { type RouteContext, unavailable } from "./context.ts";
+import { HttpError } from "./errors.ts";
 
 // Every check carries the same words, so that whichever part of it fails, the sentence is whole:
 // "temperature is 7; expected a number from 0 to 2".
@@ -207,13 +207,7 @@ export async function readRequest<Schema extends z.ZodType>(
   source: { text(): Promise<string> },
   schema: Schema,
 ): Promise<z.infer<Schema>> {
-  const raw = await source.text().catch((error) => {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-    // Deno takes away the bodies that are still coming in when its server is to stop (denoland/deno#36809).
-    requireReady(context);
-    // The connection was closed before the body was read; the request's signal does not tell.
-    throw new ClientGoneError();
-  });
+  const raw = await readBody(context, source);
   let body: unknown;
   try {
     body = JSON.parse(raw);
@@ -228,6 +222,18 @@ export async function readRequest<Schema extends z.ZodType>(
     `${pathText(path) || "The request body"} ${shownValue(valueAt(body, path))}; ${message}`
   );
   throw new HttpError(400, sentences.join(". "), { param: pathText(issues[0].path) || null });
+}
+
+/** @throws {HttpError} 503 if the server stops taking requests before the body has come */
+async function readBody(context: RouteContext, source: { text(): Promise<string> }): Promise<string> {
+  const drained = Promise.withResolvers<never>();
+  const giveUp = () => drained.reject(unavailable(context));
+  context.drain?.addEventListener("abort", giveUp);
+  try {
+    return await Promise.race([source.text(), drained.promise]);
+  } finally {
+    context.drain?.removeEventListener("abort", giveUp);
+  }
 }
 
 /** `["messages", 0, "role"]` as `messages[0].role`. */

@@ -1,5 +1,9 @@
 /** @file Binds the application to a socket and takes it down again without losing replies. */
+import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 
 /** Where to listen, and how to stop. */
 export interface ServeOptions {
@@ -33,19 +37,47 @@ export class ListenError extends Error {
 /** After the running generations have been ended: how long a slow client may take to read its last event. */
 const FAREWELL_MILLISECONDS = 1000;
 
+/** How long a connection may be idle: longer than the minute for which nginx, among others, keeps one for the next request. */
+const KEEP_ALIVE_MILLISECONDS = 75_000;
+
 /**
- * Listens.
+ * Listens, through `node:http`: `Deno.serve()` does not notice that a client has gone once it has sent more than about a
+ * kilobyte (Deno 2.8.3 to 2.9.6), so that its generation would run on.
  *
  * @throws {ListenError} if the address is in use or cannot be had
  */
 // The application's variables are its own business.
-export function serveHttp(app: Hono<any>, options: ServeOptions): HttpServer {
+export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<HttpServer> {
   const { hostname = "127.0.0.1", port, drain, shutdown, drainMilliseconds = 30_000 } = options;
-  // Not the signal that Deno.serve() takes: aborted after shutdown() it throws where nobody can catch it.
-  const overtime = Promise.withResolvers<void>();
-  let server: Deno.HttpServer<Deno.NetAddr>;
+  // Hono's middleware takes the standard's own requests only, which the adapter's are not.
+  const answer = (request: Request) => app.fetch(new Request(request.url, request));
+  const listener = getRequestListener(answer, {
+    // Stands in for the header `host`, which HTTP 1.0 does not ask for.
+    hostname: "localhost",
+    // For what the standard's requests cannot hold, such as the method TRACE; the application answers all other errors.
+    errorHandler: () => new Response(null, { status: 400 }),
+    overrideGlobalObjects: false,
+  });
+  const server = createServer({
+    // A prompt may be long, and its connection slow.
+    requestTimeout: 0,
+    headersTimeout: 60_000,
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+  }, listener);
+  // Without a whole request yet: not idle in node's sense, but nothing that a drain should wait for.
+  const silent = new Set<Socket>();
+  server.on("connection", (socket) => {
+    silent.add(socket);
+    socket.on("close", () => silent.delete(socket));
+  });
+  server.on("request", ({ socket }, response) => {
+    silent.delete(socket);
+    // A connection is not idle before its reply has ended.
+    response.on("close", () => drain.aborted && server.closeIdleConnections());
+  });
+  const closed = new Promise<void>((resolve) => server.once("close", resolve));
   try {
-    server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
+    await once(server.listen(port, hostname), "listening");
   } catch (error) {
     throw describeListenError(error, hostname, port);
   }
@@ -53,36 +85,37 @@ export function serveHttp(app: Hono<any>, options: ServeOptions): HttpServer {
   const stop = async () => {
     const timers = [
       setTimeout(() => shutdown.abort(), drainMilliseconds),
-      setTimeout(overtime.resolve, drainMilliseconds + FAREWELL_MILLISECONDS),
+      setTimeout(() => server.closeAllConnections(), drainMilliseconds + FAREWELL_MILLISECONDS),
     ];
-    await Promise.race([server.shutdown(), overtime.promise]);
+    server.close();
+    for (const socket of silent) socket.destroy();
+    await closed;
     timers.forEach(clearTimeout);
   };
   if (drain.aborted) stop();
   else drain.addEventListener("abort", stop, { once: true });
 
-  const { hostname: address, port: boundPort } = server.addr;
+  const { address, port: boundPort } = server.address() as AddressInfo;
   return {
     hostname: address,
     port: boundPort,
     url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
-    finished: Promise.race([server.finished, overtime.promise]),
+    finished: closed,
   };
 }
 
 function describeListenError(error: unknown, hostname: string, port: number): unknown {
-  if (error instanceof Deno.errors.AddrInUse) {
-    return new ListenError(
-      `Port ${port} of ${hostname} is in use; stop the program that uses it, or choose another port (0 takes a free one)`,
-    );
+  if (!(error instanceof Error)) return error;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return new ListenError(
+        `Port ${port} of ${hostname} is in use; stop the program that uses it, or choose another port (0 takes a free one)`,
+      );
+    case "EACCES":
+      return new ListenError(`Port ${port} of ${hostname} may not be used by this user; choose one from 1024 up`);
+    default:
+      return new ListenError(
+        `Cannot listen on ${hostname}, port ${port} (${error.message}); expected an address of this machine`,
+      );
   }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return new ListenError(`Port ${port} of ${hostname} may not be used by this user; choose one from 1024 up`);
-  }
-  if (error instanceof Error) {
-    return new ListenError(
-      `Cannot listen on ${hostname}, port ${port} (${error.message}); expected an address of this machine`,
-    );
-  }
-  return error;
 }

@@ -21,7 +21,7 @@ function withClient(
   Deno.test(name, async () => {
     const { app, engine } = startApp(behaviour, options);
     const drain = new AbortController();
-    const server = serveHttp(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+    const server = await serveHttp(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
     const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "key", maxRetries: 0 });
     try {
       await body(client, engine);
