@@ -16,6 +16,7 @@ import {
   oneOf,
   onOff,
   type OptionsOf,
+  origin,
   text,
   type ValueType,
 } from "./values.ts";
@@ -68,6 +69,10 @@ export const SERVE_FLAGS = {
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
   apiKey: { value: text("KEY", "a key"), help: "Key that clients must send; default: none is asked for" },
+  allowedOrigins: {
+    value: listOf(origin),
+    help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
+  },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `generate`: one completion on the terminal. */

@@ -1,6 +1,7 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { Hono } from "hono";
 import { parseKvCacheChoice } from "../plugins/registry.ts";
+import { crossOrigin } from "../routes/cross_origin.ts";
 import { serveHttp } from "../routes/serve.ts";
 import { createApp } from "../routes/server.ts";
 import { ensureAdapter } from "./environment.ts";
@@ -22,8 +23,9 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const drain = new AbortController();
   const shutdown = new AbortController();
   // The port comes first: that it is taken should be known before a large model has been loaded.
-  let app: ReturnType<typeof createApp> | undefined = undefined;
-  const front = new Hono().all("*", (c) => app === undefined ? stillLoading(c.req.path) : app.fetch(c.req.raw, c.env));
+  const { allowedOrigins = [] } = options;
+  let app: Pick<Hono, "fetch"> = loadingApp(allowedOrigins);
+  const front = new Hono().all("*", (c) => app.fetch(c.req.raw, c.env));
   const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
   const { engine, text, chatTemplate, failed, close } = await start(options, progressDisplay());
@@ -34,6 +36,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     options: {
       parseKvCache: (choice) => parseKvCacheChoice(choice, engine.defaultKvCache),
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
+      allowedOrigins,
       log: (entry) => console.error(JSON.stringify(entry)),
       drain: drain.signal,
       shutdown: shutdown.signal,
@@ -58,8 +61,12 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   return EXIT_CODES.ok.code;
 }
 
-function stillLoading(path: string): Response {
-  if (path === "/health") return Response.json({ status: "loading" }, { status: 503 });
+/** Answers while there is no model yet. */
+function loadingApp(allowedOrigins: readonly string[]): Hono {
+  const app = new Hono();
+  if (allowedOrigins.length > 0) app.use(crossOrigin(allowedOrigins));
   const error = { message: "The model is still loading", type: "server_error", param: null, code: "model_loading" };
-  return Response.json({ error }, { status: 503, headers: { "retry-after": "5" } });
+  app.get("/health", (c) => c.json({ status: "loading" }, 503));
+  app.all("*", (c) => c.json({ error }, 503, { "retry-after": "5" }));
+  return app;
 }

@@ -11,7 +11,7 @@ import { ExitError } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
-export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey">;
+export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins">;
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {

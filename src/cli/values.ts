@@ -97,6 +97,18 @@ export const cacheBudget: ValueType<number | string> = {
   },
 };
 
+/** The origin of web pages as browsers write it, or `*` for all. */
+export const origin: ValueType<string> = {
+  placeholder: "ORIGIN",
+  expectation: "an origin such as https://example.com or http://localhost:3000, or * for any",
+  parse(text) {
+    if (text === "*") return text;
+    const url = /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]+$/i.test(text) ? URL.parse(text) : null;
+    // Only the web's own schemes have an origin in URLs; those of apps and of browser extensions are taken as they are.
+    return url?.origin === "null" ? text : url?.origin;
+  },
+};
+
 /** Values with commas between them; repeated ones count once. */
 export function listOf<T>({ placeholder, expectation, parse }: ValueType<T>): ValueType<readonly T[]> {
   return {

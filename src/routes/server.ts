@@ -10,6 +10,7 @@ import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
+import { crossOrigin } from "./cross_origin.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
@@ -31,6 +32,8 @@ export interface AppOptions {
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
+  /** Origins whose web pages may call the API, such as `https://example.com`; `*` stands for any. Default: none. */
+  readonly allowedOrigins?: readonly string[];
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
   readonly log?: (entry: LogEntry) => void;
   /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
@@ -60,7 +63,8 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { apiKeys = [], log = () => {}, keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
+  const { apiKeys = [], allowedOrigins = [], log = () => {} } = options;
+  const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
   const context: RouteContext = {
@@ -112,6 +116,8 @@ export function createApp(
     if (run) run.ended.then(write);
     else write();
   });
+  // Before the keys are asked for: browsers send none with a preflight.
+  if (allowedOrigins.length > 0) app.use(crossOrigin(allowedOrigins));
   app.get("/health", healthHandler(context));
   if (apiKeys.length > 0) {
     app.use(async (c, next) => {

@@ -14,7 +14,7 @@ const SCRIPT = `
     await Deno.stdin.read(new Uint8Array(1));
     return { engine, text: fakeText, chatTemplate: fakeChatTemplate, failed: new Promise(() => {}), close: () => Promise.resolve() };
   }
-  const options = { host: "127.0.0.1", port: Number(Deno.args[0]) };
+  const options = { host: "127.0.0.1", port: Number(Deno.args[0]), allowedOrigins: ["*"] };
   Deno.exit(await serve(options, start));
 `;
 
@@ -77,6 +77,7 @@ Deno.test({
     const { url, process, reader, loading, finishLoading } = await startLoading();
     assert.equal(loading.status, 503);
     assert.equal((await loading.json()).error.code, "model_loading");
+    assert.equal(loading.headers.get("access-control-allow-origin"), "*");
 
     assert.equal(await finishLoading(), `Listening on ${url}\n`);
     const stream = await startStream(url);

@@ -7,6 +7,7 @@ import {
   number,
   oneOf,
   onOff,
+  origin,
   text,
   type ValueType,
 } from "../../src/cli/values.ts";
@@ -60,6 +61,25 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "2X": undefined,
     "-1K": undefined,
     "99999T": undefined,
+  }],
+  ["origin", origin, {
+    "*": "*",
+    "https://example.com": "https://example.com",
+    "http://localhost:3000": "http://localhost:3000",
+    "http://[::1]:8080": "http://[::1]:8080",
+    // As browsers write them.
+    "HTTPS://Example.com:443": "https://example.com",
+    "chrome-extension://abcdef": "chrome-extension://abcdef",
+    "": undefined,
+    "null": undefined,
+    "example.com": undefined,
+    "localhost:3000": undefined,
+    "https://": undefined,
+    "https://example.com/": undefined,
+    "https://example.com/page": undefined,
+    "https://user@example.com": undefined,
+    "https://*.example.com": undefined,
+    "https://example.com:99999": undefined,
   }],
   ["cacheBudget", cacheBudget, {
     "512": 512,
