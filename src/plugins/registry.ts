@@ -137,12 +137,13 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
  * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults, whose options
- * and `decodeInterval` count only for their own policy. In the result every option is set.
+ * and `decodeInterval` count only for their own policy; null leaves out too, as it does in the rest of a request. In the
+ * result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
  */
 export function parseKvCacheChoice(value: unknown, defaults: KvCacheChoice): KvCacheChoice {
-  const given = parsed(choiceSchema, value ?? {}, "kv_cache");
+  const given = parsed(choiceSchema, withoutNulls(value ?? {}), "kv_cache");
   const policy = chosenPolicy(given, defaults);
   const budget = given.budget ?? defaults.budget;
   try {
@@ -154,6 +155,12 @@ export function parseKvCacheChoice(value: unknown, defaults: KvCacheChoice): KvC
   const options = parsed(policy.options, { ...inherited?.options, ...given.options }, "kv_cache.options");
   const decodeInterval = decodeIntervalOf(given.decode_eviction ?? inherited?.decodeInterval ?? false, policy);
   return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const fields = Object.entries(value).filter(([, field]) => field !== null);
+  return Object.fromEntries(fields.map(([name, field]) => [name, withoutNulls(field)]));
 }
 
 function decodeIntervalOf(given: boolean | number, policy: Policy): number | undefined {

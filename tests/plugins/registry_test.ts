@@ -59,6 +59,18 @@ Deno.test("parseKvCacheChoice() fills in what a request leaves out", () => {
   });
 });
 
+Deno.test("parseKvCacheChoice() takes a field that is null as left out, in the options too", () => {
+  const nothing = { policy: null, scorer: null, allocator: null, budget: null, options: null, decode_eviction: null };
+  assert.deepEqual(parseKvCacheChoice(nothing, defaults), parseKvCacheChoice({}, defaults));
+  assert.deepEqual(
+    parseKvCacheChoice({ policy: null, scorer: "h2o", options: { window: null } }, defaults),
+    parseKvCacheChoice({ scorer: "h2o" }, defaults),
+  );
+  const { options } = parseKvCacheChoice({ options: { window: null, kernel: 5 } }, defaults);
+  assert.deepEqual(options, { ...DYNAMICKV_DEFAULTS, window: 16, kernel: 5 });
+  assert.equal(refusal({ budget: [null] }).field, "kv_cache.budget");
+});
+
 Deno.test("parseKvCacheChoice() does not pass one policy's options to another", () => {
   assert.deepEqual(parseKvCacheChoice({ policy: "full" }, defaults), { policy: "full", budget: 1024, options: {} });
   const fromFull = parseKvCacheChoice({ policy: "dynamickv", budget: 64 }, { policy: "full", budget: 1 });
