@@ -18,12 +18,11 @@ import type { Kernel } from "../gpu/gpu.ts";
 import { floatBits } from "../gpu/recorder.ts";
 import { type KvElement, kvUnitType, loadKvUnit } from "./kv_element.ts";
 
+/** Threads of each side of a workgroup, and queries and keys of each thread. */
 const SIDE = 8;
-const THREADS = SIDE * SIDE;
-const QUERIES_PER_THREAD = 8;
-const KEYS_PER_THREAD = 8;
-const TILE_QUERIES = QUERIES_PER_THREAD * SIDE;
-const TILE_KEYS = KEYS_PER_THREAD * SIDE;
+const EACH = Array.from({ length: SIDE }, (_, index) => index);
+/** Queries and keys of a workgroup, and its threads: at the end each has one. */
+const TILE = SIDE * SIDE;
 
 export interface AttentionSumsVariant {
   readonly element: KvElement;
@@ -38,27 +37,25 @@ export interface AttentionSumsKernels {
   /**
    * Bindings: queries f32 `[row of the tile][queryHead][headSize]` (rotated, unscaled); keys KV elements
    * `[kvHead][capacity][headSize]` (rotated); statistics f32 `[queryHead][count]`, written.
+   * Grid: (ceil(count / 64), queryHeads).
    */
   readonly statistics: Kernel;
   /**
    * Bindings: queries, keys and statistics as above; sums f32 `[kvHead][capacity]`, by row of the pack: those of rows that no
    * earlier query sees are set, others are added to.
+   * Grid: (ceil((first + count) / 64), kvHeads).
    */
   readonly sums: Kernel;
 }
-
-const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Generates the kernels for a model's head size. */
 export function attentionSums(variant: AttentionSumsVariant): AttentionSumsKernels {
   return { statistics: statisticsKernel(variant), sums: sumsKernel(variant) };
 }
 
-const queries = range(QUERIES_PER_THREAD);
-const keys = range(KEYS_PER_THREAD);
 const lines = (parts: readonly string[]) => parts.join("\n    ");
 
-/** What both kernels are made of. */
+/** WGSL that both kernels are made of; `s{i}_{j}` is the product of the thread's query i and key j. */
 function logitParts({ element, headSize, subgroupSize }: AttentionSumsVariant) {
   const broadcasts = subgroupSize === SIDE;
   const units = headSize / 8;
@@ -78,35 +75,34 @@ struct Params {
 // Finite, so that no difference is a NaN.
 const LOWEST: f32 = -1e30;
 `,
-    /** Where the thread's keys are, every eighth from `tile + tx` on, in the rows from `base` on. */
-    placeKeys: lines(keys.map((j) =>
+    // The thread's keys: every eighth from `tile + tx` on, in the rows from `base` on.
+    placeKeys: lines(EACH.map((j) =>
       `let key${j} = tile + tx + ${j * SIDE}u;
     let at${j} = (base + min(key${j}, params.first + params.count - 1u)) * ${units}u;`
     )),
-    /** Where the thread's queries of `head` are, `own` the first, and how many keys each sees: none beyond the last query. */
+    // The thread's queries of `head`, from `own` on, and how many keys each sees: those beyond the last see none.
     placeQueries: `${
       broadcasts
         ? `let query = ${query("own + tx")};`
-        : lines(queries.map((i) => `let query${i} = ${query(`own + ${i}u`)};`))
+        : lines(EACH.map((i) => `let query${i} = ${query(`own + ${i}u`)};`))
     }
     ${
       lines(
-        queries.map((i) => `let seen${i} = select(0u, params.first + own + ${i + 1}u, own + ${i}u < params.count);`),
+        EACH.map((i) => `let seen${i} = select(0u, params.first + own + ${i + 1}u, own + ${i}u < params.count);`),
       )
     }`,
-    /** Their products, `s{query}_{key}`. */
-    products: `${queries.flatMap((i) => keys.map((j) => `var s${i}_${j}: f32 = 0.0;`)).join(" ")}
+    products: `${EACH.flatMap((i) => EACH.map((j) => `var s${i}_${j}: f32 = 0.0;`)).join(" ")}
     for (var d: u32 = 0u; d < ${units}u; d++) {
       ${broadcasts ? "let own_a = queries[query + 2u * d]; let own_b = queries[query + 2u * d + 1u];" : ""}
-      ${lines(keys.map((j) => loadKvUnit(element, `k${j}`, "keys", `at${j} + d`)))}
+      ${lines(EACH.map((j) => loadKvUnit(element, `k${j}`, "keys", `at${j} + d`)))}
       ${
-      lines(queries.map((i) =>
+      lines(EACH.map((i) =>
         `{ ${
           broadcasts
             ? `let a = subgroupBroadcast(own_a, ${i}u); let b = subgroupBroadcast(own_b, ${i}u);`
             : `let a = queries[query${i} + 2u * d]; let b = queries[query${i} + 2u * d + 1u];`
         } ${
-          keys.map((j) => `s${i}_${j} += dot(a, k${j}_0) + dot(b, k${j}_1);`).join(" ")
+          EACH.map((j) => `s${i}_${j} += dot(a, k${j}_0) + dot(b, k${j}_1);`).join(" ")
         } }`
       ))
     }
@@ -123,44 +119,44 @@ function statisticsKernel(variant: AttentionSumsVariant): Kernel {
 @group(0) @binding(3) var<storage, read_write> statistics: array<f32>;
 
 // [tx][query]: what each thread of a query has found.
-var<workgroup> maxima: array<f32, ${SIDE * TILE_QUERIES}>;
-var<workgroup> totals: array<f32, ${SIDE * TILE_QUERIES}>;
+var<workgroup> maxima: array<f32, ${SIDE * TILE}>;
+var<workgroup> totals: array<f32, ${SIDE * TILE}>;
 
-@compute @workgroup_size(${THREADS})
+@compute @workgroup_size(${TILE})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let tx = thread % ${SIDE}u;
   let ty = thread / ${SIDE}u;
   let head = workgroup.y;
   let base = head / params.group * params.capacity + params.start;
-  let first_query = workgroup.x * ${TILE_QUERIES}u;
-  let own = first_query + ty * ${QUERIES_PER_THREAD}u;
+  let first_query = workgroup.x * ${TILE}u;
+  let own = first_query + ty * ${SIDE}u;
   ${placeQueries}
-  ${queries.map((i) => `var max${i}: f32 = LOWEST; var total${i}: f32 = 0.0;`).join("\n  ")}
-  let key_end = params.first + min(first_query + ${TILE_QUERIES}u, params.count);
-  for (var tile: u32 = 0u; tile < key_end; tile += ${TILE_KEYS}u) {
+  ${EACH.map((i) => `var max${i}: f32 = LOWEST; var total${i}: f32 = 0.0;`).join("\n  ")}
+  let key_end = params.first + min(first_query + ${TILE}u, params.count);
+  for (var tile: u32 = 0u; tile < key_end; tile += ${TILE}u) {
     ${placeKeys}
     ${products}
     ${
-      lines(queries.map((i) =>
-        `${keys.map((j) => `s${i}_${j} = select(LOWEST, s${i}_${j} * params.scale, key${j} < seen${i});`).join(" ")}
-    { let top = max(max${i}, ${keys.map((j) => `s${i}_${j}`).reduce((a, b) => `max(${a}, ${b})`)});
+      lines(EACH.map((i) =>
+        `${EACH.map((j) => `s${i}_${j} = select(LOWEST, s${i}_${j} * params.scale, key${j} < seen${i});`).join(" ")}
+    { let top = max(max${i}, ${EACH.map((j) => `s${i}_${j}`).reduce((a, b) => `max(${a}, ${b})`)});
     total${i} = total${i} * exp(max${i} - top) + ${
-          keys.map((j) => `exp(s${i}_${j} - top)`).join(" + ")
+          EACH.map((j) => `exp(s${i}_${j} - top)`).join(" + ")
         }; max${i} = top; }`
       ))
     }
   }
   ${
-      lines(queries.map((i) => {
-        const at = `tx * ${TILE_QUERIES}u + ty * ${QUERIES_PER_THREAD}u + ${i}u`;
+      lines(EACH.map((i) => {
+        const at = `tx * ${TILE}u + ty * ${SIDE}u + ${i}u`;
         return `maxima[${at}] = max${i}; totals[${at}] = total${i};`;
       }))
     }
   workgroupBarrier();
   if (first_query + thread < params.count) {
-    let top = ${range(SIDE).map((x) => `maxima[${x * TILE_QUERIES}u + thread]`).reduce((a, b) => `max(${a}, ${b})`)};
+    let top = ${EACH.map((x) => `maxima[${x * TILE}u + thread]`).reduce((a, b) => `max(${a}, ${b})`)};
     let total = ${
-      range(SIDE).map((x) => `${x * TILE_QUERIES}u + thread`).map((at) => `totals[${at}] * exp(maxima[${at}] - top)`)
+      EACH.map((x) => `${x * TILE}u + thread`).map((at) => `totals[${at}] * exp(maxima[${at}] - top)`)
         .join(" + ")
     };
     statistics[head * params.count + first_query + thread] = top + log(total);
@@ -180,40 +176,40 @@ function sumsKernel(variant: AttentionSumsVariant): Kernel {
 @group(0) @binding(4) var<storage, read_write> sums: array<f32>;
 
 // [ty][key]: what each thread of a key has found.
-var<workgroup> found: array<f32, ${SIDE * TILE_KEYS}>;
+var<workgroup> found: array<f32, ${SIDE * TILE}>;
 
-@compute @workgroup_size(${THREADS})
+@compute @workgroup_size(${TILE})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let tx = thread % ${SIDE}u;
   let ty = thread / ${SIDE}u;
   let kv_head = workgroup.y;
   let base = kv_head * params.capacity + params.start;
-  let tile = workgroup.x * ${TILE_KEYS}u;
+  let tile = workgroup.x * ${TILE}u;
   ${placeKeys}
-  ${keys.map((j) => `var sum${j}: f32 = 0.0;`).join(" ")}
+  ${EACH.map((j) => `var sum${j}: f32 = 0.0;`).join(" ")}
   // Earlier queries see none of the keys.
   let first_query = max(tile, params.first) - params.first;
   for (var head: u32 = kv_head * params.group; head < (kv_head + 1u) * params.group; head++) {
-    for (var query_tile: u32 = first_query; query_tile < params.count; query_tile += ${TILE_QUERIES}u) {
-      let own = query_tile + ty * ${QUERIES_PER_THREAD}u;
+    for (var query_tile: u32 = first_query; query_tile < params.count; query_tile += ${TILE}u) {
+      let own = query_tile + ty * ${SIDE}u;
       ${placeQueries}
       ${products}
       ${
-      lines(queries.map((i) =>
+      lines(EACH.map((i) =>
         `{ let statistic = statistics[head * params.count + min(own + ${i}u, params.count - 1u)];
       ${
-          keys.map((j) => `sum${j} += exp(select(LOWEST, s${i}_${j} * params.scale - statistic, key${j} < seen${i}));`)
+          EACH.map((j) => `sum${j} += exp(select(LOWEST, s${i}_${j} * params.scale - statistic, key${j} < seen${i}));`)
             .join(" ")
         } }`
       ))
     }
     }
   }
-  ${lines(keys.map((j) => `found[ty * ${TILE_KEYS}u + tx + ${j * SIDE}u] = sum${j};`))}
+  ${lines(EACH.map((j) => `found[ty * ${TILE}u + tx + ${j * SIDE}u] = sum${j};`))}
   workgroupBarrier();
   let key = tile + thread;
   if (key < params.first + params.count) {
-    let sum = ${range(SIDE).map((y) => `found[${y * TILE_KEYS}u + thread]`).join(" + ")};
+    let sum = ${EACH.map((y) => `found[${y * TILE}u + thread]`).join(" + ")};
     sums[base + key] = select(sums[base + key], 0.0, key >= params.first) + sum * params.weight;
   }
 }
@@ -221,7 +217,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** Queries whose attention is to be added, and the rows that they see. */
+/** Queries of a prompt whose attention is to be added. */
 export interface AttentionSumsShape {
   readonly kvHeadCount: number;
   readonly queryHeadCount: number;
@@ -248,8 +244,8 @@ export function attentionSumsDispatch(
   return {
     params: [start, first, count, tileRow, capacity, queryHeadCount, group, scale, weight],
     grids: {
-      statistics: [Math.ceil(count / TILE_QUERIES), queryHeadCount],
-      sums: [Math.ceil((first + count) / TILE_KEYS), kvHeadCount],
+      statistics: [Math.ceil(count / TILE), queryHeadCount],
+      sums: [Math.ceil((first + count) / TILE), kvHeadCount],
     },
   };
 }
