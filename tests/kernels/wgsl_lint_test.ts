@@ -64,7 +64,11 @@ const BOOLEANS = [false, true];
 
 /** For every kernel module, and in it for every entry point, a spread of its variants. */
 const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
-  "attention_sums.ts": [KV_HEADS.map((head) => attentionSums(...head))],
+  "attention_sums.ts": (["statistics", "sums"] as const).map((stage) =>
+    KV_HEADS.flatMap(([element, headSize]) =>
+      [undefined, 8].map((subgroupSize) => attentionSums({ element, headSize, subgroupSize })[stage])
+    )
+  ),
   "average_heads.ts": [[averageHeads]],
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
