@@ -21,6 +21,7 @@ import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
+import { subgroupDecodeAttentionKernel } from "../../src/kernels/subgroup_decode_attention.ts";
 import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
@@ -124,6 +125,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "sample.ts": [VOCABULARIES.map(sample)],
+  "subgroup_decode_attention.ts": [HEADS.map(subgroupDecodeAttentionKernel)],
   "subgroup_prefill_attention.ts": [HEADS.map(subgroupPrefillAttentionKernel)],
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
