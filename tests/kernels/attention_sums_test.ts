@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { attentionSums, attentionSumsDispatch } from "../../src/kernels/attention_sums.ts";
 import type { KvElement } from "../../src/kernels/kv_element.ts";
-import { LANES } from "../../src/kernels/subgroup_prefill_attention.ts";
+import { LANES } from "../../src/kernels/lanes.ts";
 import { runKernel, testGpu } from "../support/gpu.ts";
 import { storeElements } from "../support/half.ts";
 import { normalValues, seededRandom } from "../support/random.ts";
