@@ -15,7 +15,8 @@ import {
 import type { KvElement } from "../src/kernels/kv_element.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/prefill_attention.ts";
 import { subgroupDecodeAttentionKernel } from "../src/kernels/subgroup_decode_attention.ts";
-import { LANES, subgroupPrefillAttentionKernel } from "../src/kernels/subgroup_prefill_attention.ts";
+import { LANES } from "../src/kernels/lanes.ts";
+import { subgroupPrefillAttentionKernel } from "../src/kernels/subgroup_prefill_attention.ts";
 import { kvArray } from "../tests/support/kv.ts";
 import { normalValues, seededRandom } from "../tests/support/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";

@@ -44,6 +44,7 @@ export async function startEngine(
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === "progress") onProgress(data.progress);
+      if (data.type === "log") log(data.message);
       if (data.type === "ready") resolve(data.ready);
       if (data.type === "failed") reject(errorOf(data.failure));
     };

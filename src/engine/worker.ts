@@ -113,8 +113,13 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
     }
     events.push({ id, event });
   };
-  scheduler = new Scheduler(model, emit, (message) => thread.postMessage({ type: "log", message }));
+  scheduler = new Scheduler(model, emit, log);
   await scheduler.run();
+}
+
+/** Has a line for people written to standard error. */
+function log(message: string): void {
+  thread.postMessage({ type: "log", message });
 }
 
 /** Fills in what the user left open, and refuses what this adapter cannot hold. */
@@ -124,6 +129,12 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
     throw new RangeError(
       `--context is ${options.context}: expected at most ${limit}, for what a prompt needs while it is read has to fit ` +
         `into a binding of ${gpu.maxBindingBytes} bytes on ${gpu.adapterName}`,
+    );
+  }
+  if (options.context !== undefined && options.context > config.contextLength) {
+    log(
+      `--context is ${options.context}, but the model was made for ${config.contextLength} tokens: beyond them its ` +
+        "answers may make no sense",
     );
   }
   const serving = {

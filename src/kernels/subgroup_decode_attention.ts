@@ -20,7 +20,7 @@ import {
 } from "./decode_attention.ts";
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { kvUnitType, loadKvUnit } from "./kv_element.ts";
-import { LANES } from "./subgroup_prefill_attention.ts";
+import { acrossLanes, LANES } from "./lanes.ts";
 
 const ROWS_PER_LANE = 4;
 
@@ -40,10 +40,6 @@ export function subgroupDecodeAttentionKernel(variant: DecodeAttentionVariant): 
   const unit = (c: number) => `min(lane % ${team}u + ${c * LANES}u, ${units - 1}u)`;
   const outputs = owned.flatMap((c) => [0, 1].map((half) => `${c}_${half}`));
   const lines = (parts: readonly string[]) => parts.join("\n    ");
-  const acrossLanes = (name: string, combine: (a: string, b: string) => string, from = 1) =>
-    [1, 2, 4].filter((distance) => distance >= from).map((distance) =>
-      `${name} = ${combine(name, `subgroupShuffleXor(${name}, ${distance}u)`)};`
-    ).join(" ");
   return {
     label: `decode attention subgroups ${element} ${queryHeads}/${kvHeads}x${headSize}`,
     bindings: ["read", "read", "read", "read", "read", "write", "write", "write"],
@@ -71,7 +67,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       ))
     }
   for (var tile: u32 = 0u; tile < count; tile += ${ROWS_PER_LANE * LANES}u) {
-    ${rows.map((j) => `var at${j}: u32; `).join("")}
+    ${rows.map((j) => `var at${j}: u32 = 0u; `).join("")}
     ${
       lines(rows.map((j) =>
         `{ let dense = begin + min(tile + lane + ${j * LANES}u, count - 1u);${splitRow(variant, units)}

@@ -15,10 +15,9 @@
  * Grid: (ceil(m / 64), queryHeads).
  */
 import { kvUnitType, loadKvUnit } from "./kv_element.ts";
+import { acrossLanes, LANES } from "./lanes.ts";
 import type { PrefillAttentionKernel, PrefillAttentionVariant } from "./prefill_attention.ts";
 
-/** Threads of a subgroup, its query rows, and the elements of a unit of columns, see {@link loadKvUnit}. */
-export const LANES = 8;
 const THREADS = 64;
 const KEYS_PER_LANE = 4;
 
@@ -39,11 +38,6 @@ export function subgroupPrefillAttentionKernel(variant: PrefillAttentionVariant)
   const outputs = columns.flatMap((c) => [0, 1].map((half) => `${c}_${half}`));
   const stored = kvUnitType(element);
   const lines = (parts: readonly string[]) => parts.join("\n    ");
-  // Combines what lanes have of a variable, those that are at least `from` apart.
-  const acrossLanes = (name: string, combine: (a: string, b: string) => string, from = 1) =>
-    [1, 2, 4].filter((distance) => distance >= from).map((distance) =>
-      `${name} = ${combine(name, `subgroupShuffleXor(${name}, ${distance}u)`)};`
-    ).join(" ");
   return {
     label: `prefill attention subgroups ${element} ${queryHeads}/${kvHeads}x${headSize}`,
     rowsPerWorkgroup: THREADS,

@@ -11,7 +11,7 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { attentionSums, attentionSumsGrid } from "../kernels/attention_sums.ts";
+import { attentionSums, attentionSumsDispatch } from "../kernels/attention_sums.ts";
 import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/average_heads.ts";
 import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/gather_rows.ts";
 import {
@@ -114,7 +114,7 @@ const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
 interface AttentionBindings {
   /** f32 `[kvHead][capacity]`: the sums. */
   readonly buffer: GPUBuffer;
-  readonly partials: Binding;
+  readonly statistics: Binding;
   readonly sums: Binding;
   readonly pool: Binding;
 }
@@ -194,11 +194,14 @@ export class Compressor {
 
     this.#attention = once(() => {
       const sums = gpu.createBuffer("attention sums", rowWords);
-      this.#scratch.push(sums);
+      // A number for each query.
+      const statistics = gpu.createBuffer("attention statistics", tileQueries.size / headSize);
+      this.#scratch.push(sums, statistics);
+      const kernels = attentionSums({ element, headSize, subgroupSize: gpu.subgroupSize });
       return {
         buffer: sums,
-        partials: gpu.binding(window.partials, [keys, tileQueries, partials]),
-        sums: gpu.binding(attentionSums(element, headSize), [keys, tileQueries, statistics, sums]),
+        statistics: gpu.binding(kernels.statistics, [tileQueries, keys, statistics]),
+        sums: gpu.binding(kernels.sums, [tileQueries, keys, statistics, sums]),
         pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
       };
     });
@@ -280,18 +283,11 @@ export class Compressor {
    * Adds the attention that rows of the tile prefilled last pay to the rows of their prompt, before the next tile is prefilled.
    * The scorer `attention-sums` needs this for every row of a layer, in order.
    */
-  addAttention(recorder: Recorder, { start, length, first, tileRow, count }: TileRows): void {
-    const { partials, sums } = this.#attention();
-    for (let done = 0; done < count; done += MAX_WINDOW) {
-      const window = Math.min(MAX_WINDOW, count - done);
-      const seen = first + done + window;
-      const shape = { ...this.options, firstQuery: tileRow + done, start, length: seen, window };
-      const params = windowScoresParams(shape, 1 / length);
-      const grids = windowScoresGrids(shape);
-      recorder.dispatch(partials, params, ...grids.partials);
-      recorder.dispatch(this.#combine, params, ...grids.combine);
-      recorder.dispatch(sums, params, ...attentionSumsGrid(seen, this.options.kvHeadCount));
-    }
+  addAttention(recorder: Recorder, rows: TileRows): void {
+    const { statistics, sums } = this.#attention();
+    const { params, grids } = attentionSumsDispatch({ ...this.options, ...rows });
+    recorder.dispatch(statistics, params, ...grids.statistics);
+    recorder.dispatch(sums, params, ...grids.sums);
   }
 
   /** Keeps the attention that has been added to the rows of the segment ranked last, of those `ranked` and its window. */

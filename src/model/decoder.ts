@@ -16,7 +16,7 @@ import {
 } from "../kernels/decode_attention.ts";
 import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/rotate.ts";
 import { subgroupDecodeAttentionKernel } from "../kernels/subgroup_decode_attention.ts";
-import { LANES } from "../kernels/subgroup_prefill_attention.ts";
+import { LANES } from "../kernels/lanes.ts";
 import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
 import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";

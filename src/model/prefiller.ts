@@ -21,7 +21,8 @@ import {
 } from "../kernels/prefill_attention.ts";
 import { rmsNorm, rmsNormParams } from "../kernels/rms_norm.ts";
 import { NO_WINDOW, rotateGrid, rotateKernel, rotateScratchParams, type RotateVariant } from "../kernels/rotate.ts";
-import { LANES, subgroupPrefillAttentionKernel } from "../kernels/subgroup_prefill_attention.ts";
+import { LANES } from "../kernels/lanes.ts";
+import { subgroupPrefillAttentionKernel } from "../kernels/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
 import { MAX_WINDOW } from "../kernels/window_scores.ts";
 import { type Dimensions, TILE_ROWS } from "./dimensions.ts";

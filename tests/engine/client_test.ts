@@ -36,6 +36,15 @@ Deno.test("startEngine() reports the model, and that nothing runs yet", async ()
   }
 });
 
+Deno.test("startEngine() says so when the context is longer than what the model was made for", async () => {
+  const lines: string[] = [];
+  const log = (line: string) => void lines.push(line);
+  for (const context of [512, 600]) await (await startTestEngine(MODEL, { context, log })).close();
+  assert.deepEqual(lines, [
+    "--context is 600, but the model was made for 512 tokens: beyond them its answers may make no sense",
+  ]);
+});
+
 Deno.test("generate() refuses what can never be served, naming the field", () => {
   const refused = (changes: Parameters<typeof request>[1], length = 10) => {
     try {

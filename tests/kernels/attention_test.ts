@@ -11,7 +11,8 @@ import {
 } from "../../src/kernels/decode_attention.ts";
 import { prefillAttentionDispatch, prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
 import { subgroupDecodeAttentionKernel } from "../../src/kernels/subgroup_decode_attention.ts";
-import { LANES, subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
+import { LANES } from "../../src/kernels/lanes.ts";
+import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { runKernel, testGpu } from "../support/gpu.ts";
 import { loadElements, storeElements } from "../support/half.ts";
 import { normalValues, randomInteger, seededRandom } from "../support/random.ts";

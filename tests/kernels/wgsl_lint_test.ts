@@ -21,6 +21,7 @@ import { recencyScores } from "../../src/kernels/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/rotate.ts";
 import { sample } from "../../src/kernels/sample.ts";
+import { subgroupDecodeAttentionKernel } from "../../src/kernels/subgroup_decode_attention.ts";
 import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
 import { swiglu } from "../../src/kernels/swiglu.ts";
 import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
@@ -64,7 +65,11 @@ const BOOLEANS = [false, true];
 
 /** For every kernel module, and in it for every entry point, a spread of its variants. */
 const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
-  "attention_sums.ts": [KV_HEADS.map((head) => attentionSums(...head))],
+  "attention_sums.ts": (["statistics", "sums"] as const).map((stage) =>
+    KV_HEADS.flatMap(([element, headSize]) =>
+      [undefined, 8].map((subgroupSize) => attentionSums({ element, headSize, subgroupSize })[stage])
+    )
+  ),
   "average_heads.ts": [[averageHeads]],
   "decode_attention.ts": [HEADS.map(decodeAttentionKernel), HEADS.map(mergeSplitsKernel)],
   "embed.ts": [FORMATS.map(embedKernel)],
@@ -120,6 +125,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "sample.ts": [VOCABULARIES.map(sample)],
+  "subgroup_decode_attention.ts": [HEADS.map(subgroupDecodeAttentionKernel)],
   "subgroup_prefill_attention.ts": [HEADS.map(subgroupPrefillAttentionKernel)],
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
