@@ -27,13 +27,15 @@ Deno.test("serve has defaults for everything but names", () => {
     maxQueue: 256,
     modelId: undefined,
     apiKey: undefined,
+    allowedOrigins: undefined,
   });
 });
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
     "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=::1 --port 0 --kv-memory 2G " +
-    "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret";
+    "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
+    "--allowed-origins http://localhost:3000,https://example.org";
   assert.deepEqual(parseServe(line), {
     model: "m.gguf",
     policy: "full",
@@ -48,6 +50,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     maxQueue: 0,
     modelId: "tiny",
     apiKey: "secret",
+    allowedOrigins: ["http://localhost:3000", "https://example.org"],
   });
 });
 
