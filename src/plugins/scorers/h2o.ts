@@ -14,7 +14,7 @@ const options = z.strictObject({
   ),
 });
 
-/** Attention of all queries. Makes attention two to three times as expensive in prefill, see kernels/attention_sums.ts. */
+/** Attention of all queries. Makes attention about twice as expensive in prefill, see kernels/attention_sums.ts. */
 export const h2oScorer: ScorerPlugin<typeof options> = {
   name: "h2o",
   apiVersion: 1,
