@@ -14,7 +14,7 @@ import {
   type Resumption,
   UnservableRequestError,
 } from "./messages.ts";
-import { mostNewTokens, projectRequest } from "./projection.ts";
+import { fittingTokens, mostNewTokens, projectRequest } from "./projection.ts";
 import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineOptions } from "./protocol.ts";
@@ -58,6 +58,15 @@ export async function startEngine(
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, maxQueue, log });
+}
+
+/** What a policy cannot do is the request's fault. */
+function unlessUnservable<Result>(project: () => Result): Result {
+  try {
+    return project();
+  } catch (error) {
+    throw new UnservableRequestError((error as Error).message, "kv_cache");
+  }
 }
 
 /** Errors cross threads as data: gives them back their class. */
@@ -146,6 +155,10 @@ export class EngineClient implements Engine {
     this.worker.terminate();
   }
 
+  fittingTokens(request: GenerationRequest): number {
+    return unlessUnservable(() => fittingTokens(request, this.ready.cache, this.ready.largestArena));
+  }
+
   #notReady(): Error {
     return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
@@ -170,12 +183,7 @@ export class EngineClient implements Engine {
         "context_length_exceeded",
       );
     }
-    let blocks: number;
-    try {
-      ({ blocks } = projectRequest(request, this.ready.cache));
-    } catch (error) {
-      throw new UnservableRequestError((error as Error).message, "kv_cache");
-    }
+    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache));
     if (blocks > this.ready.largestArena) {
       const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
       throw new UnservableRequestError(

@@ -224,6 +224,13 @@ export interface Engine {
   /** Sequences that it holds at once, running and waiting: further ones are refused. */
   readonly maxSequences: number;
   /**
+   * The most tokens, up to `request.maxTokens`, that the memory has room for behind the request's prompt; 0 if there is none
+   * for the prompt itself.
+   *
+   * @throws {UnservableRequestError} when the KV cache policy cannot do what is asked of it
+   */
+  fittingTokens(request: GenerationRequest): number;
+  /**
    * Queues a sequence. Validation of the request's shape is the caller's; capacity is the engine's.
    *
    * @throws {QueueFullError} @throws {UnservableRequestError}

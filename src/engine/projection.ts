@@ -63,6 +63,23 @@ export function projectRequest(
   return { context, policy, eviction, blocks };
 }
 
+/**
+ * The most tokens, up to `request.maxTokens`, with which the sequence needs no more than `blocks`; 0 if there are none.
+ *
+ * @throws {RangeError} as {@link projectRequest}
+ */
+export function fittingTokens(request: GenerationRequest, shape: CacheShape, blocks: number): number {
+  const fits = (maxTokens: number) => projectRequest({ ...request, maxTokens }, shape).blocks <= blocks;
+  if (fits(request.maxTokens)) return request.maxTokens;
+  let [enough, tooMany] = [0, request.maxTokens];
+  while (tooMany - enough > 1) {
+    const middle = Math.floor((enough + tooMany) / 2);
+    if (fits(middle)) enough = middle;
+    else tooMany = middle;
+  }
+  return enough;
+}
+
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
 function startEviction(
   request: GenerationRequest,

@@ -12,7 +12,7 @@ export interface EndpointFields {
   /** As in GenerationRequest. */
   readonly topLogprobs: number | undefined;
   readonly maxTokens: number | null | undefined;
-  /** Completion tokens if the request sets no limit; fewer if the context ends before. */
+  /** Completion tokens if the request sets no limit; fewer if the context ends before, or the memory. */
   readonly defaultMaxTokens: number;
   /** Whether what is generated goes on with the prompt's text; otherwise a text of its own begins. */
   readonly continuation: boolean;
@@ -49,10 +49,9 @@ export function planGeneration(
   const kvCache = fields.kv_cache ? context.parseKvCache(fields.kv_cache) : engine.defaultKvCache;
 
   const requests = prompts.flatMap((prompt) => {
-    const maxTokens = limitCompletion(prompt.length, engine.model.contextLength, endpoint);
-    return Array.from({ length: choices }, (_, choice): GenerationRequest => ({
+    const request: GenerationRequest = {
       prompt,
-      maxTokens,
+      maxTokens: limitCompletion(prompt.length, engine.model.contextLength, endpoint),
       stopTokens,
       sampling: {
         temperature: fields.temperature ?? 1,
@@ -63,11 +62,18 @@ export function planGeneration(
         presencePenalty: fields.presence_penalty ?? 0,
         repetitionPenalty: fields.repetition_penalty ?? 1,
         logitBias,
-        // Each choice needs a seed of its own; the same prompt elsewhere in a batch keeps its result.
-        seed: ((seed >>> 0) + choice) >>> 0,
+        seed: seed >>> 0,
       },
       topLogprobs: endpoint.topLogprobs,
       kvCache,
+    };
+    // A limit that nobody set gives way to the memory; where not even one token fits, the engine says so.
+    const maxTokens = endpoint.maxTokens ?? Math.max(1, engine.fittingTokens(request));
+    return Array.from({ length: choices }, (_, choice): GenerationRequest => ({
+      ...request,
+      maxTokens,
+      // Each choice needs a seed of its own; the same prompt elsewhere in a batch keeps its result.
+      sampling: { ...request.sampling, seed: (request.sampling.seed + choice) >>> 0 },
     }));
   });
   return {

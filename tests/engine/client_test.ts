@@ -64,6 +64,21 @@ Deno.test("generate() refuses what can never be served, naming the field", () =>
   assert.equal(refused({ kvCache: { policy: "dynamickv", budget: "120%" } }).field, "kv_cache");
 });
 
+Deno.test("fittingTokens() is the most that generate() takes", () => {
+  const prompt = randomPrompt(seededRandom(6), 400);
+  const most = engine.fittingTokens(request(prompt, { maxTokens: 112 }));
+  assert.ok(most > 0 && most < 112, String(most));
+  assert.doesNotThrow(() => engine.generate(request(prompt, { maxTokens: most })).abort());
+  assert.throws(() => engine.generate(request(prompt, { maxTokens: most + 1 })), UnservableRequestError);
+  const compressed = { policy: "dynamickv", budget: 64 };
+  assert.equal(engine.fittingTokens(request(prompt, { maxTokens: 112, kvCache: compressed })), 112);
+  assert.equal(engine.fittingTokens(request(randomPrompt(seededRandom(6), 510), { maxTokens: 2 })), 0);
+  assert.throws(
+    () => engine.fittingTokens(request(prompt, { kvCache: { policy: "dynamickv", budget: "120%" } })),
+    (error) => refusal(error).field === "kv_cache",
+  );
+});
+
 Deno.test("a prompt too long for the memory with a full cache is served with a compressed one", async () => {
   const prompt = randomPrompt(seededRandom(2), 460);
   assert.throws(() => engine.generate(request(prompt)), UnservableRequestError);

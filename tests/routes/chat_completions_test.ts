@@ -133,6 +133,18 @@ Deno.test("fields that are absent get OpenAI's defaults, and a reply may fill th
   assert.deepEqual(engine.requests[0].kvCache, engine.defaultKvCache);
 });
 
+Deno.test("a chat without a limit takes what the memory has room for; one with a limit is not cut in silence", async () => {
+  const maxTokens = async (memoryTokens: number, limit?: number) => {
+    const { engine, post } = startApp({ script: () => ({ tokens: [72] }), memoryTokens });
+    await (await post(PATH, { messages: MESSAGES, max_tokens: limit })).text();
+    return engine.requests[0].maxTokens;
+  };
+  assert.equal(await maxTokens(40), 40);
+  assert.equal(await maxTokens(40, 50), 50);
+  // The engine refuses it, and says why.
+  assert.equal(await maxTokens(0), 1);
+});
+
 Deno.test("every sampling field reaches the engine", async () => {
   const { post, engine } = startApp({ tokens: [TOKEN.end] });
   await post(PATH, {

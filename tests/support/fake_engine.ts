@@ -43,6 +43,8 @@ export interface FakeEngineOptions {
   readonly capacity?: number;
   /** Default: no limit. */
   readonly maxSequences?: number;
+  /** Tokens that the memory has room for behind any prompt. Default: no limit. */
+  readonly memoryTokens?: number;
   /** Field of a request that can never run, if any. */
   readonly unservable?: string;
   readonly model?: Partial<ServedModel>;
@@ -81,6 +83,10 @@ export class FakeEngine implements Engine {
   /** The phases in which sequences were aborted before they had ended. */
   get aborts(): Phase[] {
     return this.generations.flatMap(({ abortedIn }) => abortedIn ?? []);
+  }
+
+  fittingTokens({ maxTokens }: GenerationRequest): number {
+    return Math.min(maxTokens, this.#options.memoryTokens ?? Infinity);
   }
 
   generate(request: GenerationRequest): FakeGeneration {
