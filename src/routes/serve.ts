@@ -57,6 +57,8 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
     // For what the standard's requests cannot hold, such as the method TRACE; the application answers all other errors.
     errorHandler: () => new Response(null, { status: 400 }),
     overrideGlobalObjects: false,
+    // It cuts the connections of clients that are still sending; see below.
+    autoCleanupIncoming: false,
   });
   const server = createServer({
     // A prompt may be long, and its connection slow.
@@ -70,10 +72,15 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
     silent.add(socket);
     socket.on("close", () => silent.delete(socket));
   });
-  server.on("request", ({ socket }, response) => {
-    silent.delete(socket);
-    // A connection is not idle before its reply has ended.
-    response.on("close", () => drain.aborted && server.closeIdleConnections());
+  server.on("request", (request, response) => {
+    silent.delete(request.socket);
+    response.on("close", () => {
+      // Most clients read a reply only once they have sent everything, even what is too long to be taken. The listeners
+      // are those of the body's web stream, which stops the flow when nobody reads it.
+      request.removeAllListeners("data").resume();
+      // A connection is not idle before its reply has ended.
+      if (drain.aborted) server.closeIdleConnections();
+    });
   });
   const closed = new Promise<void>((resolve) => server.once("close", resolve));
   try {

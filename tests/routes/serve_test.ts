@@ -100,6 +100,30 @@ Deno.test("a request whose body still comes in when a drain begins is told to tr
   await server.finished;
 });
 
+Deno.test("a client that sends a body too long to its end gets the reply, and may go on", async () => {
+  const { drain, server } = await start({ tokens: [] }, { maxBodyBytes: 1000 });
+  const encoder = new TextEncoder();
+  // More than the buffers of a connection hold.
+  const length = 20_000_000;
+  const size = length.toString(16);
+  for (
+    const [framing, before, after] of [
+      [`content-length: ${length}`, "", ""],
+      ["transfer-encoding: chunked", `${size}\r\n`, "\r\n0\r\n\r\n"],
+    ]
+  ) {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    const head = `POST /v1/completions HTTP/1.1\r\nhost: x\r\n${framing}\r\n\r\n${before}`;
+    const next = `${after}GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`;
+    const writer = connection.writable.getWriter();
+    for (const piece of [encoder.encode(head), new Uint8Array(length), encoder.encode(next)]) await writer.write(piece);
+    const replies = await new Response(connection.readable).text();
+    assert.match(replies, /^HTTP\/1\.1 413 .*"code":"request_too_large".*HTTP\/1\.1 200 /ms, framing);
+  }
+  drain.abort();
+  await server.finished;
+});
+
 Deno.test("a client that neither ends nor leaves does not keep a drain waiting", async () => {
   const { drain, server } = await start({ tokens: [TOKEN.end] }, { drainMilliseconds: 10 });
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
