@@ -73,8 +73,8 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "decoding",
     lengths: [512],
-    samples: 5,
-    policies: ["tova", "snapkv", "dynamickv", "knorm", "keydiff"],
+    samples: 22,
+    policies: ["h2o", "tova", "snapkv", "dynamickv", "knorm", "keydiff"],
     budgets: ["20%"],
   },
 ];
