@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { elementCount } from "../formats/tensor_types.ts";
-import { Gpu } from "../gpu/gpu.ts";
+import { BindingLimitError, Gpu } from "../gpu/gpu.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
@@ -85,7 +85,14 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
       config,
       serving,
       (progress) => thread.postMessage({ type: "progress", progress }),
-    );
+    ).catch((error) => {
+      if (!(error instanceof BindingLimitError)) throw error;
+      const { maxBatch, contextLength } = serving;
+      throw new RangeError(
+        `${error.message}; fewer sequences than ${maxBatch} (--max-batch) or a context shorter than ${contextLength} ` +
+          "tokens (--context) need less",
+      );
+    });
     await warmUp(model);
     thread.postMessage({
       type: "ready",

@@ -42,6 +42,11 @@ export class NoAdapterError extends Error {
   override name = "NoAdapterError";
 }
 
+/** A buffer is larger than what a kernel can see of it on this adapter. */
+export class BindingLimitError extends RangeError {
+  override name = "BindingLimitError";
+}
+
 /** What was created so far; equal snapshots before and after mean that nothing was created between. */
 export interface GpuCounters {
   buffers: number;
@@ -115,12 +120,12 @@ export class Gpu {
    * Allocates a buffer of at least `bytes` (rounded up to 16), zero-filled; counted in {@link bytes}.
    *
    * @param usage on top of COPY_SRC and COPY_DST; STORAGE by default
-   * @throws {RangeError} when a storage buffer would exceed what a binding can hold
+   * @throws {BindingLimitError} when a storage buffer would exceed what a binding can hold
    */
   createBuffer(label: string, bytes: number, usage: number = GPUBufferUsage.STORAGE): GPUBuffer {
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     if (size > this.maxBindingBytes) {
-      throw new RangeError(
+      throw new BindingLimitError(
         `Cannot allocate ${label}: ${size} bytes exceed the ${this.maxBindingBytes} that one binding of this adapter holds`,
       );
     }

@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { HttpError } from "./errors.ts";
 
 /** Where to listen, and how to stop. */
 export interface ServeOptions {
@@ -34,6 +35,8 @@ export class ListenError extends Error {
   override name = "ListenError";
 }
 
+const UNREADABLE = new HttpError(400, "The request's method or its host cannot be taken");
+
 /** After the running generations have been ended: how long a slow client may take to read its last event. */
 const FAREWELL_MILLISECONDS = 1000;
 
@@ -55,7 +58,7 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
     // Stands in for the header `host`, which HTTP 1.0 does not ask for.
     hostname: "localhost",
     // For what the standard's requests cannot hold, such as the method TRACE; the application answers all other errors.
-    errorHandler: () => new Response(null, { status: 400 }),
+    errorHandler: () => Response.json(UNREADABLE.body, { status: UNREADABLE.status }),
     overrideGlobalObjects: false,
     // It cuts the connections of clients that are still sending; see below.
     autoCleanupIncoming: false,

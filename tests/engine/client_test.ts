@@ -45,6 +45,13 @@ Deno.test("startEngine() says so when the context is longer than what the model 
   ]);
 });
 
+Deno.test("startEngine() names the flags that ask for more than the adapter can hold", async () => {
+  await assert.rejects(
+    () => startTestEngine(MODEL, { maxBatch: 2 ** 24 }),
+    /^\w*: Cannot allocate .* bytes exceed .*; fewer sequences than 16777216 \(--max-batch\) or .* than 512 tokens \(--context\)/,
+  );
+});
+
 Deno.test("generate() refuses what can never be served, naming the field", () => {
   const refused = (changes: Parameters<typeof request>[1], length = 10) => {
     try {
