@@ -114,7 +114,7 @@ export function splitBegin(variant: DecodeAttentionVariant): string {
   let count = min(total - begin, ${SPLIT_ROWS}u);`;
 }
 
-/** Defines `at`, where the keys of row \`dense\` begin in pieces of the head of which there are \`pieces\`; values follow after a block of keys. */
+/** Defines `at`, where the keys of row `dense` begin, counted in pieces of which a head has `pieces`; values follow after a block of keys. */
 export function splitRow({ kvHeads }: DecodeAttentionVariant, pieces: number): string {
   return `
     let row = select(dense + gap, dense, dense < ranked);

@@ -10,6 +10,7 @@
  *     scores h x 32    lane x: all heads x rows x + 8 j
  *     output h x d     lane x: all heads x columns 8 x..8 x + 7; the weight of each row comes from the lane that holds it
  */
+import { BLOCK_ROWS } from "../cache/block.ts";
 import type { Kernel } from "../gpu/gpu.ts";
 import {
   type DecodeAttentionVariant,
@@ -18,7 +19,6 @@ import {
   splitDeclarations,
   splitRow,
 } from "./decode_attention.ts";
-import { BLOCK_ROWS } from "../cache/block.ts";
 import { kvUnitType, loadKvUnit } from "./kv_element.ts";
 import { acrossLanes, LANES } from "./lanes.ts";
 
