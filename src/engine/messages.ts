@@ -25,6 +25,12 @@ export interface SamplingParameters {
   readonly seed: number;
 }
 
+/** How tokens are drawn where a request says nothing of it. */
+export type SamplingDefaults = Pick<
+  SamplingParameters,
+  "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty"
+>;
+
 /** Neutral sampling: greedy, nothing filtered. */
 export const GREEDY: SamplingParameters = {
   temperature: 0,
@@ -201,6 +207,8 @@ export interface ServedModel {
   readonly weightBytes: number;
   readonly architecture: string;
   readonly quantisation: string;
+  /** What the model's makers recommend, if anything. */
+  readonly sampling: SamplingDefaults;
 }
 
 /** The queue is full: HTTP 503 with retry-after. */

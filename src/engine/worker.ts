@@ -8,7 +8,8 @@ import type { ModelConfig } from "../model/config.ts";
 import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
 import { readModelConfig } from "../model/read_config.ts";
-import type { GenerationEvent, ServedModel } from "./messages.ts";
+import { readSamplingDefaults } from "../model/sampling_defaults.ts";
+import type { GenerationEvent, SamplingDefaults, ServedModel } from "./messages.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { warmUp } from "./warm_up.ts";
@@ -75,9 +76,11 @@ async function run(options: EngineOptions): Promise<void> {
 async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
   const file = await openModel(options.model);
   let config: ModelConfig;
+  let sampling: SamplingDefaults;
   let model: Model;
   try {
     config = await readModelConfig(file);
+    sampling = await readSamplingDefaults(file);
     const serving = servingOptions(gpu, config, options);
     model = await Model.load(
       gpu,
@@ -97,7 +100,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
     thread.postMessage({
       type: "ready",
       ready: {
-        model: describe(file, config, options, serving.contextLength),
+        model: { ...describe(file, config, options, serving.contextLength), sampling },
         cache: config,
         largestArena: model.pool.largestArena,
         blockBytes: model.pool.blockBytes,
@@ -152,7 +155,12 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
 }
 
-function describe(file: ModelFile, config: ModelConfig, options: EngineOptions, contextLength: number): ServedModel {
+function describe(
+  file: ModelFile,
+  config: ModelConfig,
+  options: EngineOptions,
+  contextLength: number,
+): Omit<ServedModel, "sampling"> {
   const bytesByType = new Map<string, number>();
   let parameterCount = 0;
   for (const { type, byteLength, shape } of file.tensors.values()) {

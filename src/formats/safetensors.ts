@@ -7,6 +7,7 @@
  *     data        tensors, row-major and little-endian; offsets count from here
  */
 
+import { isJsonObject } from "./json_object.ts";
 import { type ModelFile, ModelFileError, type TensorType } from "./model_file.ts";
 import { quote } from "./quote.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
@@ -58,7 +59,7 @@ async function readShards(
     );
   }
   const { weight_map: weightMap } = await readJsonFile(path);
-  if (!isObject(weightMap)) {
+  if (!isJsonObject(weightMap)) {
     throw new ModelFileError(`${path}: weight_map is ${describe(weightMap)}: expected an object`);
   }
   const namesByShard = new Map<string, string[]>();
@@ -113,7 +114,7 @@ function readTensorInfos(file: RandomAccessFile): StoredTensor[] {
 
 function readTensorInfo(file: RandomAccessFile, name: string, info: unknown, dataStart: number): StoredTensor {
   const error = (problem: string) => new ModelFileError(`${file.path}: tensor ${quote(name)} ${problem}`);
-  if (!isObject(info)) throw error(`is ${describe(info)}: expected an object with dtype, shape and data_offsets`);
+  if (!isJsonObject(info)) throw error(`is ${describe(info)}: expected an object with dtype, shape and data_offsets`);
   const { dtype, shape, data_offsets: offsets } = info;
 
   const type = DATA_TYPES.find((type) => type === dtype);
@@ -158,7 +159,7 @@ function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
   } catch (error) {
     throw new ModelFileError(`${what} is not valid JSON: ${quote((error as Error).message)}`);
   }
-  if (!isObject(value)) throw new ModelFileError(`${what} is ${describe(value)}: expected a JSON object`);
+  if (!isJsonObject(value)) throw new ModelFileError(`${what} is ${describe(value)}: expected a JSON object`);
   return value;
 }
 
@@ -172,15 +173,11 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** A JSON value as it stands in the file, cut short. Not JSON.stringify, which overflows the stack on deep nesting. */
 function describe(value: unknown): string {
   if (value === undefined) return "missing";
   if (typeof value === "string") return quote(value);
-  if (isObject(value)) return "an object";
+  if (isJsonObject(value)) return "an object";
   if (!Array.isArray(value)) return String(value);
   const items = value.slice(0, 8).map((item) => typeof item === "number" ? String(item) : typeof item);
   return `[${items.join(", ")}${value.length > 8 ? ", ..." : ""}]`;

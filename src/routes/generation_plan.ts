@@ -39,6 +39,7 @@ export function planGeneration(
   endpoint: EndpointFields,
 ): GenerationPlan {
   const { engine, text } = context;
+  const { sampling: defaults } = engine.model;
   const choices = fields.n ?? 1;
   requireRoom(prompts.length, choices, engine.maxSequences, endpoint.promptField);
   const seed = fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
@@ -54,13 +55,13 @@ export function planGeneration(
       maxTokens: limitCompletion(prompt.length, engine.model.contextLength, endpoint),
       stopTokens,
       sampling: {
-        temperature: fields.temperature ?? 1,
-        topK: Math.max(fields.top_k ?? 0, 0),
-        topP: fields.top_p ?? 1,
-        minP: fields.min_p ?? 0,
+        temperature: fields.temperature ?? defaults.temperature,
+        topK: Math.max(fields.top_k ?? defaults.topK, 0),
+        topP: fields.top_p ?? defaults.topP,
+        minP: fields.min_p ?? defaults.minP,
         frequencyPenalty: fields.frequency_penalty ?? 0,
         presencePenalty: fields.presence_penalty ?? 0,
-        repetitionPenalty: fields.repetition_penalty ?? 1,
+        repetitionPenalty: fields.repetition_penalty ?? defaults.repetitionPenalty,
         logitBias,
         seed: seed >>> 0,
       },

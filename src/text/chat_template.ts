@@ -4,7 +4,7 @@ import { Template } from "@huggingface/jinja";
 import { join } from "node:path";
 import { type ModelFile, ModelFileError } from "../formats/model_file.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import { readJsonObject } from "./tokenizer_json.ts";
+import { readJsonObject } from "../formats/json_object.ts";
 
 /** One message, in the form of OpenAI's API. Further fields (`name`, `tool_call_id`, ...) reach the template as they are. */
 export interface ChatMessage {

@@ -1,6 +1,7 @@
 /** @file Tokenizers from a Hugging Face directory: `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`. */
 
 import { join } from "node:path";
+import { isJsonObject, type JsonObject, readJsonObject } from "../formats/json_object.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
 import { libraryEncoder, type TokenizerJson } from "./library_encoder.ts";
@@ -9,13 +10,11 @@ import type { Tokenizer } from "./tokenizer.ts";
 import { isByteTokenText, type Spelling, type TokenKind, Vocabulary } from "./vocabulary.ts";
 import { VocabularyTokenizer } from "./vocabulary_tokenizer.ts";
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** The parsed files; absent optional ones are empty objects. */
 export interface TokenizerFiles {
-  readonly tokenizer: Json;
-  readonly tokenizerConfig: Json;
-  readonly generationConfig: Json;
+  readonly tokenizer: JsonObject;
+  readonly tokenizerConfig: JsonObject;
+  readonly generationConfig: JsonObject;
 }
 
 /** No real vocabulary comes near it; a hostile id must not make us allocate gigabytes. */
@@ -42,39 +41,16 @@ export async function readTokenizerFiles(directory: string): Promise<TokenizerFi
 }
 
 /**
- * A JSON file's object; undefined where there is no such file.
- *
- * @throws {ModelFileError} when it is not a JSON object
- */
-export async function readJsonObject(path: string): Promise<Json | undefined> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new ModelFileError(`${path} is not JSON: ${(error as Error).message}`);
-  }
-  if (!isObject(value)) throw new ModelFileError(`${path} is not a JSON object`);
-  return value;
-}
-
-/**
  * The tokenizer that a directory's files describe.
  *
  * @param modelConfig the parsed `config.json`: it names begin and end tokens where the tokenizer's own files do not
  * @throws {ModelFileError} when the tokenizer is damaged or of a kind that Ebb does not know; the message names the field
  */
-export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: Json): Tokenizer {
+export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObject): Tokenizer {
   const json = readTokenizerJson(files.tokenizer);
   const decoder = readDecoder(json.decoder);
   const vocabulary = readVocabulary(json, decoder.spelling);
-  const model = json.model as { vocab: Json; merges: readonly (string | readonly string[])[] };
+  const model = json.model as { vocab: JsonObject; merges: readonly (string | readonly string[])[] };
   const encodeText = libraryEncoder({
     ...json,
     model: { ...model, merges: model.merges.map((merge, i) => splitMerge(merge, vocabulary, `model.merges[${i}]`)) },
@@ -105,21 +81,21 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: Json): To
   });
 }
 
-function readTokenizerJson(value: Json): TokenizerJson {
+function readTokenizerJson(value: JsonObject): TokenizerJson {
   const { model } = value;
-  if (!isObject(model)) throw new ModelFileError("tokenizer.json has no model: expected an object");
+  if (!isJsonObject(model)) throw new ModelFileError("tokenizer.json has no model: expected an object");
   // Files of before 2020 leave the type out.
   if (model.type !== undefined && model.type !== "BPE") {
     throw new ModelFileError(`Unknown tokenizer.json model.type = ${JSON.stringify(model.type)}: Ebb reads "BPE"`);
   }
-  if (!isObject(model.vocab)) throw new ModelFileError("tokenizer.json model.vocab is missing: expected an object");
+  if (!isJsonObject(model.vocab)) throw new ModelFileError("tokenizer.json model.vocab is missing: expected an object");
   if (!Array.isArray(model.merges)) {
     throw new ModelFileError("tokenizer.json model.merges is missing: expected an array");
   }
   const addedTokens = value.added_tokens ?? [];
   if (!Array.isArray(addedTokens)) throw new ModelFileError("tokenizer.json added_tokens: expected an array");
   addedTokens.forEach((token, i) => {
-    if (!isObject(token) || typeof token.content !== "string" || token.content === "") {
+    if (!isJsonObject(token) || typeof token.content !== "string" || token.content === "") {
       throw new ModelFileError(`tokenizer.json added_tokens[${i}].content: expected a text`);
     }
   });
@@ -136,7 +112,9 @@ function readTokenizerJson(value: Json): TokenizerJson {
 /** How tokens are written, from the decoder that the file asks for, and whether a text's first space is dropped. */
 function readDecoder(decoder: unknown): { spelling: Spelling; stripsSpace: boolean } {
   // deno-lint-ignore no-explicit-any -- a tree of JSON; unknown shapes end in the error below
-  const steps: any[] = isObject(decoder) && decoder.type === "Sequence" ? (decoder as any).decoders ?? [] : [decoder];
+  const steps: any[] = isJsonObject(decoder) && decoder.type === "Sequence"
+    ? (decoder as any).decoders ?? []
+    : [decoder];
   const step = (type: string) => steps.find((step) => step?.type === type);
   if (step("ByteLevel")) return { spelling: "byteLevel", stripsSpace: false };
   const metaspace = step("Metaspace");
@@ -154,7 +132,7 @@ function readDecoder(decoder: unknown): { spelling: Spelling; stripsSpace: boole
 }
 
 function readVocabulary(json: TokenizerJson, spelling: Spelling): Vocabulary {
-  const model = json.model as { vocab: Json; unk_token?: string; byte_fallback?: boolean };
+  const model = json.model as { vocab: JsonObject; unk_token?: string; byte_fallback?: boolean };
   const texts: string[] = [];
   const kinds: TokenKind[] = [];
   const place = (text: string, id: unknown, kind: TokenKind, field: string) => {
@@ -207,15 +185,11 @@ function templateTokens(postProcessor: unknown, vocabulary: Vocabulary): { befor
 
 /** A token in `tokenizer_config.json`: its text, or an object that holds it. */
 function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
+  const text = isJsonObject(value) ? value.content : value;
   return typeof text === "string" ? text : undefined;
 }
 
 /** One id or a list of them; what is not an id of the vocabulary is left out. */
 function tokenIds(value: unknown, vocabulary: Vocabulary): number[] {
   return [value].flat().filter((id): id is number => typeof id === "number" && vocabulary.texts[id] !== undefined);
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -112,7 +112,7 @@ Deno.test("usage of several choices counts the prompt once and all tokens", asyn
   assert.equal(usage.completion_tokens, 6);
 });
 
-Deno.test("fields that are absent get OpenAI's defaults, and a reply may fill the context", async () => {
+Deno.test("fields that are absent get OpenAI's defaults where the model recommends nothing, and a reply may fill the context", async () => {
   const { post, engine } = startApp({ tokens: [TOKEN.end] });
   await post(PATH, { messages: MESSAGES, temperature: null });
   const { seed, ...sampling } = engine.requests[0].sampling;
@@ -131,6 +131,19 @@ Deno.test("fields that are absent get OpenAI's defaults, and a reply may fill th
   assert.deepEqual(engine.requests[0].stopTokens, [TOKEN.end, TOKEN.turnEnd]);
   assert.equal(engine.requests[0].topLogprobs, undefined);
   assert.deepEqual(engine.requests[0].kvCache, engine.defaultKvCache);
+});
+
+Deno.test("fields that are absent get what the model recommends; fields that are given win", async () => {
+  const { post, engine } = startApp({
+    script: () => ({ tokens: [TOKEN.end] }),
+    model: { sampling: { temperature: 0.6, topK: 20, topP: 0.95, minP: 0.05, repetitionPenalty: 1.05 } },
+  });
+  await post(PATH, { messages: MESSAGES, top_p: null });
+  await post(PATH, { messages: MESSAGES, temperature: 0, top_k: -1, top_p: 1, min_p: 0, repetition_penalty: 1 });
+  const sampled = engine.requests.map((
+    { sampling: { temperature, topK, topP, minP, repetitionPenalty } },
+  ) => [temperature, topK, topP, minP, repetitionPenalty]);
+  assert.deepEqual(sampled, [[0.6, 20, 0.95, 0.05, 1.05], [0, 0, 1, 0, 1]]);
 });
 
 Deno.test("a chat without a limit takes what the memory has room for; one with a limit is not cut in silence", async () => {

@@ -72,6 +72,7 @@ export class FakeEngine implements Engine {
       weightBytes: 4000,
       architecture: "llama",
       quantisation: "F16",
+      sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
       ...options.model,
     };
   }

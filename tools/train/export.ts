@@ -32,6 +32,9 @@ function architectureMetadata({ config }: WeightsFile) {
     "general.description": "A small model that answers questions about its context; embedded in Ebb",
     "general.file_type": 7,
     "general.quantization_version": 2,
+    // Sampled as they are, the words of its prose are often misspelt.
+    "general.sampling.temp": float32(0.7),
+    "general.sampling.min_p": float32(0.1),
     "llama.block_count": config.layers,
     "llama.context_length": config.context,
     "llama.embedding_length": config.width,
