@@ -2,7 +2,7 @@
 import type { Engine, KvCacheUsage } from "../engine/messages.ts";
 import { GREEDY } from "../engine/messages.ts";
 import type { TextEncoding } from "../routes/context.ts";
-import { DecodeTally } from "../routes/decode_tally.ts";
+import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
 import { ensureAdapter } from "./environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";

@@ -2,8 +2,8 @@
 import { Hono } from "hono";
 import { parseKvCacheChoice } from "../plugins/registry.ts";
 import { crossOrigin } from "../routes/cross_origin.ts";
-import { serveHttp } from "../routes/serve.ts";
-import { createApp } from "../routes/server.ts";
+import { serveHttp } from "../routes/listener.ts";
+import { createApp } from "../routes/app.ts";
 import { ensureAdapter } from "./environment.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";

@@ -6,13 +6,13 @@
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./choice_text.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
-import { GenerationRun } from "./generation.ts";
-import { planGeneration } from "./generation_plan.ts";
-import { chatRequest, type MessageField, readRequest } from "./request_schema.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { planGeneration } from "./generation/plan.ts";
+import { chatRequest, type MessageField, readRequest } from "./requests/schema.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./token_text.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {

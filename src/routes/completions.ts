@@ -1,14 +1,14 @@
 /** @file `POST /v1/completions`: continues texts. */
 import type { Context } from "hono";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./choice_text.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
-import { type FinishReason, GenerationRun } from "./generation.ts";
-import { planGeneration, requireTokens } from "./generation_plan.ts";
-import { completionRequest, type PromptField, readRequest } from "./request_schema.ts";
+import { type FinishReason, GenerationRun } from "./generation/run.ts";
+import { planGeneration, requireTokens } from "./generation/plan.ts";
+import { completionRequest, type PromptField, readRequest } from "./requests/schema.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./token_text.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;

@@ -2,9 +2,9 @@
 import type { Engine, KvCacheChoice } from "../engine/messages.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextProcessor } from "../text/text_processor.ts";
-import type { GenerationRun } from "./generation.ts";
+import type { GenerationRun } from "./generation/run.ts";
 import { HttpError } from "./errors.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 
 /** Variables of one request, in Hono's context. */
 export interface RequestVariables {

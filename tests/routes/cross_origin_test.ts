@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { serveHttp } from "../../src/routes/serve.ts";
-import type { AppOptions } from "../../src/routes/server.ts";
+import { serveHttp } from "../../src/routes/listener.ts";
+import type { AppOptions } from "../../src/routes/app.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { startApp } from "./harness.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parseKvCacheChoice } from "../../src/plugins/registry.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
-import { type AppOptions, createApp } from "../../src/routes/server.ts";
+import { type AppOptions, createApp } from "../../src/routes/app.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
 import { fakeChatTemplate, fakeText } from "../support/fake_text.ts";
 

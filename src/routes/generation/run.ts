@@ -3,14 +3,14 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheUsage } from "../engine/messages.ts";
+import type { Generation, KvCacheUsage } from "../../engine/messages.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
-import type { RouteContext } from "./context.ts";
+import type { RouteContext } from "../context.ts";
 import { DecodeTally } from "./decode_tally.ts";
-import { ClientGoneError, HttpError } from "./errors.ts";
-import type { GenerationPlan } from "./generation_plan.ts";
-import type { ChoiceObserver } from "./metrics.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import type { GenerationPlan } from "./plan.ts";
+import type { ChoiceObserver } from "../metrics/metrics.ts";
 
 /** Why a choice ended, as clients are told. */
 export type FinishReason = "stop" | "length";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { ChoiceText } from "../../src/routes/choice_text.ts";
-import { fakeText, TOKEN } from "../support/fake_text.ts";
+import { ChoiceText } from "../../../src/routes/generation/choice_text.ts";
+import { fakeText, TOKEN } from "../../support/fake_text.ts";
 
 Deno.test("the space before a first word is shown where a text goes on, and not where one begins", () => {
   const tokenizer = { ...fakeText.tokenizer, addSpacePrefix: true };

@@ -1,7 +1,7 @@
 /** @file What requests may hold. Unknown fields are ignored; known fields that Ebb cannot honour are refused by name. */
 import { z } from "zod";
-import { type RouteContext, unavailable } from "./context.ts";
-import { HttpError } from "./errors.ts";
+import { type RouteContext, unavailable } from "../context.ts";
+import { HttpError } from "../errors.ts";
 
 // Every check carries the same words, so that whichever part of it fails, the sentence is whole:
 // "temperature is 7; expected a number from 0 to 2".

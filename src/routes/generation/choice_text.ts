@@ -1,8 +1,8 @@
 /** @file Turns the tokens of one choice into text that may be shown, and pairs it with log-probabilities. */
-import type { GeneratedToken } from "../engine/messages.ts";
-import { Detokenizer } from "../text/detokenizer.ts";
-import { StopStringFilter } from "../text/stop_strings.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
+import type { GeneratedToken } from "../../engine/messages.ts";
+import { Detokenizer } from "../../text/detokenizer.ts";
+import { StopStringFilter } from "../../text/stop_strings.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
 
 /** A token and where its text starts, counted in UTF-16 units from the start of the generated text. */
 export interface PlacedToken extends GeneratedToken {

@@ -1,5 +1,5 @@
 /** @file How single tokens are shown beside their log-probabilities. */
-import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
 
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

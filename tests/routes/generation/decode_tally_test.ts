@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DecodeTally } from "../../src/routes/decode_tally.ts";
+import { DecodeTally } from "../../../src/routes/generation/decode_tally.ts";
 
 Deno.test("DecodeTally counts the rows of all tokens but the last, from the prompt or the last eviction on", () => {
   const tally = new DecodeTally();

@@ -14,7 +14,7 @@ import { crossOrigin } from "./cross_origin.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
-import { Metrics, metricsHandler } from "./metrics.ts";
+import { Metrics, metricsHandler } from "./metrics/metrics.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
 /** One line of the log. */

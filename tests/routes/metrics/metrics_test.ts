@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { TOKEN } from "../support/fake_text.ts";
-import { startApp } from "./harness.ts";
+import { TOKEN } from "../../support/fake_text.ts";
+import { startApp } from "../harness.ts";
 
 type App = ReturnType<typeof startApp>["app"];
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Channel } from "../../src/routes/channel.ts";
+import { Channel } from "../../../src/routes/generation/channel.ts";
 
 Deno.test("Channel keeps the order, and what was pushed before its end", async () => {
   const channel = new Channel<number>();

@@ -1,9 +1,9 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
-import type { GenerationRequest } from "../engine/messages.ts";
+import type { GenerationRequest } from "../../engine/messages.ts";
 import type { ChoiceTextOptions } from "./choice_text.ts";
-import type { RouteContext } from "./context.ts";
-import { HttpError } from "./errors.ts";
-import type { GenerationFields } from "./request_schema.ts";
+import type { RouteContext } from "../context.ts";
+import { HttpError } from "../errors.ts";
+import type { GenerationFields } from "../requests/schema.ts";
 
 /** What an endpoint adds to the shared fields. */
 export interface EndpointFields {
