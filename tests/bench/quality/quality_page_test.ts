@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Summary } from "../../../bench/quality/aggregate.ts";
+import type { Summary } from "../../../src/eval/comparison/aggregate.ts";
 import { COMPARISONS, CONTENDERS } from "../../../bench/quality/plan.ts";
 import { withResults } from "../../../bench/quality/quality_page.ts";
-import { reportOf } from "../../../bench/report.ts";
-import { findPolicy } from "../../../src/plugins/registry.ts";
+import { reportOf } from "../../../src/eval/report.ts";
+import { findPolicy } from "../../../src/policy/registry.ts";
 
 const PAGE = new URL("../../../docs/quality.md", import.meta.url);
 
