@@ -40,7 +40,7 @@ Deno.test("Results replace what is between the marks, and nothing else", async (
   // One task is its own average: no table of tasks.
   assert.match(filled, /Averages, 2048 tokens:/);
   assert.doesNotMatch(filled, /Score by task/);
-  assert.match(filled, /!\[Scores against the budget\]\(quality-tasks-scores\.svg\)/);
+  assert.match(filled, /!\[Scores against the budget\]\(figures\/quality-tasks-scores\.svg\)/);
   assert.match(filled, /all 100 prompts longer than their budget lost rows/);
   assert.equal(withResults(filled, measured()), filled);
   assert.throws(() => withResults("# Quality", measured()), /must hold the lines <!-- made by/);
