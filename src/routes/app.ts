@@ -15,7 +15,8 @@ import { crossOrigin } from "./cross_origin.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
-import { Metrics, metricsHandler } from "./metrics/metrics.ts";
+import { metricsHandler } from "./metrics/handler.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
 /** One line of the log. */

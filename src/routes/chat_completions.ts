@@ -7,10 +7,12 @@ import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
-import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { GenerationRun } from "./generation/run.ts";
 import { planGeneration } from "./generation/plan.ts";
 import { chatRequest, type MessageField, readRequest } from "./requests/schema.ts";
+import { requireModel } from "./models.ts";
+import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 

@@ -2,11 +2,14 @@
 import type { Context } from "hono";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
-import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
-import { type FinishReason, GenerationRun } from "./generation/run.ts";
+import type { FinishReason } from "./generation/outcome.ts";
+import { GenerationRun } from "./generation/run.ts";
 import { planGeneration, requireTokens } from "./generation/plan.ts";
 import { completionRequest, type PromptField, readRequest } from "./requests/schema.ts";
+import { requireModel } from "./models.ts";
+import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 

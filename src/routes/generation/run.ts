@@ -9,14 +9,9 @@ import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
 import { DecodeTally } from "./decode_tally.ts";
 import { ClientGoneError, HttpError } from "../errors.ts";
+import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
 import type { ChoiceObserver } from "../metrics/metrics.ts";
-
-/** Why a choice ended, as clients are told. */
-export type FinishReason = "stop" | "length";
-
-/** How a choice ended, as metrics and logs are told. */
-export type Outcome = FinishReason | "abort" | "error";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -36,34 +31,6 @@ export interface Choice {
   readonly finishReason: FinishReason;
 }
 
-/** `usage` of the reply. */
-export interface Usage {
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly total_tokens: number;
-  readonly prompt_tokens_details: { readonly cached_tokens: number };
-  /** What the first sequence's KV cache came to; null if it ended before its prompt was read. */
-  readonly kv_cache: {
-    readonly policy: string;
-    readonly prompt_rows: number;
-    /** Means of the KV heads where those keep different numbers of rows. */
-    readonly rows_per_layer: readonly number[];
-    /** Only where the policy allots rows to every KV head. */
-    readonly rows_per_head?: readonly (readonly number[])[];
-    readonly bytes: number;
-    readonly full_bytes: number;
-    /** `bytes / full_bytes` */
-    readonly ratio: number;
-    /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
-    readonly decode_eviction?: {
-      readonly interval: number;
-      readonly evictions: number;
-      /** Rows of the prompt and of generated tokens that were held at the end. */
-      readonly rows_per_layer: readonly number[];
-    };
-  } | null;
-}
-
 /** Where a request came from. */
 export interface RequestOrigin {
   readonly requestId: string;
@@ -74,8 +41,7 @@ export interface RequestOrigin {
 }
 
 /** The choices of one request at work. */
-export class GenerationRun {
-  /** Resolved when the last choice has ended, however it did. */
+export class GenerationRun implements RunReport {
   readonly ended: Promise<void>;
   readonly #end: () => void;
   readonly #context: RouteContext;
@@ -116,7 +82,6 @@ export class GenerationRun {
     }
   }
 
-  /** How each choice ended, in the order of their ends. */
   get outcomes(): readonly Outcome[] {
     return this.#outcomes;
   }

@@ -1,6 +1,7 @@
 /** @file What requests may hold. Unknown fields are ignored; known fields that Ebb cannot honour are refused by name. */
 import { z } from "zod";
-import { type RouteContext, unavailable } from "../context.ts";
+import type { RouteContext } from "../context.ts";
+import { unavailableError } from "../readiness.ts";
 import { HttpError } from "../errors.ts";
 
 // Every check carries the same words, so that whichever part of it fails, the sentence is whole:
@@ -227,7 +228,7 @@ export async function readRequest<Schema extends z.ZodType>(
 /** @throws {HttpError} 503 if the server stops taking requests before the body has come */
 async function readBody(context: RouteContext, source: { text(): Promise<string> }): Promise<string> {
   const drained = Promise.withResolvers<never>();
-  const giveUp = () => drained.reject(unavailable(context));
+  const giveUp = () => drained.reject(unavailableError("draining"));
   context.drain?.addEventListener("abort", giveUp);
   try {
     return await Promise.race([source.text(), drained.promise]);
