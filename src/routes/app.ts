@@ -7,6 +7,7 @@ import { timingSafeEqual } from "hono/utils/buffer";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
@@ -17,6 +18,7 @@ import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
+import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
 /** One line of the log. */
@@ -42,6 +44,8 @@ export interface AppOptions {
   readonly keepAliveMilliseconds?: number;
   /** Longest request body in bytes. Default: 16 MiB. */
   readonly maxBodyBytes?: number;
+  /** How slowly a body may come in. Default: {@link SLOWEST_BODY}. */
+  readonly slowestBody?: BodyPace;
   /** Aborted when no further request is to be taken. */
   readonly drain?: AbortSignal;
   /** Aborted when running generations are to end, each with an error. */
@@ -72,10 +76,12 @@ export function createApp(
   const context: RouteContext = {
     engine,
     text,
+    longestToken: longestToken(text.tokenizer),
     chatTemplate,
     metrics: new Metrics(engine),
     parseKvCache: options.parseKvCache,
     keepAliveMilliseconds,
+    slowestBody: options.slowestBody ?? SLOWEST_BODY,
     drain: options.drain,
     shutdown: options.shutdown,
     created: Math.floor(Date.now() / 1000),
@@ -91,7 +97,8 @@ export function createApp(
     },
   };
 
-  const app = new Hono<RouteEnvironment>();
+  // A slash behind a path makes it no other path.
+  const app = new Hono<RouteEnvironment>({ strict: false });
   app.use(requestId());
   app.use(async (c, next) => {
     const arrival = performance.now();
@@ -140,7 +147,7 @@ export function createApp(
   }));
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
-  app.get("/v1/models/:id{.+}", modelHandler(context));
+  app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
   app.get("/v1/kv/policies", kvPoliciesHandler());
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
@@ -159,6 +166,12 @@ export function createApp(
   );
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
+}
+
+function longestToken(tokenizer: Tokenizer): number {
+  let longest = 1;
+  for (let id = 0; id < tokenizer.vocabularySize; id++) longest = Math.max(longest, tokenizer.tokenBytes(id).length);
+  return longest;
 }
 
 function sendError(c: Context, error: HttpError): Response {

@@ -8,9 +8,11 @@ import type { ChatMessage } from "../text/chat_template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { encodeTexts } from "./generation/encode.ts";
 import { GenerationRun } from "./generation/run.ts";
-import { planGeneration } from "./generation/plan.ts";
-import { chatRequest, type MessageField, readRequest } from "./requests/schema.ts";
+import { planGeneration, requireRoom } from "./generation/plan.ts";
+import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
+import { readRequest } from "./requests/read.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
@@ -20,23 +22,31 @@ import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 export function chatCompletionsHandler(context: RouteContext) {
   const { engine, text, chatTemplate } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(context, c.req, chatRequest);
+    const request = await readRequest(context, c.req.raw, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
+    requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
+    const client = c.req.raw.signal;
     const messages = request.messages.map(templateMessage);
     const begun = request.continue_final_message ? messages.pop()!.content as string : "";
     const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
-    const prompt = chatTemplate.apply(messages, { tools }) + begun;
+    const kwargs = templateVariables(request);
+    const prompt = (chatTemplate.apply(messages, { tools, kwargs }) + begun).toWellFormed();
+    const [tokens] = await encodeTexts(context, [prompt], {
+      field: "messages",
+      client,
+      ...request.add_special_tokens === false && { options: { addSpecial: false } },
+    });
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-    const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt)], {
+    const plan = planGeneration(context, { ...request, stop }, [tokens], {
       promptField: "messages",
       topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
-      maxTokens: request.max_completion_tokens ?? request.max_tokens,
+      maxTokens: request.max_completion_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
       continuation: request.continue_final_message === true,
     });
-    const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
+    const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
 
     const head = (object: string) => ({
@@ -94,15 +104,23 @@ export function chatCompletionsHandler(context: RouteContext) {
 }
 
 /** A message as chat templates know it. */
-function templateMessage({ role, content, name, tool_call_id, tool_calls }: MessageField): ChatMessage {
+function templateMessage({ role, content, ...fields }: MessageField): ChatMessage {
   return {
+    // Templates ask whether a field is defined; one that a client sent as null must not be.
+    ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)),
     // Templates know no developers.
     role: role === "developer" ? "system" : role,
-    content,
-    // Templates ask whether a field is defined; one that a client sent as null must not be.
-    ...name && { name },
-    ...tool_call_id && { tool_call_id },
-    ...tool_calls && { tool_calls },
+    content: content ?? null,
+  };
+}
+
+/** What a request adds to the variables of the template. */
+function templateVariables(request: ChatRequest): Record<string, unknown> {
+  const { reasoning_effort, documents, chat_template_kwargs } = request;
+  return {
+    ...typeof reasoning_effort === "string" && { reasoning_effort },
+    ...documents && { documents },
+    ...chat_template_kwargs,
   };
 }
 

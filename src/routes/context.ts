@@ -6,6 +6,7 @@ import type { TextProcessor } from "../text/text_processor.ts";
 import type { HttpError } from "./errors.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
+import type { BodyPace } from "./requests/pace.ts";
 
 /** Variables of one request, in Hono's context. */
 export interface RequestVariables {
@@ -28,11 +29,14 @@ export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
 export interface RouteContext {
   readonly engine: Engine;
   readonly text: TextEncoding;
+  /** Bytes of the longest token. */
+  readonly longestToken: number;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;
   /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   readonly keepAliveMilliseconds: number;
+  readonly slowestBody: BodyPace;
   /** Aborted when no further request is to be taken. */
   readonly drain: AbortSignal | undefined;
   /** Aborted when running generations are to end, each with an error. */

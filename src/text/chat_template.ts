@@ -19,6 +19,8 @@ export interface ApplyOptions {
   readonly addGenerationPrompt?: boolean;
   /** Tool definitions, in the form of OpenAI's API. */
   readonly tools?: readonly unknown[];
+  /** Further variables of the template. */
+  readonly kwargs?: Readonly<Record<string, unknown>>;
 }
 
 /** The conversation cannot be rendered; the message is the template's own where it raised one. */
@@ -92,9 +94,10 @@ function jinjaTemplate(
   return {
     source,
     stopStrings,
-    apply(messages, { addGenerationPrompt = true, tools } = {}) {
+    apply(messages, { addGenerationPrompt = true, tools, kwargs } = {}) {
       const variables = {
         ...constants,
+        ...kwargs,
         messages: messages.map(templateMessage),
         add_generation_prompt: addGenerationPrompt,
         ...(tools === undefined ? {} : { tools }),

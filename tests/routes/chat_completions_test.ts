@@ -89,7 +89,7 @@ Deno.test("each of n choices has a role, an end, and a seed of its own", async (
   const { post, engine } = startApp({
     script: (_, index) => ({ tokens: [index === 0 ? TOKEN.one : TOKEN.two, TOKEN.hello], delay: index }),
   });
-  const body = { messages: MESSAGES, n: 2, seed: -1, max_tokens: 2 };
+  const body = { messages: MESSAGES, n: 2, seed: -2, max_tokens: 2 };
   const events = await readEvents(await post(PATH, { ...body, stream: true }));
   for (const [index, word] of [" one", " two"].entries()) {
     const choices = events.flatMap(({ choices }) => choices).filter((choice) => choice.index === index);
@@ -101,7 +101,7 @@ Deno.test("each of n choices has a role, an end, and a seed of its own", async (
     ]);
     assert.deepEqual(choices.map((choice) => choice.finish_reason), [null, null, null, "length"]);
   }
-  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 1, 0]);
+  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 2, 2 ** 32 - 1]);
 });
 
 Deno.test("usage of several choices counts the prompt once and all tokens", async () => {

@@ -4,9 +4,15 @@ import { Detokenizer } from "../../text/detokenizer.ts";
 import { StopStringFilter } from "../../text/stop_strings.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 
-/** A token and where its text starts, counted in UTF-16 units from the start of the generated text. */
+/** A token and where its text starts. */
 export interface PlacedToken extends GeneratedToken {
+  /** Code points from the start of the generated text. */
   readonly textOffset: number;
+}
+
+/** The same with the place in UTF-16 units. */
+interface DecodedToken extends PlacedToken {
+  readonly start: number;
 }
 
 /** How a choice's text is cut. */
@@ -26,10 +32,11 @@ export class ChoiceText {
   readonly #detokenizer: Detokenizer;
   readonly #filter: StopStringFilter;
   /** Tokens whose log-probabilities have not been taken. */
-  #tokens: PlacedToken[] = [];
+  #tokens: DecodedToken[] = [];
   /** Text released by the filter and not taken yet. */
   #released = "";
   #decodedLength = 0;
+  #decodedCodePoints = 0;
   #takenLength = 0;
   #stopped = false;
   #finished = false;
@@ -46,7 +53,7 @@ export class ChoiceText {
   }
 
   push(token: GeneratedToken): void {
-    this.#tokens.push({ ...token, textOffset: this.#decodedLength });
+    this.#tokens.push({ ...token, textOffset: this.#decodedCodePoints, start: this.#decodedLength });
     this.#decode(this.#detokenizer.push(token.id));
   }
 
@@ -64,13 +71,14 @@ export class ChoiceText {
     this.#takenLength += text.length;
     const held = this.#finished && !this.#stopped
       ? -1
-      : this.#tokens.findIndex((token) => token.textOffset >= this.#takenLength);
+      : this.#tokens.findIndex(({ start }) => start >= this.#takenLength);
     const tokens = this.#tokens.splice(0, held === -1 ? this.#tokens.length : held);
     return { text, tokens };
   }
 
   #decode(text: string): void {
     this.#decodedLength += text.length;
+    for (const _ of text) this.#decodedCodePoints++;
     const { text: shown, stopped } = this.#filter.push(text);
     this.#released += shown;
     this.#stopped = stopped;

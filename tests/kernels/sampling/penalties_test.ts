@@ -11,7 +11,12 @@ import {
 } from "../../../src/kernels/sampling/penalties.ts";
 import { Recorder } from "../../../src/gpu/recorder.ts";
 import { sample, sampleParams } from "../../../src/kernels/sampling/sample.ts";
-import { adjustsLogits, encodeSampling, RESULT_WORDS } from "../../../src/kernels/sampling/sampling_record.ts";
+import {
+  adjustsLogits,
+  encodeSampling,
+  RESULT_WORDS,
+  usesBias,
+} from "../../../src/kernels/sampling/sampling_record.ts";
 import { readBuffer, runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { normalValues, randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
@@ -29,12 +34,13 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
       repetitionPenalty: 0.8,
       logitBias: [{ token: 5, bias: 7 }],
     },
+    { ...GREEDY, allowedTokens: Uint32Array.of(1, 4, 6), logitBias: [{ token: 4, bias: 2 }] },
     GREEDY,
   ];
   for (const vocabulary of [7, 1000, 1100]) {
     const stride = Math.ceil(vocabulary / 32) * 32;
     const rows = settings.length;
-    const slots = Uint32Array.from([5, 2, 0, 4, 1, 3]);
+    const slots = Uint32Array.from([5, 2, 0, 4, 1, 3, 6]);
     const sampling = new Uint32Array(rows * 16);
     const raw = normalValues(random, rows * stride, 3);
     const prompt = Uint32Array.from({ length: 20 }, () => randomInteger(random, 0, vocabulary - 1));
@@ -46,7 +52,7 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
       for (let i = 0; i < 30; i++) counts[slots[row] * stride + randomInteger(random, 0, vocabulary - 1)]++;
       // What slots without a flag hold belongs to nobody and must not be read.
       bias.fill(NaN, slots[row] * stride, (slots[row] + 1) * stride);
-      if (parameters.logitBias.length > 0) bias.set(biasRow(parameters.logitBias, stride), slots[row] * stride);
+      if (usesBias(parameters)) bias.set(biasRow(parameters, stride), slots[row] * stride);
     });
     const buffers = await runKernel(
       await testGpu(),
@@ -62,6 +68,7 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
         const generated = count % IN_PROMPT;
         let expected = raw[row * stride + token];
         for (const entry of parameters.logitBias) if (entry.token === token) expected += entry.bias;
+        if (parameters.allowedTokens?.includes(token) === false) expected += -1e30;
         const { repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
         if (count > 0) expected = expected > 0 ? expected / repetitionPenalty : expected * repetitionPenalty;
         expected -= frequencyPenalty * generated + (generated > 0 ? presencePenalty : 0);
