@@ -1,10 +1,9 @@
 /** @file The HTTP application: routes, and what holds for all of them. */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -12,8 +11,8 @@ import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
-import { crossOrigin } from "./cross_origin.ts";
-import { HttpError, toHttpError } from "./errors.ts";
+import { HttpError, sendError, toHttpError } from "./errors.ts";
+import { type GuardOptions, guards } from "./guards.ts";
 import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
@@ -31,13 +30,11 @@ export interface LogEntry {
 }
 
 /** How the application behaves. */
-export interface AppOptions {
+export interface AppOptions extends GuardOptions {
   /** Reads the field `kv_cache`, see policy/registry.ts. @throws {UnservableRequestError} naming the part at fault */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
-  /** Origins whose web pages may call the API, such as `https://example.com`; `*` stands for any. Default: none. */
-  readonly allowedOrigins?: readonly string[];
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
   readonly log?: (entry: LogEntry) => void;
   /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
@@ -69,7 +66,7 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { apiKeys = [], allowedOrigins = [], log = () => {} } = options;
+  const { apiKeys = [], log = () => {} } = options;
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -126,7 +123,7 @@ export function createApp(
     else write();
   });
   // Before the keys are asked for: browsers send none with a preflight.
-  if (allowedOrigins.length > 0) app.use(crossOrigin(allowedOrigins));
+  app.use(...guards(options));
   app.get("/health", healthHandler(context));
   if (apiKeys.length > 0) {
     app.use(async (c, next) => {
@@ -172,11 +169,6 @@ function longestToken(tokenizer: Tokenizer): number {
   let longest = 1;
   for (let id = 0; id < tokenizer.vocabularySize; id++) longest = Math.max(longest, tokenizer.tokenBytes(id).length);
   return longest;
-}
-
-function sendError(c: Context, error: HttpError): Response {
-  // Hono's types know the standard's statuses only.
-  return c.json(error.body, error.status as ContentfulStatusCode, error.headers);
 }
 
 const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

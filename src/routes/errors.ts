@@ -1,4 +1,6 @@
 /** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
@@ -96,4 +98,10 @@ export function toHttpError(error: unknown): HttpError {
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();
   if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
+}
+
+/** The reply of an error. */
+export function sendError(c: Context, { body, status, headers }: HttpError): Response {
+  // Hono's types know the standard's statuses only.
+  return c.json(body, status as ContentfulStatusCode, headers);
 }

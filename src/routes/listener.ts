@@ -1,13 +1,15 @@
 /** @file Binds the application to a socket and takes it down again without losing replies. */
 import { getRequestListener } from "@hono/node-server";
-import type { Hono } from "hono";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { HttpError } from "./errors.ts";
+import { probeHalfClosed } from "./half_closed.ts";
+import { answerMalformed, refuseWithoutHost } from "./malformed.ts";
+import { isEventStream } from "./sse.ts";
 
 /** Where to listen, and how to stop. */
-export interface ServeOptions {
+export interface ListenOptions {
   /** Default: 127.0.0.1, so that nobody else reaches the server unless asked for. */
   readonly hostname?: string;
   /** 0 takes a free one. */
@@ -21,7 +23,7 @@ export interface ServeOptions {
 }
 
 /** A listening server. */
-export interface HttpServer {
+export interface Listener {
   readonly hostname: string;
   readonly port: number;
   /** Such as `http://127.0.0.1:8000`. */
@@ -40,6 +42,9 @@ const UNREADABLE = new HttpError(400, "The request's method or its host cannot b
 /** After the running generations have been ended: how long a slow client may take to read its last event. */
 const FAREWELL_MILLISECONDS = 1000;
 
+/** How long a client may go on sending a body that has been answered already. */
+const FAREWELL_BODY_MILLISECONDS = 30_000;
+
 /** How long a connection may be idle: longer than the minute for which nginx, among others, keeps one for the next request. */
 const KEEP_ALIVE_MILLISECONDS = 75_000;
 
@@ -49,11 +54,20 @@ const KEEP_ALIVE_MILLISECONDS = 75_000;
  *
  * @throws {ListenError} if the address is in use or cannot be had
  */
-// The application's variables are its own business.
-export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<HttpServer> {
-  const { hostname = "127.0.0.1", port, drain, shutdown, drainMilliseconds = 30_000 } = options;
-  // Hono's middleware takes the standard's own requests only, which the adapter's are not.
-  const answer = (request: Request) => app.fetch(new Request(request.url, request));
+export async function listen(
+  app: { fetch(request: Request): Response | Promise<Response> },
+  options: ListenOptions,
+): Promise<Listener> {
+  const { port, drain, shutdown, drainMilliseconds = 30_000 } = options;
+  // As in URLs.
+  const hostname = (options.hostname ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
+  const streams = new WeakSet<ServerResponse>();
+  const answer = async (request: Request, { outgoing }: { outgoing: unknown }) => {
+    // Hono's middleware takes the standard's own requests only, which the adapter's are not.
+    const reply = await app.fetch(new Request(request.url, request));
+    if (isEventStream(reply)) streams.add(outgoing as ServerResponse);
+    return reply;
+  };
   const listener = getRequestListener(answer, {
     // Stands in for the header `host`, which HTTP 1.0 does not ask for.
     hostname: "localhost",
@@ -64,11 +78,18 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
     autoCleanupIncoming: false,
   });
   const server = createServer({
-    // A prompt may be long, and its connection slow.
+    // A prompt may be long, and its connection slow: bodies have a pace of their own, see requests/pace.ts.
     requestTimeout: 0,
     headersTimeout: 60_000,
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
-  }, listener);
+    // Refused below, with a body.
+    requireHostHeader: false,
+  }, (request, response) => {
+    if (!refuseWithoutHost(request, response)) listener(request, response);
+  });
+  // Left out of the types.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  answerMalformed(server);
   // Without a whole request yet: not idle in node's sense, but nothing that a drain should wait for.
   const silent = new Set<Socket>();
   server.on("connection", (socket) => {
@@ -77,10 +98,15 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
   });
   server.on("request", (request, response) => {
     silent.delete(request.socket);
+    const { socket } = request;
+    const probe = () => probeHalfClosed(request, response, streams);
+    socket.once("end", probe);
     response.on("close", () => {
+      socket.off("end", probe);
       // Most clients read a reply only once they have sent everything, even what is too long to be taken. The listeners
       // are those of the body's web stream, which stops the flow when nobody reads it.
       request.removeAllListeners("data").resume();
+      if (!request.complete) endSlowly(request, socket);
       // A connection is not idle before its reply has ended.
       if (drain.aborted) server.closeIdleConnections();
     });
@@ -112,6 +138,15 @@ export async function serveHttp(app: Hono<any>, options: ServeOptions): Promise<
     url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
     finished: closed,
   };
+}
+
+/** Lets a client go on sending for a while what has been answered already, then cuts the connection. */
+function endSlowly(request: IncomingMessage, socket: Socket): void {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_BODY_MILLISECONDS);
+  const stop = () => clearTimeout(timer);
+  request.once("end", stop);
+  socket.once("close", stop);
 }
 
 function describeListenError(error: unknown, hostname: string, port: number): unknown {

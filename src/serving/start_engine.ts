@@ -13,7 +13,7 @@ import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
-export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins">;
+export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "allowedHosts">;
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {

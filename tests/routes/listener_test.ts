@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ListenError, serveHttp } from "../../src/routes/listener.ts";
+import { listen, ListenError } from "../../src/routes/listener.ts";
 import type { AppOptions, LogEntry } from "../../src/routes/app.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { startApp, until } from "./harness.ts";
@@ -11,7 +11,7 @@ async function start(
   const drain = new AbortController();
   const shutdown = new AbortController();
   const { app, engine } = startApp(behaviour, { drain: drain.signal, shutdown: shutdown.signal, ...options });
-  const server = await serveHttp(app, { port: 0, drain: drain.signal, shutdown, drainMilliseconds });
+  const server = await listen(app, { port: 0, drain: drain.signal, shutdown, drainMilliseconds });
   const complete = (fields: object = {}) =>
     fetch(`${server.url}/v1/completions`, {
       method: "POST",
@@ -20,7 +20,7 @@ async function start(
   return { drain, shutdown, server, engine, complete };
 }
 
-Deno.test("serveHttp() listens on this machine only and reports the port it took", async () => {
+Deno.test("listen() listens on this machine only and reports the port it took", async () => {
   const { drain, server } = await start({ tokens: [] });
   assert.equal(server.hostname, "127.0.0.1");
   assert.ok(server.port > 0);
@@ -31,11 +31,11 @@ Deno.test("serveHttp() listens on this machine only and reports the port it took
   await server.finished;
 });
 
-Deno.test("serveHttp() says in words that a port is in use", async () => {
+Deno.test("listen() says in words that a port is in use", async () => {
   const { drain, server } = await start({ tokens: [] });
   const { app } = startApp({ tokens: [] });
   await assert.rejects(
-    () => serveHttp(app, { port: server.port, drain: drain.signal, shutdown: new AbortController() }),
+    () => listen(app, { port: server.port, drain: drain.signal, shutdown: new AbortController() }),
     (error: Error) =>
       error instanceof ListenError && error.message.startsWith(`Port ${server.port} of 127.0.0.1 is in use;`),
   );
@@ -43,11 +43,11 @@ Deno.test("serveHttp() says in words that a port is in use", async () => {
   await server.finished;
 });
 
-Deno.test("serveHttp() says in words that an address is not this machine's", async () => {
+Deno.test("listen() says in words that an address is not this machine's", async () => {
   const { app } = startApp({ tokens: [] });
   await assert.rejects(
     () =>
-      serveHttp(app, {
+      listen(app, {
         hostname: "192.0.2.1",
         port: 0,
         drain: new AbortController().signal,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { serveHttp } from "../../src/routes/listener.ts";
+import { listen } from "../../src/routes/listener.ts";
 import type { AppOptions } from "../../src/routes/app.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { startApp } from "./harness.ts";
@@ -15,7 +15,7 @@ function withServer(
   Deno.test(name, async () => {
     const drain = new AbortController();
     const { app } = startApp({ tokens: [TOKEN.one, TOKEN.end] }, options);
-    const server = await serveHttp(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+    const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
     try {
       await body((method, path, { headers, ...init } = {}) =>
         fetch(server.url + path, { method, headers: { origin: ORIGIN, ...headers as Record<string, string> }, ...init })
@@ -83,11 +83,12 @@ withServer("every reply may be read by an allowed origin: plain, streams and err
   assert.equal(health.headers.get("vary"), "Origin");
 });
 
-withServer("other origins may read nothing", { allowedOrigins: ["https://example.com", "http://example.org"] }, async (
-  request,
-) => {
-  assert.deepEqual(await permission(request("POST", "/v1/completions", prompt())), [200, null]);
-  assert.deepEqual(await permission(request("OPTIONS", "/v1/completions")), [204, null]);
+withServer("other origins are refused, and may not read why", {
+  allowedOrigins: ["https://example.com", "http://example.org"],
+}, async (request) => {
+  assert.deepEqual(await permission(request("POST", "/v1/completions", prompt())), [403, null]);
+  assert.deepEqual(await permission(request("OPTIONS", "/v1/completions")), [403, null]);
+  assert.deepEqual(await permission(request("GET", "/health")), [403, null]);
 });
 
 withServer("a star allows every origin", { allowedOrigins: ["https://example.com", "*"] }, async (request) => {
