@@ -98,7 +98,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
-    await warmUp(model);
+    await warmUp(model, (progress) => thread.postMessage({ type: "progress", progress }));
     thread.postMessage({
       type: "ready",
       ready: {

@@ -38,6 +38,11 @@ export class Recorder {
    */
   dispatch(binding: Binding, params: readonly number[], x: number, y = 1, z = 1): void {
     if (x === 0 || y === 0 || z === 0) return;
+    const { rehearsal } = this.gpu;
+    if (rehearsal !== null) {
+      if (!rehearsal.has(binding.pipeline)) rehearsal.set(binding.pipeline, { binding, params: [...params] });
+      return;
+    }
     // The arena is full: what was recorded must run before its slots are written again.
     if (this.#slot === this.gpu.paramsSlots) this.submit();
     const base = this.#slot * PARAMS_WORDS;

@@ -9,7 +9,13 @@ import type { PackedHeads } from "../cache/sequence_cache.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { biasRow, promptCounts } from "../kernels/sampling/penalties.ts";
-import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesBias, usesCounts } from "../kernels/sampling/sampling_record.ts";
+import {
+  adjustsLogits,
+  encodeSampling,
+  SAMPLING_BYTES,
+  usesBias,
+  usesCounts,
+} from "../kernels/sampling/sampling_record.ts";
 import type { Dimensions } from "./dimensions.ts";
 import type { QueryLog } from "../compression/query_log.ts";
 
