@@ -38,7 +38,11 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction });
   const { text, chatTemplate } = await loadText(model);
-  const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress);
+  const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress)
+    .catch((error) => {
+      text.close();
+      throw error;
+    });
   return {
     engine,
     text,
