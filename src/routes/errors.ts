@@ -41,9 +41,9 @@ const RETRY_AFTER_SECONDS = "1";
 const MAX_MESSAGE_CHARACTERS = 2000;
 const MAX_NAME_CHARACTERS = 100;
 
-/** The beginning of a text that may be long. */
+/** The beginning of a text that may be long, and may hold half a character. */
 export function clipped(text: string, characters: number = MAX_NAME_CHARACTERS): string {
-  return text.length > characters ? `${text.slice(0, characters)}...`.toWellFormed() : text;
+  return (text.length > characters ? `${text.slice(0, characters)}...` : text).toWellFormed();
 }
 
 /** An error with the HTTP reply that it becomes. */

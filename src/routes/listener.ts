@@ -144,7 +144,10 @@ export async function listen(
 function endSlowly(request: IncomingMessage, socket: Socket): void {
   if (socket.destroyed) return;
   const timer = setTimeout(() => socket.destroy(), FAREWELL_BODY_MILLISECONDS);
-  const stop = () => clearTimeout(timer);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off("close", stop);
+  };
   request.once("end", stop);
   socket.once("close", stop);
 }

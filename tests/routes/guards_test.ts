@@ -94,3 +94,76 @@ withServer("other origins are refused, and may not read why", {
 withServer("a star allows every origin", { allowedOrigins: ["https://example.com", "*"] }, async (request) => {
   assert.deepEqual(await permission(request("POST", "/v1/completions", prompt())), [200, "*"]);
 });
+
+withServer(
+  "without allowed origins no page may send anything, not even what needs no preflight",
+  {},
+  async (request) => {
+    const headers = { "content-type": "text/plain" };
+    const response = await request("POST", "/v1/completions", { headers, ...prompt() });
+    assert.equal(response.status, 403);
+    const { error } = await response.json();
+    assert.deepEqual([error.type, error.code], ["permission_error", "origin_not_allowed"]);
+    assert.match(
+      error.message,
+      /^Web pages of https:\/\/example\.org may not call this server; allow them with --allowed-o/,
+    );
+  },
+);
+
+/** Sends bytes and reads all that comes until the server closes the connection. */
+async function exchange(port: number, text: string): Promise<string> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(new TextEncoder().encode(text));
+  return await new Response(connection.readable).text();
+}
+
+Deno.test("a page that may not call is refused before its body has come", async () => {
+  const drain = new AbortController();
+  const { app, engine } = startApp({ tokens: [] });
+  const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const head = `POST /v1/completions HTTP/1.1\r\nhost: x\r\norigin: null\r\ncontent-length: 1000\r\n\r\n{`;
+  await connection.write(new TextEncoder().encode(head));
+  const buffer = new Uint8Array(1000);
+  const length = await connection.read(buffer);
+  assert.match(new TextDecoder().decode(buffer.subarray(0, length!)), /^HTTP\/1\.1 403 /);
+  connection.close();
+  assert.equal(engine.generations.length, 0);
+  drain.abort();
+  await server.finished;
+});
+
+Deno.test("a server answers to its address, to names of loopback and to names that were allowed", async () => {
+  const CASES: readonly [allowedHosts: string[], host: string, status: number][] = [
+    [["127.0.0.1"], "127.0.0.1:8000", 200],
+    [["127.0.0.1"], "localhost", 200],
+    [["127.0.0.1"], "LOCALHOST:1234", 200],
+    [["127.0.0.1"], "ebb.localhost:1234", 200],
+    [["127.0.0.1"], "127.9.9.9", 200],
+    [["127.0.0.1"], "[::1]:80", 200],
+    [["127.0.0.1"], "evil.example", 403],
+    [["127.0.0.1"], "evil.example:8000", 403],
+    [["127.0.0.1"], "localhost.evil.example", 403],
+    [["127.0.0.1"], "127.0.0.1.evil.example", 403],
+    [["127.0.0.1"], "192.168.1.5", 403],
+    [["192.168.1.5"], "192.168.1.5:8000", 200],
+    [["0.0.0.0"], "192.168.1.5:8000", 200],
+    [["::"], "[fd00::5]:8000", 200],
+    [["0.0.0.0"], "evil.example", 403],
+    [["127.0.0.1", "Ebb.example"], "ebb.EXAMPLE:443", 200],
+    [["127.0.0.1", "ebb.example"], "ebb.example.", 200],
+    [["127.0.0.1", "ebb.example"], "www.ebb.example", 403],
+    [["127.0.0.1", "*"], "evil.example", 200],
+  ];
+  for (const [allowedHosts, host, status] of CASES) {
+    const drain = new AbortController();
+    const { app } = startApp({ tokens: [] }, { allowedHosts });
+    const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+    const reply = await exchange(server.port, `GET /health HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    assert.match(reply, new RegExp(`^HTTP/1\\.1 ${status} `), `${allowedHosts} ${host}`);
+    if (status === 403) assert.match(reply, /"code":"host_not_allowed"/);
+    drain.abort();
+    await server.finished;
+  }
+});

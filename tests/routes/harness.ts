@@ -11,11 +11,18 @@ export function startApp(
   behaviour: Script | FakeEngineOptions,
   options: Partial<AppOptions> = {},
   chatTemplate: ChatTemplate = fakeChatTemplate,
+  onEncode: (text: string) => void = () => {},
 ) {
   const engine = new FakeEngine("script" in behaviour ? behaviour : { script: () => behaviour });
   const app = createApp({
     engine,
-    text: fakeText,
+    text: {
+      tokenizer: fakeText.tokenizer,
+      encode(text, options) {
+        onEncode(text);
+        return fakeText.encode(text, options);
+      },
+    },
     chatTemplate,
     options: { parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache), log: showErrors, ...options },
   });

@@ -188,25 +188,118 @@ Deno.test("a client that goes before its prompt has come in full is no error of 
   }
 });
 
-Deno.test("what is no HTTP request gets a 400, and the server goes on", async () => {
+/** Sends bytes and reads all that comes until the server closes the connection. */
+async function exchange(port: number, text: string, { half = false }: { half?: boolean } = {}): Promise<string> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(new TextEncoder().encode(text));
+  if (half) await connection.closeWrite();
+  return await new Response(connection.readable).text();
+}
+
+Deno.test("what is no HTTP request, or none for this server, gets its error as JSON, and the server goes on", async () => {
   const { drain, server } = await start({ tokens: [] });
-  const described = /^HTTP\/1\.1 400 .*\{"error":\{"message":"The request's method or its host cannot be taken"/s;
   for (
-    const [text, reply] of [
-      ["GARBAGE\r\n\r\n", /^HTTP\/1\.1 400 /],
-      ["\x16\x03\x01\x02\x00\x01\x00\x01", /^HTTP\/1\.1 400 /],
-      ["GET /health HTTP/1.1\r\nhost: x\r\nno colon\r\n\r\n", /^HTTP\/1\.1 400 /],
-      ["INVENTED /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", /^HTTP\/1\.1 400 /],
-      ["GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", described],
-      ["TRACE /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", described],
+    const [text, status, message] of [
+      ["GARBAGE\r\n\r\n", 400, "The request is not valid HTTP"],
+      ["\x16\x03\x01\x02\x00\x01\x00\x01", 400, "The request is not valid HTTP"],
+      ["GET /health HTTP/1.1\r\nhost: x\r\nno colon\r\n\r\n", 400, "The request is not valid HTTP"],
+      ["INVENTED /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 400, "The request is not valid HTTP"],
+      ["GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", 400, "The request has no Host"],
+      ["GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400, "The request's method or its host"],
+      ["TRACE /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 400, "The request's method or its host"],
+      [`GET / HTTP/1.1\r\nhost: x\r\nlong: ${"x".repeat(100_000)}\r\n\r\n`, 431, "The request's head is longer"],
+      ["GET /health HTTP/1.1\r\nhost: x\r\nexpect: money\r\n\r\n", 417, 'Expect is "money"; only 100-continue'],
+      ["CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n", 405, "This server is no proxy"],
     ] as const
   ) {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-    await connection.write(new TextEncoder().encode(text));
-    assert.match(await new Response(connection.readable).text(), reply, JSON.stringify(text));
+    const reply = await exchange(server.port, text);
+    const name = JSON.stringify(text.slice(0, 60));
+    assert.match(reply, new RegExp(`^HTTP/1\\.1 ${status} `), name);
+    assert.match(reply, /^content-type: application\/json/im, name);
+    const { error } = JSON.parse(/\{.*\}/s.exec(reply)![0]);
+    assert.ok(error.message.startsWith(message), `${name}: ${error.message}`);
+    assert.equal(error.type, "invalid_request_error");
   }
   const response = await fetch(`${server.url}/health`);
   assert.deepEqual(await response.json(), { status: "ok" });
+  drain.abort();
+  await server.finished;
+});
+
+Deno.test("HTTP 1.0 needs no host", async () => {
+  const { drain, server } = await start({ tokens: [] });
+  assert.match(await exchange(server.port, "GET /health HTTP/1.0\r\n\r\n"), /^HTTP\/1\.[01] 200 .*"status":"ok"/s);
+  drain.abort();
+  await server.finished;
+});
+
+Deno.test("a client that closes its half of the connection gets its reply, streamed or not", async () => {
+  for (const stream of [false, true]) {
+    const { drain, server, engine } = await start({ tokens: [TOKEN.one, TOKEN.two, TOKEN.end], hold: "prefill" });
+    const body = JSON.stringify({ prompt: "x", stream });
+    const head = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const reply = exchange(server.port, head + body, { half: true });
+    await until(() => engine.generations[0]?.phase === "prefill", "prefill");
+    // Longer than the first pause between two looks at whether the client is still there.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    engine.generations[0].release();
+    const text = await reply;
+    assert.match(text, /HTTP\/1\.1 200 OK/, text);
+    assert.match(text, stream ? / two.*data: \[DONE\]/s : /"text":" one two"/, text);
+    assert.deepEqual(engine.aborts, []);
+    drain.abort();
+    await server.finished;
+  }
+});
+
+Deno.test("a body that trickles is given up, and so is one that goes on behind its reply", async () => {
+  const { drain, server } = await start({ tokens: [] }, {
+    slowestBody: { bytesPerSecond: 1000, intervalMilliseconds: 200 },
+  });
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const encoder = new TextEncoder();
+  await connection.write(encoder.encode(`POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{`));
+  const trickle = setInterval(() => connection.write(encoder.encode(" ")).catch(() => {}), 50);
+  const reply = await new Response(connection.readable).text();
+  clearInterval(trickle);
+  assert.match(reply, /^HTTP\/1\.1 408 /);
+  assert.match(reply, /"message":"The request body came at less than 1000 bytes a second"/);
+  assert.match(reply, /"code":"request_too_slow"/);
+  drain.abort();
+  await server.finished;
+});
+
+Deno.test("a body that comes slowly, but not too slowly, is read", async () => {
+  const { drain, server } = await start({ tokens: [TOKEN.end] }, {
+    slowestBody: { bytesPerSecond: 100, intervalMilliseconds: 200 },
+  });
+  const body = JSON.stringify({ prompt: "x".repeat(150) });
+  const pieces = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async start(controller) {
+      for (let at = 0; at < body.length; at += 20) {
+        controller.enqueue(new TextEncoder().encode(body.slice(at, at + 20)));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      controller.close();
+    },
+  });
+  const response = await fetch(`${server.url}/v1/completions`, { method: "POST", body: pieces });
+  assert.equal(response.status, 200, await response.text());
+  drain.abort();
+  await server.finished;
+});
+
+Deno.test("an IPv6 address may be given as in URLs", async () => {
+  const drain = new AbortController();
+  const { app } = startApp({ tokens: [] });
+  const server = await listen(app, {
+    hostname: "[::1]",
+    port: 0,
+    drain: drain.signal,
+    shutdown: new AbortController(),
+  });
+  assert.equal(server.url, `http://[::1]:${server.port}`);
+  assert.equal((await fetch(`${server.url}/health`).then((response) => response.json())).status, "ok");
   drain.abort();
   await server.finished;
 });

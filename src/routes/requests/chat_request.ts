@@ -4,11 +4,11 @@ import { boolean, integerFrom, listOf, text } from "./checks.ts";
 import { refusals, REFUSED_CHAT_FIELDS } from "./refused_fields.ts";
 import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
 
-const MAX_MESSAGES = 4096;
-const MAX_PARTS = 4096;
-const MAX_TOOLS = 512;
+const MAX_MESSAGES = 2048;
+const MAX_PARTS = 2048;
+const MAX_TOOLS = 128;
 const MAX_TOOL_CALLS = 128;
-const MAX_DOCUMENTS = 1024;
+const MAX_DOCUMENTS = 128;
 
 /** One part of a message's content. */
 interface TextPart {
