@@ -26,8 +26,15 @@ export class FrontDoor {
   #stageBegun = 0;
   #isFar = false;
 
-  /** @param patienceMilliseconds how long a request waits at most */
-  constructor(options: GuardOptions, readonly patienceMilliseconds: number = PATIENCE) {
+  /**
+   * @param patienceMilliseconds how long a request waits at most
+   * @param now the time in milliseconds
+   */
+  constructor(
+    options: GuardOptions,
+    readonly patienceMilliseconds: number = PATIENCE,
+    readonly now: () => number = () => performance.now(),
+  ) {
     const app = this.#loading;
     app.use(requestId(), ...guards(options));
     app.get("/health", (c) => c.json({ status: "loading" }, 503));
@@ -39,7 +46,7 @@ export class FrontDoor {
 
   /** Takes note of how loading goes on, to tell whether waiting makes sense. */
   progress({ stage, done, total }: Stage): void {
-    const now = performance.now();
+    const now = this.now();
     if (stage !== this.#stage) {
       this.#stage = stage;
       this.#stageBegun = now;

@@ -29,6 +29,27 @@ Deno.test("a request that has waited long is told to come again", async () => {
   assert.deepEqual([error.status, error.code], [503, "model_loading"]);
 });
 
+Deno.test("a request does not wait where a stage of loading will take too long", async () => {
+  let now = 0;
+  const door = new FrontDoor({}, 10_000, () => now);
+  // 2 of 10 in 4 seconds: 16 are left; then 6 of 10 in 6: 4 are left; and of the next stage nothing is known.
+  const waits = async () => {
+    const reply = door.fetch(new Request(URL_OF_MODELS));
+    const first = await Promise.race([reply, new Promise((resolve) => setTimeout(resolve, 20, "waits"))]);
+    return first === "waits";
+  };
+  door.progress({ stage: "tensors", done: 0, total: 10 });
+  now = 4000;
+  door.progress({ stage: "tensors", done: 2, total: 10 });
+  assert.equal(await waits(), false);
+  now = 6000;
+  door.progress({ stage: "tensors", done: 6, total: 10 });
+  assert.equal(await waits(), true);
+  door.progress({ stage: "kernels", done: 0, total: 10 });
+  assert.equal(await waits(), true);
+  door.open(APPLICATION);
+});
+
 Deno.test("a page or a name that is not allowed does not wait", async () => {
   const door = new FrontDoor({ allowedHosts: ["127.0.0.1"] });
   const page = await door.fetch(new Request(URL_OF_MODELS, { headers: { origin: "https://example.org" } }));
