@@ -1,6 +1,5 @@
 /** @file The HTTP application: routes, and what holds for all of them. */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
@@ -78,6 +77,7 @@ export function createApp(
     metrics: new Metrics(engine),
     parseKvCache: options.parseKvCache,
     keepAliveMilliseconds,
+    maxBodyBytes,
     slowestBody: options.slowestBody ?? SLOWEST_BODY,
     drain: options.drain,
     shutdown: options.shutdown,
@@ -136,12 +136,6 @@ export function createApp(
       await next();
     });
   }
-  app.use(bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: () => {
-      throw new HttpError(413, `The request body is longer than ${maxBodyBytes} bytes`, { code: "request_too_large" });
-    },
-  }));
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));

@@ -36,6 +36,8 @@ export interface RouteContext {
   /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   readonly keepAliveMilliseconds: number;
+  /** Longest body of a request. */
+  readonly maxBodyBytes: number;
   readonly slowestBody: BodyPace;
   /** Aborted when no further request is to be taken. */
   readonly drain: AbortSignal | undefined;

@@ -39,6 +39,23 @@ Deno.test("/v1/models lists the served model", async () => {
   assert.deepEqual([error.status, error.code], [404, "model_not_found"]);
 });
 
+Deno.test("a model's id may hold anything, a line break and a slash among it", async () => {
+  const { app } = startApp({ script: () => ({ tokens: [] }), model: { id: "a\nb/c d%" } });
+  const response = await app.request(`/v1/models/${encodeURIComponent("a\nb/c d%")}`);
+  assert.deepEqual([response.status, (await response.json()).id], [200, "a\nb/c d%"]);
+  assert.match(await (await app.request("/metrics")).text(), /model_name="a\\nb\/c d%"/);
+});
+
+Deno.test("a slash behind a path makes it no other path", async () => {
+  const { app, post } = startApp({ tokens: [TOKEN.end] });
+  for (const path of ["/health/", "/v1/models/", "/v1/models/fake-model/", "/metrics/", "/v1/kv/policies/"]) {
+    assert.equal((await app.request(path)).status, 200, path);
+  }
+  assert.equal((await post("/v1/completions/", { prompt: "x" })).status, 200);
+  assert.equal((await post("/v1/chat/completions/", { messages: [{ role: "user", content: "x" }] })).status, 200);
+  assert.equal((await app.request("/v1/completions/")).status, 405);
+});
+
 Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the options", async () => {
   const { app } = startApp({ tokens: [] });
   const response = await app.request("/v1/kv/policies");

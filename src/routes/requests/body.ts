@@ -7,13 +7,14 @@ import { JsonScanner } from "./scan.ts";
 
 /** A request, as far as its body is read. */
 export interface BodySource {
+  readonly headers: Headers;
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
 /**
  * Reads and parses a body of JSON, whatever its content type. A byte order mark is skipped.
  *
- * @throws {HttpError} 400 if it is no JSON, or holds too much; 408 if it comes too slowly; 503 if the server stops taking
+ * @throws {HttpError} 400 if it is no JSON, or holds too much; 408 if it comes too slowly; 413 if it is too long; 503 if the server stops taking
  * requests before it has come
  */
 export async function readJson(context: RouteContext, source: BodySource): Promise<unknown> {
@@ -26,8 +27,10 @@ export async function readJson(context: RouteContext, source: BodySource): Promi
   }
 }
 
-async function readText(context: RouteContext, { body }: BodySource): Promise<string> {
+async function readText(context: RouteContext, { headers, body }: BodySource): Promise<string> {
   if (body === null) return "";
+  const { maxBodyBytes } = context;
+  if (Number(headers.get("content-length")) > maxBodyBytes) throw longBody(maxBodyBytes);
   const reader = body.getReader();
   const { promise: ended, reject: end } = Promise.withResolvers<never>();
   const giveUp = () => {
@@ -35,6 +38,8 @@ async function readText(context: RouteContext, { body }: BodySource): Promise<st
     end(unavailableError(state === "ready" ? "draining" : state));
   };
   context.drain?.addEventListener("abort", giveUp);
+  let total = 0;
+  /** Since the last look at the clock. */
   let received = 0;
   const { bytesPerSecond, intervalMilliseconds } = context.slowestBody;
   const watch = setInterval(() => {
@@ -52,6 +57,8 @@ async function readText(context: RouteContext, { body }: BodySource): Promise<st
       const { value, done } = await Promise.race([reader.read(), ended]);
       if (done) break;
       received += value.byteLength;
+      total += value.byteLength;
+      if (total > maxBodyBytes) throw longBody(maxBodyBytes);
       scanner.push(value);
       pieces.push(decoder.decode(value, { stream: true }));
     }
@@ -62,6 +69,10 @@ async function readText(context: RouteContext, { body }: BodySource): Promise<st
     clearInterval(watch);
     context.drain?.removeEventListener("abort", giveUp);
   }
+}
+
+function longBody(maxBodyBytes: number): HttpError {
+  return new HttpError(413, `The request body is longer than ${maxBodyBytes} bytes`, { code: "request_too_large" });
 }
 
 function slowBody({ bytesPerSecond }: BodyPace): HttpError {

@@ -135,3 +135,9 @@ Deno.test("adjustsLogits() is true exactly for what changes logits", () => {
   assert.equal(adjustsLogits({ ...GREEDY, presencePenalty: 0.1 }), true);
   assert.equal(adjustsLogits({ ...GREEDY, logitBias: [{ token: 1, bias: 1 }] }), true);
 });
+
+Deno.test("a top_k beyond 32 bits keeps all tokens, and is no other number modulo 2^32", () => {
+  const topK = (value: number) => encodeSampling({ ...GREEDY, temperature: 1, topK: value })[1];
+  assert.deepEqual([2 ** 32, 2 ** 32 + 1, 2 ** 53].map(topK), Array(3).fill(0xffffffff));
+  assert.deepEqual([0, 1, 5].map(topK), [0xffffffff, 1, 5]);
+});
