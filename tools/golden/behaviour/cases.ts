@@ -7,7 +7,7 @@
  *
  * Sequences that share a batch change the last bits of each other's logits. Who shares one must therefore not hang on time:
  * a company is one pack of prompts, and only those keep company that decode the same number of tokens, evict at the same
- * time or never, and compress their prompts or keep them whole (which lets a sequence decode one turn earlier).
+ * time or never, and start to decode in the same turn.
  */
 import { GOLDEN_MODELS, tinyGguf } from "./program.ts";
 
@@ -149,12 +149,13 @@ export function companies(isSmall: boolean): Company[] {
       if (isSmall && ((prompt + 3 * j) % 10 !== 0 || length > 300)) continue;
       const made = caseOf(prompt, j);
       const company = (prompt + 3 * j) % 4;
-      if (isSmall ? prompt % 2 === 0 : company === 0) {
+      const start = startOf(made);
+      if (start === undefined || (isSmall ? prompt % 2 === 0 : company === 0)) {
         alone.push(made);
         continue;
       }
       const prompts = company === 3 || isSmall ? "different" : `equal ${prompt}`;
-      const key = `${prompts} ${made.evicts} ${keepsAll(made)} ${contender.policy === "full"}`;
+      const key = `${prompts} ${start} ${made.evicts}`;
       together.getOrInsertComputed(key, () => []).push(made);
     }
   }
@@ -200,6 +201,14 @@ function caseOf(prompt: number, j: number): Case {
   };
 }
 
-function keepsAll({ prompt, budget, contender: { policy } }: Case): boolean {
-  return policy === "full" || (typeof budget === "number" && budget >= LENGTHS[prompt]);
+/**
+ * When a case decodes its first token: at once where its prompt is kept whole, a turn later where it is compressed. Undefined
+ * where that, or whether it evicts, takes more than a look at the budget (short prompts, for one, may lie in a policy's window):
+ * such a case stays alone.
+ */
+function startOf({ prompt, budget, evicts, contender: { policy } }: Case): "whole" | "compressed" | undefined {
+  const length = LENGTHS[prompt];
+  const isWhole = policy === "full" || (typeof budget === "number" && budget >= length);
+  if (isWhole) return evicts ? undefined : "whole";
+  return length < (typeof budget === "number" ? 15 : 31) ? undefined : "compressed";
 }

@@ -33,7 +33,7 @@ export async function outcomeOf(
   let kvCache: KvCacheUsage | null = null;
   for await (const event of generation.events) {
     onEvent(event);
-    if (event.type === "prefilled") kvCache = event.kvCache;
+    if (event.type === "prefilled") kvCache = wholeUsage(event.kvCache);
     else if (event.type === "evicted") evictions.push({ after: tokens.length, rowsPerLayer: event.rowsPerLayer });
     else if (event.type === "logits") logits.push(...event.logits.map(hashOf));
     else if (event.type === "tokens") {
@@ -56,6 +56,16 @@ export async function outcomeOf(
     logits,
     end: ends.join(", "),
   };
+}
+
+/**
+ * Of a prompt that is kept whole by a sequence that evicts later, the program counts the rows that it has generated meanwhile as
+ * well: how many, time decides.
+ */
+function wholeUsage(usage: KvCacheUsage): KvCacheUsage {
+  const { promptRows, rowsPerLayer, fullBytes } = usage;
+  if (rowsPerLayer.some((rows) => rows < promptRows)) return usage;
+  return { ...usage, rowsPerLayer: rowsPerLayer.map(() => promptRows), bytes: fullBytes };
 }
 
 function hashOf(values: Float32Array): string {

@@ -20,7 +20,7 @@ export interface ModelRecord {
   readonly cases: Readonly<Record<string, Outcome>>;
   /** What was refused, by what was asked. */
   readonly refusals: Readonly<Record<string, string>>;
-  readonly counts: Readonly<Record<string, number | readonly number[]>>;
+  readonly counts: Readonly<Record<string, number>>;
   /** Lines for people. */
   readonly log: readonly string[];
   /** Tokens of the text that prompts are cut from. */
@@ -79,8 +79,8 @@ async function play(
     for (const company of companies(isSmall)) Object.assign(cases, await playCompany(engine, company, prompts, decode));
     Object.assign(cases, await playContinuations(engine, prompts, decode));
     const refusals = refusalsOf(engine, prompts);
-    const { rebalances, decodeEvictions, policyFallbacks, evictedRowsPerLayer } = await engine.stats();
-    const counts = { rebalances, decodeEvictions, policyFallbacks, evictedRowsPerLayer };
+    const { rebalances, decodeEvictions, policyFallbacks } = await engine.stats();
+    const counts = { rebalances, decodeEvictions, policyFallbacks };
     return { cases, refusals, counts, log };
   } finally {
     await engine.close();
