@@ -140,13 +140,18 @@ export interface Case {
 /** Generations that start in the same turn of the engine, in this order; or one alone. */
 export type Company = readonly Case[];
 
-/** All companies of a model. The small design takes a part of the cases, and so has other, smaller companies. */
-export function companies(isSmall: boolean): Company[] {
+/**
+ * All companies of a model. The small design takes two prompts with each contender, each on one of the models; it has other, smaller
+ * companies, so that nothing of it can be compared with the full one.
+ */
+export function companies(model: RecordedModel, isSmall: boolean): Company[] {
+  const share = MODELS.indexOf(model);
   const alone: Case[] = [];
   const together = new Map<string, Case[]>();
   for (const [prompt, length] of LENGTHS.entries()) {
-    for (const [j, contender] of CONTENDERS.entries()) {
-      if (isSmall && ((prompt + 3 * j) % 10 !== 0 || length > 300)) continue;
+    for (const j of CONTENDERS.keys()) {
+      const isInSmall = (prompt + 3 * j) % 10 === 0 && length <= 300 && j % MODELS.length === share;
+      if (isSmall && !isInSmall) continue;
       const made = caseOf(prompt, j);
       const company = (prompt + 3 * j) % 4;
       const start = startOf(made);

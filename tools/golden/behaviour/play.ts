@@ -57,7 +57,7 @@ async function playText(model: RecordedModel, isSmall: boolean): Promise<ModelRe
 }
 
 async function play(
-  { kvType, tokenBytes }: RecordedModel,
+  model: RecordedModel,
   path: string,
   prompts: readonly Uint32Array[],
   isSmall: boolean,
@@ -66,9 +66,9 @@ async function play(
   const log: string[] = [];
   const engine = await startEngine({
     model: path,
-    kvType,
+    kvType: model.kvType,
     context: CONTEXT,
-    kvMemory: POOL_ROWS * tokenBytes,
+    kvMemory: POOL_ROWS * model.tokenBytes,
     maxBatch: MOST_COMPANIONS,
     maxQueue: 2 * MOST_COMPANIONS,
     defaultKvCache: KEEP_ALL,
@@ -76,7 +76,9 @@ async function play(
   });
   try {
     const cases: Record<string, Outcome> = {};
-    for (const company of companies(isSmall)) Object.assign(cases, await playCompany(engine, company, prompts, decode));
+    for (const company of companies(model, isSmall)) {
+      Object.assign(cases, await playCompany(engine, company, prompts, decode));
+    }
     Object.assign(cases, await playContinuations(engine, prompts, decode));
     const refusals = refusalsOf(engine, prompts);
     const { rebalances, decodeEvictions, policyFallbacks } = await engine.stats();
