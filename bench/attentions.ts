@@ -11,14 +11,14 @@ import {
   mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
-} from "../src/kernels/decode_attention.ts";
+} from "../src/kernels/forward/decode_attention.ts";
 import type { KvElement } from "../src/kernels/kv_element.ts";
-import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/prefill_attention.ts";
-import { subgroupDecodeAttentionKernel } from "../src/kernels/subgroup_decode_attention.ts";
+import { prefillAttentionDispatch, prefillAttentionKernel } from "../src/kernels/forward/prefill_attention.ts";
+import { subgroupDecodeAttentionKernel } from "../src/kernels/forward/subgroup_decode_attention.ts";
 import { LANES } from "../src/kernels/lanes.ts";
-import { subgroupPrefillAttentionKernel } from "../src/kernels/subgroup_prefill_attention.ts";
-import { kvArray } from "../tests/support/kv.ts";
-import { normalValues, seededRandom } from "../tests/support/random.ts";
+import { subgroupPrefillAttentionKernel } from "../src/kernels/forward/subgroup_prefill_attention.ts";
+import { kvArray } from "../fixtures/kv.ts";
+import { normalValues, seededRandom } from "../fixtures/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";
 import { MICROSOFT, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 

@@ -6,11 +6,11 @@
  */
 import { TENSOR_TYPES } from "../src/formats/tensor_types.ts";
 import type { Gpu } from "../src/gpu/gpu.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../src/kernels/matmul.ts";
-import { matvecKernel, matvecParams } from "../src/kernels/matvec.ts";
-import { weightFormat } from "../src/kernels/weight_formats.ts";
-import { randomMatrix, type TestMatrix } from "../tests/support/matrices.ts";
-import { normalValues, seededRandom } from "../tests/support/random.ts";
+import { MATMUL_TILE, matmulKernel, matmulParams } from "../src/kernels/forward/matmul.ts";
+import { matvecKernel, matvecParams } from "../src/kernels/forward/matvec.ts";
+import { weightFormat } from "../src/kernels/weight_formats/weight_formats.ts";
+import { randomMatrix, type TestMatrix } from "../fixtures/matrices.ts";
+import { normalValues, seededRandom } from "../fixtures/random.ts";
 import { type Dispatch, EbbChain } from "./ebb_chain.ts";
 import { MICROSOFT, type OnnxData, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 

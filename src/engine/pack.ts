@@ -6,12 +6,12 @@
  * interval late.
  */
 import { blocksFor } from "../cache/block.ts";
-import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
+import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
-import type { SequencePolicy } from "../plugins/policy.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";
 

@@ -13,14 +13,14 @@ import {
   mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
-} from "../kernels/decode_attention.ts";
-import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/rotate.ts";
-import { subgroupDecodeAttentionKernel } from "../kernels/subgroup_decode_attention.ts";
+} from "../kernels/forward/decode_attention.ts";
+import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/forward/rotate.ts";
+import { subgroupDecodeAttentionKernel } from "../kernels/forward/subgroup_decode_attention.ts";
 import { LANES } from "../kernels/lanes.ts";
-import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
+import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
 import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";
-import { Embedder } from "./embedder.ts";
+import { Embedder } from "./token_embedding.ts";
 import { FewVectors, type Rows } from "./project.ts";
 import type { Sampler } from "./sampler.ts";
 import type { LayerWeights, Weights } from "./weights.ts";

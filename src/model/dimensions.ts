@@ -1,10 +1,10 @@
 /** @file Sizes that buffers and kernels of a served model share, derived once from its configuration and the flags. */
 import { blockBytes, blocksFor, HEAD_WORDS } from "../cache/block.ts";
 import { ModelFileError } from "../formats/model_file.ts";
-import { SPLIT_ROWS } from "../kernels/decode_attention.ts";
+import { SPLIT_ROWS } from "../kernels/forward/decode_attention.ts";
 import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
-import { paddedColumns } from "../kernels/weight_formats.ts";
-import type { ModelConfig } from "./config.ts";
+import { paddedColumns } from "../kernels/weight_formats/weight_formats.ts";
+import type { ModelConfig } from "../architecture/config.ts";
 
 /** How a model is served. */
 export interface ServingOptions {

@@ -18,15 +18,21 @@ import {
   type PrefillAttentionKernel,
   prefillAttentionKernel,
   type PrefillAttentionVariant,
-} from "../kernels/prefill_attention.ts";
-import { rmsNorm, rmsNormParams } from "../kernels/rms_norm.ts";
-import { NO_WINDOW, rotateGrid, rotateKernel, rotateScratchParams, type RotateVariant } from "../kernels/rotate.ts";
+} from "../kernels/forward/prefill_attention.ts";
+import { rmsNorm, rmsNormParams } from "../kernels/forward/rms_norm.ts";
+import {
+  NO_WINDOW,
+  rotateGrid,
+  rotateKernel,
+  rotateScratchParams,
+  type RotateVariant,
+} from "../kernels/forward/rotate.ts";
 import { LANES } from "../kernels/lanes.ts";
-import { subgroupPrefillAttentionKernel } from "../kernels/subgroup_prefill_attention.ts";
-import { swiglu, swigluDispatch } from "../kernels/swiglu.ts";
-import { MAX_WINDOW } from "../kernels/window_scores.ts";
+import { subgroupPrefillAttentionKernel } from "../kernels/forward/subgroup_prefill_attention.ts";
+import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
+import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
 import { type Dimensions, TILE_ROWS } from "./dimensions.ts";
-import { Embedder } from "./embedder.ts";
+import { Embedder } from "./token_embedding.ts";
 import { ManyVectors, type Rows } from "./project.ts";
 import type { Weights } from "./weights.ts";
 

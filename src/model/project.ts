@@ -3,8 +3,8 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../kernels/matmul.ts";
-import { type MatvecKernel, matvecKernel, matvecParams } from "../kernels/matvec.ts";
+import { MATMUL_TILE, matmulKernel, matmulParams } from "../kernels/forward/matmul.ts";
+import { type MatvecKernel, matvecKernel, matvecParams } from "../kernels/forward/matvec.ts";
 import type { Matrix, Projection } from "./weights.ts";
 
 /** Vectors per workgroup that kernels are generated for; a step takes the smallest that fits, or several of the largest. */

@@ -1,6 +1,6 @@
 /** @file The policy Ada-KV: see allocators/adakv.ts. */
 import { adakvAllocator } from "./allocators/adakv.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 
 /** Ada-KV over SnapKV's scores, with the defaults of its published experiments. */

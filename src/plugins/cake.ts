@@ -1,6 +1,6 @@
 /** @file The policy CAKE: see scorers/cake.ts and allocators/cake.ts. */
 import { cakeAllocator } from "./allocators/cake.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { cakeScorer } from "./scorers/cake.ts";
 
 /** CAKE at the end of the prefill, with the defaults of its published experiments. */

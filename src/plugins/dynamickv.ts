@@ -1,6 +1,6 @@
 /** @file The policy DynamicKV: see allocators/dynamickv.ts. */
 import { dynamickvAllocator } from "./allocators/dynamickv.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 
 /** DynamicKV, with the window and pooling of its published experiments. */

@@ -1,6 +1,6 @@
 /** @file The policy H2O: see scorers/h2o.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { h2oScorer } from "./scorers/h2o.ts";
 
 /** H2O at the end of the prefill, with the defaults of its published experiments. */

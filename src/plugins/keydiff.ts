@@ -1,6 +1,6 @@
 /** @file The policy KeyDiff: see scorers/keydiff.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { keydiffScorer } from "./scorers/keydiff.ts";
 
 /** KeyDiff. Unlike as published, the last rows are always kept. */

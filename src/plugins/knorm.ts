@@ -1,6 +1,6 @@
 /** @file The policy Knorm: see scorers/knorm.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { knormScorer } from "./scorers/knorm.ts";
 
 /** Knorm. Unlike as published, the last rows are always kept. */

@@ -1,6 +1,6 @@
 /** @file The policy LAVa: see scorers/lava.ts and allocators/lava.ts. */
 import { lavaAllocator } from "./allocators/lava.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { lavaScorer } from "./scorers/lava.ts";
 
 /** LAVa, with the defaults of its published experiments. */

@@ -1,6 +1,6 @@
 /** @file The policy PyramidKV: see allocators/pyramidkv.ts. */
 import { pyramidkvAllocator } from "./allocators/pyramidkv.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 
 /** PyramidKV, with the defaults of its published experiments. */

@@ -1,6 +1,6 @@
 /** @file The policy SnapKV: see scorers/snapkv.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { snapkvScorer } from "./scorers/snapkv.ts";
 
 /** SnapKV, with the defaults of its published experiments. */

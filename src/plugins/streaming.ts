@@ -1,6 +1,6 @@
 /** @file The policy StreamingLLM: see scorers/streaming.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { streamingScorer } from "./scorers/streaming.ts";
 
 /** StreamingLLM at the end of the prefill, with four sinks as published. */

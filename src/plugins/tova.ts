@@ -1,6 +1,6 @@
 /** @file The policy TOVA: see scorers/tova.ts. */
 import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
+import { combine } from "../policy/combine.ts";
 import { tovaScorer } from "./scorers/tova.ts";
 
 /** TOVA at the end of the prefill, with the defaults of its published experiments. */

@@ -3,15 +3,15 @@
  * logits after every step.
  */
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import { GREEDY } from "../../src/engine/messages.ts";
+import { GREEDY } from "../../src/contract/sampling.ts";
 import { openModel } from "../../src/formats/open.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import type { BatchRow } from "../../src/model/batch_state.ts";
 import { type ServingOptions, TILE_ROWS } from "../../src/model/dimensions.ts";
 import { Model } from "../../src/model/model.ts";
-import { readModelConfig } from "../../src/model/read_config.ts";
-import { readBuffer } from "./gpu.ts";
+import { readModelConfig } from "../../src/architecture/read_config.ts";
+import { readBuffer } from "../../fixtures/gpu.ts";
 
 export const TEST_SERVING: ServingOptions = {
   contextLength: 512,

@@ -11,8 +11,8 @@
  */
 import { z } from "zod";
 import { proportionalRows } from "../../cache/budgets.ts";
-import { topCounts } from "../../cache/top_counts.ts";
-import type { AllocatorContext, AllocatorPlugin, LayerScores } from "../policy.ts";
+import { topCounts } from "../../scores/top_counts.ts";
+import type { AllocatorContext, AllocatorPlugin, LayerScores } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   floor: z.number().min(0).max(1).default(0.2)

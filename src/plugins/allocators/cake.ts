@@ -12,7 +12,7 @@
  */
 import { z } from "zod";
 import { proportionalRows } from "../../cache/budgets.ts";
-import type { AllocatorPlugin, LayerScores } from "../policy.ts";
+import type { AllocatorPlugin, LayerScores } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   tau1: z.number().min(0.1).max(100).default(1).describe("Temperature of the entropy; the higher the less it counts"),

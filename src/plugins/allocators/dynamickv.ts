@@ -30,9 +30,9 @@
 import { z } from "zod";
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import { shareRows } from "../../cache/budgets.ts";
-import { exactTopCounts } from "../../cache/exact_top_counts.ts";
-import { scoreDepth } from "../../cache/score_histogram.ts";
-import type { Allocator, AllocatorContext, AllocatorPlugin, LayerScores } from "../policy.ts";
+import { exactTopCounts } from "../../scores/exact_top_counts.ts";
+import { scoreDepth } from "../../scores/score_histogram.ts";
+import type { Allocator, AllocatorContext, AllocatorPlugin, LayerScores } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   maximumRatio: z.number().min(1).max(1000).optional()

@@ -16,9 +16,9 @@
  */
 import { z } from "zod";
 import { proportionalRows } from "../../cache/budgets.ts";
-import { histogramEntropy } from "../../cache/score_histogram.ts";
-import { topCounts } from "../../cache/top_counts.ts";
-import type { AllocatorPlugin } from "../policy.ts";
+import { histogramEntropy } from "../../scores/score_histogram.ts";
+import { topCounts } from "../../scores/top_counts.ts";
+import type { AllocatorPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({});
 

@@ -3,7 +3,7 @@
  * observation that attention narrows with depth.
  */
 import { z } from "zod";
-import type { AllocatorContext, AllocatorPlugin } from "../policy.ts";
+import type { AllocatorContext, AllocatorPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   beta: z.number().min(1).max(1000).default(20)

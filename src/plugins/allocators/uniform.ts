@@ -1,6 +1,6 @@
 /** @file The same number of rows for every layer. */
 import { z } from "zod";
-import type { AllocatorPlugin } from "../policy.ts";
+import type { AllocatorPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({});
 

@@ -6,7 +6,7 @@
  * by the attention of the whole prompt. Where rows are evicted while tokens are generated, the sums go on.
  */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   recentShare: z.number().min(0).max(1).default(0.5).describe(
@@ -14,7 +14,7 @@ const options = z.strictObject({
   ),
 });
 
-/** Attention of all queries. Makes attention about twice as expensive in prefill, see kernels/attention_sums.ts. */
+/** Attention of all queries. Makes attention about twice as expensive in prefill, see kernels/scoring/attention_sums.ts. */
 export const h2oScorer: ScorerPlugin<typeof options> = {
   name: "h2o",
   apiVersion: 1,

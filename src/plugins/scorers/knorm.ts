@@ -2,7 +2,7 @@
  * @file Knorm (Devoto et al., arXiv 2406.11430): rows with short keys tend to draw attention, whatever the query.
  */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 import { defaultWindow } from "./default_window.ts";
 
 const options = z.strictObject({

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { rankedBudget } from "../../cache/budgets.ts";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(64).optional()

@@ -1,6 +1,6 @@
 /** @file SnapKV (Li et al., arXiv 2404.14469): rows matter that the end of the prompt attends to. */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 import { defaultWindow } from "./default_window.ts";
 
 const options = z.strictObject({

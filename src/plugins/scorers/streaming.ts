@@ -1,6 +1,6 @@
 /** @file StreamingLLM (Xiao et al., arXiv 2309.17453): the first rows, the attention sinks, and the last ones. */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({
   sinks: z.int().min(0).max(1024).default(4).describe("First rows of the prompt, which rank before all others"),

@@ -3,7 +3,7 @@
  * over all heads, so that every head keeps the same rows.
  */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
 const options = z.strictObject({});
 
