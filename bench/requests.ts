@@ -3,10 +3,10 @@ import { HOSTILE_BODIES, type HostileBody } from "../fixtures/hostile_bodies.ts"
 import { digits, table } from "../src/charts/text_table.ts";
 import type { Engine } from "../src/contract/engine.ts";
 import { QueueFullError } from "../src/contract/errors.ts";
-import { parseKvCacheChoice } from "../src/policy/registry.ts";
 import { createApp } from "../src/routes/app.ts";
 import { listen } from "../src/routes/listener.ts";
 import { EMBEDDED_MODEL } from "../src/serving/embedded_model.ts";
+import { builtInPolicies } from "../src/serving/policies.ts";
 import { loadText } from "../src/serving/start_engine.ts";
 
 /** What one request came to. */
@@ -59,7 +59,7 @@ export async function benchmarkRequests(
     engine: { ...engine, model: { ...engine.model, vocabularySize } },
     text,
     chatTemplate,
-    options: { parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache) },
+    options: { policies: builtInPolicies },
   });
   const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
   const client = new Client(server.url);

@@ -1,9 +1,9 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
-import { parseKvCacheChoice } from "../policy/registry.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { createApp } from "../routes/app.ts";
 import { listen } from "../routes/listener.ts";
 import { ensureAdapter } from "../serving/environment.ts";
+import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { progressDisplay } from "./progress.ts";
@@ -28,7 +28,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(options, (progress) => {
+  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, (progress) => {
     show(progress);
     door.progress(progress);
   });
@@ -37,7 +37,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     text,
     chatTemplate,
     options: {
-      parseKvCache: (choice) => parseKvCacheChoice(choice, engine.defaultKvCache),
+      policies: builtInPolicies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
       ...guarded,
       log: (entry) => console.error(JSON.stringify(entry)),

@@ -12,6 +12,7 @@ import type { Model } from "../model/model.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
 import { projectRequest } from "./forecast.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
@@ -21,13 +22,17 @@ const PROMPT_LENGTH = 40;
 const BUDGET = 16;
 
 /** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
-export async function warmUp(model: Model, onProgress: (progress: LoadProgress) => void = () => {}): Promise<void> {
-  const dispatches = await rehearse(model);
+export async function warmUp(
+  model: Model,
+  policies: PolicyRegistry,
+  onProgress: (progress: LoadProgress) => void = () => {},
+): Promise<void> {
+  const dispatches = await rehearse(model, policies);
   const recorder = new Recorder(model.gpu);
   const report = (done: number) => onProgress({ stage: "kernels", done, total: dispatches.length });
   for (const [done, { binding, params }] of dispatches.entries()) {
     report(done);
-    recorder.dispatch(binding, params, 1);
+    recorder.dispatch(binding, { params, grid: [1] });
     recorder.submit();
     await model.gpu.device.queue.onSubmittedWorkDone();
   }
@@ -35,15 +40,15 @@ export async function warmUp(model: Model, onProgress: (progress: LoadProgress) 
 }
 
 /** The first dispatch of each kernel that short sequences need. */
-async function rehearse(model: Model): Promise<RehearsedDispatch[]> {
+async function rehearse(model: Model, policies: PolicyRegistry): Promise<RehearsedDispatch[]> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    projectRequest(request, model.config).blocks <= model.pool.largestArena
+    projectRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return [];
   const rehearsal = new Map<Pipeline, RehearsedDispatch>();
   model.gpu.rehearsal = rehearsal;
   let open = requests.length;
-  const scheduler = new Scheduler(model, (_, event) => {
+  const scheduler = new Scheduler(model, policies, (_, event) => {
     if (event.type === "finished" && --open === 0) scheduler.close();
   }, () => {});
   requests.forEach((request, index) => scheduler.add(index, request));

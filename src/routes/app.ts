@@ -4,7 +4,6 @@ import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
 import type { Engine } from "../contract/engine.ts";
-import type { KvCacheChoice } from "../contract/generation.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
@@ -13,6 +12,8 @@ import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts"
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
 import { healthHandler } from "./health.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
@@ -30,8 +31,8 @@ export interface LogEntry {
 
 /** How the application behaves. */
 export interface AppOptions extends GuardOptions {
-  /** Reads the field `kv_cache`, see policy/registry.ts. @throws {UnservableRequestError} naming the part at fault */
-  readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
+  /** What the field `kv_cache` can choose from. */
+  readonly policies: PolicyRegistry;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
@@ -53,7 +54,7 @@ export interface AppOptions extends GuardOptions {
  *
  * @example
  * ```ts ignore
- * const app = createApp({ engine, text, chatTemplate, options: { parseKvCache } });
+ * const app = createApp({ engine, text, chatTemplate, options: { policies } });
  * const response = await app.request("/v1/models");
  * ```
  */
@@ -65,7 +66,7 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { apiKeys = [], log = () => {} } = options;
+  const { policies, apiKeys = [], log = () => {} } = options;
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -75,7 +76,7 @@ export function createApp(
     longestToken: longestToken(text.tokenizer),
     chatTemplate,
     metrics: new Metrics(engine),
-    parseKvCache: options.parseKvCache,
+    parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
     keepAliveMilliseconds,
     maxBodyBytes,
     slowestBody: options.slowestBody ?? SLOWEST_BODY,
@@ -139,7 +140,7 @@ export function createApp(
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
-  app.get("/v1/kv/policies", kvPoliciesHandler());
+  app.get("/v1/kv/policies", kvPoliciesHandler(policies));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
 

@@ -4,6 +4,7 @@ import { GREEDY } from "../../src/contract/sampling.ts";
 import { warmUp } from "../../src/engine/warm_up.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { TinyModelOptions } from "../../fixtures/tiny_model.ts";
+import { builtInPolicies } from "../../src/serving/policies.ts";
 import { request } from "../support/engine.ts";
 import { observedModel, runTogether } from "../support/scheduling.ts";
 
@@ -31,7 +32,7 @@ Deno.test("warming up runs one workgroup of each kernel, however many layers the
   for (const layers of [2, 6]) {
     const observed = await observedModel(model(layers), { maxBatch: 8 });
     const progress: LoadProgress[] = [];
-    const sizes = await dispatchesOf(() => warmUp(observed.model, (state) => progress.push(state)));
+    const sizes = await dispatchesOf(() => warmUp(observed.model, builtInPolicies, (state) => progress.push(state)));
     assert.ok(sizes.length > 10, `${sizes.length} kernels`);
     assert.deepEqual(sizes, Array(sizes.length).fill(1));
     assert.deepEqual(
@@ -63,7 +64,7 @@ Deno.test("a model that has been warmed up answers as one that has not, and need
   const idsOf = async (model: Model) => (await runTogether(model, requests)).map(({ ids }) => ids);
   const expected = await idsOf(cold.model);
   const warm = await observedModel(model(3), { maxBatch: 8 });
-  await warmUp(warm.model);
+  await warmUp(warm.model, builtInPolicies);
   assert.deepEqual([warm.model.pool.usedBlocks, warm.model.pool.peakBlocks], [0, 0]);
   const { pipelines } = warm.model.gpu.counters;
   assert.deepEqual(await idsOf(warm.model), expected);
