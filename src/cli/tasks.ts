@@ -3,7 +3,7 @@ import { generateTask } from "../../bench/tasks/families.ts";
 import { tokenCounter } from "../../bench/tasks/token_counter.ts";
 import type { TaskSample } from "../../bench/tasks/task.ts";
 import { openModel } from "../formats/open.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer } from "../text/load_tokenizer.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { TasksOptions } from "./flags.ts";

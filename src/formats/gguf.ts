@@ -176,7 +176,8 @@ function readArray(header: HeaderCursor): unknown {
     return new TYPED_ARRAYS[type as keyof typeof TYPED_ARRAYS](bytes.buffer);
   }
   const values = [];
-  for (let i = 0; i < length; i++) values.push(readScalar(header, type));
+  // Arrays of strings are vocabularies, whose tokens may be any bytes.
+  for (let i = 0; i < length; i++) values.push(type === "string" ? header.losslessString() : readScalar(header, type));
   return values;
 }
 

@@ -3,7 +3,8 @@
 import { Worker } from "node:worker_threads";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { EncodeReply, EncodeRequest } from "./text_worker.ts";
-import { type EncodeOptions, loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { loadTokenizer } from "./load_tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 
 /** Up to so many UTF-16 units a text is encoded in place: it takes a few milliseconds (byte-level BPE: 2 us a unit). */
 const INLINE_LENGTH = 2048;

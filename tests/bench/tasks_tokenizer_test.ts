@@ -4,7 +4,8 @@ import { tokenCounter } from "../../bench/tasks/token_counter.ts";
 import * as words from "../../bench/tasks/words.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { loadChatTemplate } from "../../src/text/chat_template.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
+import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { learnVocabulary, SPECIAL_TOKENS, splitWords } from "../../tools/train/bpe.ts";
 import { WordCachedEncoder } from "../../tools/train/tokenizer.ts";
 

@@ -13,7 +13,7 @@ import { openModel } from "../../src/formats/open.ts";
 import { dequantise } from "../../src/formats/quantisation.ts";
 import { elementCount } from "../../src/formats/tensor_types.ts";
 import { loadChatTemplate } from "../../src/text/chat_template.ts";
-import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 
 const [model, directory, ...numbers] = Deno.args;
 const [length, firstSeed, samples] = numbers.map(Number);
