@@ -158,7 +158,8 @@ function toFloat(value: Value, missing: Value): Value {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(digits) ? Number(digits) : missing;
 }
 
-function round(value: bigint | number, precision: number, method: string): number {
+function round(value: bigint | number, precision: number, method: string): bigint | number {
+  if (typeof value === "bigint" && method === "common") return value;
   const number = Number(value);
   const scale = 10 ** precision;
   if (method === "ceil") return Math.ceil(number * scale) / scale;
