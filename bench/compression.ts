@@ -6,9 +6,10 @@
 import { writeFile } from "node:fs/promises";
 import { blocksFor } from "../src/cache/block.ts";
 import { type EngineClient, startEngine } from "../src/engine/client.ts";
-import { GREEDY, type KvCacheChoice, type KvCacheUsage } from "../src/engine/messages.ts";
-import { seededRandom } from "../tests/support/random.ts";
-import { tinyGguf } from "../tests/support/tiny_model.ts";
+import type { KvCacheChoice, KvCacheUsage } from "../src/contract/generation.ts";
+import { GREEDY } from "../src/contract/sampling.ts";
+import { seededRandom } from "../fixtures/random.ts";
+import { tinyGguf } from "../fixtures/tiny_model.ts";
 import { median } from "./statistics.ts";
 
 const MODEL = {

@@ -1,6 +1,7 @@
 /** @file How fast a small model decodes through the engine, and what each token costs besides GPU time. */
 import { startEngine } from "../src/engine/client.ts";
-import { type Engine, type EngineStats, GREEDY } from "../src/engine/messages.ts";
+import type { Engine, EngineStats } from "../src/contract/engine.ts";
+import { GREEDY } from "../src/contract/sampling.ts";
 import { median } from "./statistics.ts";
 
 const MODEL = "../shared/models/stories260K.gguf";

@@ -5,7 +5,7 @@
  * is timed. A measurement is a chain of operations whose operands stay on the GPU; the engines take turns.
  */
 import { Gpu } from "../src/gpu/gpu.ts";
-import { readBuffer } from "../tests/support/gpu.ts";
+import { readBuffer } from "../fixtures/gpu.ts";
 import { type AttentionCase, attentionData, ebbAttentions, HEADS, peerAttentions } from "./attentions.ts";
 import type { EbbChain } from "./ebb_chain.ts";
 import type { KernelResult, KernelResults, Speed } from "./kernel_results.ts";

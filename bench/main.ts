@@ -1,7 +1,7 @@
 /**
  * @file `deno task bench [kernels] [decode] [compression] [plot] [--quick]`: measures, prints tables, writes JSON.
  *
- * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/; with `--quick`
+ * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
  */
 import { parseArgs } from "node:util";
@@ -10,7 +10,8 @@ import { benchmarkDecode } from "./decode.ts";
 import type { KernelResults } from "./kernel_results.ts";
 import { benchmarkKernels } from "./kernels.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
-import { readReport, reportOf, writeFigure, writeReport } from "./report.ts";
+import { reportOf } from "../src/eval/report.ts";
+import { readReport, writeFigure, writeReport } from "./report.ts";
 import { compressionText, decodeText, kernelsText } from "./tables.ts";
 
 const NAMES = ["kernels", "decode", "compression", "plot"];

@@ -2,8 +2,9 @@
 import type { CompressionResults } from "./compression.ts";
 import { describe } from "./compression.ts";
 import type { KernelResult, KernelResults } from "./kernel_results.ts";
-import { digits, type Report } from "./report.ts";
-import { type Bar, drawChart, type Panel, type Series } from "./svg.ts";
+import { digits } from "../src/charts/text_table.ts";
+import type { Report } from "../src/eval/report.ts";
+import { type Bar, drawChart, type Panel, type Series } from "../src/charts/svg.ts";
 
 const EBB: Series = { name: "Ebb", colour: "#2a6fbb" };
 const PEER: Series = { name: "onnxruntime-web, its fastest way", colour: "#b0b0b0" };

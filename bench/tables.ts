@@ -2,7 +2,7 @@
 import { type CompressionResults, describe } from "./compression.ts";
 import type { DecodeResults, DecodeRun } from "./decode.ts";
 import type { KernelResults, Peaks, Speed } from "./kernel_results.ts";
-import { digits, table } from "./report.ts";
+import { digits, table } from "../src/charts/text_table.ts";
 
 const percent = (share: number) => `${digits(100 * share)} %`;
 

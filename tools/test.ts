@@ -4,7 +4,7 @@
  *     deno task test                                   # everything
  *     deno task test tests/cli --filter "help"         # arguments go to `deno test`
  */
-import { ensureAdapter } from "../src/cli/environment.ts";
+import { ensureAdapter } from "../src/serving/environment.ts";
 import { EXIT_CODES, ExitError } from "../src/cli/exit_codes.ts";
 
 const SUMMARY = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/g;

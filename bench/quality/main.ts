@@ -1,7 +1,7 @@
 /**
  * @file `deno task quality [NAME ...]`: runs the comparisons of plan.ts, all or those named, and makes docs/quality.md.
  *
- * Results go to bench/results/, figures to docs/. A run that was stopped goes on from its answers, which stay beside the
+ * Results go to bench/results/, figures to docs/figures/. A run that was stopped goes on from its answers, which stay beside the
  * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
  * have not been run are left out of the page.
  */
@@ -9,12 +9,13 @@ import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
 import { runComparison } from "../../src/cli/eval.ts";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
-import { readReport, reportOf, writeFigure, writeReport } from "../report.ts";
-import { comparisonCharts } from "./comparison_charts.ts";
-import { comparisonTables, compressionStatement } from "./comparison_table.ts";
+import { reportOf } from "../../src/eval/report.ts";
+import { readReport, writeFigure, writeReport } from "../report.ts";
+import { comparisonCharts } from "../../src/eval/comparison/comparison_charts.ts";
+import { comparisonTables, compressionStatement } from "../../src/eval/comparison/comparison_table.ts";
 import { COMPARISONS, CONTENDERS, type PlannedComparison } from "./plan.ts";
 import { type MeasuredComparison, withResults } from "./quality_page.ts";
-import type { ComparisonResults } from "./results.ts";
+import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 
 const PAGE = new URL("../../docs/quality.md", import.meta.url).pathname;
 const ANSWERS = new URL("../results/", import.meta.url).pathname;

@@ -7,7 +7,7 @@ export const CONTENDERS = {
   budgets: ["0.9%", "1.7%", "6.9%"],
 } as const satisfies Partial<EvalCompareOptions>;
 
-/** A comparison: its results are `bench/results/quality-NAME.json`, its figures `docs/quality-NAME-*.svg`. */
+/** A comparison: its results are `bench/results/quality-NAME.json`, its figures `docs/figures/quality-NAME-*.svg`. */
 export interface PlannedComparison
   extends
     Pick<EvalCompareOptions, "suite" | "mode" | "lengths" | "samples">,

@@ -1,13 +1,13 @@
 /** @file The part of docs/quality.md that is made from results, between two marks; what stands around it is written by people. */
-import type { Report } from "../report.ts";
-import type { ComparisonResults } from "./results.ts";
+import type { Report } from "../../src/eval/report.ts";
+import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 import {
   averageTables,
   compressionStatement,
   percentOfFullTables,
   type ResultTable,
   taskTables,
-} from "./comparison_table.ts";
+} from "../../src/eval/comparison/comparison_table.ts";
 import type { PlannedComparison } from "./plan.ts";
 
 const BEGIN = "<!-- made by deno task quality: begin -->";
@@ -51,7 +51,7 @@ function section({ planned: { name, title, about }, report, figures }: MeasuredC
     }, Deno ${deno}, ${platform}, ` +
     `${cpuThreads} CPU threads. ${compressionStatement(tasks)}`,
     ...titled("Per cent of the full cache's average", percentOfFullTables(tasks)),
-    ...figures.map((figure) => `![${CAPTIONS[figure]}](quality-${name}-${figure}.svg)`),
+    ...figures.map((figure) => `![${CAPTIONS[figure]}](figures/quality-${name}-${figure}.svg)`),
     ...titled("Averages", averageTables(tasks)),
     // The average of one task is its score.
     ...titled("Score by task", taskTables(tasks).filter(({ header }) => header.length > 3)),

@@ -1,30 +1,30 @@
 /** @file `main.ts eval`: how good a model's answers are. */
-import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from "../../bench/quality/aggregate.ts";
-import { openAnswers } from "../../bench/quality/answers.ts";
-import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../../bench/quality/compare.ts";
-import { comparisonCharts } from "../../bench/quality/comparison_charts.ts";
-import { comparisonTables, compressionStatement } from "../../bench/quality/comparison_table.ts";
-import { type Contender, contendersOf, SERVER } from "../../bench/quality/contender.ts";
-import { decodingAnswerer } from "../../bench/quality/decoding_answers.ts";
-import { engineAnswerer } from "../../bench/quality/engine_answers.ts";
-import { longBenchQuestions, longBenchTasks } from "../../bench/quality/longbench/questions.ts";
-import { scoreFolder } from "../../bench/quality/longbench/score.ts";
-import type { Mode } from "../../bench/quality/modes.ts";
-import type { Question } from "../../bench/quality/question.ts";
-import type { ComparisonResults } from "../../bench/quality/results.ts";
-import { readHotpot, readSquad } from "../../bench/quality/ruler/question_sets.ts";
-import { serverAnswerer, takesPolicies } from "../../bench/quality/server_answers.ts";
-import { type SuiteName, suiteQuestions, suiteTasks } from "../../bench/quality/suites.ts";
-import { formatReport, reportOf } from "../../bench/report.ts";
+import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from "../eval/comparison/aggregate.ts";
+import { openAnswers } from "../eval/answerers/answers.ts";
+import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../eval/comparison/compare.ts";
+import { comparisonCharts } from "../eval/comparison/comparison_charts.ts";
+import { comparisonTables, compressionStatement } from "../eval/comparison/comparison_table.ts";
+import { type Contender, contendersOf, SERVER } from "../eval/comparison/contender.ts";
+import { decodingAnswerer } from "../eval/answerers/decoding_answers.ts";
+import { engineAnswerer } from "../eval/answerers/engine_answers.ts";
+import { longBenchQuestions, longBenchTasks } from "../eval/suites/longbench/questions.ts";
+import { scoreFolder } from "../eval/suites/longbench/score.ts";
+import type { Mode } from "../eval/answerers/modes.ts";
+import type { Question } from "../eval/suites/question.ts";
+import type { ComparisonResults } from "../eval/comparison/results.ts";
+import { readHotpot, readSquad } from "../eval/suites/ruler/question_sets.ts";
+import { serverAnswerer, takesPolicies } from "../eval/answerers/server_answers.ts";
+import { type SuiteName, suiteQuestions, suiteTasks } from "../eval/suites/suites.ts";
+import { formatReport, reportOf } from "../eval/report.ts";
 import { openModel } from "../formats/open.ts";
-import { readModelConfig } from "../model/read_config.ts";
-import { parseKvCacheChoice } from "../plugins/registry.ts";
-import { EMBEDDED_MODEL } from "./embedded_model.ts";
-import { ensureAdapter } from "./environment.ts";
+import { readModelConfig } from "../architecture/read_config.ts";
+import { parseKvCacheChoice } from "../policy/registry.ts";
+import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
+import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
-import { loadText, type RunningEngine, startEngine } from "./start_engine.ts";
+import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
 export async function evalScore({ predictions }: EvalScoreOptions): Promise<number> {

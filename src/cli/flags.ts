@@ -2,10 +2,10 @@
  * @file Every flag of the command line, as data. Parsing, environment variables, defaults and help texts all come from
  * these tables; `maxBatch` is `--max-batch` on the command line and `EBB_MAX_BATCH` in the environment.
  */
-import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
-import { MODES } from "../../bench/quality/modes.ts";
-import { SUITE_NAMES } from "../../bench/quality/suites.ts";
-import { COMBINATION_EXAMPLE, findPolicy, policies } from "../plugins/registry.ts";
+import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
+import { MODES } from "../eval/answerers/modes.ts";
+import { SUITE_NAMES } from "../eval/suites/suites.ts";
+import { COMBINATION_EXAMPLE, findPolicy, policies } from "../policy/registry.ts";
 import {
   type AnyFlag,
   bytes,

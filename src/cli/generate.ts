@@ -1,14 +1,15 @@
 /** @file `main.ts generate`: one completion, streamed to standard output. */
-import type { Engine, KvCacheUsage } from "../engine/messages.ts";
-import { GREEDY } from "../engine/messages.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { KvCacheUsage } from "../contract/generation.ts";
+import { GREEDY } from "../contract/sampling.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { DecodeTally } from "../routes/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
-import { ensureAdapter } from "./environment.ts";
+import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
 import { progressDisplay } from "./progress.ts";
-import { startEngine } from "./start_engine.ts";
+import { startEngine } from "../serving/start_engine.ts";
 import { formatBytes } from "./units.ts";
 
 /** Where the text and the report go. */

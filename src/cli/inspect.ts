@@ -1,6 +1,6 @@
 /** @file `main.ts inspect`: what a model file holds and how much memory it needs. */
 import { openModel } from "../formats/open.ts";
-import { readModelConfig } from "../model/read_config.ts";
+import { readModelConfig } from "../architecture/read_config.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { InspectOptions } from "./flags.ts";
 import { formatReport, reportModel } from "./model_report.ts";

@@ -1,7 +1,7 @@
 /** @file What `main.ts inspect` tells about a model, as data and as text. */
 import { BLOCK_ROWS, blockBytes, blocksFor } from "../cache/block.ts";
 import { type ModelFile, ModelFileError, type TensorInfo } from "../formats/model_file.ts";
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../architecture/config.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { formatBytes, formatCount } from "./units.ts";
 

@@ -1,5 +1,5 @@
 /** @file Shows how far loading a model, or asking it questions, has come, on standard error. */
-import type { LoadProgress } from "../engine/messages.ts";
+import type { LoadProgress } from "../contract/engine.ts";
 import { formatBytes } from "./units.ts";
 
 /** Where progress is shown. */

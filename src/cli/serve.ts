@@ -1,15 +1,15 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { Hono } from "hono";
-import { parseKvCacheChoice } from "../plugins/registry.ts";
+import { parseKvCacheChoice } from "../policy/registry.ts";
 import { crossOrigin } from "../routes/cross_origin.ts";
 import { serveHttp } from "../routes/serve.ts";
 import { createApp } from "../routes/server.ts";
-import { ensureAdapter } from "./environment.ts";
+import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
-import { startEngine } from "./start_engine.ts";
+import { startEngine } from "../serving/start_engine.ts";
 
 /**
  * Serves until the first SIGINT or SIGTERM, then finishes the requests at hand; a second signal ends the process.

@@ -1,10 +1,10 @@
 /** @file `main.ts tasks`: a sample of a family of tasks, ready to be sent. */
-import { generateTask } from "../../bench/tasks/families.ts";
-import { tokenCounter } from "../../bench/tasks/token_counter.ts";
-import type { TaskSample } from "../../bench/tasks/task.ts";
+import { generateTask } from "../eval/tasks/families.ts";
+import { tokenCounter } from "../eval/tasks/token_counter.ts";
+import type { TaskSample } from "../eval/tasks/task.ts";
 import { openModel } from "../formats/open.ts";
 import { loadTokenizer } from "../text/load_tokenizer.ts";
-import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { TasksOptions } from "./flags.ts";
 

@@ -1,20 +1,17 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
-import {
-  type Continuation,
-  type Engine,
-  type EngineStats,
-  type Generation,
-  type GenerationEvent,
-  type GenerationRequest,
-  type KvCacheChoice,
-  type LoadProgress,
-  QueueFullError,
-  type Resumption,
-  UnservableRequestError,
-} from "./messages.ts";
-import { fittingTokens, mostNewTokens, projectRequest } from "./projection.ts";
+import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
+import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import type {
+  Continuation,
+  Generation,
+  GenerationEvent,
+  GenerationRequest,
+  KvCacheChoice,
+  Resumption,
+} from "../contract/generation.ts";
+import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
 import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineOptions } from "./protocol.ts";

@@ -10,13 +10,13 @@
  * been read back. What it evicts hangs on its own tokens alone, never on what else runs.
  */
 import { rankedBudget } from "../cache/budgets.ts";
-import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
+import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MAX_WINDOW } from "../kernels/window_scores.ts";
-import { CarriedAttention } from "../model/carried_attention.ts";
+import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
+import { CarriedAttention } from "../compression/carried_attention.ts";
 import type { Model } from "../model/model.ts";
-import { QueryLog } from "../model/query_log.ts";
-import type { RankingScorer, SequencePolicy } from "../plugins/policy.ts";
+import { QueryLog } from "../compression/query_log.ts";
+import type { RankingScorer, SequencePolicy } from "../policy/policy.ts";
 import { type ScoreTransfer, writeTables } from "./pack.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";

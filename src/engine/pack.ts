@@ -6,12 +6,12 @@
  * interval late.
  */
 import { blocksFor } from "../cache/block.ts";
-import { LAYER_RECORD_WORDS } from "../cache/layer_record.ts";
+import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { TILE_ROWS } from "../model/dimensions.ts";
+import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
-import type { SequencePolicy } from "../plugins/policy.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -103,7 +103,7 @@ export class Pack {
 
   /** Whether the next tile is the last of its layer. */
   get #endsLayer(): boolean {
-    return this.#row + TILE_ROWS >= this.endRow;
+    return this.#row + PREFILL_TILE_ROWS >= this.endRow;
   }
 
   /**
@@ -115,7 +115,7 @@ export class Pack {
   record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
     for (let done = 1; done <= tiles; done++) {
       const endsLayer = this.#endsLayer;
-      const count = Math.min(TILE_ROWS, this.endRow - this.#row);
+      const count = Math.min(PREFILL_TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
       if (this.#looksUp) this.model.compressor.keepQueries(recorder, this.#row, count);

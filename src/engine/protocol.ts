@@ -1,14 +1,8 @@
 /** @file The messages between the engine's client and its worker. */
 import type { KvElement } from "../kernels/kv_element.ts";
-import type {
-  EngineStats,
-  GenerationEvent,
-  GenerationRequest,
-  LoadProgress,
-  Resumption,
-  ServedModel,
-} from "./messages.ts";
-import type { CacheShape } from "./projection.ts";
+import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.ts";
+import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
 export interface EngineOptions {

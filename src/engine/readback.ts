@@ -7,10 +7,10 @@
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
  */
-import { type AttentionStatistics, LAYER_RECORD_WORDS, STATISTICS_WORD } from "../cache/layer_record.ts";
-import { BIN_COUNT } from "../cache/score_histogram.ts";
+import { type AttentionStatistics, LAYER_RECORD_WORDS, STATISTICS_WORD } from "../scores/layer_record.ts";
+import { BIN_COUNT } from "../scores/score_histogram.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { RESULT_WORDS } from "../kernels/sampling_record.ts";
+import { RESULT_WORDS } from "../kernels/sampling/sampling_record.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 

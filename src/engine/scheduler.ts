@@ -8,16 +8,17 @@
  * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
  */
 import { Recorder } from "../gpu/recorder.ts";
-import { sumOf } from "../cache/score_histogram.ts";
-import { decodeResult } from "../kernels/sampling_record.ts";
+import { sumOf } from "../scores/score_histogram.ts";
+import { decodeResult } from "../kernels/sampling/sampling_record.ts";
 import { MAX_STEPS, SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { Admission } from "./admission.ts";
 import { type EvictionTransfer, recordEviction, startEvicting, stopEvicting } from "./eviction.ts";
-import type { EngineStats, GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "./messages.ts";
+import type { EngineStats } from "../contract/engine.ts";
+import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import { Pace } from "./pace.ts";
 import { groupByPrompt, Pack, type ScoreTransfer, writeTables } from "./pack.ts";
-import { projectRequest } from "./projection.ts";
+import { projectRequest } from "./forecast.ts";
 import { Readback, type ReadbackView } from "./readback.ts";
 import { Sequence } from "./sequence.ts";
 

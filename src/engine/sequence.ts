@@ -1,16 +1,16 @@
 /** @file One generation on its way through the engine: waiting, prefilling, running, finished. */
 import { blocksFor } from "../cache/block.ts";
 import { rankedBudget } from "../cache/budgets.ts";
-import type { AttentionStatistics } from "../cache/layer_record.ts";
+import type { AttentionStatistics } from "../scores/layer_record.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
-import { MAX_WINDOW } from "../kernels/window_scores.ts";
-import { adjustsLogits } from "../kernels/sampling_record.ts";
+import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
+import { adjustsLogits } from "../kernels/sampling/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
-import type { CarriedAttention } from "../model/carried_attention.ts";
-import type { QueryLog } from "../model/query_log.ts";
-import type { LayerScores, PolicyContext, SequencePolicy } from "../plugins/policy.ts";
+import type { CarriedAttention } from "../compression/carried_attention.ts";
+import type { QueryLog } from "../compression/query_log.ts";
+import type { LayerScores, PolicyContext, SequencePolicy } from "../policy/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
-import type { Continuation, GenerationRequest, KvCacheUsage, Resumption } from "./messages.ts";
+import type { Continuation, GenerationRequest, KvCacheUsage, Resumption } from "../contract/generation.ts";
 
 /** What a sequence has on the GPU from admission to its end. */
 export interface Residence {

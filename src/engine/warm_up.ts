@@ -4,8 +4,9 @@
  */
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
-import { type GenerationRequest, GREEDY } from "./messages.ts";
-import { projectRequest } from "./projection.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import { GREEDY } from "../contract/sampling.ts";
+import { projectRequest } from "./forecast.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */

@@ -6,12 +6,12 @@
  */
 import { HEAD_WORDS, PACKED } from "../cache/block.ts";
 import type { PackedHeads } from "../cache/sequence_cache.ts";
-import type { GenerationRequest } from "../engine/messages.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { biasRow, promptCounts } from "../kernels/penalties.ts";
-import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling_record.ts";
+import { biasRow, promptCounts } from "../kernels/sampling/penalties.ts";
+import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling/sampling_record.ts";
 import type { Dimensions } from "./dimensions.ts";
-import type { QueryLog } from "./query_log.ts";
+import type { QueryLog } from "../compression/query_log.ts";
 
 /** A sequence's place in a batch. */
 export interface BatchRow {

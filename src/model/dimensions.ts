@@ -1,10 +1,10 @@
 /** @file Sizes that buffers and kernels of a served model share, derived once from its configuration and the flags. */
 import { blockBytes, blocksFor, HEAD_WORDS } from "../cache/block.ts";
 import { ModelFileError } from "../formats/model_file.ts";
-import { SPLIT_ROWS } from "../kernels/decode_attention.ts";
+import { SPLIT_ROWS } from "../kernels/forward/decode_attention.ts";
 import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
-import { paddedColumns } from "../kernels/weight_formats.ts";
-import type { ModelConfig } from "./config.ts";
+import { paddedColumns } from "../kernels/weight_formats/weight_formats.ts";
+import type { ModelConfig } from "../architecture/config.ts";
 
 /** How a model is served. */
 export interface ServingOptions {
@@ -20,7 +20,7 @@ export interface ServingOptions {
 /** Most decode steps that one submit holds: what a sequence may overrun its end by. */
 export const MAX_STEPS = 32;
 /** Rows of a prefill tile. */
-export const TILE_ROWS = 256;
+export const PREFILL_TILE_ROWS = 256;
 /** Rows of a pack of short prompts, which can be prefilled beside a long one. */
 export const SHORT_PACK_ROWS = 1024;
 

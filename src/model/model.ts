@@ -1,19 +1,19 @@
 /**
  * @file A model ready to run: weights, cache memory, and the recorders of its prefill, compression and decoding.
  */
-import { RecordLayout } from "../cache/layer_record.ts";
+import { RecordLayout } from "../scores/layer_record.ts";
 import { BlockPool } from "../cache/block_pool.ts";
-import type { LoadProgress } from "../engine/messages.ts";
+import type { LoadProgress } from "../contract/engine.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { BatchRows, SlotState } from "./batch_state.ts";
-import { Compressor } from "./compressor.ts";
-import type { ModelConfig } from "./config.ts";
-import { DecodeCompressor } from "./decode_compressor.ts";
+import { Compressor } from "../compression/compressor.ts";
+import type { ModelConfig } from "../architecture/config.ts";
+import { DecodeCompressor } from "../compression/decode_compressor.ts";
 import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
 import { Prefiller } from "./prefiller.ts";
-import { ropeTable } from "./rope.ts";
+import { ropeTable } from "../architecture/rope.ts";
 import { Sampler } from "./sampler.ts";
 import { loadWeights } from "./weights.ts";
 

@@ -3,8 +3,8 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../kernels/matmul.ts";
-import { type MatvecKernel, matvecKernel, matvecParams } from "../kernels/matvec.ts";
+import { MATMUL_TILE, matmulKernel, matmulParams } from "../kernels/forward/matmul.ts";
+import { type MatvecKernel, matvecKernel, matvecParams } from "../kernels/forward/matvec.ts";
 import type { Matrix, Projection } from "./weights.ts";
 
 /** Vectors per workgroup that kernels are generated for; a step takes the smallest that fits, or several of the largest. */
@@ -74,17 +74,18 @@ export class FewVectors {
       const rows = this.epilogue === "gated" ? matrix.rows / 2 : matrix.rows;
       recorder.dispatch(
         binding,
-        matvecParams({
-          rows,
-          count,
-          xStride: this.x.stride,
-          yStride: this.y.stride,
-          yOffset: offset,
-          width: this.norm?.width,
-          epsilon: this.norm?.epsilon,
-        }),
-        Math.ceil(rows / kernel.rowsPerWorkgroup),
-        Math.ceil(count / kernel.batch),
+        {
+          params: matvecParams({
+            rows,
+            count,
+            xStride: this.x.stride,
+            yStride: this.y.stride,
+            yOffset: offset,
+            width: this.norm?.width,
+            epsilon: this.norm?.epsilon,
+          }),
+          grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / kernel.batch)],
+        },
       );
     }
   }
@@ -115,17 +116,18 @@ export class ManyVectors {
     for (const { matrix, offset, binding } of this.#parts) {
       recorder.dispatch(
         binding,
-        matmulParams({
-          rows: matrix.rows,
-          columns: matrix.columns,
-          count,
-          xStride: this.x.stride,
-          yStride: this.y.stride,
-          yOffset: offset,
-          yFirst,
-        }),
-        Math.ceil(matrix.rows / MATMUL_TILE),
-        Math.ceil(count / MATMUL_TILE),
+        {
+          params: matmulParams({
+            rows: matrix.rows,
+            columns: matrix.columns,
+            count,
+            xStride: this.x.stride,
+            yStride: this.y.stride,
+            yOffset: offset,
+            yFirst,
+          }),
+          grid: [Math.ceil(matrix.rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
+        },
       );
     }
   }

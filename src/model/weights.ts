@@ -9,9 +9,14 @@ import { dequantise } from "../formats/quantisation.ts";
 import { tensorByteLength } from "../formats/tensor_types.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { COLUMN_MULTIPLE, paddedColumns, type WeightFormat, weightFormat } from "../kernels/weight_formats.ts";
-import { type ModelTensors, modelTensors, type TensorSlice } from "./architectures.ts";
-import type { ModelConfig } from "./config.ts";
+import {
+  COLUMN_MULTIPLE,
+  paddedColumns,
+  type WeightFormat,
+  weightFormat,
+} from "../kernels/weight_formats/weight_formats.ts";
+import { type ModelTensors, modelTensors, type TensorSlice } from "../architecture/architectures.ts";
+import type { ModelConfig } from "../architecture/config.ts";
 
 /** A weight matrix on the GPU. */
 export interface Matrix {

@@ -1,6 +1,6 @@
 /** @file The policy that compresses nothing. */
 import { z } from "zod";
-import type { Policy } from "./policy.ts";
+import type { Policy } from "../policy/policy.ts";
 
 /** Keeps every row of every layer, whatever the budget. */
 export const full: Policy = {

@@ -1,10 +1,28 @@
-/** @file The policy H2O: see scorers/h2o.ts. */
-import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
-import { h2oScorer } from "./scorers/h2o.ts";
+/**
+ * @file H2O (Zhang et al., arXiv 2306.14048): rows matter that all rows after them have attended to, the heavy hitters; a part
+ * of the budget, usually half, goes to the last rows.
+ *
+ * The paper drops rows one by one as the prompt is read; here, as in most comparisons, rows are dropped once it has been read,
+ * by the attention of the whole prompt. Where rows are evicted while tokens are generated, the sums go on.
+ */
+import { z } from "zod";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
-/** H2O at the end of the prefill, with the defaults of its published experiments. */
-export const h2o = combine(h2oScorer, uniformAllocator, {
-  name: "h2o",
-  description: "Keeps the last rows and those that the whole prompt attends to most, the same number in every layer",
+const options = z.strictObject({
+  recentShare: z.number().min(0).max(1).default(0.5).describe(
+    "Share of the budget that the last rows of the prompt get",
+  ),
 });
+
+/** Attention of all queries. Makes attention about twice as expensive in prefill, see kernels/scoring/attention_sums.ts. */
+export const h2oScorer: ScorerPlugin<typeof options> = {
+  name: "h2o",
+  apiVersion: 1,
+  description: "Scores a row by the attention that all rows of the prompt pay to it",
+  ranksAgain: true,
+  options,
+  start({ budget }, { recentShare }) {
+    const recent = Math.min(Math.floor(budget * recentShare), budget - 1);
+    return { name: "attention-sums", window: Math.max(1, recent) };
+  },
+};

@@ -1,11 +1,18 @@
-/** @file The policy TOVA: see scorers/tova.ts. */
-import { uniformAllocator } from "./allocators/uniform.ts";
-import { combine } from "./combine.ts";
-import { tovaScorer } from "./scorers/tova.ts";
+/**
+ * @file TOVA (Oren et al., arXiv 2401.06104) at the end of the prefill: rows matter that the last query attends to, on average
+ * over all heads, so that every head keeps the same rows.
+ */
+import { z } from "zod";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 
-/** TOVA at the end of the prefill, with the defaults of its published experiments. */
-export const tova = combine(tovaScorer, uniformAllocator, {
+const options = z.strictObject({});
+
+/** Attention of the last query, the mean of all heads. */
+export const tovaScorer: ScorerPlugin<typeof options> = {
   name: "tova",
-  description:
-    "Keeps what the last row attends to most, the same rows for all heads and the same number in every layer",
-});
+  apiVersion: 1,
+  description: "Scores a row by the attention that the last row of the prompt pays to it, the same for all heads",
+  ranksAgain: true,
+  options,
+  start: () => ({ name: "observation-window", window: 1, kernel: 1, pooling: "average", sharedByHeads: true }),
+};

@@ -1,5 +1,5 @@
 /** @file Turns the tokens of one choice into text that may be shown, and pairs it with log-probabilities. */
-import type { GeneratedToken } from "../engine/messages.ts";
+import type { GeneratedToken } from "../contract/generation.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
 import { StopStringFilter } from "../text/stop_strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";

@@ -1,5 +1,6 @@
 /** @file What every endpoint is given. */
-import type { Engine, KvCacheChoice } from "../engine/messages.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextProcessor } from "../text/text_processor.ts";
 import type { GenerationRun } from "./generation.ts";

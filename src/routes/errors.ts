@@ -1,5 +1,5 @@
 /** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
-import { QueueFullError, UnservableRequestError } from "../engine/messages.ts";
+import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
 /** The body of every error reply, and the last event but one of a stream that failed. */

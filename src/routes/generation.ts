@@ -3,7 +3,7 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheUsage } from "../engine/messages.ts";
+import type { Generation, KvCacheUsage } from "../contract/generation.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "./context.ts";

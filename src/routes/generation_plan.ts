@@ -1,5 +1,5 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
-import type { GenerationRequest } from "../engine/messages.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
 import type { ChoiceTextOptions } from "./choice_text.ts";
 import type { RouteContext } from "./context.ts";
 import { HttpError } from "./errors.ts";

@@ -1,7 +1,7 @@
 /** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, and the options of each. */
 import type { Context } from "hono";
-import type { Plugin } from "../plugins/policy.ts";
-import { allocators, decodeEvictionJsonSchema, optionsJsonSchema, policies, scorers } from "../plugins/registry.ts";
+import type { Plugin } from "../policy/policy.ts";
+import { allocators, decodeEvictionJsonSchema, optionsJsonSchema, policies, scorers } from "../policy/registry.ts";
 
 function describe({ name, description, options }: Plugin) {
   return { name, description, options: optionsJsonSchema({ options }) };

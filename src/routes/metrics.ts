@@ -1,7 +1,8 @@
 /** @file `GET /metrics` in Prometheus's text format. Stems and buckets are vLLM's, so that its dashboards can be reused. */
 import type { Context } from "hono";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Engine, EngineStats, GenerationRequest } from "../engine/messages.ts";
+import type { Engine, EngineStats } from "../contract/engine.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
 import type { RouteContext } from "./context.ts";
 import type { Outcome } from "./generation.ts";
 

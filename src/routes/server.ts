@@ -5,7 +5,8 @@ import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import type { Engine, KvCacheChoice } from "../engine/messages.ts";
+import type { Engine } from "../contract/engine.ts";
+import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
@@ -28,7 +29,7 @@ export interface LogEntry {
 
 /** How the application behaves. */
 export interface AppOptions {
-  /** Reads the field `kv_cache`, see plugins/registry.ts. @throws {UnservableRequestError} naming the part at fault */
+  /** Reads the field `kv_cache`, see policy/registry.ts. @throws {UnservableRequestError} naming the part at fault */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];

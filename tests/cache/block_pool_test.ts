@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 Deno.test("BlockPool hands out the lowest ids first and takes them back", () => {
   const pool = new BlockPool({ arenas: [4], blockBytes: 100, layerCount: 2 });

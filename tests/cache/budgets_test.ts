@@ -8,7 +8,7 @@ import {
   shareRows,
   uniformBudgets,
 } from "../../src/cache/budgets.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
 

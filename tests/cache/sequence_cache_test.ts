@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const poolOf = (blocks: number, layerCount: number) => new BlockPool({ arenas: [blocks], blockBytes: 64, layerCount });
 

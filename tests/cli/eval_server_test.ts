@@ -4,7 +4,7 @@ import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { withDirectory } from "../support/files.ts";
 import { TestServer } from "../support/server.ts";
-import { tinyGguf } from "../support/tiny_model.ts";
+import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 /** What a run wrote and printed. */
 async function run(folder: string, ...more: string[]) {

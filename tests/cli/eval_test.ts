@@ -5,7 +5,7 @@ import { parseOptions } from "../../src/cli/parse_options.ts";
 import { FakeEngine, likelyLogits } from "../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../support/fake_text.ts";
 import { withDirectory } from "../support/files.ts";
-import { tinyGguf } from "../support/tiny_model.ts";
+import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 function optionsOf(line: string): EvalCompareOptions {
   return parseOptions(line.split(" "), EVAL_COMPARE_FLAGS, {});

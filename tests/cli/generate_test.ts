@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { complete } from "../../src/cli/generate.ts";
 import type { GenerateOptions } from "../../src/cli/flags.ts";
-import type { Engine, GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/engine/messages.ts";
+import type { Engine } from "../../src/contract/engine.ts";
+import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 
 const END = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ModelFile, ModelFileError, type TensorInfo } from "../../src/formats/model_file.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
+import type { ModelConfig } from "../../src/architecture/config.ts";
 import { formatReport, reportModel } from "../../src/cli/model_report.ts";
 
 const TENSORS: readonly TensorInfo[] = [

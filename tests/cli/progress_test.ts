@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { progressDisplay, questionProgress } from "../../src/cli/progress.ts";
-import type { LoadProgress } from "../../src/engine/messages.ts";
+import type { LoadProgress } from "../../src/contract/engine.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
 function show(columns: number | undefined, states: readonly (readonly [number, LoadProgress])[]): string[] {

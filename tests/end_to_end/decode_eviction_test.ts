@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { TestServer } from "../support/server.ts";
-import { tinyGguf, type TinyModelOptions } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const LAYERS = 4;
 const MODEL: TinyModelOptions = {

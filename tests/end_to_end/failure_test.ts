@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { TestServer } from "../support/server.ts";
-import { tinyGguf } from "../support/tiny_model.ts";
+import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 Deno.test("when the GPU is lost, every client is told before the process ends with an exit code of its own", async () => {
   const server = await withFile(tinyGguf({ architecture: "llama" }), (path) => TestServer.startMortal(path));

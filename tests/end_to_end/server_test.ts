@@ -5,7 +5,7 @@ import { setTimeout } from "node:timers/promises";
 import { until } from "../support/engine.ts";
 import { withDirectory, withFile } from "../support/files.ts";
 import { runMain, TestServer } from "../support/server.ts";
-import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../../fixtures/tiny_model.ts";
 
 const MODEL: TinyModelOptions = { architecture: "llama", seed: 61, layers: 4, keyGains: [1, 0.2, 1.6, 0.5] };
 /** No text of this model means anything. */

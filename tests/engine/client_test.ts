@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { type Generation, QueueFullError, UnservableRequestError } from "../../src/engine/messages.ts";
+import { QueueFullError, UnservableRequestError } from "../../src/contract/errors.ts";
+import type { Generation } from "../../src/contract/generation.ts";
 import { collect, randomPrompt, request, startTestEngine, TEST_ENGINE, until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { startMortalEngine } from "../support/mortal_engine.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
-import { tinyGguf, type TinyModelOptions } from "../support/tiny_model.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const MODEL: TinyModelOptions = { architecture: "llama", seed: 51, layers: 5, keyGains: [1, 0.3, 1.6, 1, 0.1] };
 const BLOCK_BYTES = 16 * 2 * 16 * 2 * 4;

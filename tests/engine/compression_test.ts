@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
-import type { GenerationRequest, KvCacheChoice } from "../../src/engine/messages.ts";
+import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { openModel } from "../../src/formats/open.ts";
-import type { Policy, PolicyContext } from "../../src/plugins/policy.ts";
-import { policies } from "../../src/plugins/registry.ts";
+import type { Policy, PolicyContext } from "../../src/policy/policy.ts";
+import { policies } from "../../src/policy/registry.ts";
 import { adakv } from "../../src/plugins/adakv.ts";
 import { dynamickv } from "../../src/plugins/dynamickv.ts";
-import { startPolicy } from "../../src/plugins/start_policy.ts";
+import { startPolicy } from "../../src/policy/fence.ts";
 import { type Outcome, randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { prefill } from "../support/prefill.ts";
 import { publishedRows } from "../support/published_dynamickv.ts";
-import { seededRandom } from "../support/random.ts";
+import { seededRandom } from "../../fixtures/random.ts";
 import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
 import { observedModel, runTogether, TestRun } from "../support/scheduling.ts";
 import { referencePool, referenceWindowScores } from "../support/scores.ts";
-import { tinyGguf, type TinyModelOptions } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const LAYERS = 7;
 const MODEL: TinyModelOptions = {

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
-import {
-  type GenerationEvent,
-  type GenerationRequest,
-  GREEDY,
-  type KvCacheChoice,
-  type Resumption,
-} from "../../src/engine/messages.ts";
+import type { GenerationEvent, GenerationRequest, KvCacheChoice, Resumption } from "../../src/contract/generation.ts";
+import { GREEDY } from "../../src/contract/sampling.ts";
 import { Readback } from "../../src/engine/readback.ts";
 import { randomPrompt, request, startTestEngine } from "../support/engine.ts";
-import { seededRandom } from "../support/random.ts";
+import { seededRandom } from "../../fixtures/random.ts";
 import { observedModel, runTogether, TestRun } from "../support/scheduling.ts";
-import type { TinyModelOptions } from "../support/tiny_model.ts";
+import type { TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const MODEL: TinyModelOptions = { architecture: "llama", seed: 61, layers: 3, keyGains: [1, 0.3, 1.6] };
 const { model } = await observedModel(MODEL, { contextLength: 400, maxBatch: 4 });

@@ -3,17 +3,18 @@ import { setTimeout } from "node:timers/promises";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import { rankedBudget } from "../../src/cache/budgets.ts";
 import { decodeEviction } from "../../src/engine/eviction.ts";
-import type { EngineStats, GenerationRequest, KvCacheChoice } from "../../src/engine/messages.ts";
-import { projectRequest } from "../../src/engine/projection.ts";
+import type { EngineStats } from "../../src/contract/engine.ts";
+import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import { projectRequest } from "../../src/engine/forecast.ts";
 import { openModel } from "../../src/formats/open.ts";
-import { findPolicy, parseKvCacheChoice } from "../../src/plugins/registry.ts";
+import { findPolicy, parseKvCacheChoice } from "../../src/policy/registry.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
 import { observedModel, runTogether, TestRun, watchingPromises } from "../support/scheduling.ts";
 import { referencePool, referenceTop } from "../support/scores.ts";
-import { tinyGguf, type TinyModelOptions } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const LAYERS = 3;
 const MODEL: TinyModelOptions = {
@@ -235,7 +236,7 @@ for (
 }
 
 Deno.test("every policy and combination that may evict while it generates does, within its promise", async () => {
-  const { policies, scorers, allocators } = await import("../../src/plugins/registry.ts");
+  const { policies, scorers, allocators } = await import("../../src/policy/registry.ts");
   const names = [
     ...policies.map(({ name }) => name),
     ...scorers.flatMap((scorer) => allocators.map((allocator) => `${scorer.name}+${allocator.name}`)),

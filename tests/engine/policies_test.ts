@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
-import { BIN_COUNT } from "../../src/cache/score_histogram.ts";
-import { type GenerationEvent, GREEDY, type KvCacheChoice, type KvCacheUsage } from "../../src/engine/messages.ts";
+import { BIN_COUNT } from "../../src/scores/score_histogram.ts";
+import type { GenerationEvent, KvCacheChoice, KvCacheUsage } from "../../src/contract/generation.ts";
+import { GREEDY } from "../../src/contract/sampling.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { Model } from "../../src/model/model.ts";
-import type { LayerScores, Policy } from "../../src/plugins/policy.ts";
-import { allocators, findPolicy, policies, scorers } from "../../src/plugins/registry.ts";
+import type { LayerScores, Policy } from "../../src/policy/policy.ts";
+import { allocators, findPolicy, policies, scorers } from "../../src/policy/registry.ts";
 import { withFile } from "../support/files.ts";
 import { loadTestModel } from "../support/greedy.ts";
-import { readBuffer } from "../support/gpu.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
-import { tinyGguf } from "../support/tiny_model.ts";
+import { readBuffer } from "../../fixtures/gpu.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
+import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 const LAYERS = 3;
 const CONTEXT = 700;

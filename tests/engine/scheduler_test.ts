@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
-import {
-  type GenerationRequest,
-  GREEDY,
-  type KvCacheChoice,
-  type SamplingParameters,
-} from "../../src/engine/messages.ts";
+import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import { GREEDY, type SamplingParameters } from "../../src/contract/sampling.ts";
 import type { Model } from "../../src/model/model.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { observedModel, runTogether, TestRun, watchingPromises } from "../support/scheduling.ts";
-import type { TinyModelOptions } from "../support/tiny_model.ts";
+import type { TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 const MODEL: TinyModelOptions = { architecture: "llama", seed: 31, layers: 3, keyGains: [1, 0.3, 1.6] };
 const LONGEST_PROMPT = 300;

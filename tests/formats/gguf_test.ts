@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { gguf } from "@huggingface/gguf";
 import { openGguf } from "../../src/formats/gguf.ts";
 import { GGUF_VALUE_TYPES } from "../../src/formats/gguf_layout.ts";
-import { float32, writeGguf } from "../../src/formats/gguf_writer.ts";
+import { float32, writeGguf } from "../../fixtures/gguf_writer.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { quantise } from "../../src/formats/quantisation.ts";
 import { TENSOR_TYPE_NAMES } from "../../src/formats/tensor_types.ts";
 import { concatenate, uint32, uint64, utf8, withFile } from "../support/files.ts";
-import { normalValues, randomInteger, seededRandom } from "../support/random.ts";
+import { normalValues, randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const METADATA = {
   "general.architecture": "llama",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dequantise, quantise } from "../../src/formats/quantisation.ts";
 import { TENSOR_TYPE_NAMES, TENSOR_TYPES, tensorByteLength } from "../../src/formats/tensor_types.ts";
 import type { TensorType } from "../../src/formats/model_file.ts";
-import { normalValues, seededRandom } from "../support/random.ts";
+import { normalValues, seededRandom } from "../../fixtures/random.ts";
 import golden from "../golden/quantisation.json" with { type: "json" };
 
 // The golden values come from GGML's Python package: see tools/golden/quantisation.py.

@@ -3,7 +3,7 @@ import { ModelFileError } from "../../src/formats/model_file.ts";
 import { quantise } from "../../src/formats/quantisation.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { concatenate, uint64, utf8, withDirectory } from "../support/files.ts";
-import { normalValues, randomInteger, seededRandom } from "../support/random.ts";
+import { normalValues, randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { safetensorsFile, writeSafetensors } from "../support/safetensors.ts";
 
 const CONFIG = JSON.stringify({ model_type: "llama", hidden_size: 8 });

@@ -1,36 +1,39 @@
 import assert from "node:assert/strict";
+import { glob } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { TensorType } from "../../src/formats/model_file.ts";
 import type { Kernel } from "../../src/gpu/gpu.ts";
-import { attentionSums } from "../../src/kernels/attention_sums.ts";
-import { averageHeads } from "../../src/kernels/average_heads.ts";
-import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/decode_attention.ts";
-import { embedKernel } from "../../src/kernels/embed.ts";
-import { forcedTokens } from "../../src/kernels/forced_tokens.ts";
-import { gatherRows } from "../../src/kernels/gather_rows.ts";
-import { gatherSums } from "../../src/kernels/gather_sums.ts";
-import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/key_scores.ts";
-import { lookupScores } from "../../src/kernels/lookup_scores.ts";
-import { matmulKernel } from "../../src/kernels/matmul.ts";
-import { matvecKernel } from "../../src/kernels/matvec.ts";
-import { moveSlots } from "../../src/kernels/move_slots.ts";
-import { penalties } from "../../src/kernels/penalties.ts";
-import { poolScores } from "../../src/kernels/pool_scores.ts";
-import { prefillAttentionKernel } from "../../src/kernels/prefill_attention.ts";
-import { readAhead } from "../../src/kernels/read_ahead.ts";
-import { recencyScores } from "../../src/kernels/recency_scores.ts";
-import { rmsNorm } from "../../src/kernels/rms_norm.ts";
-import { rotateKernel } from "../../src/kernels/rotate.ts";
-import { sample } from "../../src/kernels/sample.ts";
-import { subgroupDecodeAttentionKernel } from "../../src/kernels/subgroup_decode_attention.ts";
-import { subgroupPrefillAttentionKernel } from "../../src/kernels/subgroup_prefill_attention.ts";
-import { swiglu } from "../../src/kernels/swiglu.ts";
-import { topLogprobs } from "../../src/kernels/top_logprobs.ts";
-import { topRows } from "../../src/kernels/top_rows.ts";
-import { unpackRows } from "../../src/kernels/unpack_rows.ts";
-import { weightFormat } from "../../src/kernels/weight_formats.ts";
-import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/value_norms.ts";
-import { sumMoments, windowMoments } from "../../src/kernels/window_moments.ts";
-import { windowScores } from "../../src/kernels/window_scores.ts";
+import { attentionSums } from "../../src/kernels/scoring/attention_sums.ts";
+import { averageHeads } from "../../src/kernels/scoring/average_heads.ts";
+import { decodeAttentionKernel, mergeSplitsKernel } from "../../src/kernels/forward/decode_attention.ts";
+import { embedKernel } from "../../src/kernels/forward/embed.ts";
+import { forcedTokens } from "../../src/kernels/sampling/forced_tokens.ts";
+import { gatherRows } from "../../src/kernels/scoring/gather_rows.ts";
+import { gatherSums } from "../../src/kernels/scoring/gather_sums.ts";
+import { keyDifferenceScores, keyDirections, keyNormScores } from "../../src/kernels/scoring/key_scores.ts";
+import { lookupScores } from "../../src/kernels/scoring/lookup_scores.ts";
+import { matmulKernel } from "../../src/kernels/forward/matmul.ts";
+import { matvecKernel } from "../../src/kernels/forward/matvec.ts";
+import { moveSlots } from "../../src/kernels/scoring/move_slots.ts";
+import { penalties } from "../../src/kernels/sampling/penalties.ts";
+import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
+import { prefillAttentionKernel } from "../../src/kernels/forward/prefill_attention.ts";
+import { readAhead } from "../../src/kernels/scoring/read_ahead.ts";
+import { recencyScores } from "../../src/kernels/scoring/recency_scores.ts";
+import { rmsNorm } from "../../src/kernels/forward/rms_norm.ts";
+import { rotateKernel } from "../../src/kernels/forward/rotate.ts";
+import { sample } from "../../src/kernels/sampling/sample.ts";
+import { subgroupDecodeAttentionKernel } from "../../src/kernels/forward/subgroup_decode_attention.ts";
+import { subgroupPrefillAttentionKernel } from "../../src/kernels/forward/subgroup_prefill_attention.ts";
+import { swiglu } from "../../src/kernels/forward/swiglu.ts";
+import { topLogprobs } from "../../src/kernels/sampling/top_logprobs.ts";
+import { topRows } from "../../src/kernels/scoring/top_rows.ts";
+import { unpackRows } from "../../src/kernels/scoring/unpack_rows.ts";
+import { weightFormat } from "../../src/kernels/weight_formats/weight_formats.ts";
+import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/scoring/value_norms.ts";
+import { sumMoments, windowMoments } from "../../src/kernels/scoring/window_moments.ts";
+import { windowScores } from "../../src/kernels/scoring/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
 
 const ELEMENTS = ["f16", "f32"] as const;
@@ -144,10 +147,11 @@ const all = Object.values(KERNELS).flat(2);
 
 Deno.test("every entry point in src/kernels is linted here", async () => {
   const directory = new URL("../../src/kernels/", import.meta.url);
-  for await (const { name } of Deno.readDir(directory)) {
-    const source = await Deno.readTextFile(new URL(name, directory));
+  for (const path of await Array.fromAsync(glob("**/*.ts", { cwd: fileURLToPath(directory) }))) {
+    const source = await Deno.readTextFile(new URL(path, directory));
+    const name = basename(path);
     const entryPoints = source.split("@compute").length - 1;
-    assert.equal(KERNELS[name]?.length ?? 0, entryPoints, `src/kernels/${name} has ${entryPoints} entry points`);
+    assert.equal(KERNELS[name]?.length ?? 0, entryPoints, `src/kernels/${path} has ${entryPoints} entry points`);
   }
 });
 

@@ -4,8 +4,8 @@ import { Gpu } from "../../src/gpu/gpu.ts";
 import { withFile } from "../support/files.ts";
 import { greedy, loadTestModel } from "../support/greedy.ts";
 import { referenceLogits } from "../support/reference_forward.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
-import { tinyGguf, type TinyModelOptions } from "../support/tiny_model.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 /** Prompts of awkward lengths: one token, one block, more than a tile with its neighbours. */
 const LENGTHS = [1, 16, 37, 250];

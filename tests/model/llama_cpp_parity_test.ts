@@ -13,11 +13,11 @@ import {
   readGoldens,
   STORIES_MODEL,
   type TokenLogProbability,
-} from "../support/golden_models.ts";
-import { testGpu } from "../support/gpu.ts";
+} from "../../fixtures/golden_models.ts";
+import { testGpu } from "../../fixtures/gpu.ts";
 import { greedy, type GreedyResult, loadTestModel } from "../support/greedy.ts";
 import { referenceLogits } from "../support/reference_forward.ts";
-import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../../fixtures/tiny_model.ts";
 
 const goldens = await readGoldens();
 

@@ -9,9 +9,9 @@ import {
   readGoldens,
   STORIES_MODEL,
   type TokenLogProbability,
-} from "../support/golden_models.ts";
+} from "../../fixtures/golden_models.ts";
 import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
-import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../support/tiny_model.ts";
+import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../../fixtures/tiny_model.ts";
 
 const goldens = await readGoldens();
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
-import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
-import { projectedBlocks } from "../../src/cache/projected_blocks.ts";
+import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
+import { projectedBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import type { PolicyContext, SequencePolicy } from "../../src/plugins/policy.ts";
-import { allocators, findPolicy, policies, scorers } from "../../src/plugins/registry.ts";
+import type { PolicyContext, SequencePolicy } from "../../src/policy/policy.ts";
+import { allocators, findPolicy, policies, scorers } from "../../src/policy/registry.ts";
 import { KV_HEADS, layerScores, prefill, randomScores } from "../support/prefill.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const NAMES = [
   ...policies.map(({ name }) => name).filter((name) => name !== "full"),

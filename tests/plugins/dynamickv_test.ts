@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { exactTopCounts } from "../../src/cache/exact_top_counts.ts";
+import { exactTopCounts } from "../../src/scores/exact_top_counts.ts";
 import { dynamickv } from "../../src/plugins/dynamickv.ts";
-import type { PolicyContext, SequencePolicy } from "../../src/plugins/policy.ts";
+import type { PolicyContext, SequencePolicy } from "../../src/policy/policy.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { publishedRows } from "../support/published_dynamickv.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const WINDOW = 8;
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

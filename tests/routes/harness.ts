@@ -1,6 +1,6 @@
 /** @file The application on a fake engine, and readers of its replies. */
 import assert from "node:assert/strict";
-import { parseKvCacheChoice } from "../../src/plugins/registry.ts";
+import { parseKvCacheChoice } from "../../src/policy/registry.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import { type AppOptions, createApp } from "../../src/routes/server.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";

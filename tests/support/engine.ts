@@ -6,11 +6,11 @@ import type {
   GenerationEvent,
   GenerationRequest,
   KvCacheUsage,
-} from "../../src/engine/messages.ts";
-import { GREEDY } from "../../src/engine/messages.ts";
+} from "../../src/contract/generation.ts";
+import { GREEDY } from "../../src/contract/sampling.ts";
 import { withFile } from "./files.ts";
-import { randomInteger } from "./random.ts";
-import { tinyGguf, type TinyModelOptions } from "./tiny_model.ts";
+import { randomInteger } from "../../fixtures/random.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 /** A greedy request that keeps every row and stops at no token, with these changes. */
 export function request(prompt: ArrayLike<number>, changes: Partial<GenerationRequest> = {}): GenerationRequest {

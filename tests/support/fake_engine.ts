@@ -1,18 +1,15 @@
 /** @file An engine that plays scripts instead of running a model, for tests of the HTTP layer. */
-import {
-  type Continuation,
-  type Engine,
-  type EngineStats,
-  type GeneratedToken,
-  type Generation,
-  type GenerationEvent,
-  type GenerationRequest,
-  type KvCacheChoice,
-  QueueFullError,
-  type Resumption,
-  type ServedModel,
-  UnservableRequestError,
-} from "../../src/engine/messages.ts";
+import type { Engine, EngineStats, ServedModel } from "../../src/contract/engine.ts";
+import { QueueFullError, UnservableRequestError } from "../../src/contract/errors.ts";
+import type {
+  Continuation,
+  GeneratedToken,
+  Generation,
+  GenerationEvent,
+  GenerationRequest,
+  KvCacheChoice,
+  Resumption,
+} from "../../src/contract/generation.ts";
 
 /** Where a generation can be held, and where it can be aborted. */
 export type Phase = "queue" | "prefill" | "decode" | "ended";

@@ -1,8 +1,8 @@
 /** @file Runs a policy through a prefill without a model: given scores in, rows kept out. */
-import type { AttentionStatistics } from "../../src/cache/layer_record.ts";
-import { histogramOf } from "../../src/cache/score_histogram.ts";
-import type { LayerScores, SequencePolicy } from "../../src/plugins/policy.ts";
-import { normalValues } from "./random.ts";
+import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
+import { histogramOf } from "../../src/scores/score_histogram.ts";
+import type { LayerScores, SequencePolicy } from "../../src/policy/policy.ts";
+import { normalValues } from "../../fixtures/random.ts";
 
 /** What a prefill left behind. */
 export interface PrefillResult {

@@ -6,10 +6,10 @@
 import type { ModelFile } from "../../src/formats/model_file.ts";
 import { dequantise } from "../../src/formats/quantisation.ts";
 import { elementCount } from "../../src/formats/tensor_types.ts";
-import { type LayerTensors, modelTensors, type TensorSlice } from "../../src/model/architectures.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
-import { readModelConfig } from "../../src/model/read_config.ts";
-import { ropeFrequencies } from "../../src/model/rope.ts";
+import { type LayerTensors, modelTensors, type TensorSlice } from "../../src/architecture/architectures.ts";
+import type { ModelConfig } from "../../src/architecture/config.ts";
+import { readModelConfig } from "../../src/architecture/read_config.ts";
+import { ropeFrequencies } from "../../src/architecture/rope.ts";
 
 export interface ReferenceModel {
   readonly config: ModelConfig;

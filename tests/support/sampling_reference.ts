@@ -1,5 +1,5 @@
 /** @file Sampling as plain f64 arithmetic on sorted arrays: what the sampling kernels are held against. */
-import type { SamplingParameters } from "../../src/engine/messages.ts";
+import type { SamplingParameters } from "../../src/contract/sampling.ts";
 
 /** A logit as the kernels take it: NaN is -infinity, and infinities are +-1e38. */
 export function limited(logit: number): number {

@@ -1,17 +1,18 @@
 /** @file A scheduler in the test's own thread, with a view of what it holds. */
 import assert from "node:assert/strict";
 import { Admission } from "../../src/engine/admission.ts";
-import type { EngineStats, GenerationEvent, GenerationRequest } from "../../src/engine/messages.ts";
+import type { EngineStats } from "../../src/contract/engine.ts";
+import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { type PackedHeads, SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { ServingOptions } from "../../src/model/dimensions.ts";
 import type { Model } from "../../src/model/model.ts";
 import { withFile } from "./files.ts";
-import { readBuffer } from "./gpu.ts";
+import { readBuffer } from "../../fixtures/gpu.ts";
 import { loadTestModel } from "./greedy.ts";
 import { type Outcome, outcomeOf } from "./engine.ts";
-import { tinyGguf, type TinyModelOptions } from "./tiny_model.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
 /** A model on a device of its own, whose block tables and arenas can be looked at. */
 export interface ObservedModel {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Detokenizer } from "../../src/text/detokenizer.ts";
 import { ggufTokenizer } from "../../src/text/gguf_tokenizer.ts";
 import type { DecodeOptions, Tokenizer } from "../../src/text/tokenizer.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { isMissing, sentencePieceMetadata, SMOLLM_DIRECTORY, smollmMetadata } from "../support/tokenizers.ts";
 
 const sentencePiece = ggufTokenizer(sentencePieceMetadata(["▁", "▁a", "é", "😀", "x"]));

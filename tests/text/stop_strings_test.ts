@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { StopStringFilter } from "../../src/text/stop_strings.ts";
-import { randomInteger, seededRandom } from "../support/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 interface Outcome {
   readonly text: string;

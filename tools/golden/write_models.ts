@@ -1,5 +1,5 @@
 /**
- * @file Writes the models of tests/support/golden_models.ts into a directory, for llama_cpp.mjs to run:
+ * @file Writes the models of fixtures/golden_models.ts into a directory, for llama_cpp.mjs to run:
  *
  *     deno run -A tools/golden/write_models.ts DIRECTORY
  *
@@ -9,8 +9,8 @@
 
 import { readFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
-import { GOLDEN_MODELS, GOLDEN_PROMPT, STORIES_MODEL, STORIES_PROMPT } from "../../tests/support/golden_models.ts";
-import { tinyGguf } from "../../tests/support/tiny_model.ts";
+import { GOLDEN_MODELS, GOLDEN_PROMPT, STORIES_MODEL, STORIES_PROMPT } from "../../fixtures/golden_models.ts";
+import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 const [directory] = Deno.args;
 if (directory === undefined) {

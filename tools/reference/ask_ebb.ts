@@ -5,10 +5,10 @@
  *
  * Writes one line for each question, policy and budget: `{family, index, policy, budget, rows, tokens}`, rows per layer.
  */
-import { ask } from "../../bench/quality/ask.ts";
-import { startEngine } from "../../src/cli/start_engine.ts";
-import { ensureAdapter } from "../../src/cli/environment.ts";
-import { parseKvCacheChoice } from "../../src/plugins/registry.ts";
+import { ask } from "../../src/eval/answerers/ask.ts";
+import { startEngine } from "../../src/serving/start_engine.ts";
+import { ensureAdapter } from "../../src/serving/environment.ts";
+import { parseKvCacheChoice } from "../../src/policy/registry.ts";
 
 const [model, directory, length, samples, policies, budgets] = Deno.args;
 await ensureAdapter(console.error);

@@ -6,9 +6,9 @@
  * `model.json` and `weights.f32` hold the model as this repository reads it, dequantised; `questions-LENGTH.json` the prompts
  * as token ids, chat template and the beginning of the answer included.
  */
-import { NEEDLE_DEPTHS } from "../../bench/quality/suites.ts";
-import { generateTask, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
-import { tokenCounter } from "../../bench/tasks/token_counter.ts";
+import { NEEDLE_DEPTHS } from "../../src/eval/suites/suites.ts";
+import { generateTask, TASK_FAMILY_NAMES } from "../../src/eval/tasks/families.ts";
+import { tokenCounter } from "../../src/eval/tasks/token_counter.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dequantise } from "../../src/formats/quantisation.ts";
 import { elementCount } from "../../src/formats/tensor_types.ts";

@@ -1,5 +1,5 @@
 /** @file What people say to a chat model without a document, and what a model that knows nothing of the world replies. */
-import type { Random } from "../../bench/tasks/random.ts";
+import type { Random } from "../../src/eval/tasks/random.ts";
 
 interface Exchange {
   readonly asked: readonly string[];

@@ -3,8 +3,8 @@
  *
  * `deno run -A tools/train/tokenizer.ts PROSE.txt... > OUT/tokenizer.json`
  */
-import { generateTask, TASK_FAMILY_NAMES } from "../../bench/tasks/families.ts";
-import * as lists from "../../bench/tasks/words.ts";
+import { generateTask, TASK_FAMILY_NAMES } from "../../src/eval/tasks/families.ts";
+import * as lists from "../../src/eval/tasks/words.ts";
 import { ggufTokenizer } from "../../src/text/gguf_tokenizer.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { type LearntVocabulary, learnVocabulary, splitWords } from "./bpe.ts";

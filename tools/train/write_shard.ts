@@ -6,9 +6,9 @@
  * `OUT.tokens` holds ROWS x (LENGTH + 1) token ids as uint16, `OUT.kinds` as many bytes: what a token is to the loss when
  * it is predicted (see {@linkcode KIND}).
  */
-import { askQuestion } from "../../bench/tasks/document.ts";
-import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../../bench/tasks/families.ts";
-import { Random } from "../../bench/tasks/random.ts";
+import { askQuestion } from "../../src/eval/tasks/document.ts";
+import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../../src/eval/tasks/families.ts";
+import { Random } from "../../src/eval/tasks/random.ts";
 import { SPECIAL_TOKENS } from "./bpe.ts";
 import { smallTalk } from "./small_talk.ts";
 import { type TokenizerFile, WordCachedEncoder } from "./tokenizer.ts";

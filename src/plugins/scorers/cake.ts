@@ -3,7 +3,7 @@
  * rows do not agree on that.
  */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 import { defaultWindow } from "./default_window.ts";
 
 const options = z.strictObject({

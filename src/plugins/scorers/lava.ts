@@ -5,7 +5,7 @@
  *     s[kvHead][j] = max over the group of  mean over i < window of a_ij  *  max over k of |v_k|,  pooled
  */
 import { z } from "zod";
-import type { ScorerPlugin } from "../policy.ts";
+import type { ScorerPlugin } from "../../policy/policy.ts";
 import { snapkvScorer } from "./snapkv.ts";
 import { defaultWindow } from "./default_window.ts";
 

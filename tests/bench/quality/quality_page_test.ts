@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Summary } from "../../../bench/quality/aggregate.ts";
+import type { Summary } from "../../../src/eval/comparison/aggregate.ts";
 import { COMPARISONS, CONTENDERS } from "../../../bench/quality/plan.ts";
 import { withResults } from "../../../bench/quality/quality_page.ts";
-import { reportOf } from "../../../bench/report.ts";
-import { findPolicy } from "../../../src/plugins/registry.ts";
+import { reportOf } from "../../../src/eval/report.ts";
+import { findPolicy } from "../../../src/policy/registry.ts";
 
 const PAGE = new URL("../../../docs/quality.md", import.meta.url);
 
@@ -40,7 +40,7 @@ Deno.test("Results replace what is between the marks, and nothing else", async (
   // One task is its own average: no table of tasks.
   assert.match(filled, /Averages, 2048 tokens:/);
   assert.doesNotMatch(filled, /Score by task/);
-  assert.match(filled, /!\[Scores against the budget\]\(quality-tasks-scores\.svg\)/);
+  assert.match(filled, /!\[Scores against the budget\]\(figures\/quality-tasks-scores\.svg\)/);
   assert.match(filled, /all 100 prompts longer than their budget lost rows/);
   assert.equal(withResults(filled, measured()), filled);
   assert.throws(() => withResults("# Quality", measured()), /must hold the lines <!-- made by/);

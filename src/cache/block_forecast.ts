@@ -1,0 +1,97 @@
+/**
+ * @file How many blocks a sequence can come to need, for admission.
+ */
+import type { PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import { BLOCK_ROWS, blocksFor } from "./block.ts";
+import { rankedBudget } from "./budgets.ts";
+
+/**
+ * The most blocks that a sequence can hold at once, from its first layer to its last token, whatever its scores are.
+ *
+ * Scores reach the host while the next layers are prefilled, so a sharing takes effect one interval late: by the next one,
+ * the layers of two intervals can hold all of their provisional rows.
+ *
+ *     layers    settled: shared among | shared among, not cut yet | arrived since
+ *
+ * Where rows are allotted to every head, layers are packed, one after the other: the blocks that the next one moves to come on
+ * top of what all hold.
+ *
+ * @param policy `null` keeps every row of the prompt
+ * @param newRows Rows that are generated at most
+ */
+export function projectedBlocks(
+  { layerCount, kvHeadCount, promptLength, budget }: PolicyContext,
+  policy: SequencePolicy | null,
+  newRows: number,
+): number {
+  if (policy === null || policy.scorer.name === "none") return layerCount * blocksFor(promptLength + newRows);
+
+  const { window } = policy.scorer;
+  const base = rankedBudget(budget, window);
+  const total = base * layerCount;
+  /** Blocks of ranked rows, at most, in these three groups of layers. */
+  let settled = 0;
+  let uncut = 0;
+  let arrived = 0;
+  /** Layers of the first two. */
+  let sharedLayers = 0;
+  let peak = 0;
+  /** Blocks of `rows` ranked rows in some layers, at worst: every layer, or every head, ends one row into a block or slot. */
+  const mostBlocks = (rows: number, layers: number) => {
+    const unused = policy.perHead ? 1 - 1 / kvHeadCount : 0;
+    return Math.floor((rows + layers * (BLOCK_ROWS - 1)) / BLOCK_ROWS + layers * unused);
+  };
+  const settle = () => {
+    settled = Math.min(settled + uncut, mostBlocks(total, sharedLayers));
+  };
+  /** The most blocks that one layer is given. */
+  let largest = 0;
+  for (let layer = 0; layer < layerCount; layer++) {
+    // A policy that fails is replaced by uniform budgets, shared after every layer: reckon with those too.
+    const blocks = blocksFor(Math.max(policy.provisionalRows(layer), base));
+    arrived += blocks;
+    largest = Math.max(largest, blocks);
+    peak = Math.max(peak, settled + uncut + arrived + (layer + 1) * blocksFor(window));
+    if (!policy.isRebalanceDue(layer)) continue;
+    settle();
+    uncut = arrived;
+    arrived = 0;
+    sharedLayers = layer + 1;
+  }
+  settle();
+  if (policy.perHead) peak += Math.min(largest, mostBlocks(total, 1));
+  return Math.max(peak, settled + layerCount * blocksFor(window + newRows));
+}
+
+/**
+ * The same for a sequence that, while tokens are generated, shares its budget anew after every `interval` rows.
+ *
+ * An eviction first puts rows into the blocks where they were, and cuts layers only when the policy has seen all scores: until
+ * then a layer may hold all of its rows, ranked in one part of its blocks instead of two.
+ *
+ * @param policy of the prompt; `null` keeps every row of it
+ * @param window rows that an eviction keeps beside the ranked ones
+ */
+export function projectedEvictingBlocks(
+  context: PolicyContext,
+  policy: SequencePolicy | null,
+  window: number,
+  interval: number,
+): number {
+  const { layerCount, promptLength, budget } = context;
+  const promptRows = policy === null || policy.scorer.name === "none"
+    ? promptLength
+    : rankedBudget(budget, policy.scorer.window) + policy.scorer.window;
+  const base = rankedBudget(budget, window);
+  /** Rows of a layer, on average, when it is evicted from. */
+  const most = Math.max(promptRows, base + window) + interval;
+  /** Blocks of ranked rows, so many to a layer on average; at worst every layer ends one row into a block of its own. */
+  const shared = (rows: number) => Math.floor(layerCount * (rows + BLOCK_ROWS - 1) / BLOCK_ROWS);
+  return Math.max(
+    projectedBlocks(context, policy, interval),
+    // A prompt that was kept whole has no ranked rows until it has been evicted from.
+    layerCount * blocksFor(most),
+    shared(base) + layerCount * blocksFor(window + interval),
+    shared(most - window) + layerCount * blocksFor(window),
+  );
+}

@@ -1,0 +1,187 @@
+/**
+ * @file Bar charts as SVG: panels of horizontal bars in a grid, with a legend.
+ *
+ *     title
+ *     legend
+ *     +-- panel ----------------+  +-- panel ----------------+
+ *     | label  ████████ 4.7     |  |                         |
+ *     |        ███ 2.0          |  |                         |
+ *     |        0   2   4  unit  |  |                         |
+ *     +-------------------------+  +-------------------------+
+ */
+import { digits } from "./text_table.ts";
+
+/** A colour and what it stands for. */
+export interface Series {
+  readonly name: string;
+  readonly colour: string;
+}
+
+/** One bar; its segments are stacked, and its text says the sum. */
+export interface Bar {
+  readonly segments: readonly { readonly series: Series; readonly value: number }[];
+  /** In place of the sum. */
+  readonly text?: string;
+}
+
+export interface Panel {
+  readonly title: string;
+  /** What the axis counts, with its unit. */
+  readonly axis: string;
+  readonly rows: readonly { readonly label: string; readonly bars: readonly Bar[] }[];
+}
+
+export interface Chart {
+  readonly title: string;
+  /** How it was measured, one line each. */
+  readonly notes: readonly string[];
+  readonly series: readonly Series[];
+  readonly panels: readonly Panel[];
+  /** Panels beside each other. */
+  readonly columns: number;
+  readonly panelWidth: number;
+}
+
+const MARGIN = 20;
+const BAR_HEIGHT = 14;
+const ROW_GAP = 8;
+const TITLE_HEIGHT = 26;
+const AXIS_HEIGHT = 42;
+const LINE_HEIGHT = 17;
+/** Room for the number at the end of the longest bar. */
+const TEXT_ROOM = 52;
+/** Mean advance of a character at the size of labels. */
+export const CHARACTER_WIDTH = 6.7;
+
+/** A panel of any kind. */
+export interface FigurePanel {
+  readonly height: number;
+  /** Draws it with its corner at `(left, top)`. */
+  draw(left: number, top: number): string;
+}
+
+/** Draws a chart. */
+export function drawChart(chart: Chart): string {
+  const { panels } = chart;
+  return drawFigure(
+    chart,
+    panels.map((panel) => ({
+      height: panelHeight(panel),
+      draw: (left, top) => drawPanel(panel, left, top, chart.panelWidth),
+    })),
+  );
+}
+
+/** Draws a title, notes and a legend, and below them panels in a grid. */
+export function drawFigure(
+  { columns, panelWidth, title, notes, series }: Omit<Chart, "panels">,
+  panels: readonly FigurePanel[],
+): string {
+  const width = columns * (panelWidth + MARGIN) + MARGIN;
+  const parts: string[] = [text(MARGIN, 32, title, { size: 17, weight: 600 })];
+  let y = 54;
+  for (const note of notes) {
+    parts.push(text(MARGIN, y, note, { colour: "#555" }));
+    y += LINE_HEIGHT;
+  }
+  let x = MARGIN;
+  for (const { name, colour } of series) {
+    const entry = 17 + name.length * CHARACTER_WIDTH;
+    if (x + entry > width) {
+      x = MARGIN;
+      y += LINE_HEIGHT;
+    }
+    parts.push(rectangle(x, y, 12, 12, colour), text(x + 17, y + 10, name));
+    x += entry + 20;
+  }
+  if (series.length > 0) y += 28;
+  for (let first = 0; first < panels.length; first += columns) {
+    const line = panels.slice(first, first + columns);
+    line.forEach((panel, column) => parts.push(panel.draw(MARGIN + column * (panelWidth + MARGIN), y)));
+    y += Math.max(...line.map(({ height }) => height)) + MARGIN;
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" ` +
+    `font-family="system-ui, 'DejaVu Sans', sans-serif" role="img" aria-label="${escaped(title)}">\n` +
+    `${rectangle(0, 0, width, y, "#fff")}\n${parts.join("\n")}\n</svg>\n`;
+}
+
+function panelHeight({ rows }: Panel): number {
+  const bars = rows.reduce((sum, row) => sum + row.bars.length * BAR_HEIGHT + ROW_GAP, 0);
+  return TITLE_HEIGHT + bars + AXIS_HEIGHT;
+}
+
+function drawPanel(panel: Panel, left: number, top: number, width: number): string {
+  const { rows } = panel;
+  const labelWidth = Math.max(...rows.map(({ label }) => label.length)) * CHARACTER_WIDTH + 8;
+  const plotLeft = left + labelWidth;
+  const plotWidth = width - labelWidth - TEXT_ROOM;
+  const sum = ({ segments }: Bar) => segments.reduce((total, { value }) => total + value, 0);
+  const ticks = axisTicks(Math.max(...rows.flatMap(({ bars }) => bars.map(sum))));
+  const scale = plotWidth / ticks.at(-1)!;
+  const plotTop = top + TITLE_HEIGHT;
+  const plotBottom = top + panelHeight(panel) - AXIS_HEIGHT;
+  const parts = [text(left, top + 13, panel.title, { weight: 600, size: 13 })];
+  for (const tick of ticks) {
+    const x = plotLeft + tick * scale;
+    parts.push(
+      `<path d="M${round(x)} ${round(plotTop)}V${round(plotBottom)}" stroke="${tick === 0 ? "#888" : "#e4e4e4"}"/>`,
+      text(x, plotBottom + 15, digits(tick), { anchor: "middle", colour: "#555" }),
+    );
+  }
+  parts.push(text(plotLeft + plotWidth / 2, plotBottom + 32, panel.axis, { anchor: "middle", colour: "#555" }));
+  let y = plotTop + ROW_GAP / 2;
+  for (const { label, bars } of rows) {
+    const middle = y + bars.length * BAR_HEIGHT / 2 + 4;
+    parts.push(text(plotLeft - 6, middle, label, { anchor: "end" }));
+    for (const bar of bars) {
+      let x = plotLeft;
+      for (const { series, value } of bar.segments) {
+        parts.push(rectangle(x, y + 1, value * scale, BAR_HEIGHT - 2, series.colour));
+        x += value * scale;
+      }
+      parts.push(text(x + 5, y + BAR_HEIGHT - 3, bar.text ?? digits(sum(bar)), { colour: "#333", halo: true }));
+      y += BAR_HEIGHT;
+    }
+    y += ROW_GAP;
+  }
+  return parts.join("\n");
+}
+
+/** Round numbers from 0 to at least `largest`, three to six of them. */
+export function axisTicks(largest: number): number[] {
+  if (!(largest > 0)) return [0, 1];
+  const power = 10 ** Math.floor(Math.log10(largest));
+  const step = [0.2, 0.5, 1, 2].map((factor) => factor * power).find((candidate) => largest / candidate <= 5)!;
+  return Array.from({ length: Math.ceil(largest / step - 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(6)));
+}
+
+interface TextStyle {
+  readonly anchor?: "start" | "middle" | "end";
+  readonly colour?: string;
+  readonly size?: number;
+  readonly weight?: number;
+  /** A white edge, for text on grid lines. */
+  readonly halo?: boolean;
+}
+
+/** Text at a point; its baseline there. */
+export function text(x: number, y: number, content: string, style: TextStyle = {}): string {
+  const { anchor = "start", colour = "#222", size = 12, weight = 400, halo = false } = style;
+  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${colour}" font-size="${size}" ` +
+    `font-weight="${weight}"${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke"' : ""}>` +
+    `${escaped(content)}</text>`;
+}
+
+/** A filled rectangle by its upper left corner. */
+export function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
+  return `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" fill="${colour}"/>`;
+}
+
+/** A coordinate, to a tenth. */
+export function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function escaped(content: string): string {
+  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+}

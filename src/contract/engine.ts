@@ -1,0 +1,88 @@
+/** @file The engine as the rest of the program sees it, whatever device computes. */
+import type { Generation, GenerationRequest, KvCacheChoice } from "./generation.ts";
+import type { SamplingDefaults } from "./sampling.ts";
+
+/** What the engine reports while it loads a model. */
+export interface LoadProgress {
+  readonly stage: "tensors" | "shaders";
+  /** Tensors uploaded or shaders compiled so far. */
+  readonly done: number;
+  readonly total: number;
+  /** Bytes uploaded so far and in all; for tensors only. */
+  readonly bytes?: number;
+  readonly totalBytes?: number;
+}
+
+/** A snapshot of the engine for `/metrics` and `/health`. Counters count from the start. */
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  readonly decodeSteps: number;
+  readonly submits: number;
+  readonly dispatches: number;
+  /** Time the engine spent recording and submitting, in seconds. */
+  readonly encodeSeconds: number;
+  /**
+   * GPU buffers and bind groups made since the start: constant once the model is loaded, but for sequences that evict while
+   * they generate.
+   */
+  readonly buffersCreated: number;
+  readonly bindGroupsCreated: number;
+  readonly blocksTotal: number;
+  readonly blocksUsed: number;
+  /** The most blocks in use at once. */
+  readonly blocksPeak: number;
+  readonly blocksUsedPerLayer: readonly number[];
+  readonly blockBytes: number;
+  readonly rebalances: number;
+  readonly rebalanceSeconds: number;
+  /** Times that rows of a sequence were evicted while it generated. */
+  readonly decodeEvictions: number;
+  /** Rows that policies dropped, per layer. */
+  readonly evictedRowsPerLayer: readonly number[];
+  /** Policies that threw or returned nonsense and were replaced by uniform budgets. */
+  readonly policyFallbacks: number;
+  readonly gpuBytes: number;
+}
+
+/** What routes need to know about the served model. */
+export interface ServedModel {
+  /** The id in `/v1/models`. */
+  readonly id: string;
+  /** Longest prompt plus completion, in tokens. */
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly parameterCount: number;
+  readonly weightBytes: number;
+  readonly architecture: string;
+  readonly quantisation: string;
+  /** What the model's makers recommend, if anything. */
+  readonly sampling: SamplingDefaults;
+}
+
+/** The engine as the routes see it. */
+export interface Engine {
+  readonly model: ServedModel;
+  /** Policy and budget of requests that name none. */
+  readonly defaultKvCache: KvCacheChoice;
+  /** Sequences that it holds at once, running and waiting: further ones are refused. */
+  readonly maxSequences: number;
+  /**
+   * The most tokens, up to `request.maxTokens`, that the memory has room for behind the request's prompt; 0 if there is none
+   * for the prompt itself.
+   *
+   * @throws {UnservableRequestError} when the KV cache policy cannot do what is asked of it
+   */
+  fittingTokens(request: GenerationRequest): number;
+  /**
+   * Queues a sequence. Validation of the request's shape is the caller's; capacity is the engine's.
+   *
+   * @throws {QueueFullError} @throws {UnservableRequestError}
+   */
+  generate(request: GenerationRequest): Generation;
+  stats(): Promise<EngineStats>;
+  /** `ready`, or why not. */
+  readonly state: "loading" | "ready" | "draining" | "failed";
+}

@@ -1,0 +1,14 @@
+/** @file Why an engine takes no request. */
+
+/** The queue is full: HTTP 503 with retry-after. */
+export class QueueFullError extends Error {
+  override name = "QueueFullError";
+}
+
+/** The request can never be run, whatever the load: HTTP 400. `field` names the part of the request at fault. */
+export class UnservableRequestError extends Error {
+  override name = "UnservableRequestError";
+  constructor(message: string, readonly field: string, readonly code: string | null = null) {
+    super(message);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * @file A generation: what is asked of an engine, and what it reports while it answers.
+ *
+ *     routes --GenerationRequest--> Engine
+ *     routes <--GenerationEvent---- Generation
+ */
+import type { SamplingParameters } from "./sampling.ts";
+
+/** Which KV cache policy a sequence uses, already validated (see policy/registry.ts). */
+export interface KvCacheChoice {
+  readonly policy: string;
+  /** Mean rows per layer, or a share of the prompt such as `"6.9%"`. Ignored by `full`. */
+  readonly budget: number | string;
+  /** The policy's own options. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Tokens generated between two evictions; if not given, every row generated is kept. */
+  readonly decodeInterval?: number;
+}
+
+/** One sequence to generate. */
+export interface GenerationRequest {
+  /** Token ids of the prompt; at least one. */
+  readonly prompt: Uint32Array;
+  readonly maxTokens: number;
+  /** Tokens that end the generation; they are reported with the final event and count as completion tokens. */
+  readonly stopTokens: readonly number[];
+  readonly sampling: SamplingParameters;
+  /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
+  readonly topLogprobs?: number;
+  readonly kvCache: KvCacheChoice;
+  /** Tokens that are fed behind the prompt, once its cache is compressed, before the first one is drawn. Default: none. */
+  readonly continuation?: Continuation;
+  /**
+   * Lets the generation pause where it would finish, and keep its cache, until it is resumed or aborted. The most tokens,
+   * given and drawn, that may ever follow the prompt.
+   */
+  readonly resumableTokens?: number;
+}
+
+/** Tokens that a sequence is given as if it had drawn them. They are not reported and stop nothing. */
+export interface Continuation {
+  readonly tokens: Uint32Array;
+  /**
+   * The first of the tokens, counted from 0, from which on logits are reported: those from which each would have been
+   * drawn. The first token behind a prompt has none, since it does not depend on what the cache keeps. Default: no logits.
+   */
+  readonly logitsFrom?: number;
+}
+
+/** How a paused generation goes on. */
+export interface Resumption {
+  /** Forget everything behind the prompt; else what is given follows what was there. */
+  readonly rewind: boolean;
+  /** What comes next; at least one token. */
+  readonly continuation: Continuation;
+  /** Tokens to draw behind it; 0 pauses as soon as the logits are known. */
+  readonly maxTokens: number;
+}
+
+/** One generated token. */
+export interface GeneratedToken {
+  readonly id: number;
+  /** Natural logarithm of the token's probability under the model, before temperature and filters. */
+  readonly logprob?: number;
+  /** The most likely tokens, most likely first. */
+  readonly topLogprobs?: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** What a sequence's KV cache came to, reported under `usage.kv_cache`. */
+export interface KvCacheUsage {
+  readonly policy: string;
+  /** Rows of the prompt, that is what the full cache would hold per layer. */
+  readonly promptRows: number;
+  /** Prompt rows kept in each layer; the mean of its KV heads, which can be a fraction. */
+  readonly rowsPerLayer: readonly number[];
+  /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
+  readonly rowsPerHead?: readonly (readonly number[])[];
+  /** Bytes of the kept prompt rows, in whole blocks. */
+  readonly bytes: number;
+  /** Bytes that the full cache of the prompt would take, in whole blocks. */
+  readonly fullBytes: number;
+}
+
+/** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
+export type GenerationEvent =
+  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
+  | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
+  | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
+  /** Where a resumable generation has come to its end, of which there may be more. */
+  | { readonly type: "paused"; readonly reason: "stop" | "length"; readonly completionTokens: number }
+  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token. */
+  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[] }
+  | {
+    readonly type: "finished";
+    readonly reason: "stop" | "length" | "aborted";
+    /** How many tokens were generated, the stop token included. */
+    readonly completionTokens: number;
+  }
+  | { readonly type: "failed"; readonly message: string };
+
+/** A generation in flight. */
+export interface Generation {
+  /** Iterate once. Leaving the loop early aborts the generation. */
+  readonly events: AsyncIterable<GenerationEvent>;
+  /** Stops the generation; its blocks return to the pool before the next step. Idempotent. */
+  abort(): void;
+  /**
+   * Lets a paused generation go on. Each may pause again.
+   *
+   * @throws {RangeError} if there is nothing to go on with
+   */
+  resume(resumption: Resumption): void;
+}

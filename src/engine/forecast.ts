@@ -1,0 +1,108 @@
+/** @file Whether and how a request fits: its policy, and the blocks it can come to need. The client and the worker agree. */
+import { BLOCK_ROWS } from "../cache/block.ts";
+import { parseBudget } from "../cache/budgets.ts";
+import { projectedBlocks, projectedEvictingBlocks } from "../cache/block_forecast.ts";
+import { MAX_STEPS } from "../model/dimensions.ts";
+import type { Policy, PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import { findPolicy } from "../policy/registry.ts";
+import { startPolicy } from "../policy/fence.ts";
+import { type DecodeEviction, decodeEviction } from "./eviction.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+
+/** The most tokens, given and drawn, that can follow the prompt. */
+export function mostNewTokens({ continuation, maxTokens, resumableTokens = 0 }: GenerationRequest): number {
+  return Math.max(resumableTokens, (continuation?.tokens.length ?? 0) + maxTokens);
+}
+
+/** The sizes of a model's cache. */
+export interface CacheShape {
+  readonly layerCount: number;
+  readonly kvHeadCount: number;
+  readonly headSize: number;
+}
+
+/** A request's policy at work, and the most blocks the sequence can come to hold. */
+export interface Projection {
+  readonly context: PolicyContext;
+  readonly policy: SequencePolicy | null;
+  /** `null` keeps every row generated. */
+  readonly eviction: DecodeEviction | null;
+  readonly blocks: number;
+}
+
+/**
+ * Starts the policy of a request and projects its need.
+ *
+ * @param onFallback told why, where the policy fails and uniform budgets take its place
+ * @throws {RangeError} when the budget cannot be read, or the policy cannot evict while tokens are generated and is to
+ */
+export function projectRequest(
+  request: GenerationRequest,
+  shape: CacheShape,
+  onFallback: (reason: string) => void = () => {},
+): Projection {
+  const { policy: name, budget, options = {} } = request.kvCache;
+  const found = findPolicy(name);
+  if (found === undefined) throw new RangeError(`There is no KV cache policy "${name}"`);
+  const promptLength = request.prompt.length;
+  const context: PolicyContext = {
+    layerCount: shape.layerCount,
+    kvHeadCount: shape.kvHeadCount,
+    headSize: shape.headSize,
+    blockSize: BLOCK_ROWS,
+    promptLength,
+    budget: parseBudget(budget, promptLength),
+  };
+  const policy = startPolicy(found, context, options, onFallback);
+  const eviction = startEviction(request, found, context, onFallback);
+  // A sequence may overrun its end by the rest of a submit.
+  const newRows = mostNewTokens(request) + MAX_STEPS;
+  const blocks = eviction === null
+    ? projectedBlocks(context, policy, newRows)
+    : projectedEvictingBlocks(context, policy, eviction.scorer.window, eviction.interval);
+  return { context, policy, eviction, blocks };
+}
+
+/**
+ * The most tokens, up to `request.maxTokens`, with which the sequence needs no more than `blocks`; 0 if there are none.
+ *
+ * @throws {RangeError} as {@link projectRequest}
+ */
+export function fittingTokens(request: GenerationRequest, shape: CacheShape, blocks: number): number {
+  const fits = (maxTokens: number) => projectRequest({ ...request, maxTokens }, shape).blocks <= blocks;
+  if (fits(request.maxTokens)) return request.maxTokens;
+  let [enough, tooMany] = [0, request.maxTokens];
+  while (tooMany - enough > 1) {
+    const middle = Math.floor((enough + tooMany) / 2);
+    if (fits(middle)) enough = middle;
+    else tooMany = middle;
+  }
+  return enough;
+}
+
+/** The eviction while tokens are generated, where a request asks for it and is long enough. */
+function startEviction(
+  request: GenerationRequest,
+  found: Policy,
+  context: PolicyContext,
+  onFallback: (reason: string) => void,
+): DecodeEviction | null {
+  const { kvCache: { decodeInterval, options = {} }, resumableTokens } = request;
+  if (decodeInterval === undefined) return null;
+  if (resumableTokens !== undefined) {
+    throw new RangeError("A generation that can be resumed must keep its rows: leave out the decode interval");
+  }
+  const newTokens = mostNewTokens(request);
+  // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
+  const length = context.promptLength + newTokens;
+  const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
+  if (policy === null || policy.scorer.name === "none") return null;
+  if (policy.exactScores) {
+    throw new RangeError(
+      `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
+        `scores: choose another policy or, for dynamickv, the mode "mended"`,
+    );
+  }
+  // The first token comes without a row, and the last one needs no room.
+  return newTokens < decodeInterval + 2 ? null : decodeEviction(policy, policy.scorer, decodeInterval);
+}

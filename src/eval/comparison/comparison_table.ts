@@ -1,0 +1,119 @@
+/** @file Comparisons as text, in the form of the paper's tables: a row for each policy, a column for each task. */
+import { table } from "../../charts/text_table.ts";
+import { type Summary, type TaskSummary, type Turn, turnsOf } from "./aggregate.ts";
+import { withoutTurn } from "./compare.ts";
+
+/** What is to be shown of a turn and length. */
+export interface ResultTable {
+  readonly title: string;
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** All of a comparison, for a terminal: a row for each policy and budget, a column for each task and for each average. */
+export function comparisonTables(tasks: readonly TaskSummary[]): string {
+  const averages = averageTables(tasks);
+  return taskTables(tasks).map(({ title, header, rows }, i) => {
+    const wide = rows.map((row, policy) => [...row, ...averages[i].rows[policy].slice(CONTENDER.length)]);
+    return `${title}\n\n${table([...header, ...AVERAGES], wide)}`;
+  }).join("\n\n");
+}
+
+/** A row for each policy and budget, a column for each task. */
+export function taskTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, tasks, averages }) => {
+    const columns = [...new Set(tasks.map(({ task }) => task))];
+    const rows = averages.map((average) => {
+      const own = tasks.filter(({ policy, budget }) => policy === average.policy && budget === average.budget);
+      return [
+        ...contender(average),
+        ...columns.map((column) => number(own.find(({ task }) => task === column)?.score)),
+      ];
+    });
+    return { title, header: [...CONTENDER, ...columns.map(withoutTurn)], rows };
+  });
+}
+
+/** A row for each policy and budget, a column for each of what is averaged over the tasks. */
+export function averageTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, averages }) => ({
+    title,
+    header: [...CONTENDER, ...AVERAGES],
+    rows: averages.map((average) => [
+      ...contender(average),
+      number(average.score),
+      number(average.percentOfFull),
+      number(average.differenceError),
+      number(percent(average.agreement)),
+      average.divergence?.toFixed(3) ?? "",
+      number(percent(average.keptBytes)),
+      average.compressible > 0 ? `${average.compressed}/${average.compressible}` : "",
+    ]),
+  }));
+}
+
+/** A row for each policy, a column for each budget: averages in per cent of the full cache's. */
+export function percentOfFullTables(tasks: readonly TaskSummary[]): ResultTable[] {
+  return cellsOf(tasks).map(({ title, averages }) => {
+    const own = averages.filter(({ budget }) => budget !== null);
+    const budgets = [...new Set(own.map(({ budget }) => budget))];
+    const policies = [...new Set(own.map(({ policy }) => policy))];
+    return {
+      title,
+      header: ["policy", ...budgets.map(String)],
+      rows: policies.map((policy) => [
+        policy,
+        ...budgets.map((budget) =>
+          number(own.find((average) => average.policy === policy && average.budget === budget)?.percentOfFull)
+        ),
+      ]),
+    };
+  });
+}
+
+/** What a table is of: a turn and length. */
+function cellsOf(tasks: readonly TaskSummary[]): (Pick<Turn, "tasks" | "averages"> & { readonly title: string })[] {
+  return turnsOf(tasks).flatMap(({ name, tasks, averages }) =>
+    [...new Set(averages.map(({ length }) => length))].map((length) => ({
+      title: name === null ? `${length} tokens` : `${length} tokens, ${name}`,
+      tasks: tasks.filter((task) => task.length === length),
+      averages: averages.filter((average) => average.length === length),
+    }))
+  );
+}
+
+function contender({ policy, budget }: Summary): string[] {
+  return [policy, String(budget ?? "all")];
+}
+
+const CONTENDER = ["policy", "budget"];
+/** Averages over the tasks: score, that in per cent of the full cache's, and so on; in per cent, the divergence in nats. */
+const AVERAGES = ["average", "% of full", "± points", "agreement", "KL", "bytes kept", "compressed"];
+
+/** Says in words whether rows were really dropped wherever a prompt is longer than its budget. */
+export function compressionStatement(tasks: readonly TaskSummary[]): string {
+  const rivals = tasks.filter(({ budget }) => budget !== null);
+  if (rivals.length === 0) return "Nothing was compressed: only one contender was asked, as it is.";
+  const [compressible, compressed] = ["compressible", "compressed"].map((count) =>
+    rivals.reduce((sum, task) => sum + task[count as "compressible" | "compressed"], 0)
+  );
+  if (compressible === 0) return "No prompt is longer than its budget, or the server does not say which rows it keeps.";
+  if (compressible === compressed) {
+    return `Compression took place on every sample: all ${compressed} prompts longer than their budget lost rows.`;
+  }
+  const idle = rivals.filter((task) => task.compressed < task.compressible).map((task) =>
+    `${task.policy} at ${task.budget} on ${task.task} of ${task.length} tokens (${
+      task.compressible - task.compressed
+    } of ${task.compressible})`
+  );
+  return `Compression did NOT take place on every sample: only ${compressed} of ${compressible} prompts longer than ` +
+    `their budget lost rows. Those that lost none: ${idle.join(", ")}.`;
+}
+
+function percent(part: number | null): number | null {
+  return part === null ? null : 100 * part;
+}
+
+function number(value: number | null | undefined): string {
+  return value?.toFixed(1) ?? "";
+}

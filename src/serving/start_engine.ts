@@ -1,0 +1,82 @@
+/** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
+import { startEngine as startWorker } from "../engine/client.ts";
+import type { Engine, LoadProgress } from "../contract/engine.ts";
+import { UnservableRequestError } from "../contract/errors.ts";
+import type { KvCacheChoice } from "../contract/generation.ts";
+import { openModel } from "../formats/open.ts";
+import { parseKvCacheChoice } from "../policy/registry.ts";
+import type { TextEncoding } from "../routes/context.ts";
+import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
+import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
+import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { ExitError } from "../cli/exit_codes.ts";
+import type { ServeOptions } from "../cli/flags.ts";
+
+/** The flags that concern the engine, see flags.ts. */
+export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins">;
+
+/** A loaded model, ready for requests. */
+export interface RunningEngine {
+  readonly engine: Engine;
+  readonly text: TextEncoding;
+  readonly chatTemplate: ChatTemplate;
+  /** Resolves with the reason if the engine dies. */
+  readonly failed: Promise<Error>;
+  /** Ends what still runs, and gives back the GPU and the threads. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a model and starts the engine worker.
+ *
+ * @throws {ModelFileError} when the file is damaged or not supported
+ * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
+ */
+export async function startEngine(
+  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, ...options }: EngineOptions,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<RunningEngine> {
+  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction });
+  const { text, chatTemplate } = await loadText(model);
+  const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress);
+  return {
+    engine,
+    text,
+    chatTemplate,
+    failed: engine.failed,
+    async close() {
+      text.close();
+      await engine.close();
+    },
+  };
+}
+
+/** What the flags say about the KV cache. */
+function kvCacheOf(
+  { policy, kvBudget: budget, decodeEviction }: Pick<EngineOptions, "policy" | "kvBudget" | "decodeEviction">,
+): KvCacheChoice {
+  try {
+    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget });
+  } catch (error) {
+    // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
+    if (error instanceof UnservableRequestError) {
+      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * What a model file says about text. Close `text` in the end.
+ *
+ * @throws {ModelFileError} when the file is damaged or not supported
+ */
+export async function loadText(model: string): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
+  const file = await openModel(model);
+  try {
+    const text = await createTextProcessor(file);
+    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer) };
+  } finally {
+    file.close();
+  }
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { contendersOf } from "../../../src/eval/comparison/contender.ts";
+import { decodingAnswerer } from "../../../src/eval/answerers/decoding_answers.ts";
+import type { Question } from "../../../src/eval/suites/question.ts";
+import { parseKvCacheChoice } from "../../../src/policy/registry.ts";
+import { startTestEngine } from "../../support/engine.ts";
+import { fakeText } from "../../support/fake_text.ts";
+
+const QUESTION: Question = {
+  task: "pets",
+  length: 400,
+  index: 3,
+  prompt: `${"Ann has a dog. Bob has a cat. Cid has a cow. ".repeat(8)}Who has the cat?`,
+  maxTokens: 12,
+  score: (answer) => answer.length > 0 ? 0.5 : 0,
+};
+
+Deno.test("decoding: a budget for everything agrees with the full cache, a small one evicts all the prompt beyond it", async () => {
+  const layers = 3;
+  const engine = await startTestEngine({ architecture: "llama", seed: 9, layers }, { maxBatch: 8, kvMemory: 2 ** 25 });
+  const answer = decodingAnswerer({ engine, text: fakeText }, (choice) => {
+    return parseKvCacheChoice(choice, engine.defaultKvCache);
+  });
+  try {
+    const answers = await answer(QUESTION, contendersOf(["snapkv", "keydiff"], ["100%", 32]));
+    const { length } = await fakeText.encode(QUESTION.prompt);
+    const [full, ...rivals] = answers;
+    assert.deepEqual([full.policy, full.agreement, full.divergence, full.score], ["full", 1, 0, 0.5]);
+    assert.deepEqual(full.rowsPerLayer, Array(layers).fill(length));
+    for (const { policy, budget, promptTokens, agreement, divergence, rowsPerLayer, answer } of rivals) {
+      assert.equal(promptTokens, length);
+      if (budget === 32) {
+        assert.deepEqual(rowsPerLayer, Array(layers).fill(32), policy);
+        assert.ok(divergence! > 1e-4, `${policy}: ${divergence}`);
+      } else {
+        assert.ok(agreement === 1 && divergence! < 1e-8, `${policy}: ${agreement} ${divergence}`);
+        assert.equal(answer, full.answer);
+      }
+    }
+    await assert.rejects(
+      answer(QUESTION, contendersOf(["streaming"], [32])),
+      /cannot evict while tokens are generated/,
+    );
+    const { running, blocksUsed } = await engine.stats();
+    assert.deepEqual([running, blocksUsed], [0, 0]);
+  } finally {
+    await engine.close();
+  }
+});
