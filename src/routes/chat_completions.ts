@@ -22,17 +22,17 @@ export function chatCompletionsHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const messages = request.messages.map(templateMessage);
-    const begun = request.continue_final_message ? messages.pop()!.content as string : "";
     const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
-    const prompt = chatTemplate.apply(messages, { tools }) + begun;
+    const continueFinalMessage = request.continue_final_message === true;
+    const prompt = chatTemplate.render({ messages, tools, continueFinalMessage });
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-    const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt)], {
+    const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt.text, prompt.encoding)], {
       promptField: "messages",
       topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
-      continuation: request.continue_final_message === true,
+      continuation: continueFinalMessage,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
     c.set("run", run);

@@ -138,7 +138,7 @@ class Reader {
   }
 
   #atomText(): string {
-    const end = /[^-+.\w]|$/g;
+    const end = /[^\w.+-]|$/g;
     end.lastIndex = this.#at;
     const start = this.#at;
     this.#at = end.exec(this.#text)!.index;

@@ -252,11 +252,11 @@ Deno.test("logprobs without alternatives have empty lists, and an impossible tok
 
 Deno.test("messages and tools reach the template, developers as the system", async () => {
   const seen: unknown[] = [];
-  const apply: ChatTemplate["apply"] = (messages, options) => {
-    seen.push({ messages, tools: options?.tools });
-    return "rendered";
+  const render: ChatTemplate["render"] = ({ messages, tools }) => {
+    seen.push({ messages, tools });
+    return { text: "rendered", encoding: {} };
   };
-  const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], apply });
+  const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], render });
   const tools = [{ type: "function", function: { name: "look", parameters: {} } }];
   const calls = [{ id: "c", type: "function", function: { name: "look", arguments: '{"x":1}' } }];
   const parts = [{ type: "text", text: "a" }, { type: "text", text: "b" }];

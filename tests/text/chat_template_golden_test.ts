@@ -26,7 +26,10 @@ const bodies = (await Deno.readTextFile(new URL("conversations.jsonl", GOLDEN)))
 /** Names of the functions that a conversation calls, with the place of their message. */
 function calledNames(messages: readonly ChatMessage[]): { name: string; index: number }[] {
   return messages.flatMap((message, index) =>
-    (message.tool_calls as { function: { name: string } }[] | null ?? []).map((call) => ({ name: call.function.name, index }))
+    (message.tool_calls as { function: { name: string } }[] | null ?? []).map((call) => ({
+      name: call.function.name,
+      index,
+    }))
   );
 }
 
@@ -41,7 +44,11 @@ for (const [name, expected] of Object.entries(golden)) {
         const render = () => chat.render({ messages, tools, kwargs, addGenerationPrompt }).text;
         const lost = prompt === null ? undefined : calledNames(messages).find(({ name }) => !prompt.includes(name));
         if (lost !== undefined) {
-          assert.throws(render, { message: new RegExp(`leaves the tool calls of messages\\[${lost.index}\\] out`) }, title);
+          assert.throws(
+            render,
+            { message: new RegExp(`leaves the tool calls of messages\\[${lost.index}\\] out`) },
+            title,
+          );
         } else if (prompt === null) assert.throws(render, { name: "ChatTemplateError" }, title);
         else assert.equal(render(), prompt, title);
       }

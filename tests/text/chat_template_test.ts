@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { ChatTemplateError, loadChatTemplate } from "../../src/text/chat_template.ts";
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  ChatTemplateError,
+  type Conversation,
+  loadChatTemplate,
+} from "../../src/text/chat_template.ts";
 import { ggufTokenizer } from "../../src/text/gguf_tokenizer.ts";
 import { fakeGguf, sentencePieceMetadata } from "../support/tokenizers.ts";
 
@@ -27,6 +33,10 @@ const TALK = [
   { role: "user", content: "Why?" },
 ];
 
+function text(chat: ChatTemplate, messages: readonly ChatMessage[], options: Omit<Conversation, "messages"> = {}) {
+  return chat.render({ messages, ...options }).text;
+}
+
 async function template(
   source: string | undefined,
   words: readonly string[] = [],
@@ -43,11 +53,11 @@ async function template(
 Deno.test("A ChatML template writes every message between its marks", async () => {
   const { chat } = await template(CHATML);
   assert.equal(
-    chat.apply([{ role: "system", content: "Be brief" }, { role: "user", content: "Hi" }]),
+    text(chat, [{ role: "system", content: "Be brief" }, { role: "user", content: "Hi" }]),
     "<|im_start|>system\nBe brief<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
   );
   assert.equal(
-    chat.apply([{ role: "user", content: "Hi" }], { addGenerationPrompt: false }),
+    text(chat, [{ role: "user", content: "Hi" }], { addGenerationPrompt: false }),
     "<|im_start|>user\nHi<|im_end|>\n",
   );
   assert.deepEqual(chat.stopStrings, []);
@@ -56,28 +66,31 @@ Deno.test("A ChatML template writes every message between its marks", async () =
 Deno.test("A Llama 3 template writes headers and the begin token", async () => {
   const { chat } = await template(LLAMA3);
   assert.equal(
-    chat.apply([{ role: "user", content: " Hi " }]),
+    text(chat, [{ role: "user", content: " Hi " }]),
     "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
   );
 });
 
 Deno.test("A Mistral template writes instructions and ends answers with the end token", async () => {
   const { chat } = await template(MISTRAL);
-  assert.equal(chat.apply(TALK), "<s>[INST] Hi [/INST] Hello!</s>[INST] Why? [/INST]");
+  assert.equal(text(chat, TALK), "<s>[INST] Hi [/INST] Hello!</s>[INST] Why? [/INST]");
 });
 
 Deno.test("The begin token that a template writes is the only one", async () => {
   const { chat, tokenizer } = await template(MISTRAL);
-  const tokens = Array.from(tokenizer.encode(chat.apply(TALK)));
+  const tokens = Array.from(tokenizer.encode(text(chat, TALK)));
   assert.deepEqual(tokens.filter((id) => id === tokenizer.beginToken), [1]);
   assert.equal(tokens[0], 1);
 });
 
 Deno.test("A template's own objection becomes a ChatTemplateError with its words", async () => {
   const { chat } = await template(MISTRAL);
-  assert.throws(() => chat.apply([TALK[0], TALK[0]]), (error: Error) => {
+  assert.throws(() => text(chat, [TALK[0], TALK[0]]), (error: Error) => {
     assert.ok(error instanceof ChatTemplateError);
-    assert.equal(error.message, "Conversation roles must alternate user/assistant");
+    assert.equal(
+      error.message,
+      "The model's chat template failed: Conversation roles must alternate user/assistant (line 1 of the template)",
+    );
     return true;
   });
 });
@@ -85,9 +98,8 @@ Deno.test("A template's own objection becomes a ChatTemplateError with its words
 Deno.test("Content in parts is joined, and parts other than text are refused by their place", async () => {
   const { chat } = await template("{{ messages[0].content }}");
   const parts = [{ type: "text", text: "one" }, { type: "text", text: "two" }];
-  assert.equal(chat.apply([{ role: "user", content: parts }]), "one\ntwo");
-  assert.equal(chat.apply([{ role: "assistant", content: null }]), "");
-  assert.throws(() => chat.apply([{ role: "user", content: [parts[0], { type: "image_url" }] }]), {
+  assert.equal(text(chat, [{ role: "user", content: parts }]), "one\ntwo");
+  assert.throws(() => text(chat, [{ role: "user", content: [parts[0], { type: "image_url" }] }]), {
     name: "ChatTemplateError",
     message: /messages\[0\]\.content\[1\] is of type "image_url"/,
   });
@@ -99,20 +111,20 @@ Deno.test("Tools reach the template, and arguments of tool calls reach it as obj
   );
   const call = { type: "function", function: { name: "weather", arguments: '{"city":"Ulm"}' } };
   const tools = [{ type: "function", function: { name: "weather" } }];
-  assert.equal(chat.apply([{ role: "assistant", tool_calls: [call] }], { tools }), "weather:Ulm");
-  assert.equal(chat.apply([{ role: "assistant", tool_calls: [call] }]), "Ulm");
+  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }], { tools }), "weather:Ulm");
+  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }]), "Ulm");
 });
 
 Deno.test("A GGUF file's template for tools is used where tools are given", async () => {
   const { chat } = await template("plain", [], { "tokenizer.chat_template.tool_use": "with tools" });
-  assert.equal(chat.apply([]), "plain");
-  assert.equal(chat.apply([], { tools: [{}] }), "with tools");
+  assert.equal(text(chat, []), "plain");
+  assert.equal(text(chat, [], { tools: [{}] }), "with tools");
 });
 
 Deno.test("A model without a template that knows ChatML's tokens gets ChatML", async () => {
   const { chat } = await template(undefined, ["<|im_start|>", "<|im_end|>"]);
   assert.equal(
-    chat.apply([{ role: "user", content: "Hi" }]),
+    text(chat, [{ role: "user", content: "Hi" }]),
     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
   );
 });
@@ -120,7 +132,7 @@ Deno.test("A model without a template that knows ChatML's tokens gets ChatML", a
 Deno.test("A base model without a template gets a transcript, and stops at the user's next turn", async () => {
   const { chat } = await template(undefined);
   assert.equal(
-    chat.apply([{ role: "system", content: "A story." }, ...TALK]),
+    text(chat, [{ role: "system", content: "A story." }, ...TALK]),
     "A story.\n\nUser: Hi\nAssistant: Hello!\nUser: Why?\nAssistant:",
   );
   assert.deepEqual(chat.stopStrings, ["\nUser:", "\nSystem:"]);
@@ -139,7 +151,10 @@ Deno.test("A directory's template comes from chat_template.jinja, else from toke
   try {
     const tokenizer = ggufTokenizer(sentencePieceMetadata([]));
     const render = async (tools?: unknown[]) =>
-      (await loadChatTemplate({ ...fakeGguf({}), format: "safetensors", path }, tokenizer)).apply([], { tools });
+      (await loadChatTemplate({ ...fakeGguf({}), format: "safetensors", path }, tokenizer)).render({
+        messages: [],
+        tools,
+      }).text;
     assert.equal(await render(), "Assistant:");
     const configure = (chat_template: unknown) =>
       Deno.writeTextFile(`${path}/tokenizer_config.json`, JSON.stringify({ chat_template }));

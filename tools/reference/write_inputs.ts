@@ -55,7 +55,11 @@ const questions = TASK_FAMILY_NAMES.flatMap((family) =>
     const seed = firstSeed + index;
     const sample = generateTask(family, { length, seed, split: "evaluation", depth, countTokens });
     const { metric, answers, answerPrefix, maxTokens, reply } = sample;
-    const prompt = [...tokenizer.encode(chatTemplate.apply([{ role: "user", content: sample.prompt }]) + answerPrefix)];
+    const prompt = [
+      ...tokenizer.encode(
+        chatTemplate.render({ messages: [{ role: "user", content: sample.prompt }] }).text + answerPrefix,
+      ),
+    ];
     return { family, index, seed, metric, answers, answerPrefix, maxTokens, reply, prompt };
   })
 );
