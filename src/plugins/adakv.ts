@@ -9,10 +9,16 @@
  * Where the released code sorts the scores of each layer and rounds every head on its own, here counts come from histograms,
  * and the rounded rows of a layer always add up to its budget.
  */
-import { z } from "zod";
-import { proportionalRows } from "../../cache/budgets.ts";
-import { topCounts } from "../../scores/top_counts.ts";
-import type { AllocatorContext, AllocatorPlugin, LayerScores } from "../../policy/policy.ts";
+import {
+  type AllocatorContext,
+  defineAllocator,
+  definePolicy,
+  type LayerScores,
+  proportionalRows,
+  topCounts,
+  z,
+} from "../policy/mod.ts";
+import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({
   floor: z.number().min(0).max(1).default(0.2)
@@ -20,23 +26,26 @@ const options = z.strictObject({
 });
 
 /** The same for every layer, to be shared among its heads. */
-export const adakvAllocator: AllocatorPlugin<typeof options> = {
+export const adakvAllocator = defineAllocator({
   name: "adakv",
-  apiVersion: 1,
   description: "Gives every layer the same and lets its KV heads compete for it",
   options,
   perHead: true,
-  start(context, { floor }) {
-    const { base, scoredRows, kvHeadCount } = context;
+  schedule({ base, scoredRows, kvHeadCount }, { floor }) {
     const most = (1 - floor) * Math.min(base * kvHeadCount, scoredRows) + floor * base;
-    return {
-      exactScores: false,
-      provisionalRows: () => Math.min(Math.ceil(most), scoredRows),
-      isRebalanceDue: () => true,
-      allot: (layers) => Uint32Array.from(layers.flatMap((layer) => [...headRows(layer, context, floor)])),
-    };
+    return { provisionalRows: Math.min(Math.ceil(most), scoredRows), interval: 1 };
   },
-};
+  allot: (layers, context, { floor }) => layers.flatMap((layer) => [...headRows(layer, context, floor)]),
+});
+
+/** Ada-KV over SnapKV's scores, with the defaults of its published experiments. */
+export default definePolicy({
+  name: "adakv",
+  description:
+    "Keeps what the end of the prompt attends to most, the KV heads of each layer competing for the same budget",
+  scorer: snapkvScorer,
+  allocator: adakvAllocator,
+});
 
 function headRows(layer: LayerScores, { base, kvHeadCount }: AllocatorContext, floor: number): Uint32Array {
   const total = base * kvHeadCount;

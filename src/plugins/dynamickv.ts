@@ -27,12 +27,18 @@
  * `base * layerCount` rows), but a layer's claim can then only shrink: no cut goes below what the last sharing grants, and
  * the interval trades nothing but memory for time.
  */
-import { z } from "zod";
-import { BLOCK_ROWS } from "../../cache/block.ts";
-import { shareRows } from "../../cache/budgets.ts";
-import { exactTopCounts } from "../../scores/exact_top_counts.ts";
-import { scoreDepth } from "../../scores/score_histogram.ts";
-import type { Allocator, AllocatorContext, AllocatorPlugin, LayerScores } from "../../policy/policy.ts";
+import {
+  type AllocatorContext,
+  BLOCK_ROWS,
+  defineAllocator,
+  definePolicy,
+  exactTopCounts,
+  type LayerScores,
+  scoreDepth,
+  shareRows,
+  z,
+} from "../policy/mod.ts";
+import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({
   maximumRatio: z.number().min(1).max(1000).optional()
@@ -53,74 +59,75 @@ const options = z.strictObject({
 const DEFAULTS = { published: { maximumRatio: 10, interval: 4 }, mended: { maximumRatio: 5, interval: 2 } };
 
 /** DynamicKV's allocator and schedule, from the paper's parameters. */
-export const dynamickvAllocator: AllocatorPlugin<typeof options> = {
+export const dynamickvAllocator = defineAllocator({
   name: "dynamickv",
-  apiVersion: 1,
   description: "Lets the layers compete for the budget: each gets as much as it has scores among the highest of all",
   options,
-  start(context, given) {
-    const { maximumRatio, interval } = DEFAULTS[given.mode];
-    const chosen = {
-      ...given,
-      maximumRatio: given.maximumRatio ?? maximumRatio,
-      interval: given.interval ?? interval,
-    };
-    return {
-      isRebalanceDue: (layer) => (layer + 1) % chosen.interval === 0 || layer + 1 === context.layerCount,
-      ...(given.mode === "published" ? published(context, chosen.maximumRatio) : mended(context, chosen)),
-    };
+  schedule(context, { mode, interval = DEFAULTS[mode].interval, maximumRatio }) {
+    return { provisionalRows: mostRows(context, mode, maximumRatio), interval, exactScores: mode === "published" };
   },
-};
+  allot: (layers, context, { mode, maximumRatio, floor }) =>
+    mode === "published"
+      ? publishedRows(layers, context, mostRows(context, mode, maximumRatio))
+      : mendedRows(layers, context, floor),
+});
 
-type Sharing = Omit<Allocator, "isRebalanceDue">;
+/** DynamicKV, with the window and pooling of its published experiments. */
+export default definePolicy({
+  name: "dynamickv",
+  description: "Lets the layers compete for one budget by what the end of the prompt attends to",
+  scorer: snapkvScorer,
+  allocator: dynamickvAllocator,
+  defaults: { window: 8, pooling: "average" },
+});
 
-function mended(
-  { base, scoredRows, layerCount, kvHeadCount }: AllocatorContext,
-  { maximumRatio, floor }: { maximumRatio: number; floor: number },
-): Sharing {
-  const total = base * layerCount;
-  const cap = Math.min(Math.floor(maximumRatio * base), total, scoredRows);
+/** Ranked rows that a layer holds until the first sharing. */
+function mostRows(
+  { base, scoredRows, layerCount }: AllocatorContext,
+  mode: keyof typeof DEFAULTS,
+  maximumRatio = DEFAULTS[mode].maximumRatio,
+): number {
+  const rows = Math.min(Math.floor(maximumRatio * base), scoredRows);
+  return mode === "mended" ? Math.min(rows, base * layerCount) : rows;
+}
+
+function mendedRows(
+  layers: readonly LayerScores[],
+  { base, layerCount, kvHeadCount }: AllocatorContext,
+  floor: number,
+): Uint32Array {
   // In whole blocks, as a block that is part empty saves nothing. A share of less than half a block is no block: at small
   // budgets the floors would leave nothing to compete for. One row always stays, and never more than the mean, or they would
   // not fit.
   const blocks = Math.round(floor * base / BLOCK_ROWS);
   const floorRows = floor === 0 ? 0 : Math.min(Math.max(1, blocks * BLOCK_ROWS), base);
-  return {
-    exactScores: false,
-    provisionalRows: () => cap,
-    allot(layers) {
-      const depths = layers.map(({ histogram }) => scoreDepth(histogram));
-      return shareRows(
-        total,
-        layers.map(({ heldRows }) => heldRows),
-        layers.map(() => floorRows),
-        // A row of a layer holds one score of each head.
-        (layer, row) => depths[layer](row * kvHeadCount),
-      );
-    },
-  };
+  const depths = layers.map(({ histogram }) => scoreDepth(histogram));
+  return shareRows(
+    base * layerCount,
+    layers.map(({ heldRows }) => heldRows),
+    layers.map(() => floorRows),
+    // A row of a layer holds one score of each head.
+    (layer, row) => depths[layer](row * kvHeadCount),
+  );
 }
 
-function published({ base, scoredRows, layerCount, kvHeadCount }: AllocatorContext, maximumRatio: number): Sharing {
+function publishedRows(
+  layers: readonly LayerScores[],
+  { base, layerCount, kvHeadCount }: AllocatorContext,
+  cap: number,
+): number[] {
   const total = base * layerCount;
-  const cap = Math.min(Math.floor(maximumRatio * base), scoredRows);
-  return {
-    exactScores: true,
-    provisionalRows: () => cap,
-    allot(layers) {
-      const seen = layers.length;
-      const top = exactTopCounts(layers.map(scoresOf), base * kvHeadCount * seen);
-      const counts = Array.from(top, (count) => Math.floor(count / seen));
-      if (seen === layerCount) counts[seen - 1] += base * kvHeadCount - sum(counts);
+  const seen = layers.length;
+  const top = exactTopCounts(layers.map(scoresOf), base * kvHeadCount * seen);
+  const counts = Array.from(top, (count) => Math.floor(count / seen));
+  if (seen === layerCount) counts[seen - 1] += base * kvHeadCount - sum(counts);
 
-      const countSum = sum(counts);
-      const shares = counts.map((count) => flooredRatio(cap * count, countSum));
-      const shareSum = sum(shares);
-      const budgets = shares.map((share) => flooredRatio(share * total, shareSum));
-      budgets[seen - 1] += total - sum(budgets);
-      return Uint32Array.from(budgets, (budget, layer) => Math.min(budget, layers[layer].heldRows));
-    },
-  };
+  const countSum = sum(counts);
+  const shares = counts.map((count) => flooredRatio(cap * count, countSum));
+  const shareSum = sum(shares);
+  const budgets = shares.map((share) => flooredRatio(share * total, shareSum));
+  budgets[seen - 1] += total - sum(budgets);
+  return budgets.map((budget, layer) => Math.min(budget, layers[layer].heldRows));
 }
 
 function scoresOf({ scores }: LayerScores): Float32Array {

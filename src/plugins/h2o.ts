@@ -5,8 +5,7 @@
  * The paper drops rows one by one as the prompt is read; here, as in most comparisons, rows are dropped once it has been read,
  * by the attention of the whole prompt. Where rows are evicted while tokens are generated, the sums go on.
  */
-import { z } from "zod";
-import type { ScorerPlugin } from "../../policy/policy.ts";
+import { attentionOfAll, definePolicy, defineScorer, z } from "../policy/mod.ts";
 
 const options = z.strictObject({
   recentShare: z.number().min(0).max(1).default(0.5).describe(
@@ -14,15 +13,20 @@ const options = z.strictObject({
   ),
 });
 
-/** Attention of all queries. Makes attention about twice as expensive in prefill, see kernels/scoring/attention_sums.ts. */
-export const h2oScorer: ScorerPlugin<typeof options> = {
+/** Attention of all queries. */
+export const h2oScorer = defineScorer({
   name: "h2o",
-  apiVersion: 1,
   description: "Scores a row by the attention that all rows of the prompt pay to it",
-  ranksAgain: true,
   options,
-  start({ budget }, { recentShare }) {
+  score({ budget }, { recentShare }) {
     const recent = Math.min(Math.floor(budget * recentShare), budget - 1);
-    return { name: "attention-sums", window: Math.max(1, recent) };
+    return [attentionOfAll({ window: Math.max(1, recent) })];
   },
-};
+});
+
+/** H2O at the end of the prefill, with the defaults of its published experiments. */
+export default definePolicy({
+  name: "h2o",
+  description: "Keeps the last rows and those that the whole prompt attends to most, the same number in every layer",
+  scorer: h2oScorer,
+});

@@ -2,9 +2,7 @@
  * @file KeyDiff (Park et al., arXiv 2504.15364): rows whose keys point away from the mean direction of all keys tend to draw
  * attention, whatever the query.
  */
-import { z } from "zod";
-import type { ScorerPlugin } from "../../policy/policy.ts";
-import { defaultWindow } from "./default_window.ts";
+import { defaultWindow, definePolicy, defineScorer, keyDifference, z } from "../policy/mod.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(65536).optional()
@@ -14,12 +12,17 @@ const options = z.strictObject({
 });
 
 /** Rows by the angle between their keys and the mean of all unit keys, widest first. */
-export const keydiffScorer: ScorerPlugin<typeof options> = {
+export const keydiffScorer = defineScorer({
   name: "keydiff",
-  apiVersion: 1,
   description:
     "Scores a row by how much its key differs from the mean direction of all keys, without looking at queries",
-  ranksAgain: true,
   options,
-  start: ({ budget }, { window }) => ({ name: "key-difference", window: window ?? defaultWindow(8, budget) }),
-};
+  score: ({ budget }, { window = defaultWindow(8, budget) }) => [keyDifference({ window })],
+});
+
+/** KeyDiff. Unlike as published, the last rows are always kept. */
+export default definePolicy({
+  name: "keydiff",
+  description: "Keeps the last rows and those with the most unusual keys, the same number in every layer",
+  scorer: keydiffScorer,
+});

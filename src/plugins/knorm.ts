@@ -1,9 +1,7 @@
 /**
  * @file Knorm (Devoto et al., arXiv 2406.11430): rows with short keys tend to draw attention, whatever the query.
  */
-import { z } from "zod";
-import type { ScorerPlugin } from "../../policy/policy.ts";
-import { defaultWindow } from "./default_window.ts";
+import { defaultWindow, definePolicy, defineScorer, keyNorm, z } from "../policy/mod.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(65536).optional()
@@ -13,11 +11,16 @@ const options = z.strictObject({
 });
 
 /** Rows by the length of their keys, shortest first. */
-export const knormScorer: ScorerPlugin<typeof options> = {
+export const knormScorer = defineScorer({
   name: "knorm",
-  apiVersion: 1,
   description: "Scores a row by how short its key is, without looking at queries",
-  ranksAgain: true,
   options,
-  start: ({ budget }, { window }) => ({ name: "key-norm", window: window ?? defaultWindow(8, budget) }),
-};
+  score: ({ budget }, { window = defaultWindow(8, budget) }) => [keyNorm({ window })],
+});
+
+/** Knorm. Unlike as published, the last rows are always kept. */
+export default definePolicy({
+  name: "knorm",
+  description: "Keeps the last rows and those with the shortest keys, the same number in every layer",
+  scorer: knormScorer,
+});

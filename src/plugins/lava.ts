@@ -13,35 +13,69 @@
  * code starts with all the rows of a layer; here a head starts with `base * (layerCount + kvHeadCount)` at most, as memory has
  * to be kept free for what it starts with. A head that wins more would win more than a whole layer's mean budget from the heads
  * of its own layer and more than the mean of the whole model from the other layers.
+ *
+ * Within a layer, attention bounds how much a row can change the layer's output only together with the size of values, so heads
+ * are compared by attention times their largest value:
+ *
+ *     s[kvHead][j] = max over the group of  mean over i < window of a_ij  *  max over k of |v_k|,  pooled
  */
-import { z } from "zod";
-import { proportionalRows } from "../../cache/budgets.ts";
-import { histogramEntropy } from "../../scores/score_histogram.ts";
-import { topCounts } from "../../scores/top_counts.ts";
-import type { AllocatorPlugin } from "../../policy/policy.ts";
+import {
+  attention,
+  defaultWindow,
+  defineAllocator,
+  definePolicy,
+  defineScorer,
+  histogramEntropy,
+  pool,
+  proportionalRows,
+  topCounts,
+  valueNorm,
+  z,
+} from "../policy/mod.ts";
+import { snapkvScorer } from "./snapkv.ts";
 
-const options = z.strictObject({});
+const { window, kernel, pooling } = snapkvScorer.options.shape;
+const options = z.strictObject({ window, kernel, pooling });
+
+/** Attention of the last queries times the largest value of the head; defaults as in the published experiments. */
+export const lavaScorer = defineScorer({
+  name: "lava",
+  description:
+    "Scores a row by the attention that the last rows of the prompt pay to it, times the largest value of its head",
+  options,
+  score: ({ budget }, { window = defaultWindow(32, budget), kernel, pooling }) => [
+    attention({ window, reduce: "group-maximum" }),
+    valueNorm({ by: "head" }),
+    pool({ width: kernel, by: pooling }),
+  ],
+});
 
 /** Layer budgets by entropy, head budgets by the highest scores of the layer. */
-export const lavaAllocator: AllocatorPlugin<typeof options> = {
+export const lavaAllocator = defineAllocator({
   name: "lava",
-  apiVersion: 1,
   description: "Gives a layer the more, the more evenly its scores are spread, and lets its KV heads compete for it",
-  options,
   perHead: true,
-  start: ({ base, scoredRows, layerCount, kvHeadCount }) => ({
-    exactScores: false,
-    provisionalRows: () => Math.min(base * (layerCount + kvHeadCount), scoredRows),
-    isRebalanceDue: () => true,
-    allot(layers) {
-      const budgets = proportionalRows(
-        layers.map(({ histogram }) => histogramEntropy(histogram)),
-        base * layerCount * kvHeadCount,
-        layers.map(({ headRows }) => headRows!.reduce((sum, rows) => sum + rows)),
-      );
-      return Uint32Array.from(layers.flatMap(({ headHistograms, headRows }, layer) => [
-        ...proportionalRows(topCounts(headHistograms!, budgets[layer]), budgets[layer], headRows!),
-      ]));
-    },
+  schedule: ({ base, scoredRows, layerCount, kvHeadCount }) => ({
+    provisionalRows: Math.min(base * (layerCount + kvHeadCount), scoredRows),
+    interval: 1,
   }),
-};
+  allot(layers, { base, layerCount, kvHeadCount }) {
+    const budgets = proportionalRows(
+      layers.map(({ histogram }) => histogramEntropy(histogram)),
+      base * layerCount * kvHeadCount,
+      layers.map(({ headRows }) => headRows!.reduce((sum, rows) => sum + rows)),
+    );
+    return layers.flatMap(({ headHistograms, headRows }, layer) => [
+      ...proportionalRows(topCounts(headHistograms!, budgets[layer]), budgets[layer], headRows!),
+    ]);
+  },
+});
+
+/** LAVa, with the defaults of its published experiments. */
+export default definePolicy({
+  name: "lava",
+  description:
+    "Lets layers, and the KV heads of each layer, compete for one budget by attention times the size of values",
+  scorer: lavaScorer,
+  allocator: lavaAllocator,
+});

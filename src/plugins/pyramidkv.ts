@@ -2,8 +2,8 @@
  * @file PyramidKV (Cai et al., arXiv 2406.02069): budgets fall from the first layer to the last in equal steps, on the
  * observation that attention narrows with depth.
  */
-import { z } from "zod";
-import type { AllocatorContext, AllocatorPlugin } from "../../policy/policy.ts";
+import { type AllocatorContext, defineAllocator, definePolicy, z } from "../policy/mod.ts";
+import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({
   beta: z.number().min(1).max(1000).default(20)
@@ -11,21 +11,25 @@ const options = z.strictObject({
 });
 
 /** Budgets that are known before the prompt is read. */
-export const pyramidkvAllocator: AllocatorPlugin<typeof options> = {
+export const pyramidkvAllocator = defineAllocator({
   name: "pyramidkv",
-  apiVersion: 1,
   description: "Gives the first layer the most and every further layer less, in equal steps",
   options,
-  start(context, { beta }) {
-    const rows = pyramidRows(context, beta);
-    return {
-      exactScores: false,
-      provisionalRows: (layer) => rows[layer],
-      isRebalanceDue: (layer) => layer + 1 === context.layerCount,
-      allot: (layers) => Uint32Array.from(layers, ({ heldRows }) => heldRows),
-    };
-  },
-};
+  schedule: (context, { beta }) => ({
+    provisionalRows: pyramidRows(context, beta),
+    interval: context.layerCount,
+  }),
+  allot: (layers) => layers.map(({ heldRows }) => heldRows),
+});
+
+/** PyramidKV, with the defaults of its published experiments. */
+export default definePolicy({
+  name: "pyramidkv",
+  description: "Keeps what the end of the prompt attends to most, fewer rows the deeper a layer",
+  scorer: snapkvScorer,
+  allocator: pyramidkvAllocator,
+  defaults: { window: 8 },
+});
 
 /**
  * Ranked rows of every layer, `base * layerCount` in all: from `2 base - base / beta` down to `base / beta`, or from all rows

@@ -2,9 +2,8 @@
  * @file Read-ahead: keeps what the model will need next, not only what it looks at now. The rule, its parts and what each of
  * them is worth are in docs/policies.md.
  */
-import { z } from "zod";
-import { rankedBudget } from "../../cache/budgets.ts";
-import type { ScorerPlugin } from "../../policy/policy.ts";
+import { attention, definePolicy, defineScorer, lookUp, rankedBudget, readAhead, z } from "../policy/mod.ts";
+import { dynamickvAllocator } from "./dynamickv.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(64).optional()
@@ -22,18 +21,23 @@ const options = z.strictObject({
 });
 
 /** Attention of the last queries, and of the queries of the rows they lead to, spread over the rows that follow. */
-export const readAheadScorer: ScorerPlugin<typeof options> = {
+export const readaheadScorer = defineScorer({
   name: "readahead",
-  apiVersion: 1,
   description:
     "Scores a row by the attention that it and the rows before it get from the last rows of the prompt, and " +
     "from the rows to be read next",
   options,
-  // What follows a row is found by its position.
-  ranksAgain: false,
-  start({ budget }, given) {
+  score({ budget }, { decay, ...given }) {
     const window = given.window ?? Math.max(1, Math.min(8, Math.floor(budget / 4)));
-    const lookups = given.lookups ?? Math.min(32, Math.ceil(rankedBudget(budget, window) / 2));
-    return { name: "read-ahead", window, decay: given.decay, lookups };
+    const best = given.lookups ?? Math.min(32, Math.ceil(rankedBudget(budget, window) / 2));
+    return [attention({ window }), lookUp({ best, decay }), readAhead({ decay })];
   },
-};
+});
+
+/** Our own: rows that the model is about to need, shared among the layers as DynamicKV does. */
+export default definePolicy({
+  name: "readahead",
+  description: "Keeps what the end of the prompt attends to, what follows it and what it refers to; the layers compete",
+  scorer: readaheadScorer,
+  allocator: dynamickvAllocator,
+});

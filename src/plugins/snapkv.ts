@@ -1,7 +1,5 @@
 /** @file SnapKV (Li et al., arXiv 2404.14469): rows matter that the end of the prompt attends to. */
-import { z } from "zod";
-import type { ScorerPlugin } from "../../policy/policy.ts";
-import { defaultWindow } from "./default_window.ts";
+import { attention, defaultWindow, definePolicy, defineScorer, pool, valueNorm, z } from "../policy/mod.ts";
 
 const options = z.strictObject({
   window: z.int().min(1).max(64).optional()
@@ -16,17 +14,20 @@ const options = z.strictObject({
 });
 
 /** Attention of the last queries, summed and pooled; defaults as in the published experiments. */
-export const snapkvScorer: ScorerPlugin<typeof options> = {
+export const snapkvScorer = defineScorer({
   name: "snapkv",
-  apiVersion: 1,
   description: "Scores a row by the attention that the last rows of the prompt pay to it, pooled with its neighbours'",
-  ranksAgain: true,
   options,
-  start: ({ budget }, { window, kernel, pooling, valueNorm }) => ({
-    name: "observation-window",
-    window: window ?? defaultWindow(32, budget),
-    kernel,
-    pooling,
-    ...(valueNorm && { valueNorm: "row" }),
-  }),
-};
+  score: ({ budget }, { window = defaultWindow(32, budget), kernel, pooling, valueNorm: weighs }) => [
+    attention({ window }),
+    ...(weighs ? [valueNorm({ by: "row" })] : []),
+    pool({ width: kernel, by: pooling }),
+  ],
+});
+
+/** SnapKV, with the defaults of its published experiments. */
+export default definePolicy({
+  name: "snapkv",
+  description: "Keeps what the end of the prompt attends to most, the same number of rows in every layer",
+  scorer: snapkvScorer,
+});

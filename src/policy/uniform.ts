@@ -1,19 +1,14 @@
-/** @file The same number of rows for every layer. */
+/** @file The allocator of policies that have none of their own: the same number of rows for every layer. */
 import { z } from "zod";
-import type { AllocatorPlugin } from "../../policy/policy.ts";
-
-const options = z.strictObject({});
+import type { Allocator } from "./policy.ts";
 
 /** Every layer keeps what the budget leaves beside the window. */
-export const uniformAllocator: AllocatorPlugin<typeof options> = {
+export const uniformAllocator: Allocator = {
+  kind: "allocator",
   name: "uniform",
-  apiVersion: 1,
   description: "Gives every layer the same",
-  options,
-  start: ({ base, layerCount }) => ({
-    exactScores: false,
-    provisionalRows: () => base,
-    isRebalanceDue: (layer) => layer + 1 === layerCount,
-    allot: (layers) => Uint32Array.from(layers, ({ heldRows }) => heldRows),
-  }),
+  options: z.strictObject({}),
+  perHead: false,
+  schedule: ({ base, layerCount }) => ({ provisionalRows: base, interval: layerCount }),
+  allot: (layers) => layers.map(({ heldRows }) => heldRows),
 };
