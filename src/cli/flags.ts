@@ -74,6 +74,11 @@ export const SERVE_FLAGS = {
     value: listOf(origin),
     help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
   },
+  specialTokensInMessages: {
+    value: onOff,
+    default: false,
+    help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
+  },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `generate`: one completion on the terminal. */

@@ -8,6 +8,7 @@ import type { ChatMessage } from "../text/chat_template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./choice_text.ts";
 import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
+import { encodePrompt } from "./encode_prompt.ts";
 import { GenerationRun } from "./generation.ts";
 import { planGeneration } from "./generation_plan.ts";
 import { chatRequest, type MessageField, readRequest } from "./request_schema.ts";
@@ -25,8 +26,9 @@ export function chatCompletionsHandler(context: RouteContext) {
     const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
     const continueFinalMessage = request.continue_final_message === true;
     const prompt = chatTemplate.render({ messages, tools, continueFinalMessage });
+    const tokens = await encodePrompt(context, prompt, "messages", c.req.raw.signal);
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-    const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt.text, prompt.encoding)], {
+    const plan = planGeneration(context, { ...request, stop }, [tokens], {
       promptField: "messages",
       topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
       maxTokens: request.max_completion_tokens ?? request.max_tokens,

@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./choice_text.ts";
 import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
+import { encodePrompt } from "./encode_prompt.ts";
 import { HttpError } from "./errors.ts";
 import { type FinishReason, GenerationRun } from "./generation.ts";
 import { planGeneration, requireTokens } from "./generation_plan.ts";
@@ -26,7 +27,9 @@ export function completionsHandler(context: RouteContext) {
     const request = await readRequest(context, c.req, completionRequest);
     requireModel(context, request.model);
     requireReady(context);
-    const prompts = await Promise.all(splitPrompts(request.prompt).map((prompt) => readPrompt(context, prompt)));
+    const prompts = await Promise.all(
+      splitPrompts(request.prompt).map((prompt) => readPrompt(context, prompt, c.req.raw.signal)),
+    );
     const plan = planGeneration(context, request, prompts.map(({ tokens }) => tokens), {
       promptField: "prompt",
       topLogprobs: request.logprobs ?? undefined,
@@ -99,12 +102,12 @@ function splitPrompts(prompt: PromptField): (string | number[])[] {
   return typeof prompt[0] === "number" ? [prompt as number[]] : prompt as string[] | number[][];
 }
 
-async function readPrompt({ engine, text }: RouteContext, prompt: string | number[]): Promise<Prompt> {
+async function readPrompt(context: RouteContext, prompt: string | number[], client: AbortSignal): Promise<Prompt> {
   if (typeof prompt !== "string") {
-    requireTokens(prompt, engine.model.vocabularySize, "prompt");
+    requireTokens(prompt, context.engine.model.vocabularySize, "prompt");
     return { text: null, tokens: Uint32Array.from(prompt) };
   }
-  const tokens = await text.encode(prompt);
+  const tokens = await encodePrompt(context, { text: prompt }, "prompt", client);
   if (tokens.length > 0) return { text: prompt, tokens };
   throw new HttpError(400, "prompt holds no tokens; expected a text that is not empty", { param: "prompt" });
 }

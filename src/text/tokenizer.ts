@@ -33,6 +33,8 @@ export interface DecodeOptions {
 export interface Tokenizer {
   /** One more than the highest token id. */
   readonly vocabularySize: number;
+  /** The most bytes that a token stands for. */
+  readonly longestToken: number;
   readonly beginToken: number | null;
   /** All tokens that end a generation (end of text, end of turn, ...); the file's own end token comes first. */
   readonly endTokens: readonly number[];

@@ -26,6 +26,7 @@ export class VocabularyTokenizer implements Tokenizer {
   readonly addBeginToken: boolean;
   readonly addSpacePrefix: boolean;
   readonly #parts: TokenizerParts;
+  #longestToken: number | undefined;
 
   constructor(parts: TokenizerParts) {
     this.#parts = parts;
@@ -38,6 +39,11 @@ export class VocabularyTokenizer implements Tokenizer {
 
   get vocabularySize(): number {
     return this.#parts.vocabulary.size;
+  }
+
+  get longestToken(): number {
+    return this.#longestToken ??= Array.from({ length: this.vocabularySize }, (_, id) => this.tokenBytes(id).length)
+      .reduce((longest, length) => Math.max(longest, length), 1);
   }
 
   encode(text: string, options: EncodeOptions = {}): Uint32Array<ArrayBuffer> {

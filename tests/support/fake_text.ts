@@ -42,6 +42,7 @@ const isSpecial = (id: number) => id >= TOKEN.begin && id <= TOKEN.turnEnd;
 
 export const fakeTokenizer: Tokenizer = {
   vocabularySize: VOCABULARY_SIZE,
+  longestToken: 10,
   beginToken: TOKEN.begin,
   endTokens: [TOKEN.end, TOKEN.turnEnd],
   addedTokens: [TOKEN.begin, TOKEN.end, TOKEN.turnEnd],

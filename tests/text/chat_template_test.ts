@@ -107,12 +107,13 @@ Deno.test("Content in parts is joined, and parts other than text are refused by 
 
 Deno.test("Tools reach the template, and arguments of tool calls reach it as objects", async () => {
   const { chat } = await template(
-    "{% if tools %}{{ tools[0].function.name }}:{% endif %}{{ messages[0].tool_calls[0].function.arguments.city }}",
+    "{% if tools %}{{ tools[0].function.name }}:{% endif %}{% set call = messages[0].tool_calls[0].function %}" +
+      "{{ call.name }} {{ call.arguments.city }}",
   );
   const call = { type: "function", function: { name: "weather", arguments: '{"city":"Ulm"}' } };
   const tools = [{ type: "function", function: { name: "weather" } }];
-  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }], { tools }), "weather:Ulm");
-  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }]), "Ulm");
+  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }], { tools }), "weather:weather Ulm");
+  assert.equal(text(chat, [{ role: "assistant", tool_calls: [call] }]), "weather Ulm");
 });
 
 Deno.test("A GGUF file's template for tools is used where tools are given", async () => {
