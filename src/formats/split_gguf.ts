@@ -21,8 +21,8 @@ export async function partPaths(path: string, count: number): Promise<string[]> 
   if (prefix === undefined || Number(named) !== count) {
     const digits = String(count).padStart(5, "0");
     throw new ModelFileError(
-      `${path} is one of ${count} files of a model: expected its name to end in -00001-of-${digits}.gguf or the like, with ` +
-        `the others beside it`,
+      `${path}: metadata "split.count" is ${count}: expected a name that ends in -00001-of-${digits}.gguf or the like, with ` +
+        `the other parts beside it`,
     );
   }
   const paths = Array.from({ length: count }, (_, i) => {

@@ -56,8 +56,12 @@ export class ConversationTemplate {
 
   /** @throws {ChatTemplateError} as {@linkcode ChatTemplate.render} */
   render(conversation: Conversation): RenderedPrompt {
-    const { messages, tools, continueFinalMessage = false } = conversation;
-    const { addGenerationPrompt = !continueFinalMessage, kwargs = {} } = conversation;
+    const { tools, kwargs = {} } = conversation;
+    // To go on with an empty message is to begin one.
+    const begun = conversation.continueFinalMessage && !isBlank(conversation.messages.at(-1)?.content);
+    const isEmpty = conversation.continueFinalMessage && !begun;
+    const messages = isEmpty ? conversation.messages.slice(0, -1) : conversation.messages;
+    const { addGenerationPrompt = !begun } = conversation;
     const variables: [string, Value][] = [
       ["tools", tools?.length ? fromJson(tools) : null],
       ["add_generation_prompt", addGenerationPrompt],
@@ -67,7 +71,7 @@ export class ConversationTemplate {
     ];
     try {
       const rendered = this.#runWithCalls(messages, variables);
-      const prompt = continueFinalMessage ? endWithin(rendered, messages.at(-1)!) : rendered;
+      const prompt = begun ? endWithin(rendered, messages.at(-1)!) : rendered;
       return {
         text: prompt.value,
         encoding: this.#isTrusting ? {} : { plainRanges: prompt.marks, plainTokens: this.#ownTokens },

@@ -15,6 +15,12 @@ export class Arguments {
     return this.positional[place] ?? (place < this.positional.length ? null : this.named.get(name));
   }
 
+  /** The same, or `missing` where the argument was not given; None is a value. */
+  valueOr(place: number, name: string, missing: Value): Value {
+    const value = this.get(place, name);
+    return value === undefined ? missing : value;
+  }
+
   text(place: number, name: string, missing?: string): TemplateText {
     const value = this.get(place, name) ?? (missing === undefined ? null : new TemplateText(missing));
     if (value instanceof TemplateText) return value;

@@ -9,9 +9,10 @@ import { Dict, itemsOf, Namespace, TemplateError, text, Tuple, typeName, Undefin
 /** `value.name`: a method or attribute before an item. */
 export function attribute(value: Value, name: string, budget: Budget): Value {
   if (value instanceof Undefined) throw value.error();
-  if (value instanceof Namespace) return value.attributes.get(name) ?? noAttribute(value, name);
-  return methodOf(value, name, budget) ?? (value instanceof Dict ? value.get(text(name)) : undefined) ??
-    noAttribute(value, name);
+  const found = value instanceof Namespace
+    ? value.attributes.get(name)
+    : methodOf(value, name, budget) ?? (value instanceof Dict ? value.get(text(name)) : undefined);
+  return found === undefined ? noAttribute(value, name) : found;
 }
 
 /** `value[key]`: an item before a method. */
@@ -27,7 +28,7 @@ export function item(value: Value, key: Value, budget: Budget): Value {
   }
   if (key instanceof TemplateText) {
     const method = value instanceof Namespace ? value.attributes.get(key.value) : methodOf(value, key.value, budget);
-    return method ?? noAttribute(value, key.value);
+    return method === undefined ? noAttribute(value, key.value) : method;
   }
   return new Undefined(`${shownType(value)} has no element ${repr(key).value}`);
 }

@@ -49,13 +49,13 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   e: escape,
   escape,
   forceescape: escape,
-  first: (value) => itemsOf(value)[0] ?? new Undefined("No first item, sequence was empty."),
-  last: (value) => itemsOf(value).at(-1) ?? new Undefined("No last item, sequence was empty."),
-  float: (value, args) => toFloat(value, args.get(0, "default") ?? 0),
+  first: (value) => orUndefined(itemsOf(value)[0], "No first item, sequence was empty."),
+  last: (value) => orUndefined(itemsOf(value).at(-1), "No last item, sequence was empty."),
+  float: (value, args) => toFloat(value, args.valueOr(0, "default", 0)),
   format: (value, args) => format(str(value), args.named.size > 0 ? namedArguments(args) : new Tuple(args.positional)),
   groupby: (value, args, budget) => groupBy(itemsOf(value), args, budget),
   indent: (value, args) => indent(str(value), args),
-  int: (value, args) => toInteger(value, args.get(0, "default") ?? 0n, Number(args.integer(1, "base", 10n))),
+  int: (value, args) => toInteger(value, args.valueOr(0, "default", 0n), Number(args.integer(1, "base", 10n))),
   items: (value) => {
     if (value instanceof Undefined) return [];
     if (!(value instanceof Dict)) throw new TemplateError("Can only get item pairs from a mapping.");
@@ -96,7 +96,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   sum: (value, args, budget) => {
     const path = args.get(0, "attribute");
     return itemsOf(value).map((each) => path === undefined || path === null ? each : follow(each, path, budget))
-      .reduce((sum, each) => operate("+", sum, each, budget), args.get(1, "start") ?? 0n);
+      .reduce((sum, each) => operate("+", sum, each, budget), args.valueOr(1, "start", 0n));
   },
   title: (value) => titleCase(str(value)),
   tojson: (value, args) => json(value, jsonStyle(args)),
@@ -113,13 +113,17 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   wordcount: (value) => BigInt(str(value).value.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
 };
 
+function orUndefined(value: Value | undefined, problem: string): Value {
+  return value === undefined ? new Undefined(problem) : value;
+}
+
 function percent(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 function defaultValue(value: Value, args: Arguments): Value {
   const replaces = value instanceof Undefined || (isTrue(args.get(1, "boolean") ?? false) && !isTrue(value));
-  return replaces ? args.get(0, "default_value") ?? text("") : value;
+  return replaces ? args.valueOr(0, "default_value", text("")) : value;
 }
 
 const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };

@@ -34,7 +34,10 @@ export function methodOf(value: Value, name: string, budget: Budget): TemplateFu
 }
 
 const DICT_METHODS: Readonly<Record<string, Method<Dict>>> = {
-  get: (self, args) => self.get(args.positional[0] ?? null) ?? args.get(1, "default") ?? null,
+  get: (self, args) => {
+    const found = self.get(args.positional[0] ?? null);
+    return found === undefined ? args.valueOr(1, "default", null) : found;
+  },
   items: (self) => self.entries().map((entry) => new Tuple(entry)),
   keys: (self) => self.keys(),
   values: (self) => self.values(),
