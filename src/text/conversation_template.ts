@@ -40,6 +40,7 @@ export class ConversationTemplate {
     ];
     this.#isTrusting = specialTokensInMessages;
     this.#ownTokens = tokenizer.addedTokens.filter((id) => {
+      if (tokenizer.isSpecial(id)) return false;
       const written = tokenizer.tokenText(id);
       // Runs of white space are tokens in some vocabularies, and ordinary text everywhere.
       return written.trim() !== "" && source.includes(written);
