@@ -80,6 +80,11 @@ export const SERVE_FLAGS = {
     value: listOf(hostName),
     help: "Names by which clients may call the server, beside its address and localhost, or * for any; default: none",
   },
+  specialTokensInMessages: {
+    value: onOff,
+    default: false,
+    help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
+  },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `generate`: one completion on the terminal. */

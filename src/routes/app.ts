@@ -4,7 +4,6 @@ import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
 import type { Engine } from "../contract/engine.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
@@ -73,7 +72,6 @@ export function createApp(
   const context: RouteContext = {
     engine,
     text,
-    longestToken: longestToken(text.tokenizer),
     chatTemplate,
     metrics: new Metrics(engine),
     parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
@@ -158,12 +156,6 @@ export function createApp(
   );
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
-}
-
-function longestToken(tokenizer: Tokenizer): number {
-  let longest = 1;
-  for (let id = 0; id < tokenizer.vocabularySize; id++) longest = Math.max(longest, tokenizer.tokenBytes(id).length);
-  return longest;
 }
 
 const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

@@ -5,6 +5,7 @@
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
+import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
@@ -22,20 +23,27 @@ import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 export function chatCompletionsHandler(context: RouteContext) {
   const { engine, text, chatTemplate } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(context, c.req.raw, chatRequest);
+    const { request, text: body } = await readRequest(context, c.req.raw, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
     requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
     const client = c.req.raw.signal;
     const messages = request.messages.map(templateMessage);
-    const begun = request.continue_final_message ? messages.pop()!.content as string : "";
-    const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
-    const kwargs = templateVariables(request);
-    const prompt = (chatTemplate.apply(messages, { tools, kwargs }) + begun).toWellFormed();
-    const [tokens] = await encodeTexts(context, [prompt], {
+    const members = new LosslessMembers(body);
+    const tools = request.tools?.length && request.tool_choice !== "none"
+      ? members.value("tools") as readonly unknown[]
+      : undefined;
+    const continueFinalMessage = request.continue_final_message === true;
+    const { text: prompt, encoding } = chatTemplate.render({
+      messages,
+      tools,
+      continueFinalMessage,
+      kwargs: templateVariables(request, members),
+    });
+    const [tokens] = await encodeTexts(context, [prompt.toWellFormed()], {
       field: "messages",
       client,
-      ...request.add_special_tokens === false && { options: { addSpecial: false } },
+      options: { ...encoding, ...request.add_special_tokens === false && { addSpecial: false } },
     });
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
     const plan = planGeneration(context, { ...request, stop }, [tokens], {
@@ -44,7 +52,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       maxTokens: request.max_completion_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
-      continuation: request.continue_final_message === true,
+      continuation: continueFinalMessage,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
@@ -115,13 +123,31 @@ function templateMessage({ role, content, ...fields }: MessageField): ChatMessag
 }
 
 /** What a request adds to the variables of the template. */
-function templateVariables(request: ChatRequest): Record<string, unknown> {
-  const { reasoning_effort, documents, chat_template_kwargs } = request;
-  return {
-    ...typeof reasoning_effort === "string" && { reasoning_effort },
-    ...documents && { documents },
-    ...chat_template_kwargs,
-  };
+function templateVariables(
+  { reasoning_effort, documents, chat_template_kwargs }: ChatRequest,
+  members: LosslessMembers,
+): Map<string, unknown> {
+  const variables = new Map<string, unknown>();
+  if (typeof reasoning_effort === "string") variables.set("reasoning_effort", reasoning_effort);
+  if (documents) variables.set("documents", members.value("documents"));
+  if (chat_template_kwargs) {
+    for (const [name, value] of members.value("chat_template_kwargs") as Map<string, unknown>) {
+      variables.set(name, value);
+    }
+  }
+  return variables;
+}
+
+/** Members of a request's body with their numbers and the order of their keys as they were sent. */
+class LosslessMembers {
+  #members: Map<string, string> | undefined;
+
+  /** @param body a valid JSON object */
+  constructor(readonly body: string) {}
+
+  value(name: string): JsonValue {
+    return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
+  }
 }
 
 /** One entry of `logprobs.content`. */

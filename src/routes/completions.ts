@@ -28,7 +28,7 @@ interface Prompt {
 export function completionsHandler(context: RouteContext) {
   const { engine, text: { tokenizer } } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(context, c.req.raw, completionRequest);
+    const { request } = await readRequest(context, c.req.raw, completionRequest);
     requireModel(context, request.model);
     requireReady(context);
     const given = splitPrompts(request.prompt);

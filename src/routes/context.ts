@@ -29,8 +29,6 @@ export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
 export interface RouteContext {
   readonly engine: Engine;
   readonly text: TextEncoding;
-  /** Bytes of the longest token. */
-  readonly longestToken: number;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;
   /** Reads the field `kv_cache`. @throws {UnservableRequestError} */

@@ -92,7 +92,8 @@ export function toHttpError(error: unknown): HttpError {
     return new HttpError(400, error.message, { param: error.field, code: error.code });
   }
   if (error instanceof ChatTemplateError) {
-    return new HttpError(400, error.message, { param: "messages", code: "chat_template_error" });
+    const fields = { param: "messages", code: "chat_template_error" };
+    return new HttpError(error.fault === "template" ? 500 : 400, error.message, fields);
   }
   // While its body was being read.
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { registry } from "../support/policies.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import { type AppOptions, createApp } from "../../src/routes/app.ts";
+import type { EncodeTask } from "../../src/text/text_processor.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
 import { fakeChatTemplate, fakeText } from "../support/fake_text.ts";
 
@@ -11,16 +12,16 @@ export function startApp(
   behaviour: Script | FakeEngineOptions,
   options: Partial<AppOptions> = {},
   chatTemplate: ChatTemplate = fakeChatTemplate,
-  onEncode: (text: string) => void = () => {},
+  onEncode: (text: string, task?: EncodeTask) => void = () => {},
 ) {
   const engine = new FakeEngine("script" in behaviour ? behaviour : { script: () => behaviour });
   const app = createApp({
     engine,
     text: {
       tokenizer: fakeText.tokenizer,
-      encode(text, options) {
-        onEncode(text);
-        return fakeText.encode(text, options);
+      encode(text, task) {
+        onEncode(text, task);
+        return fakeText.encode(text, task);
       },
     },
     chatTemplate,

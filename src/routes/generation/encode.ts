@@ -1,7 +1,7 @@
 /** @file Prompts as tokens, without work for those that cannot be served, and without holding up everybody else. */
 import type { EncodeOptions } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
-import { ClientGoneError, HttpError } from "../errors.ts";
+import { ClientGoneError } from "../errors.ts";
 
 /** How long texts may be encoded, in milliseconds, before others have their turn on the thread. */
 const TURN_MILLISECONDS = 10;
@@ -18,36 +18,26 @@ export interface EncodingTask {
 /**
  * The tokens of texts, one after the other.
  *
- * @throws {HttpError} 400 if a text is so long that its tokens cannot fit the context, whatever they are; 499 if the client
- * has gone
+ * @throws {UnservableRequestError} if a text is so long that its tokens cannot fit the context, whatever they are
+ * @throws {QueueFullError} if too many texts wait to be encoded @throws {ClientGoneError}
  */
 export async function encodeTexts(
   context: RouteContext,
   texts: readonly string[],
   { field, client, options }: EncodingTask,
 ): Promise<Uint32Array<ArrayBuffer>[]> {
-  for (const text of texts) requireHope(context, text, field);
+  const limit = { tokens: context.engine.model.contextLength, field };
   const encoded: Uint32Array<ArrayBuffer>[] = [];
   let turn = performance.now();
   for (const text of texts) {
-    if (client.aborted) throw new ClientGoneError();
-    encoded.push(await context.text.encode(text, options));
+    try {
+      encoded.push(await context.text.encode(text, { ...options, limit, signal: client }));
+    } catch (error) {
+      throw client.aborted ? new ClientGoneError() : error;
+    }
     if (performance.now() - turn < TURN_MILLISECONDS) continue;
     await new Promise((resolve) => setTimeout(resolve));
     turn = performance.now();
   }
   return encoded;
-}
-
-function requireHope({ engine, longestToken }: RouteContext, text: string, field: string): void {
-  const { contextLength } = engine.model;
-  // A UTF-16 unit is a byte of UTF-8 or more.
-  const least = Math.ceil(text.length / longestToken);
-  if (least <= contextLength) return;
-  throw new HttpError(
-    400,
-    `This model's maximum context length is ${contextLength} tokens. However, the ${field} has ${text.length} ` +
-      `characters, which are ${least} tokens at the very least. Shorten the prompt`,
-    { param: field, code: "context_length_exceeded" },
-  );
 }

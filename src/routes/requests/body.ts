@@ -17,10 +17,13 @@ export interface BodySource {
  * @throws {HttpError} 400 if it is no JSON, or holds too much; 408 if it comes too slowly; 413 if it is too long; 503 if the server stops taking
  * requests before it has come
  */
-export async function readJson(context: RouteContext, source: BodySource): Promise<unknown> {
+export async function readJson(
+  context: RouteContext,
+  source: BodySource,
+): Promise<{ value: unknown; text: string }> {
   const text = await readText(context, source);
   try {
-    return JSON.parse(text);
+    return { value: JSON.parse(text), text };
   } catch (error) {
     const reason = text.trim() === "" ? "is empty" : `is not valid JSON (${(error as Error).message})`;
     throw new HttpError(400, `The request body ${reason}; send a JSON object`, { code: "invalid_json" });

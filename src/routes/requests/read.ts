@@ -12,6 +12,8 @@ const MAX_SHOWN_ENTRIES = 20;
 /**
  * Reads and validates a request's body. Unknown fields are ignored.
  *
+ * @returns the request, and its body as it was written
+ *
  * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone; others
  * as {@link readJson}
  */
@@ -19,10 +21,10 @@ export async function readRequest<Schema extends z.ZodType>(
   context: RouteContext,
   source: BodySource,
   schema: Schema,
-): Promise<z.infer<Schema>> {
-  const body = await readJson(context, source);
+): Promise<{ request: z.infer<Schema>; text: string }> {
+  const { value: body, text } = await readJson(context, source);
   const result = schema.safeParse(body);
-  if (result.success) return result.data;
+  if (result.success) return { request: result.data, text };
   const { issues } = result.error;
   // A value can fail several parts of one check.
   const sentences = new Set<string>();

@@ -22,23 +22,25 @@ Deno.test("bodies beyond the limits are refused in few words, and the server goe
   await server.finished;
 });
 
-Deno.test("texts that can never fit the context are not encoded, nor are prompts too many", async () => {
-  let encoded = 0;
-  const { post } = startApp({ script: () => ({ tokens: [] }), maxSequences: 5 }, {}, undefined, (text) => {
-    encoded += text.length;
-  });
-  // Of the fake vocabulary, the longest token has 10 bytes, and the context 256 tokens.
-  const long = "x".repeat(2561);
-  const prompts = Array(6).fill("x".repeat(100));
-  const bodies: [string, object, string][] = [
-    ["/v1/completions", { prompt: long }, "context_length_exceeded"],
-    ["/v1/completions", { prompt: ["x", long] }, "context_length_exceeded"],
-    ["/v1/chat/completions", { messages: [{ role: "user", content: long }] }, "context_length_exceeded"],
-    ["/v1/completions", { prompt: prompts }, "too_many_completions"],
-  ];
-  for (const [path, body, code] of bodies) {
-    const response = await post(path, body);
-    assert.deepEqual([response.status, (await response.json()).error.code], [400, code]);
-  }
-  assert.equal(encoded, 0);
+Deno.test("texts are encoded for their client and under the model's limit; prompts too many are not encoded", async () => {
+  const tasks: unknown[] = [];
+  const { post } = startApp(
+    { script: () => ({ tokens: [TOKEN.end] }), maxSequences: 5 },
+    {},
+    undefined,
+    (text, task) => {
+      tasks.push([text.slice(0, 6), task?.limit]);
+      assert.ok(task?.signal instanceof AbortSignal);
+    },
+  );
+  await post("/v1/completions", { prompt: ["first", "second"] });
+  await post("/v1/chat/completions", { messages: [{ role: "user", content: "third" }] });
+  assert.deepEqual(tasks, [
+    ["first", { tokens: 256, field: "prompt" }],
+    ["second", { tokens: 256, field: "prompt" }],
+    ["user: ", { tokens: 256, field: "messages" }],
+  ]);
+  const response = await post("/v1/completions", { prompt: Array(6).fill("x".repeat(100)) });
+  assert.deepEqual([response.status, (await response.json()).error.code], [400, "too_many_completions"]);
+  assert.equal(tasks.length, 3);
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import type { GenerationRequest } from "../../../src/contract/generation.ts";
+import { parseJson } from "../../../src/text/json_text.ts";
+import { fromJson } from "../../../src/text/jinja/from_json.ts";
 import { byteTokens, TOKEN } from "../../support/fake_text.ts";
 import { readError, startApp } from "../harness.ts";
 
@@ -156,9 +158,9 @@ Deno.test("what the template is to know reaches it: its variables, null contents
   const { post } = startApp({ tokens: [TOKEN.end] }, {}, {
     source: "",
     stopStrings: [],
-    apply(messages, options) {
-      seen.push([messages, options?.kwargs]);
-      return "rendered";
+    render({ messages, kwargs }) {
+      seen.push([messages, fromJson(kwargs)]);
+      return { text: "rendered", encoding: {} };
     },
   });
   const documents = [{ title: "t", text: "x" }];
@@ -171,10 +173,28 @@ Deno.test("what the template is to know reaches it: its variables, null contents
   });
   assert.deepEqual(seen, [[
     [{ role: "user", content: "Hi" }, { role: "assistant", content: null, reasoning_content: "because", custom: [1] }],
-    { enable_thinking: false, reasoning_effort: "low", documents },
+    fromJson(
+      new Map<string, unknown>([["reasoning_effort", "low"], ["documents", documents], ["enable_thinking", false]]),
+    ),
   ]]);
   const error = await readError(await post(CHAT.path, { ...CHAT.body, chat_template_kwargs: { messages: [] } }));
   assert.deepEqual([error.status, error.param], [400, "chat_template_kwargs"]);
+});
+
+Deno.test("tools and variables reach the template with their numbers and keys as they were sent", async () => {
+  const seen: unknown[] = [];
+  const { post } = startApp({ tokens: [TOKEN.end] }, {}, {
+    source: "",
+    stopStrings: [],
+    render({ tools, kwargs }) {
+      seen.push(tools, kwargs);
+      return { text: "rendered", encoding: {} };
+    },
+  });
+  const tool = '{"2":1.0,"1":1234567890123456789,"type":"function"}';
+  const body = `{"messages":[{"role":"user","content":"Hi"}],"tools":[${tool}],"chat_template_kwargs":{"x":1e-07}}`;
+  assert.equal((await post(CHAT.path, body)).status, 200);
+  assert.deepEqual(seen, [parseJson(`[${tool}]`), new Map([["x", parseJson("1e-07")]])]);
 });
 
 Deno.test("a message of validation says each thing once", async () => {
