@@ -5,14 +5,14 @@
  * without the GPU. Then the first dispatch of each kernel runs, one workgroup of it, whatever the number of layers.
  */
 import type { LoadProgress } from "../contract/engine.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import { GREEDY } from "../contract/sampling.ts";
 import type { Pipeline, RehearsedDispatch } from "../gpu/gpu.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
-import type { GenerationRequest } from "../contract/generation.ts";
-import { GREEDY } from "../contract/sampling.ts";
-import { projectRequest } from "./forecast.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import { projectRequest } from "./forecast.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
