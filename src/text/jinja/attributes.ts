@@ -64,7 +64,7 @@ export function slice(value: Value, start: Value, stop: Value, step: Value, budg
   const taken: Value[] = [];
   for (let i = place(bound(start), by > 0 ? 0 : length - 1); by > 0 ? i < end : i > end; i += by) taken.push(items[i]);
   budget.spendSteps(taken.length);
-  if (value instanceof TemplateText) return TemplateText.join(taken as TemplateText[]);
+  if (value instanceof TemplateText) return TemplateText.join(taken as TemplateText[], value.isSafe);
   return Array.isArray(value) ? taken : new Tuple(taken);
 }
 

@@ -10,21 +10,25 @@
 
 const UNMARKED: readonly number[] = [];
 
+const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };
+
 /** Immutable. Offsets are in UTF-16 units unless they are said to be characters, which are code points as in Python. */
 export class TemplateText {
   /**
    * @param value the text itself
    * @param marks the parts that came from the client: `[start, end, start, end, ...]`, ascending, none empty
+   * @param isSafe whether it is what Python calls Markup, as `|safe` and `|escape` make it: text that is put to it is escaped
    */
-  constructor(readonly value: string, readonly marks: readonly number[] = UNMARKED) {}
+  constructor(readonly value: string, readonly marks: readonly number[] = UNMARKED, readonly isSafe = false) {}
 
   /** A text that came from the client. */
   static marked(value: string): TemplateText {
     return new TemplateText(value, value === "" ? UNMARKED : [0, value.length]);
   }
 
-  static join(parts: readonly TemplateText[]): TemplateText {
-    if (parts.length === 1) return parts[0];
+  /** The parts as they are, put together. */
+  static join(parts: readonly TemplateText[], isSafe = false): TemplateText {
+    if (parts.length === 1 && parts[0].isSafe === isSafe) return parts[0];
     let length = 0;
     const marks: number[] = [];
     for (const part of parts) {
@@ -36,7 +40,15 @@ export class TemplateText {
       }
       length += part.value.length;
     }
-    return new TemplateText(parts.map((part) => part.value).join(""), marks);
+    return new TemplateText(parts.map((part) => part.value).join(""), marks, isSafe);
+  }
+
+  /** The text as Markup, what HTML would take for more than text escaped; Markup stays as it is. */
+  escape(): TemplateText {
+    if (this.isSafe) return this;
+    const escaped = this.value.replace(/[&<>'"]/g, (character) => HTML[character]);
+    const marks = escaped.length === this.value.length || !this.isMarked ? this.marks : [0, escaped.length];
+    return new TemplateText(escaped, marks, true);
   }
 
   get isMarked(): boolean {
@@ -55,7 +67,7 @@ export class TemplateText {
       const to = Math.min(this.marks[i + 1], end);
       if (from < to) marks.push(from - start, to - start);
     }
-    return new TemplateText(this.value.slice(start, end), marks);
+    return new TemplateText(this.value.slice(start, end), marks, this.isSafe);
   }
 
   /** The characters, each by itself. */
@@ -71,10 +83,10 @@ export class TemplateText {
 
   /** The text with every character replaced, marks where they were. */
   mapCharacters(change: (text: string) => string): TemplateText {
-    if (!this.isMarked) return new TemplateText(change(this.value));
     const changed = change(this.value);
     // Some letters change their length with their case, such as "ß".
-    return changed.length === this.value.length ? new TemplateText(changed, this.marks) : TemplateText.marked(changed);
+    const marks = changed.length === this.value.length || !this.isMarked ? this.marks : [0, changed.length];
+    return new TemplateText(changed, marks, this.isSafe);
   }
 
   /** The parts before, between and after the occurrences of `separator`, of which at most `limit` count. */
