@@ -10,7 +10,7 @@ import { Dict, itemsOf, Namespace, TemplateError, text, Tuple, typeName, Undefin
 export function attribute(value: Value, name: string, budget: Budget): Value {
   if (value instanceof Undefined) throw value.error();
   const found = value instanceof Namespace
-    ? value.attributes.get(name)
+    ? value.get(name)
     : methodOf(value, name, budget) ?? (value instanceof Dict ? value.get(text(name)) : undefined);
   return found === undefined ? noAttribute(value, name) : found;
 }
@@ -27,7 +27,7 @@ export function item(value: Value, key: Value, budget: Budget): Value {
     if (found !== undefined) return found;
   }
   if (key instanceof TemplateText) {
-    const method = value instanceof Namespace ? value.attributes.get(key.value) : methodOf(value, key.value, budget);
+    const method = value instanceof Namespace ? value.get(key.value) : methodOf(value, key.value, budget);
     return method === undefined ? noAttribute(value, key.value) : method;
   }
   return new Undefined(`${shownType(value)} has no element ${repr(key).value}`);

@@ -43,7 +43,15 @@ export class Tuple {
 
 /** `namespace(...)`: the one value whose attributes a template can set. */
 export class Namespace {
-  readonly attributes = new Map<string, Value>();
+  readonly #attributes = new Map<string, Value>();
+
+  get(name: string): Value | undefined {
+    return this.#attributes.get(name);
+  }
+
+  set(name: string, value: Value): void {
+    this.#attributes.set(name, value);
+  }
 }
 
 type Key = string | bigint | number | null;
