@@ -197,9 +197,8 @@ function truncate(value: TemplateText, args: Arguments): TemplateText {
   const kill = isTrue(args.get(1, "killwords") ?? false);
   const end = args.text(2, "end", "...");
   const leeway = Number(args.integer(3, "leeway", 5n));
-  const characters = value.characters();
-  if (characters.length <= length + leeway) return value;
-  const cut = TemplateText.join(characters.slice(0, Math.max(0, length - end.length)));
+  if (value.length <= length + leeway) return value;
+  const cut = value.sliceCharacters(0, Math.max(0, length - end.length));
   const space = cut.value.lastIndexOf(" ");
   return TemplateText.join([kill || space < 0 ? cut : cut.slice(0, space), end]);
 }

@@ -83,9 +83,9 @@ const TEXT_METHODS: Readonly<Record<string, Method<TemplateText>>> = {
     const { value } = args.text(0, "suffix");
     return value !== "" && self.value.endsWith(value) ? self.slice(0, self.value.length - value.length) : self;
   },
-  split: (self, args) => split(self, args),
-  rsplit: (self, args) => rsplit(self, args),
-  splitlines: (self, args) => splitLines(self, args.get(0, "keepends") === true),
+  split: (self, args, budget) => counted(split(self, args), budget),
+  rsplit: (self, args, budget) => counted(rsplit(self, args), budget),
+  splitlines: (self, args, budget) => counted(splitLines(self, args.get(0, "keepends") === true), budget),
   partition: (self, args) => {
     const separator = args.text(0, "sep");
     const at = self.value.indexOf(separator.value);
@@ -127,6 +127,11 @@ const TEXT_METHODS: Readonly<Record<string, Method<TemplateText>>> = {
   isupper: (self) => self.value === self.value.toUpperCase() && self.value !== self.value.toLowerCase(),
   islower: (self) => self.value === self.value.toLowerCase() && self.value !== self.value.toUpperCase(),
 };
+
+function counted(parts: TemplateText[], budget: Budget): TemplateText[] {
+  budget.spendSteps(parts.length);
+  return parts;
+}
 
 function capitalized(word: string): string {
   const [first = ""] = word;

@@ -57,7 +57,20 @@ export class TemplateText {
 
   /** In characters. */
   get length(): number {
-    return hasPairs(this.value) ? [...this.value].length : this.value.length;
+    let length = this.value.length;
+    for (const _ of hasPairs(this.value) ? this.value.matchAll(PAIR) : []) length--;
+    return length;
+  }
+
+  /** The characters from `start` to before `end`, both from 0 to the length. */
+  sliceCharacters(start: number, end: number): TemplateText {
+    if (!hasPairs(this.value)) return this.slice(start, Math.max(start, end));
+    const offsets = [start, Math.max(start, end)].map((characters) => {
+      let at = 0;
+      for (let i = 0; i < characters; i++) at += this.value.codePointAt(at)! > 0xffff ? 2 : 1;
+      return at;
+    });
+    return this.slice(offsets[0], offsets[1]);
   }
 
   slice(start: number, end = this.value.length): TemplateText {
@@ -119,6 +132,8 @@ export class TemplateText {
 /** What Python's `str.isspace` calls white space. */
 // deno-lint-ignore no-control-regex -- the separators U+001C to U+001F are white space to Python
 export const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+
+const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g;
 
 function hasPairs(text: string): boolean {
   return /[\ud800-\udbff]/.test(text);

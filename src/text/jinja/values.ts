@@ -154,12 +154,19 @@ function areAllEqual(a: readonly Value[], b: readonly Value[]): boolean {
   return a.length === b.length && a.every((item, i) => areEqual(item, b[i]));
 }
 
+/** Longer texts cannot be walked through; no prompt template needs to. */
+const MAX_WALKED = 100_000;
+
 /** The items that `for` walks through. @throws {TemplateError} when the value cannot be walked through */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple) return value.items;
   if (value instanceof Dict) return value.keys();
-  if (value instanceof TemplateText) return value.characters();
+  if (value instanceof TemplateText) {
+    // Each character becomes a value of its own.
+    if (value.value.length > MAX_WALKED) throw new TemplateError("the text is too long to walk through its characters");
+    return value.characters();
+  }
   if (value instanceof Undefined) return [];
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
 }
