@@ -23,7 +23,7 @@ import {
   planeDeclarations,
   WEIGHT_FUNCTIONS,
   type WeightFormat,
-} from "../weight_formats/weight_formats.ts";
+} from "../weight_formats/weight_format.ts";
 
 /** Rows and columns of y that a workgroup makes. */
 const MATMUL_TILE = 64;

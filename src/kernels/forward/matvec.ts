@@ -15,7 +15,7 @@
  */
 import type { Kernel } from "../../gpu/gpu.ts";
 import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
-import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_formats.ts";
+import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_format.ts";
 
 const THREADS = 64;
 
