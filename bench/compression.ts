@@ -5,7 +5,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { blocksFor } from "../src/cache/block.ts";
-import { type EngineClient, startEngine } from "../src/engine/client.ts";
+import { type EngineClient, startEngineWorker } from "../src/engine/client.ts";
 import type { KvCacheChoice, KvCacheUsage } from "../src/contract/generation.ts";
 import { GREEDY } from "../src/contract/sampling.ts";
 import { seededRandom } from "../fixtures/random.ts";
@@ -69,7 +69,7 @@ export async function benchmarkCompression(
   try {
     await writeFile(path, tinyGguf(MODEL));
     for (const defaultKvCache of CHOICES) {
-      engines.push(await startEngine({ model: path, kvType: "f16", maxBatch: 1, maxQueue: 1, defaultKvCache }));
+      engines.push(await startEngineWorker({ model: path, kvType: "f16", maxBatch: 1, maxQueue: 1, defaultKvCache }));
     }
     // Nobody's first round may pay for what only a first prompt does.
     for (const engine of engines) await firstToken(engine, prompt.subarray(0, WARM_UP_TOKENS));

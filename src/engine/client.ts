@@ -11,10 +11,10 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
-import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
-import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
+import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
+import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
-export type { EngineOptions } from "./protocol.ts";
+export type { EngineWorkerOptions } from "./protocol.ts";
 
 /** What only the client needs to know. */
 export interface ClientOptions {
@@ -31,8 +31,8 @@ export interface ClientOptions {
  * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
  * @throws {RangeError} when a size does not fit this adapter
  */
-export async function startEngine(
-  options: EngineOptions & ClientOptions,
+export async function startEngineWorker(
+  options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
   const { defaultKvCache, maxQueue, log = () => {}, ...workerOptions } = options;
@@ -58,9 +58,9 @@ export async function startEngine(
 }
 
 /** What a policy cannot do is the request's fault. */
-function unlessUnservable<Result>(project: () => Result): Result {
+function unlessUnservable<Result>(forecast: () => Result): Result {
   try {
-    return project();
+    return forecast();
   } catch (error) {
     throw new UnservableRequestError((error as Error).message, "kv_cache");
   }
@@ -180,7 +180,7 @@ export class EngineClient implements Engine {
         "context_length_exceeded",
       );
     }
-    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache));
+    const { blocks } = unlessUnservable(() => forecastRequest(request, this.ready.cache));
     if (blocks > this.ready.largestArena) {
       const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
       throw new UnservableRequestError(

@@ -43,7 +43,7 @@ async function runParts(
     parts[id].push(partOf(run.events[id].slice(starts[id])));
     starts[id] = run.events[id].length;
     // Events are messages: what they lead to comes later.
-    queueMicrotask(() => next ? run.scheduler.resume(id, next) : run.scheduler.abort(id));
+    queueMicrotask(() => next ? run.loop.resume(id, next) : run.loop.abort(id));
   });
   for (const single of requests) run.add(single);
   const { stats } = await run.end();

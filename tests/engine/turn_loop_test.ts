@@ -90,11 +90,11 @@ async function checkRandomRun(model: Model, random: () => number): Promise<void>
   const run: TestRun = new TestRun(model, (id, event) => {
     if (event.type === "prefilled" && fates[id] === "decode") abortLater(id, randomInteger(random, 0, 30));
   });
-  const abortLater = (id: number, milliseconds: number) => setTimeout(milliseconds).then(() => run.scheduler.abort(id));
-  const before = run.scheduler.stats();
+  const abortLater = (id: number, milliseconds: number) => setTimeout(milliseconds).then(() => run.loop.abort(id));
+  const before = run.loop.stats();
   for (const single of requests) {
     const id = run.add(single);
-    if (fates[id] === "queue") run.scheduler.abort(id);
+    if (fates[id] === "queue") run.loop.abort(id);
     if (fates[id] === "prefill") abortLater(id, randomInteger(random, 0, 60));
     if (random() < 0.3) await setTimeout(randomInteger(random, 0, 40));
   }
@@ -193,7 +193,7 @@ Deno.test("an abort gives blocks and slot back at once, in the queue, in prefill
   const { model } = tight;
   const { pool } = model;
   const run = new TestRun(model);
-  const { scheduler } = run;
+  const { loop } = run;
   const long = () => request(randomPrompt(seededRandom(3), LONGEST_PROMPT), { maxTokens: MOST_TOKENS });
   const first = run.add(long());
   await until(() => run.events[first].some(({ type }) => type === "prefilled"), "the first prefill");
@@ -203,15 +203,15 @@ Deno.test("an abort gives blocks and slot back at once, in the queue, in prefill
   await until(() => pool.usedBlocks > 80, "blocks of the second prefill");
   assert.equal(run.events[second].length, 0, "still in prefill");
   const used = pool.usedBlocks;
-  scheduler.abort(second);
+  loop.abort(second);
   assert.ok(pool.usedBlocks < used);
-  assert.equal(scheduler.stats().running, 1);
-  scheduler.abort(third);
-  assert.equal(scheduler.stats().waiting, 0);
-  scheduler.abort(first);
+  assert.equal(loop.stats().running, 1);
+  loop.abort(third);
+  assert.equal(loop.stats().waiting, 0);
+  loop.abort(first);
   assert.equal(pool.usedBlocks, 0);
-  scheduler.abort(first);
-  scheduler.abort(99);
+  loop.abort(first);
+  loop.abort(99);
   const { outcomes, stats } = await run.end();
   assert.deepEqual(outcomes.map(({ last }) => last.type === "finished" && last.reason), Array(3).fill("aborted"));
   assert.equal(stats.running, 0);
@@ -245,7 +245,7 @@ Deno.test("a slot keeps nothing of the sequence that had it before", async () =>
   assert.deepEqual(again.tokens, expected.tokens);
 });
 
-Deno.test("Scheduler.run() rejects when the device is lost, instead of waiting", async () => {
+Deno.test("TurnLoop.run() rejects when the device is lost, instead of waiting", async () => {
   const { model } = await observedModel(MODEL, { contextLength: CONTEXT });
   const run = new TestRun(model);
   const id = run.add(request([3, 4, 5], { maxTokens: 300 }));
