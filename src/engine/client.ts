@@ -11,6 +11,7 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
+import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
@@ -244,37 +245,4 @@ function checkContinuation({ tokens }: Continuation, vocabularySize: number): vo
   const unknown = tokens.find((token) => token >= vocabularySize);
   if (unknown === undefined) return;
   throw new RangeError(`The continuation has the token ${unknown}: expected ids below ${vocabularySize}`);
-}
-
-function isLast({ type }: GenerationEvent): boolean {
-  return type === "finished" || type === "failed";
-}
-
-/** Events of one generation, from the worker's pace to the reader's. */
-class EventQueue {
-  readonly #events: GenerationEvent[] = [];
-  #wake: () => void = () => {};
-
-  push(event: GenerationEvent): void {
-    this.#events.push(event);
-    this.#wake();
-  }
-
-  /** Yields events up to the last one; leaving early calls `abort`. */
-  async *iterate(abort: () => void): AsyncGenerator<GenerationEvent> {
-    let isDone = false;
-    try {
-      while (!isDone) {
-        const event = this.#events.shift();
-        if (event === undefined) {
-          await new Promise<void>((resolve) => this.#wake = resolve);
-          continue;
-        }
-        isDone = isLast(event);
-        yield event;
-      }
-    } finally {
-      if (!isDone) abort();
-    }
-  }
 }

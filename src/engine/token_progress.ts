@@ -114,9 +114,9 @@ export class TokenProgress {
     this.recorded = this.#taken = this.#accepted = recorded;
     this.pausedBy = null;
     this.drawn = 0;
-    const token = rewind ? continuation.tokens[0] : this.#lastToken;
+    if (rewind) this.#lastToken = continuation.tokens[0];
     this.#goOn(continuation, kept, maxTokens);
-    return { position: this.request.prompt.length + kept, token, surplusRows };
+    return { position: this.request.prompt.length + kept, token: this.#lastToken, surplusRows };
   }
 
   #goOn({ tokens, logitsFrom = Infinity }: Continuation, start: number, maxTokens: number): void {

@@ -179,6 +179,17 @@ Deno.test("a sequence that is resumed without rewinding keeps its answer, the st
   }
 });
 
+Deno.test("a sequence that was rewound to one given token, and drew none, goes on behind that token", async () => {
+  const [first, ...rest] = randomPrompt(seededRandom(5), 6);
+  const continuation = { tokens: Uint32Array.of(first, ...rest) };
+  const [expected] = await runTogether(model, [request(PROMPT, { kvCache: COMPRESSED, continuation, maxTokens: 12 })]);
+  const [[, , last]] = await runParts([resumable({ kvCache: COMPRESSED, maxTokens: 9 })], [[
+    forced([first], { maxTokens: 0 }),
+    forced(rest, { rewind: false, maxTokens: 12 }),
+  ]]);
+  assert.deepEqual(last.ids, expected.ids);
+});
+
 Deno.test("a submit takes no more steps than there is room for logits, and no logits are lost", async () => {
   const places = Object.getOwnPropertyDescriptor(Readback.prototype, "logitPlaces")!;
   const tokens = randomPrompt(seededRandom(4), 50);
