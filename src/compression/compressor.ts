@@ -11,46 +11,50 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { attentionSums, attentionSumsDispatch } from "../kernels/scoring/attention_sums.ts";
-import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/scoring/average_heads.ts";
-import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/scoring/gather_rows.ts";
+import { attentionSums, attentionSumsDispatches } from "../kernels/scoring/attention_sums.ts";
+import { averageHeads, averageHeadsDispatch } from "../kernels/scoring/average_heads.ts";
+import { gatherRows, gatherRowsDispatch } from "../kernels/scoring/gather_rows.ts";
 import {
   keyDifferenceScores,
+  keyDifferenceScoresDispatches,
   keyDirections,
   keyDirectionsBytes,
   keyNormScores,
-  keyScoresGrid,
-  keyScoresParams,
+  keyNormScoresDispatch,
 } from "../kernels/scoring/key_scores.ts";
-import {
-  gatherSums,
-  gatherSumsParams,
-  type GatherSumsShape,
-  gatherSumsWorkgroups,
-} from "../kernels/scoring/gather_sums.ts";
+import { gatherSums, gatherSumsDispatch, type GatherSumsShape } from "../kernels/scoring/gather_sums.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
-import { lookupDispatches, lookupScores, lookupWeightsBytes, MAX_LOOKUPS } from "../kernels/scoring/lookup_scores.ts";
-import { MOST_MOVES, moveSlots, moveSlotsGrid, moveSlotsParams } from "../kernels/scoring/move_slots.ts";
-import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/scoring/pool_scores.ts";
-import { readAhead, readAheadGrid, readAheadParams } from "../kernels/scoring/read_ahead.ts";
-import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/scoring/recency_scores.ts";
-import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/scoring/top_rows.ts";
+import {
+  lookupScores,
+  lookupScoresDispatches,
+  lookupWeightsBytes,
+  MAX_LOOKUPS,
+} from "../kernels/scoring/lookup_scores.ts";
+import { MOST_MOVES, moveSlots, moveSlotsDispatch } from "../kernels/scoring/move_slots.ts";
+import { poolScores, poolScoresDispatch } from "../kernels/scoring/pool_scores.ts";
+import { readAhead, readAheadDispatch } from "../kernels/scoring/read_ahead.ts";
+import { recencyScores, recencyScoresDispatch } from "../kernels/scoring/recency_scores.ts";
+import { topRows, topRowsDispatch, topRowsScratchBytes } from "../kernels/scoring/top_rows.ts";
 import {
   MAX_WINDOW,
   windowPartialsBytes,
   windowScores,
-  windowScoresGrids,
-  windowScoresParams,
+  windowScoresDispatches,
   windowStatisticsBytes,
 } from "../kernels/scoring/window_scores.ts";
 import {
   largestNorms,
-  valueNormsGrid,
-  valueNormsParams,
   weighByHeads,
+  weighByHeadsDispatches,
   weighByRows,
+  weighByRowsDispatch,
 } from "../kernels/scoring/value_norms.ts";
-import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/scoring/window_moments.ts";
+import {
+  sumMoments,
+  windowMoments,
+  windowMomentsBytes,
+  windowMomentsDispatches,
+} from "../kernels/scoring/window_moments.ts";
 import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer, ReadAhead } from "../policy/policy.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
 
@@ -296,9 +300,9 @@ export class Compressor {
    */
   addAttention(recorder: Recorder, rows: TileRows): void {
     const { statistics, sums } = this.#attention();
-    const { params, grids } = attentionSumsDispatch({ ...this.options, ...rows });
-    recorder.dispatch(statistics, params, ...grids.statistics);
-    recorder.dispatch(sums, params, ...grids.sums);
+    const dispatches = attentionSumsDispatches({ ...this.options, ...rows });
+    recorder.dispatch(statistics, dispatches.statistics);
+    recorder.dispatch(sums, dispatches.sums);
   }
 
   /** Keeps the attention that has been added to the rows of the segment ranked last, of those `ranked` and its window. */
@@ -306,13 +310,12 @@ export class Compressor {
     recorder: Recorder,
     carried: CarriedAttention,
     layer: number,
-    kept: Omit<GatherSumsShape, "capacity">,
+    kept: Omit<GatherSumsShape, "capacity" | "kvHeadCount">,
   ): void {
     const { capacity, kvHeadCount } = this.options;
     const { gathered, gather } = this.#gatherSums();
     const rows = kept.ranked + kept.window;
-    const workgroups = gatherSumsWorkgroups(rows);
-    recorder.dispatch(gather, gatherSumsParams({ ...kept, capacity }), workgroups, kvHeadCount);
+    recorder.dispatch(gather, gatherSumsDispatch({ ...kept, kvHeadCount, capacity }));
     for (let head = 0; head < kvHeadCount; head++) {
       recorder.copy(gathered, head * capacity * 4, carried.buffer, carried.offset(layer, head), rows * 4);
     }
@@ -374,8 +377,7 @@ export class Compressor {
       case "observation-window":
         this.#attend(recorder, segment, scorer, statistics);
         if (scorer.sharedByHeads) {
-          const workgroups = averageHeadsWorkgroups(scored);
-          recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
+          recorder.dispatch(this.#averageHeads(), averageHeadsDispatch({ kvHeadCount, scored, capacity }));
         }
         if (scorer.valueNorm !== undefined) this.#weighByValues(recorder, start, scored, scorer.valueNorm);
         break;
@@ -384,15 +386,13 @@ export class Compressor {
         if (scorer.lookups > 0) this.#lookUp(recorder, segment, scorer);
         recorder.dispatch(
           this.#readAhead().spread,
-          readAheadParams(scored, capacity, scorer.decay),
-          ...readAheadGrid(scored, kvHeadCount),
+          readAheadDispatch({ kvHeadCount, length: scored, capacity, decay: scorer.decay }),
         );
         break;
       case "recency":
         recorder.dispatch(
           this.#recency(),
-          recencyScoresParams(length, scored, capacity, scorer.sinks),
-          ...recencyScoresGrid(scored, kvHeadCount),
+          recencyScoresDispatch({ kvHeadCount, length, scored, capacity, sinks: scorer.sinks }),
         );
         break;
       case "key-norm":
@@ -407,17 +407,16 @@ export class Compressor {
     const areSummed = scorer.name === "attention-sums";
     recorder.dispatch(
       this.#poolOf(scorer),
-      poolScoresParams(
-        scored,
+      poolScoresDispatch({
+        kvHeadCount,
+        start: areSummed ? start : 0,
+        length: scored,
         capacity,
-        kernel,
+        width: kernel,
         pooling,
-        headHistograms ?? recordOffset,
-        areSummed ? start : 0,
-        headHistograms !== undefined,
-      ),
-      poolScoresWorkgroups(scored),
-      kvHeadCount,
+        histogramOffset: headHistograms ?? recordOffset,
+        byHead: headHistograms !== undefined,
+      }),
     );
   }
 
@@ -434,7 +433,10 @@ export class Compressor {
     if (count > scored) throw new RangeError(`Cannot keep ${count} ranked rows: only ${scored} were scored`);
     if (count === 0) return;
     const { capacity, kvHeadCount } = this.options;
-    recorder.dispatch(this.#rank, topRowsParams(scored, count, capacity, capacity), kvHeadCount);
+    recorder.dispatch(
+      this.#rank,
+      topRowsDispatch({ kvHeadCount, length: scored, count, scoreCapacity: capacity, indexCapacity: capacity }),
+    );
   }
 
   /** Copies the `count` best rows of the segment ranked last into the blocks listed in the table from `tableOffset` on. */
@@ -465,11 +467,7 @@ export class Compressor {
       }
       const count = Math.min(moves.length / 2 - done, MOST_MOVES - this.#moveCount);
       this.gpu.write(list, this.#moveCount * 8, moves.subarray(2 * done, 2 * (done + count)));
-      recorder.dispatch(
-        bindings[arena],
-        moveSlotsParams(this.#moveCount, headSize),
-        ...moveSlotsGrid(count, headSize),
-      );
+      recorder.dispatch(bindings[arena], moveSlotsDispatch({ headSize, firstMove: this.#moveCount, count }));
       // Only now, for the dispatch may have had to submit what came before it.
       this.#moveSubmits = recorder.submits;
       this.#moveCount += count;
@@ -496,14 +494,19 @@ export class Compressor {
     const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
     const shape = { ...this.options, firstQuery, start, length, window };
     const isPlain = varianceWeight === undefined && !groupMaximum;
-    const params = isPlain
-      ? windowScoresParams(shape)
-      : windowScoresParams(shape, 1 / window, varianceWeight, groupMaximum);
-    const grids = windowScoresGrids(shape);
-    recorder.dispatch(this.#partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(isPlain && !statistics ? this.#scores : this.#moments().scores, params, ...grids.scores);
-    if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
+    const { partials, combine, scores } = windowScoresDispatches(shape);
+    recorder.dispatch(this.#partials, partials);
+    recorder.dispatch(this.#combine, combine);
+    if (isPlain && !statistics) return recorder.dispatch(this.#scores, scores);
+    const { moments, sum } = windowMomentsDispatches({
+      ...shape,
+      weight: isPlain ? 1 : 1 / window,
+      varianceWeight: varianceWeight ?? 0,
+      isMaximum: groupMaximum ?? false,
+      recordOffset,
+    });
+    recorder.dispatch(this.#moments().scores, moments);
+    if (statistics) recorder.dispatch(this.#moments().sum, sum);
   }
 
   /** Adds to the scores what the queries of the best rows look for. */
@@ -513,15 +516,22 @@ export class Compressor {
     const looking = Math.min(lookups, scored - 1);
     if (looking === 0) return;
     const { rank, gather, partials, scores } = this.#lookups();
-    const dispatches = lookupDispatches({ ...this.options, start, scored, lookups: looking });
-    const { params, grids } = dispatches;
-    const spread = readAheadParams(scored, capacity, decay);
-    recorder.dispatch(this.#readAhead().spread, spread, ...readAheadGrid(scored, kvHeadCount));
-    recorder.dispatch(rank, topRowsParams(scored, looking, capacity, capacity), kvHeadCount);
-    recorder.dispatch(gather, dispatches.gather.params, ...dispatches.gather.grid);
-    recorder.dispatch(partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(scores, params, ...grids.scores);
+    const dispatches = lookupScoresDispatches({ ...this.options, start, scored, lookups: looking });
+    recorder.dispatch(this.#readAhead().spread, readAheadDispatch({ kvHeadCount, length: scored, capacity, decay }));
+    recorder.dispatch(
+      rank,
+      topRowsDispatch({
+        kvHeadCount,
+        length: scored,
+        count: looking,
+        scoreCapacity: capacity,
+        indexCapacity: capacity,
+      }),
+    );
+    recorder.dispatch(gather, dispatches.gather);
+    recorder.dispatch(partials, dispatches.partials);
+    recorder.dispatch(this.#combine, dispatches.combine);
+    recorder.dispatch(scores, dispatches.scores);
   }
 
   #poolOf({ name }: RankingScorer): Binding {
@@ -536,29 +546,28 @@ export class Compressor {
 
   #weighByValues(recorder: Recorder, start: number, scored: number, by: "row" | "head"): void {
     const { capacity, kvHeadCount } = this.options;
-    const params = valueNormsParams(start, scored, capacity);
-    const grid = valueNormsGrid(scored, kvHeadCount);
+    const shape = { kvHeadCount, start, scored, capacity };
     if (by === "row") {
-      recorder.dispatch(this.#weighByRows(), params, ...grid);
+      recorder.dispatch(this.#weighByRows(), weighByRowsDispatch(shape));
     } else {
       const { norms, largest, weigh } = this.#weighByHeads();
+      const dispatches = weighByHeadsDispatches(shape);
       recorder.clear(norms);
-      recorder.dispatch(largest, params, ...grid);
-      recorder.dispatch(weigh, params, ...grid);
+      recorder.dispatch(largest, dispatches.largest);
+      recorder.dispatch(weigh, dispatches.weigh);
     }
   }
 
   #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {
     const { capacity, kvHeadCount } = this.options;
-    const scored = length - window;
-    const params = keyScoresParams({ start, length, scored, capacity });
-    const grid = keyScoresGrid(scored, kvHeadCount);
+    const shape = { kvHeadCount, start, length, scored: length - window, capacity };
     if (name === "key-norm") {
-      recorder.dispatch(this.#keyNorm(), params, ...grid);
+      recorder.dispatch(this.#keyNorm(), keyNormScoresDispatch(shape));
     } else {
       const { directions, scores } = this.#keyDifference();
-      recorder.dispatch(directions, params, ...keyScoresGrid(length, kvHeadCount));
-      recorder.dispatch(scores, params, ...grid);
+      const dispatches = keyDifferenceScoresDispatches(shape);
+      recorder.dispatch(directions, dispatches.directions);
+      recorder.dispatch(scores, dispatches.scores);
     }
   }
 
@@ -566,9 +575,7 @@ export class Compressor {
     const { kvHeadCount, headSize, capacity } = this.options;
     recorder.dispatch(
       this.#gathers[arena],
-      gatherRowsParams({ kvHeadCount, headSize, capacity, indexCapacity: capacity, isRanked, ...rows }),
-      gatherRowsWorkgroups(rows.count, headSize),
-      kvHeadCount,
+      gatherRowsDispatch({ kvHeadCount, headSize, capacity, indexCapacity: capacity, isRanked, ...rows }),
     );
   }
 }

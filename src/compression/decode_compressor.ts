@@ -12,7 +12,7 @@ import { blocksFor } from "../cache/block.ts";
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { kvElementBytes } from "../kernels/kv_element.ts";
-import { unpackRows, unpackRowsParams, unpackRowsWorkgroups } from "../kernels/scoring/unpack_rows.ts";
+import { unpackRows, unpackRowsDispatch } from "../kernels/scoring/unpack_rows.ts";
 import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
 import type { RankingScorer } from "../policy/policy.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
@@ -95,8 +95,7 @@ export class DecodeCompressor {
     const { layer, scorer, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
     const shape = { ...rows, kvHeadCount, headSize, capacity: this.dimensions.positions };
-    const workgroups = unpackRowsWorkgroups(length, headSize);
-    recorder.dispatch(this.#unpacks[rows.arena], unpackRowsParams(shape), workgroups, kvHeadCount);
+    recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
 
     const queries = queryLog?.rows ?? 0;
     if (queryLog !== null) {

@@ -8,7 +8,7 @@
 import { blocksFor } from "../cache/block.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import { TILE_ROWS } from "../model/dimensions.ts";
+import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
 import { batchRow } from "./batch_row.ts";
@@ -69,7 +69,7 @@ export class Pack {
 
   /** Whether the next tile is the last of its layer. */
   get #endsLayer(): boolean {
-    return this.#row + TILE_ROWS >= this.endRow;
+    return this.#row + PREFILL_TILE_ROWS >= this.endRow;
   }
 
   /**
@@ -81,7 +81,7 @@ export class Pack {
   record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
     for (let done = 1; done <= tiles; done++) {
       const endsLayer = this.#endsLayer;
-      const count = Math.min(TILE_ROWS, this.endRow - this.#row);
+      const count = Math.min(PREFILL_TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
       if (this.#looksUp) this.model.compressor.keepQueries(recorder, this.#row, count);

@@ -17,21 +17,14 @@ import {
   prefillAttentionDispatch,
   type PrefillAttentionKernel,
   prefillAttentionKernel,
-  type PrefillAttentionVariant,
 } from "../kernels/forward/prefill_attention.ts";
-import { rmsNorm, rmsNormParams } from "../kernels/forward/rms_norm.ts";
-import {
-  NO_WINDOW,
-  rotateGrid,
-  rotateKernel,
-  rotateScratchParams,
-  type RotateVariant,
-} from "../kernels/forward/rotate.ts";
+import { rmsNorm, rmsNormDispatch } from "../kernels/forward/rms_norm.ts";
+import { NO_WINDOW, rotateKernel, rotateScratchDispatch } from "../kernels/forward/rotate.ts";
 import { LANES } from "../kernels/lanes.ts";
 import { subgroupPrefillAttentionKernel } from "../kernels/forward/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
 import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import { type Dimensions, TILE_ROWS } from "./dimensions.ts";
+import { type Dimensions, PREFILL_TILE_ROWS } from "./dimensions.ts";
 import { Embedder } from "./token_embedding.ts";
 import { ManyVectors, type Rows } from "./project.ts";
 import type { Weights } from "./weights.ts";
@@ -65,7 +58,7 @@ export class Prefiller {
   readonly values: GPUBuffer;
   /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of prompts. */
   readonly windowQueries: GPUBuffer;
-  /** f32 `[TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
+  /** f32 `[PREFILL_TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
   readonly queries: GPUBuffer;
   readonly #tokens: GPUBuffer;
   readonly #rows: GPUBuffer;
@@ -73,8 +66,6 @@ export class Prefiller {
   readonly #attention: Binding;
   readonly #activate: Binding;
   readonly #layers: readonly PrefillLayer[];
-  readonly #rotateVariant: RotateVariant;
-  readonly #attentionVariant: PrefillAttentionVariant;
   readonly #attentionKernel: PrefillAttentionKernel;
   readonly #attended: Rows;
 
@@ -94,12 +85,12 @@ export class Prefiller {
     this.#tokens = gpu.createBuffer("prompt tokens", packRows * 4);
     this.#rows = gpu.createBuffer("pack rows", packRows * 16);
 
-    const normed = rows("normalised rows", TILE_ROWS, dimensions.hiddenStride);
-    const queryKeyValue = rows("queries, keys, values", TILE_ROWS, dimensions.queryKeyValueStride);
-    this.queries = gpu.createBuffer("prefill queries", TILE_ROWS * querySize * 4);
-    this.#attended = rows("attention output", TILE_ROWS, dimensions.attentionStride);
-    const gateUp = rows("gate and up", TILE_ROWS, 2 * dimensions.feedForwardStride);
-    const activated = rows("activations", TILE_ROWS, dimensions.feedForwardStride);
+    const normed = rows("normalised rows", PREFILL_TILE_ROWS, dimensions.hiddenStride);
+    const queryKeyValue = rows("queries, keys, values", PREFILL_TILE_ROWS, dimensions.queryKeyValueStride);
+    this.queries = gpu.createBuffer("prefill queries", PREFILL_TILE_ROWS * querySize * 4);
+    this.#attended = rows("attention output", PREFILL_TILE_ROWS, dimensions.attentionStride);
+    const gateUp = rows("gate and up", PREFILL_TILE_ROWS, 2 * dimensions.feedForwardStride);
+    const activated = rows("activations", PREFILL_TILE_ROWS, dimensions.feedForwardStride);
 
     this.#embedder = new Embedder(
       gpu,
@@ -109,16 +100,16 @@ export class Prefiller {
       this.#rows,
       this.hidden,
     );
-    this.#attentionVariant = { element: kvElement, queryHeads, kvHeads, headSize };
-    this.#rotateVariant = {
-      ...this.#attentionVariant,
+    const variant = { element: kvElement, queryHeads, kvHeads, headSize };
+    const rotate = rotateKernel({
+      ...variant,
       destination: "scratch",
       pairing: config.rope.pairing,
       queryKeyNorm: config.queryKeyNorm,
-    };
+    });
     this.#attentionKernel = gpu.subgroupSize === LANES
-      ? subgroupPrefillAttentionKernel(this.#attentionVariant)
-      : prefillAttentionKernel(this.#attentionVariant);
+      ? subgroupPrefillAttentionKernel(variant)
+      : prefillAttentionKernel(variant);
     this.#attention = gpu.binding(this.#attentionKernel, [
       this.queries,
       this.keys,
@@ -130,7 +121,7 @@ export class Prefiller {
     this.#layers = weights.layers.map((layer): PrefillLayer => ({
       attentionNorm: gpu.binding(rmsNorm, [this.hidden.buffer, layer.attentionNorm, normed.buffer]),
       queryKeyValue: new ManyVectors(gpu, layer.queryKeyValue, normed, queryKeyValue, "store"),
-      rotate: gpu.binding(rotateKernel(this.#rotateVariant), [
+      rotate: gpu.binding(rotate, [
         queryKeyValue.buffer,
         ropeTable,
         ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
@@ -176,24 +167,29 @@ export class Prefiller {
     const { attentionNorm, queryKeyValue, rotate, output, feedForwardNorm, gateUp, down } = this.#layers[layer];
     const epsilon = config.rmsNormEpsilon;
     if (layer === 0) this.#embedder.record(recorder, first, count, false);
-    const normParams = rmsNormParams(hiddenStride, config.hiddenSize, epsilon, first);
-    recorder.dispatch(attentionNorm, normParams, count);
+    const norm = rmsNormDispatch({ stride: hiddenStride, width: config.hiddenSize, epsilon, firstRow: first, count });
+    recorder.dispatch(attentionNorm, norm);
     queryKeyValue.record(recorder, count);
-    const shape = { firstRow: first, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions };
-    recorder.dispatch(rotate, rotateScratchParams(shape, packRows), ...rotateGrid(this.#rotateVariant, count));
-    const outStride = this.#attended.stride;
-    const attention = prefillAttentionDispatch(this.#attentionKernel, this.#attentionVariant, {
+    const shape = {
+      queryHeads: config.queryHeadCount,
+      kvHeads: config.kvHeadCount,
+      headSize: config.headSize,
       firstRow: first,
       count,
       capacity: packRows,
-      outStride,
-    });
-    recorder.dispatch(this.#attention, attention.params, ...attention.grid);
+    };
+    recorder.dispatch(
+      rotate,
+      rotateScratchDispatch({ ...shape, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions }),
+    );
+    recorder.dispatch(
+      this.#attention,
+      prefillAttentionDispatch({ ...shape, kernel: this.#attentionKernel, outStride: this.#attended.stride }),
+    );
     output.record(recorder, count, first);
-    recorder.dispatch(feedForwardNorm, normParams, count);
+    recorder.dispatch(feedForwardNorm, norm);
     gateUp.record(recorder, count);
-    const activation = swigluDispatch(feedForwardStride, count);
-    recorder.dispatch(this.#activate, activation.params, ...activation.grid);
+    recorder.dispatch(this.#activate, swigluDispatch({ width: feedForwardStride, count }));
     down.record(recorder, count, first);
   }
 }

@@ -7,7 +7,7 @@ import { MOST_MOVES } from "../../src/kernels/scoring/move_slots.ts";
 import { REACH, SINKS } from "../../src/kernels/scoring/read_ahead.ts";
 import { MAX_WINDOW } from "../../src/kernels/scoring/window_scores.ts";
 import { Compressor, type SegmentScoring } from "../../src/compression/compressor.ts";
-import { TILE_ROWS } from "../../src/model/dimensions.ts";
+import { PREFILL_TILE_ROWS } from "../../src/model/dimensions.ts";
 import type { ObservationWindow, RankingScorer } from "../../src/policy/policy.ts";
 import { readBuffer, testGpu } from "../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../fixtures/kv.ts";
@@ -50,7 +50,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     keys: gpu.upload("keys", keys),
     values: gpu.upload("values", values),
     windowQueries: gpu.upload("window queries", windowQueries),
-    tileQueries: gpu.createBuffer("tile queries", TILE_ROWS * queryHeadCount * headSize * 4),
+    tileQueries: gpu.createBuffer("tile queries", PREFILL_TILE_ROWS * queryHeadCount * headSize * 4),
     layerRecords: gpu.createBuffer("layer records", segments * LAYER_RECORD_WORDS * 4),
     table: gpu.createBuffer("table", 256 * 4),
   };
@@ -269,8 +269,8 @@ Deno.test("Compressor sums the attention of all rows, tile by tile, over several
     // The second layer finds the sums of the first.
     for (let layer = 0; layer < 2; layer++) {
       const queries = normalValues(random, 453 * queryWidth, 2);
-      for (let row = 0; row < 453; row += TILE_ROWS) {
-        const rows = Math.min(TILE_ROWS, 453 - row);
+      for (let row = 0; row < 453; row += PREFILL_TILE_ROWS) {
+        const rows = Math.min(PREFILL_TILE_ROWS, 453 - row);
         gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
         const recorder = new Recorder(gpu);
         for (const { start, length } of prompts) {
@@ -412,8 +412,8 @@ Deno.test("Compressor reads ahead, and lets the best rows look for others, as in
     const { gpu, dims, keys, windowQueries, compressor, buffers } = test;
     const queryWidth = dims.queryHeadCount * dims.headSize;
     const queries = normalValues(seededRandom(10), dims.capacity * queryWidth, 2);
-    for (let row = 0; row < dims.capacity; row += TILE_ROWS) {
-      const rows = Math.min(TILE_ROWS, dims.capacity - row);
+    for (let row = 0; row < dims.capacity; row += PREFILL_TILE_ROWS) {
+      const rows = Math.min(PREFILL_TILE_ROWS, dims.capacity - row);
       gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
       const recorder = new Recorder(gpu);
       compressor.keepQueries(recorder, row, rows);

@@ -6,6 +6,7 @@
  */
 import { BIN_COUNT, BIN_SHIFT, FIRST_KEY } from "../../scores/score_histogram.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 /** Scores of one workgroup: enough that clearing and flushing its own histogram is cheap beside them. */
@@ -14,7 +15,7 @@ const WORKGROUP_SCORES = 2048;
 /**
  * Bindings: scores f32 `[kvHead][capacity]`, pooled f32 `[kvHead][capacity]`, histogram u32 (any number of histograms of
  * `BIN_COUNT` bins; counts are added to one of them, or to one for each KV head).
- * Grid: `x` = {@link poolScoresWorkgroups}, `y` = KV heads.
+ * Grid: `x` = lots of 2048 scores, `y` = KV heads.
  */
 export const poolScores: Kernel = {
   label: "pool-scores",
@@ -57,29 +58,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 `,
 };
 
-/**
- * Parameters of {@link poolScores}.
- *
- * @param length scores of each KV head
- * @param capacity scores from one KV head to the next, in both buffers
- * @param width of the pooling; odd, 1 pools nothing
- * @param histogramOffset first bin of the histogram to add to, in u32s
- * @param start first score of each KV head; pooled scores always start at 0
- * @param byHead whether the KV heads' histograms follow each other, or all add to one
- */
-export function poolScoresParams(
-  length: number,
-  capacity: number,
-  width: number,
-  pooling: "average" | "maximum",
-  histogramOffset: number,
-  start = 0,
-  byHead = false,
-): number[] {
-  return [length, capacity, width, pooling === "maximum" ? 1 : 0, histogramOffset, start, byHead ? BIN_COUNT : 0];
+/** The scores that {@link poolScores} pools, and how. */
+export interface PoolScoresShape {
+  readonly kvHeadCount: number;
+  /** First score of each KV head; pooled scores always start at 0. */
+  readonly start: number;
+  /** Scores of each KV head. */
+  readonly length: number;
+  /** Scores from one KV head to the next, in both buffers. */
+  readonly capacity: number;
+  /** Scores that are pooled to one; odd, 1 pools nothing. */
+  readonly width: number;
+  readonly pooling: "average" | "maximum";
+  /** First bin of the histogram to add to, in u32s. */
+  readonly histogramOffset: number;
+  /** Whether the KV heads' histograms follow each other, or all add to one. */
+  readonly byHead: boolean;
 }
 
-/** Workgroups that pool `length` scores of one KV head. */
-export function poolScoresWorkgroups(length: number): number {
-  return Math.ceil(length / WORKGROUP_SCORES);
+/** A dispatch of {@link poolScores}. */
+export function poolScoresDispatch(
+  { kvHeadCount, start, length, capacity, width, pooling, histogramOffset, byHead }: PoolScoresShape,
+): Dispatch {
+  const isMaximum = pooling === "maximum" ? 1 : 0;
+  return {
+    params: [length, capacity, width, isMaximum, histogramOffset, start, byHead ? BIN_COUNT : 0],
+    grid: [Math.ceil(length / WORKGROUP_SCORES), kvHeadCount],
+  };
 }

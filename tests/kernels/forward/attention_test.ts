@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import type { Gpu } from "../../../src/gpu/gpu.ts";
 import { BLOCK_ROWS, blocksFor, HEAD_WORDS, PACKED } from "../../../src/cache/block.ts";
 import {
-  decodeAttentionDispatch,
+  decodeAttentionDispatches,
   decodeAttentionKernel,
   type DecodeAttentionVariant,
-  mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
 } from "../../../src/kernels/forward/decode_attention.ts";
@@ -72,14 +71,12 @@ async function checkPrefillAttention(gpu: Gpu, generate: typeof prefillAttention
       const q = normalValues(random, count * queryHeads * headSize, 2);
       const outStride = queryHeads * headSize + 8;
       const kernel = generate(variant);
-      const shape = { firstRow, count, capacity, outStride };
-      const { params, grid } = prefillAttentionDispatch(kernel, variant, shape);
+      const shape = { kernel, queryHeads, headSize, firstRow, count, capacity, outStride };
       const results = await runKernel(
         gpu,
         kernel,
-        params,
+        prefillAttentionDispatch(shape),
         [q, keys, values, rows, new Float32Array(count * outStride)],
-        grid,
       );
       const output = new Float32Array(results[4]);
       for (let m = 0; m < count; m++) {
@@ -207,6 +204,9 @@ async function checkDecode(
   const outStride = queryHeads * headSize + 4;
   const most = Math.max(...sequences.map((sequence) => longest(sequence) + sequence.recent + step + 1));
   const shape = {
+    queryHeads,
+    kvHeads,
+    headSize,
     layer,
     step,
     firstRow: 0,
@@ -216,11 +216,11 @@ async function checkDecode(
     outStride,
     splits: Math.ceil(most / SPLIT_ROWS),
   };
-  const split = decodeAttentionDispatch(variant, shape);
+  const { split, merge } = decodeAttentionDispatches(shape);
   const partial = await runKernel(
     gpu,
     generate(variant),
-    split.params,
+    split,
     [
       q,
       rows,
@@ -231,15 +231,12 @@ async function checkDecode(
       new Float32Array(countMax * queryHeads * shape.splits * 2),
       new Float32Array(countMax * outStride),
     ],
-    split.grid,
   );
-  const merge = mergeSplitsDispatch(variant, shape);
-  const merged = shape.splits === 1 ? [partial[5], partial[6], partial[7]] : await runKernel(
+  const merged = merge === null ? [partial[5], partial[6], partial[7]] : await runKernel(
     gpu,
     mergeSplitsKernel(variant),
-    merge.params,
+    merge,
     [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
-    merge.grid,
   );
   const output = new Float32Array(merged[2]);
   const stored = loadElements(element, arena.buffer);
@@ -310,12 +307,22 @@ testDecode("decode attention with a single split writes the result itself", asyn
   const random = seededRandom(4);
   const arena = normalValues(random, BLOCK_ROWS * 8 * 2);
   const q = normalValues(random, 16);
-  const shape = { layer: 0, step: 0, firstRow: 0, count: 1, countMax: 1, tableStride: 1, splits: 1, outStride: 16 };
-  const { params, grid } = decodeAttentionDispatch(variant, shape);
+  const { split, merge } = decodeAttentionDispatches({
+    ...variant,
+    layer: 0,
+    step: 0,
+    firstRow: 0,
+    count: 1,
+    countMax: 1,
+    tableStride: 1,
+    splits: 1,
+    outStride: 16,
+  });
+  assert.equal(merge, null);
   const results = await runKernel(
     gpu,
     generate(variant),
-    params,
+    split,
     [
       q,
       new Uint32Array(4),
@@ -326,7 +333,6 @@ testDecode("decode attention with a single split writes the result itself", asyn
       new Float32Array(4),
       new Float32Array(16),
     ],
-    grid,
   );
   const output = new Float32Array(results[7]);
   for (let head = 0; head < 2; head++) {

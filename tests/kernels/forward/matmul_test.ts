@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TENSOR_TYPE_NAMES } from "../../../src/formats/tensor_types.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../../../src/kernels/forward/matmul.ts";
+import { matmulDispatch, matmulKernel } from "../../../src/kernels/forward/matmul.ts";
 import { paddedColumns, weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomMatrix, randomRows } from "../../../fixtures/matrices.ts";
@@ -31,9 +31,8 @@ for (const type of TENSOR_TYPE_NAMES) {
         const results = await runKernel(
           gpu,
           matmulKernel({ format: weightFormat(type), bias, epilogue, subgroupSize }),
-          matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
+          matmulDispatch({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
           [...matrix.planes, x, ...(bias ? [biases] : []), before],
-          [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
         );
         const y = new Float32Array(results.at(-1)!);
         for (let at = 0; at < y.length; at++) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TENSOR_TYPE_NAMES } from "../../../src/formats/tensor_types.ts";
-import { matvecKernel, matvecParams, type MatvecVariant } from "../../../src/kernels/forward/matvec.ts";
+import { matvecDispatch, matvecKernel, type MatvecVariant } from "../../../src/kernels/forward/matvec.ts";
 import { paddedColumns, weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomMatrix, randomRows } from "../../../fixtures/matrices.ts";
@@ -33,9 +33,8 @@ async function checkMatvec(
   const results = await runKernel(
     gpu,
     kernel,
-    matvecParams({ rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
+    matvecDispatch({ kernel, rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
     [...matrix.planes, x, ...(norm ? [normWeight] : []), ...(bias ? [biases] : []), before],
-    [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / batch)],
   );
   const y = new Float32Array(results.at(-1)!);
   for (let m = 0; m < count; m++) {

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../../src/cache/block.ts";
 import {
   NO_WINDOW,
-  rotateGrid,
   rotateKernel,
-  rotatePagesParams,
-  rotateScratchParams,
+  rotatePagesDispatch,
+  rotateScratchDispatch,
   type RotateVariant,
 } from "../../../src/kernels/forward/rotate.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
@@ -74,7 +73,17 @@ Deno.test("rotate() writes prompt rows to the layer's scratch and the last queri
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      rotateScratchParams({ firstRow, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, capacity),
+      rotateScratchDispatch({
+        queryHeads,
+        kvHeads,
+        headSize,
+        firstRow,
+        count,
+        qkvStride: stride,
+        epsilon: EPSILON,
+        positionLimit: CONTEXT,
+        capacity,
+      }),
       [
         qkv,
         angleTable(headSize),
@@ -85,7 +94,6 @@ Deno.test("rotate() writes prompt rows to the layer's scratch and the last queri
         storeElements(element, blank),
         new Float32Array(2 * queryHeads * headSize),
       ],
-      rotateGrid(variant, count),
     );
     const [q, keys, values, window] = results.slice(-4);
     const [k, v] = [loadElements(element, keys), loadElements(element, values)];
@@ -140,7 +148,15 @@ Deno.test("rotate() writes decoded rows to the next slot of each sequence's page
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      rotatePagesParams({ firstRow: 0, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, {
+      rotatePagesDispatch({
+        queryHeads,
+        kvHeads,
+        headSize,
+        firstRow: 0,
+        count: 2,
+        qkvStride: stride,
+        epsilon: EPSILON,
+        positionLimit: CONTEXT,
         layer,
         step,
         countMax,
@@ -156,7 +172,6 @@ Deno.test("rotate() writes decoded rows to the next slot of each sequence's page
         new Float32Array(2 * queryHeads * headSize),
         storeElements(element, new Float32Array(7 * blockElements).fill(9)),
       ],
-      rotateGrid(variant, 2),
     );
     const arena = loadElements(element, results.at(-1)!);
     let written = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BIN_COUNT, histogramOf } from "../../../src/scores/score_histogram.ts";
-import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../../../src/kernels/scoring/pool_scores.ts";
+import { poolScores, poolScoresDispatch } from "../../../src/kernels/scoring/pool_scores.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { seededRandom } from "../../../fixtures/random.ts";
 import { referencePool } from "../../support/scores.ts";
@@ -19,13 +19,13 @@ for (const pooling of ["average", "maximum"] as const) {
       const scores = new Float32Array(kvHeads * capacity).fill(NaN);
       for (let head = 0; head < kvHeads; head++) scores.set(randomScores(random, length), head * capacity);
       const offset = 100;
+      const shape = { kvHeadCount: kvHeads, start: 0, length, capacity, width, pooling };
       const before = Uint32Array.from({ length: offset + BIN_COUNT + 3 }, () => Math.floor(random() * 10));
       const [, pooledData, histogramData] = await runKernel(
         gpu,
         poolScores,
-        poolScoresParams(length, capacity, width, pooling, offset),
+        poolScoresDispatch({ ...shape, histogramOffset: offset, byHead: false }),
         [scores, new Float32Array(kvHeads * capacity).fill(-1), before],
-        [poolScoresWorkgroups(length), kvHeads],
       );
       const pooled = new Float32Array(pooledData);
       const written: number[] = [];
@@ -50,9 +50,8 @@ for (const pooling of ["average", "maximum"] as const) {
       const byHead = await runKernel(
         gpu,
         poolScores,
-        poolScoresParams(length, capacity, width, pooling, 1, 0, true),
+        poolScoresDispatch({ ...shape, histogramOffset: 1, byHead: true }),
         [scores, new Float32Array(kvHeads * capacity), new Uint32Array(1 + kvHeads * BIN_COUNT)],
-        [poolScoresWorkgroups(length), kvHeads],
       );
       const own = Array.from(
         { length: kvHeads },
