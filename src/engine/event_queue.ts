@@ -6,8 +6,8 @@ export function isLast({ type }: GenerationEvent): boolean {
   return type === "finished" || type === "failed";
 }
 
-export /** Events of one generation, from the worker's pace to the reader's. */
-class EventQueue {
+/** Holds what has not been read yet. */
+export class EventQueue {
   readonly #events: GenerationEvent[] = [];
   #wake: () => void = () => {};
 
