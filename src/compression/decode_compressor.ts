@@ -13,11 +13,11 @@ import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { kvElementBytes } from "../kernels/kv_element.ts";
 import { unpackRows, unpackRowsDispatch } from "../kernels/scoring/unpack_rows.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import type { RankingScorer } from "../policy/policy.ts";
+import { type Score, windowOf } from "../policy/steps.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
+import type { CompressorOptions } from "./scoring_work.ts";
 import { Compressor } from "./compressor.ts";
-import type { Dimensions } from "../model/dimensions.ts";
 import type { QueryLog } from "./query_log.ts";
 
 /** Where a layer's rows are. */
@@ -32,7 +32,7 @@ export interface LayerRows {
 /** How a layer's rows are to be scored. */
 export interface LayerScoring {
   readonly layer: number;
-  readonly scorer: RankingScorer;
+  readonly score: Score;
   /** Whether statistics of the attention are wanted. */
   readonly statistics: boolean;
   /** `null` where no query is asked. */
@@ -58,25 +58,26 @@ export class DecodeCompressor {
   readonly #unpacks: readonly Binding[];
 
   /**
+   * @param options its capacity is the rows of the longest sequence
    * @param arenas the block pool's buffers
    * @param table u32, all block tables
    * @param layerRecords see scores/layer_record.ts
    */
   constructor(
     readonly gpu: Gpu,
-    readonly dimensions: Dimensions,
+    readonly options: CompressorOptions,
     arenas: readonly GPUBuffer[],
     table: GPUBuffer,
     layerRecords: GPUBuffer,
   ) {
-    const { config: { kvHeadCount, queryHeadCount, headSize }, kvElement: element, positions } = dimensions;
-    const rowsBytes = kvHeadCount * positions * headSize * kvElementBytes(element);
+    const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
+    const rowsBytes = kvHeadCount * capacity * headSize * kvElementBytes(element);
     const keys = gpu.createBuffer("unpacked keys", rowsBytes);
     const values = gpu.createBuffer("unpacked values", rowsBytes);
-    this.#queries = gpu.createBuffer("last queries", MAX_WINDOW * dimensions.querySize * 4);
+    this.#queries = gpu.createBuffer("last queries", MAX_WINDOW * queryHeadCount * headSize * 4);
     this.#compressor = new Compressor(
       gpu,
-      { kvHeadCount, queryHeadCount, headSize, element, capacity: positions },
+      options,
       { keys, values, windowQueries: this.#queries, tileQueries: this.#queries, layerRecords, table },
     );
     this.#unpacks = arenas.map((arena) => {
@@ -86,15 +87,12 @@ export class DecodeCompressor {
   }
 
   /**
-   * Records that all rows of a layer are read and those before the scorer's window scored. There must be some.
-   *
-   * Rows that were ranked before lie in order of rank, not of position: their scores are not pooled with their neighbours'.
+   * Records that all rows of a layer are read and those before the score's window scored. There must be some.
    */
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
-    const { kvHeadCount, headSize } = this.dimensions.config;
-    const { layer, scorer, statistics, queryLog, summing, recordOffset } = scoring;
+    const { layer, score, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
-    const shape = { ...rows, kvHeadCount, headSize, capacity: this.dimensions.positions };
+    const shape = { ...this.options, ...rows };
     recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
 
     const queries = queryLog?.rows ?? 0;
@@ -106,11 +104,10 @@ export class DecodeCompressor {
       this.#compressor.resumeAttention(recorder, summing.carried, layer, rows.ranked);
       this.#compressor.addAttention(recorder, { start: 0, length: summing.divisor, first, tileRow: 0, count: queries });
     }
-    const unpooled = scorer.name === "observation-window" ? { ...scorer, kernel: 1 } : scorer;
     // A window of fewer rows than there are queries asks the last of them.
-    const earlierQueries = Math.max(0, queries - scorer.window);
+    const earlierQueries = Math.max(0, queries - windowOf(score));
     const segment = { segmentIndex: 0, earlierQueries, queries, start: 0, length, recordOffset };
-    this.#compressor.scoreSegment(recorder, segment, unpooled, statistics);
+    this.#compressor.scoreSegment(recorder, segment, score, statistics);
   }
 
   /** Records that the `ranked` best rows of the layer scored last go back into blocks, and its last `window` rows behind them. */

@@ -11,18 +11,22 @@
  */
 import { rankedBudget } from "../cache/budgets.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import type { RankingScorer, SequencePolicy } from "../policy/policy.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+import { type Score, scoreAgain } from "../policy/steps.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import type { TokenProgress } from "./token_progress.ts";
 
 /** How a sequence evicts while it generates. */
 export class DecodeEviction {
+  /** The policy's score, of rows that were ranked before. */
+  readonly score: Score;
   /** Queries that score the rows: those of the last rows before an eviction. */
   readonly queries: number;
 
   /** @param interval generated rows between two evictions */
-  constructor(readonly policy: SequencePolicy, readonly scorer: RankingScorer, readonly interval: number) {
-    this.queries = scoringQueries(policy, scorer, interval);
+  constructor(readonly policy: SequencePolicy, readonly interval: number) {
+    this.score = scoreAgain(policy.score);
+    this.queries = scoringQueries(policy, interval);
   }
 
   /** Steps that may be recorded before rows are to be evicted. */
@@ -41,16 +45,15 @@ export class DecodeEviction {
     budget: number,
   ): boolean {
     if (remaining <= 0 || generatedRows % this.interval !== 0) return false;
-    const { window } = this.scorer;
+    const { window } = this.policy;
     const kept = rankedBudget(budget, window) + window;
     return rankedRows.some((rows, layer) => rows + recentRows[layer] > kept);
   }
 }
 
 /** A window's queries, or all of them where all are summed; but no more than scorers take, or than an interval has. */
-function scoringQueries(policy: SequencePolicy, scorer: RankingScorer, interval: number): number {
+function scoringQueries({ window, needs, attentionStatistics }: SequencePolicy, interval: number): number {
   const most = Math.min(interval, MAX_WINDOW);
-  if (scorer.name === "attention-sums") return most;
-  const isAsked = scorer.name === "observation-window" || policy.attentionStatistics === true;
-  return isAsked ? Math.min(scorer.window, most) : 0;
+  if (needs.attentionSums) return most;
+  return needs.windowQueries || attentionStatistics ? Math.min(window, most) : 0;
 }

@@ -15,7 +15,7 @@ export class EvictionBuffers {
   /** @param mostNewTokens tokens, given and drawn, that follow the prompt */
   constructor(model: Model, forecast: Forecast, eviction: DecodeEviction, mostNewTokens: number) {
     this.queryLog = eviction.queries > 0 ? makeQueryLog(model, forecast, eviction) : null;
-    this.carriedAttention = eviction.scorer.name === "attention-sums"
+    this.carriedAttention = eviction.policy.needs.attentionSums
       ? makeCarriedAttention(model, forecast, eviction, mostNewTokens)
       : null;
   }
@@ -38,13 +38,13 @@ function makeQueryLog(
 function makeCarriedAttention(
   { gpu, config: { layerCount, kvHeadCount } }: Model,
   { policy: promptPolicy, context: { budget, promptLength } }: Forecast,
-  { policy, scorer: { window } }: DecodeEviction,
+  { policy }: DecodeEviction,
   mostNewTokens: number,
 ): CarriedAttention {
   const policies = promptPolicy === null ? [policy] : [policy, promptPolicy];
   const provisional = policies.flatMap((some) => Array.from({ length: layerCount }, (_, i) => some.provisionalRows(i)));
   // A policy that fails is replaced by uniform budgets: reckon with those too.
-  const ranked = Math.max(...provisional, rankedBudget(budget, window));
-  const rows = Math.min(ranked + window, promptLength + mostNewTokens);
+  const ranked = Math.max(...provisional, rankedBudget(budget, policy.window));
+  const rows = Math.min(ranked + policy.window, promptLength + mostNewTokens);
   return new CarriedAttention(gpu, { layerCount, kvHeadCount, rows });
 }

@@ -3,8 +3,10 @@ import { BLOCK_ROWS } from "../cache/block.ts";
 import { parseBudget } from "../cache/budgets.ts";
 import { forecastBlocks, forecastEvictingBlocks, type SharingSchedule } from "../cache/block_forecast.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
-import type { Policy, PolicyContext, SequencePolicy } from "../policy/policy.ts";
-import { findPolicy } from "../policy/registry.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { Policy, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import { ranksAgain } from "../policy/steps.ts";
 import { startPolicy } from "../policy/fence.ts";
 import { DecodeEviction } from "./eviction.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
@@ -41,10 +43,11 @@ export interface Forecast {
 export function forecastRequest(
   request: GenerationRequest,
   shape: CacheShape,
+  policies: PolicyRegistry,
   onFallback: (reason: string) => void = () => {},
 ): Forecast {
   const { policy: name, budget, options = {} } = request.kvCache;
-  const found = findPolicy(name);
+  const found = policies.find(name);
   if (found === undefined) throw new RangeError(`There is no KV cache policy "${name}"`);
   const promptLength = request.prompt.length;
   const context: PolicyContext = {
@@ -62,7 +65,7 @@ export function forecastRequest(
   const schedule = sharingSchedule(policy, context.layerCount);
   const blocks = eviction === null
     ? forecastBlocks(context, schedule, newRows)
-    : forecastEvictingBlocks(context, schedule, eviction.scorer.window, eviction.interval);
+    : forecastEvictingBlocks(context, schedule, eviction.policy.window, eviction.interval);
   return { context, policy, eviction, blocks };
 }
 
@@ -71,8 +74,13 @@ export function forecastRequest(
  *
  * @throws {RangeError} as {@link forecastRequest}
  */
-export function fittingTokens(request: GenerationRequest, shape: CacheShape, blocks: number): number {
-  const fits = (maxTokens: number) => forecastRequest({ ...request, maxTokens }, shape).blocks <= blocks;
+export function fittingTokens(
+  request: GenerationRequest,
+  shape: CacheShape,
+  policies: PolicyRegistry,
+  blocks: number,
+): number {
+  const fits = (maxTokens: number) => forecastRequest({ ...request, maxTokens }, shape, policies).blocks <= blocks;
   if (fits(request.maxTokens)) return request.maxTokens;
   let [enough, tooMany] = [0, request.maxTokens];
   while (tooMany - enough > 1) {
@@ -84,11 +92,14 @@ export function fittingTokens(request: GenerationRequest, shape: CacheShape, blo
 }
 
 /** What the forecast of blocks has to know of a policy; `null` where every row of the prompt is kept. */
-export function sharingSchedule(policy: SequencePolicy | null, layerCount: number): SharingSchedule | null {
-  if (policy === null || policy.scorer.name === "none") return null;
+export function sharingSchedule(
+  policy: Pick<SequencePolicy, "window" | "perHead" | "provisionalRows" | "isRebalanceDue"> | null,
+  layerCount: number,
+): SharingSchedule | null {
+  if (policy === null) return null;
   return {
-    window: policy.scorer.window,
-    perHead: policy.perHead === true,
+    window: policy.window,
+    perHead: policy.perHead,
     layers: Array.from({ length: layerCount }, (_, layer) => ({
       provisionalRows: policy.provisionalRows(layer),
       isShared: policy.isRebalanceDue(layer),
@@ -112,7 +123,10 @@ function startEviction(
   // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
   const length = context.promptLength + newTokens;
   const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
-  if (policy === null || policy.scorer.name === "none") return null;
+  if (policy === null) return null;
+  if (policy.perHead || !ranksAgain(policy.score)) {
+    throw new RangeError(`The KV cache policy "${found.name}" cannot evict while tokens are generated`);
+  }
   if (policy.exactScores) {
     throw new RangeError(
       `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
@@ -120,5 +134,5 @@ function startEviction(
     );
   }
   // The first token comes without a row, and the last one needs no room.
-  return newTokens < decodeInterval + 2 ? null : new DecodeEviction(policy, policy.scorer, decodeInterval);
+  return newTokens < decodeInterval + 2 ? null : new DecodeEviction(policy, decodeInterval);
 }

@@ -7,10 +7,10 @@
  */
 import { blocksFor } from "../cache/block.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
 import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import { batchRow } from "./batch_row.ts";
 import { writeTables } from "./block_tables.ts";
 import type { Readback } from "./readback.ts";
@@ -61,10 +61,8 @@ export class Pack {
   }
 
   /** Whether the queries of all rows are needed. */
-  get #looksUp(): boolean {
-    return this.#members.some(({ sequence: { isFinished, policy } }) =>
-      !isFinished && policy?.scorer.name === "read-ahead" && policy.scorer.lookups > 0
-    );
+  get #needsLayerQueries(): boolean {
+    return this.#members.some(({ sequence: { isFinished, policy } }) => !isFinished && policy?.needs.layerQueries);
   }
 
   /** Whether the next tile is the last of its layer. */
@@ -84,7 +82,7 @@ export class Pack {
       const count = Math.min(PREFILL_TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
-      if (this.#looksUp) this.model.compressor.keepQueries(recorder, this.#row, count);
+      if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;
@@ -120,7 +118,7 @@ export class Pack {
     for (const segment of this.#segments) {
       const { start, tokens: { length } } = segment;
       const isSummed = this.#members.some(({ sequence, segment: own }) =>
-        own === segment && !sequence.isFinished && sequence.policy?.scorer.name === "attention-sums"
+        own === segment && !sequence.isFinished && sequence.policy?.needs.attentionSums
       );
       const begin = Math.max(row, start);
       const end = Math.min(row + count, start + length);
@@ -149,7 +147,7 @@ export class Pack {
     const { arena } = cache;
     const { start, tokens: { length }, windowIndex } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
-    if (policy === null || policy.scorer.name === "none") {
+    if (policy === null) {
       cache.appendRecent(layer, length);
       writeTables(this.model, residence);
       compressor.gatherRange(recorder, arena, { start, count: length, tableOffset });
@@ -167,7 +165,7 @@ export class Pack {
     const earlierQueries = segment.window - queryWindow(sequence);
     const recordOffset = recordLayout.record(slot, layer);
     const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
-    compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
+    compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {
@@ -176,7 +174,7 @@ export class Pack {
       tableOffset: tableOffset + blocksFor(ranked),
     });
     const carriedAttention = buffers?.carriedAttention;
-    if (carriedAttention && policy.scorer.name === "attention-sums") {
+    if (carriedAttention && policy.needs.attentionSums) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 
@@ -192,7 +190,6 @@ export class Pack {
 /** Rows at the end of a prompt whose queries are needed to score the others, or for statistics. */
 function queryWindow({ policy, window }: Sequence): number {
   if (policy === null) return 0;
-  const { scorer, attentionStatistics } = policy;
-  const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
-  return looks || attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
+  const { needs, attentionStatistics } = policy;
+  return needs.windowQueries || attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
 }

@@ -36,7 +36,7 @@ export function recordEviction(
   const compressor = model.decodeCompressor();
   for (let layer = 0; layer < layerCount; layer++) {
     // A layer has no rows to rank only where a policy has failed and another's window has taken its place.
-    if (heldRows[layer] > eviction.scorer.window) evictLayer(model, compressor, recorder, sequence, eviction, layer);
+    if (heldRows[layer] > policy.window) evictLayer(model, compressor, recorder, sequence, eviction, layer);
   }
   const transfer = { sequence, policy, start: 0, fromLayer: 0, throughLayer: layerCount - 1, isRebalance: true };
   sendScores(model, recorder, readback, transfer);
@@ -48,7 +48,7 @@ function evictLayer(
   compressor: DecodeCompressor,
   recorder: Recorder,
   { request: { prompt }, residence }: Sequence,
-  { policy, scorer, interval, queries }: DecodeEviction,
+  { policy, score, interval, queries }: DecodeEviction,
   layer: number,
 ): void {
   const { slot, cache, buffers } = residence;
@@ -61,15 +61,15 @@ function evictLayer(
   const length = rows.ranked + rows.recent;
   compressor.score(recorder, rows, {
     layer,
-    scorer,
-    statistics: policy.attentionStatistics === true,
+    score,
+    statistics: policy.attentionStatistics,
     queryLog: buffers?.queryLog ?? null,
     summing,
     recordOffset: model.recordLayout.record(slot, layer),
   });
-  const ranked = Math.min(policy.provisionalRows(layer), length - scorer.window);
-  cache.rearrange(layer, ranked, scorer.window);
+  const ranked = Math.min(policy.provisionalRows(layer), length - policy.window);
+  cache.rearrange(layer, ranked, policy.window);
   // Blocks at most join a table's end, so that what reads it in this submit still finds its own.
   writeTables(model, residence);
-  compressor.store(recorder, length, { arena, tableOffset, ranked, recent: scorer.window }, { layer, summing });
+  compressor.store(recorder, length, { arena, tableOffset, ranked, recent: policy.window }, { layer, summing });
 }

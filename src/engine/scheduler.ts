@@ -8,6 +8,7 @@
  */
 import type { BlockPool } from "../cache/block_pool.ts";
 import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { Admission } from "./admission.ts";
 import { Counters } from "./counters.ts";
 import { type CacheShape, forecastRequest } from "./forecast.ts";
@@ -32,6 +33,7 @@ export class Scheduler {
    */
   constructor(
     readonly shape: CacheShape,
+    readonly policies: PolicyRegistry,
     pool: BlockPool,
     slots: number,
     readonly emit: Emit,
@@ -63,7 +65,7 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const forecast = forecastRequest(request, this.shape, (reason) => {
+    const forecast = forecastRequest(request, this.shape, this.policies, (reason) => {
       this.counters.policyFallbacks++;
       this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
     });

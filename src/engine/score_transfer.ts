@@ -44,7 +44,7 @@ export function sendScores(model: Model, recorder: Recorder, readback: Readback,
   const { compressor, layerRecords } = model;
   const { sequence, policy, start, fromLayer, throughLayer } = transfer;
   const { slot } = sequence.residence;
-  if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, sequence.scoredRows);
+  if (policy.exactScores) readback.copyScores(recorder, compressor.scores, start, sequence.scoredRows);
   if (policy.perHead) readback.copyHeadHistograms(recorder, layerRecords, slot);
   readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, throughLayer);
 }

@@ -8,7 +8,8 @@
  *     budgets     the scores of its layers, and what its policy makes of them       layer_budgets.ts
  */
 import type { GenerationRequest } from "../contract/generation.ts";
-import type { PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
 import type { Forecast } from "./forecast.ts";
 import { LayerBudgets } from "./layer_budgets.ts";
@@ -59,7 +60,7 @@ export class Sequence {
 
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
-    return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
+    return this.policy?.window ?? 0;
   }
 
   /** Rows of the prompt before the window. */

@@ -11,6 +11,7 @@ import type { EngineStats } from "../contract/engine.ts";
 import type { GenerationRequest, Resumption } from "../contract/generation.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Model } from "../model/model.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { Packs } from "./packs.ts";
 import { Readback } from "./readback.ts";
 import { recordEviction } from "./record_eviction.ts";
@@ -31,9 +32,9 @@ export class TurnLoop {
   #isClosed = false;
 
   /** @param log takes a line for people: a policy that failed */
-  constructor(readonly model: Model, emit: Emit, log: (message: string) => void) {
+  constructor(readonly model: Model, policies: PolicyRegistry, emit: Emit, log: (message: string) => void) {
     const { gpu, pool, config, dimensions } = model;
-    this.#scheduler = new Scheduler(config, pool, dimensions.maxBatch, emit, log);
+    this.#scheduler = new Scheduler(config, policies, pool, dimensions.maxBatch, emit, log);
     this.#recorder = new Recorder(gpu);
     this.#packs = new Packs(model, this.#recorder);
     this.#pace = new TurnPace(config.layerCount);

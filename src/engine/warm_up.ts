@@ -6,6 +6,7 @@ import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { forecastRequest } from "./forecast.ts";
 import { TurnLoop } from "./turn_loop.ts";
 
@@ -16,13 +17,13 @@ const PROMPT_LENGTH = 40;
 const BUDGET = 16;
 
 /** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
-export async function warmUp(model: Model): Promise<void> {
+export async function warmUp(model: Model, policies: PolicyRegistry): Promise<void> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    forecastRequest(request, model.config).blocks <= model.pool.largestArena
+    forecastRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return;
   let open = requests.length;
-  const loop = new TurnLoop(model, (_, event) => {
+  const loop = new TurnLoop(model, policies, (_, event) => {
     if (event.type === "finished" && --open === 0) loop.close();
   }, () => {});
   requests.forEach((request, index) => loop.add(index, request));

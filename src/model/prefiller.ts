@@ -23,7 +23,7 @@ import { NO_WINDOW, rotateKernel, rotateScratchDispatch } from "../kernels/forwa
 import { LANES } from "../kernels/lanes.ts";
 import { subgroupPrefillAttentionKernel } from "../kernels/forward/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import { type Dimensions, PREFILL_TILE_ROWS } from "./dimensions.ts";
 import { Embedder } from "./token_embedding.ts";
 import { ManyVectors, type Rows } from "./project.ts";

@@ -2,17 +2,23 @@ import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { LayerBudgets } from "../../src/engine/layer_budgets.ts";
+import { recency } from "../../src/policy/mod.ts";
+import { needsOf, windowOf } from "../../src/policy/steps.ts";
 import type { LayerScores, SequencePolicy } from "../../src/policy/policy.ts";
 
 const HEADS = 2;
+const SCORE = [recency({ sinks: 1 })];
 const histogram = (count: number) => Uint32Array.of(count);
 
 /** A policy that gives what it is told, and what it has been shown. */
 function policyOf(perHead: boolean, ...budgets: number[][]) {
   const seen: (readonly LayerScores[])[] = [];
   const policy: SequencePolicy = {
-    scorer: { name: "recency", window: 1, sinks: 1 },
+    score: SCORE,
+    window: windowOf(SCORE),
+    needs: needsOf(SCORE),
     exactScores: false,
+    attentionStatistics: false,
     perHead,
     provisionalRows: () => 40,
     isRebalanceDue: () => true,

@@ -4,6 +4,7 @@ import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../sr
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Sequence } from "../../src/engine/sequence.ts";
 import { request } from "../support/engine.ts";
+import { registry } from "../support/policies.ts";
 
 const SHAPE = { layerCount: 2, kvHeadCount: 2, headSize: 8 };
 const prompt = (length: number, first = 1) => Uint32Array.from({ length }, (_, i) => first + i);
@@ -17,7 +18,7 @@ class Desk {
   constructor({ blocks = 1000, slots = 4 } = {}) {
     this.pool = new BlockPool({ arenas: [blocks], blockBytes: 1, layerCount: SHAPE.layerCount });
     const emit = (id: number, event: GenerationEvent) => this.events.push({ id, event });
-    this.scheduler = new Scheduler(SHAPE, this.pool, slots, emit, (line) => assert.fail(line));
+    this.scheduler = new Scheduler(SHAPE, registry, this.pool, slots, emit, (line) => assert.fail(line));
   }
 
   add(...requests: GenerationRequest[]): void {

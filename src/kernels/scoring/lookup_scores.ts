@@ -14,6 +14,7 @@
  *     ahead, best rows, queries of the prompt --gather--> lookup queries, weights
  *     keys, lookup queries --partials--> --combine (window_scores.ts)--> statistics --scores--> scores
  */
+import { MAX_LOOKUPS } from "../../scores/limits.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
 import type { KvElement } from "../kv_element.ts";
@@ -22,7 +23,6 @@ import {
   CHUNK_KEYS,
   COMBINE_THREADS,
   logitFunctions,
-  MAX_WINDOW,
   PARTIAL_THREADS,
   QUERY_TILE_ROWS,
   SCORE_THREADS,
@@ -33,10 +33,7 @@ import {
 
 const GATHER_THREADS = 64;
 /** Weights of a KV head: one for each lookup, then what the last best row is worth, which all others are worth less than. */
-const WEIGHTS = MAX_WINDOW + 1;
-
-/** Most rows whose queries look. */
-export const MAX_LOOKUPS = MAX_WINDOW;
+const WEIGHTS = MAX_LOOKUPS + 1;
 
 /** Whether a row is none of those that look: it ranks behind the last of them. */
 const IS_OTHER = `

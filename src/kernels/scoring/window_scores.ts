@@ -18,6 +18,7 @@
  * The `group * w` queries of one KV head ("query rows", head-major) are handled eight at a time as two vec4s. A key row
  * is read once for a tile of eight. Query rows beyond the last are zero in `partials` and weigh nothing in `scores`.
  */
+import { MAX_WINDOW } from "../../scores/limits.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
 import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
@@ -27,8 +28,6 @@ export const STATISTICS_STRUCT = `struct Statistics {
   max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32>,
 }`;
 
-/** Most rows that an observation window can have. */
-export const MAX_WINDOW = 64;
 /** Query rows of a tile, which are handled together: two vec4s. */
 export const QUERY_TILE_ROWS = 8;
 /** Keys whose maximum and sum make one partial. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
+import { MAX_WINDOW } from "../../../src/scores/limits.ts";
 import { Recorder } from "../../../src/gpu/recorder.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
 import {
-  MAX_WINDOW,
   windowPartialsBytes,
   windowScores,
   windowScoresDispatches,
