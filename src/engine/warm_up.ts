@@ -6,9 +6,9 @@ import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import { projectRequest } from "./forecast.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { Scheduler } from "./scheduler.ts";
+import { forecastRequest } from "./forecast.ts";
+import { TurnLoop } from "./turn_loop.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
 const TOKENS_TO_GENERATE = [40, 16, 16, 2, 2, 2, 2, 2];
@@ -19,16 +19,16 @@ const BUDGET = 16;
 /** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
 export async function warmUp(model: Model, policies: PolicyRegistry): Promise<void> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    projectRequest(request, model.config, policies).blocks <= model.pool.largestArena
+    forecastRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return;
   let open = requests.length;
-  const scheduler = new Scheduler(model, policies, (_, event) => {
-    if (event.type === "finished" && --open === 0) scheduler.close();
+  const loop = new TurnLoop(model, policies, (_, event) => {
+    if (event.type === "finished" && --open === 0) loop.close();
   }, () => {});
-  requests.forEach((request, index) => scheduler.add(index, request));
-  await scheduler.run();
-  scheduler.destroy();
+  requests.forEach((request, index) => loop.add(index, request));
+  await loop.run();
+  loop.destroy();
   model.pool.resetPeak();
 }
 

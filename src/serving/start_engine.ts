@@ -1,5 +1,5 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import { startEngine as startWorker } from "../engine/client.ts";
+import { startEngineWorker } from "../engine/client.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
@@ -40,7 +40,10 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model);
-  const engine = await startWorker({ ...options, model, defaultKvCache, policies, log: console.error }, onProgress);
+  const engine = await startEngineWorker(
+    { ...options, model, defaultKvCache, policies, log: console.error },
+    onProgress,
+  );
   return {
     engine,
     text,
