@@ -1,6 +1,7 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
+import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
@@ -55,7 +56,7 @@ export async function startEngineWorker(
     };
     post({ type: "start", options: workerOptions });
   }).catch((error) => {
-    worker.terminate();
+    endWorker(worker);
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
@@ -153,7 +154,7 @@ export class EngineClient implements Engine {
       this.post({ type: "close" });
     }
     await this.#closed;
-    this.worker.terminate();
+    endWorker(this.worker);
   }
 
   fittingTokens(request: GenerationRequest): number {

@@ -103,7 +103,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
-    await warmUp(model, POLICIES);
+    await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));
     thread.postMessage({
       type: "ready",
       ready: {

@@ -48,6 +48,11 @@ export class Recorder {
     const y = grid[1] ?? 1;
     const z = grid[2] ?? 1;
     if (x === 0 || y === 0 || z === 0) return;
+    const { rehearsal } = this.gpu;
+    if (rehearsal !== null) {
+      if (!rehearsal.has(binding.pipeline)) rehearsal.set(binding.pipeline, { binding, params: [...params] });
+      return;
+    }
     // The arena is full: what was recorded must run before its slots are written again.
     if (this.#slot === this.gpu.paramsSlots) this.submit();
     const base = this.#slot * PARAMS_WORDS;

@@ -4,7 +4,7 @@
  * Frequency and presence penalties are OpenAI's and look at generated tokens only. The repetition penalty (Keskar et al.,
  * CTRL, 2019, equation 2 as Hugging Face mended it for negative logits) looks at the prompt too.
  */
-import type { SamplingParameters } from "../../contract/sampling.ts";
+import { FORBIDDEN_BIAS, type SamplingParameters } from "../../contract/sampling.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
 import { SAMPLING_STRUCT, USES_BIAS, USES_COUNTS } from "./sampling_record.ts";
@@ -80,8 +80,15 @@ export function promptCounts(prompt: Uint32Array, stride: number): Uint32Array<A
 }
 
 /** A sequence's bias: f32 `[stride]`; entries for one token add up. */
-export function biasRow(logitBias: SamplingParameters["logitBias"], stride: number): Float32Array<ArrayBuffer> {
+export function biasRow(
+  { logitBias, allowedTokens }: Pick<SamplingParameters, "logitBias" | "allowedTokens">,
+  stride: number,
+): Float32Array<ArrayBuffer> {
   const row = new Float32Array(stride);
+  if (allowedTokens !== undefined) {
+    row.fill(FORBIDDEN_BIAS);
+    for (const token of allowedTokens) row[token] = 0;
+  }
   for (const { token, bias } of logitBias) row[token] += bias;
   return row;
 }
