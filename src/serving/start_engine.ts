@@ -1,5 +1,5 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import { startEngine as startWorker } from "../engine/client.ts";
+import { startEngineWorker } from "../engine/client.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
@@ -16,7 +16,7 @@ import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions =
-  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "specialTokensInMessages">
+  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "allowedHosts" | "specialTokensInMessages">
   & ConversationOptions;
 
 /** A loaded model, ready for requests. */
@@ -43,7 +43,13 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
-  const engine = await startWorker({ ...options, model, defaultKvCache, policies, log: console.error }, onProgress);
+  const engine = await startEngineWorker(
+    { ...options, model, defaultKvCache, policies, log: console.error },
+    onProgress,
+  ).catch((error) => {
+    text.close();
+    throw error;
+  });
   return {
     engine,
     text,
