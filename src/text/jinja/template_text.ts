@@ -119,12 +119,12 @@ export class TemplateText {
   /** Without the characters of `characters`, white space by default, at either end. */
   trim(characters?: string, { start = true, end = true } = {}): TemplateText {
     const drops = characters === undefined
-      ? (character: string) => WHITE_SPACE.test(character)
-      : (character: string) => characters.includes(character);
+      ? isWhiteSpace
+      : (code: number) => characters.includes(String.fromCharCode(code));
     let from = 0;
     let to = this.value.length;
-    while (start && from < to && drops(this.value[from])) from++;
-    while (end && to > from && drops(this.value[to - 1])) to--;
+    while (start && from < to && drops(this.value.charCodeAt(from))) from++;
+    while (end && to > from && drops(this.value.charCodeAt(to - 1))) to--;
     return from === 0 && to === this.value.length ? this : this.slice(from, to);
   }
 }
@@ -132,6 +132,12 @@ export class TemplateText {
 /** What Python's `str.isspace` calls white space. */
 // deno-lint-ignore no-control-regex -- the separators U+001C to U+001F are white space to Python
 export const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+
+/** The same of a UTF-16 unit; for long runs of it. */
+function isWhiteSpace(code: number): boolean {
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
+  return WHITE_SPACE.test(String.fromCharCode(code));
+}
 
 const PAIR = /[\ud800-\udbff][\udc00-\udfff]/g;
 
