@@ -1,5 +1,7 @@
 /**
- * @file `deno task bench [kernels] [decode] [compression] [plot] [--quick]`: measures, prints tables, writes JSON.
+ * @file `deno task bench [kernels] [decode] [compression] [plot] [--quick]`: measures, prints tables, writes JSON;
+ * `deno task bench gpu` examines this machine's GPU (see gpu/main.ts), and `deno task bench report` writes what GPUs were
+ * found to do into docs/benchmarks.md.
  *
  * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
@@ -8,12 +10,15 @@ import { parseArgs } from "node:util";
 import { benchmarkCompression, type CompressionResults } from "./compression.ts";
 import { benchmarkDecode } from "./decode.ts";
 import type { KernelResults } from "./kernel_results.ts";
-import { benchmarkKernels } from "./kernels.ts";
+import { checkGpu, GpuOptionError } from "./gpu/main.ts";
+import { writeGpuPage } from "./gpu/page.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
 import { readReport, writeFigure, writeReport } from "./report.ts";
 import { compressionText, decodeText, kernelsText } from "./tables.ts";
 
+/** Each has arguments of its own. */
+const SINGLE_NAMES = ["gpu", "report"];
 const NAMES = ["kernels", "decode", "compression", "plot"];
 
 /** A usage error. */
@@ -24,7 +29,9 @@ function parseCommandLine(args: string[]): { wanted: readonly string[]; quick: b
   const { values: { quick }, positionals } = parseArguments(args);
   const unknown = positionals.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
-    throw new CommandLineError(`There is no benchmark "${unknown}": expected one of ${NAMES.join(", ")}`);
+    throw new CommandLineError(
+      `There is no benchmark "${unknown}": expected one of ${[...NAMES, ...SINGLE_NAMES].join(", ")}`,
+    );
   }
   return { wanted: positionals.length === 0 ? NAMES : positionals, quick };
 }
@@ -62,12 +69,38 @@ async function plot(quick: boolean): Promise<void> {
   }
 }
 
-try {
-  const { wanted, quick } = parseCommandLine(Deno.args);
-  if (wanted.includes("kernels")) await report("kernels", quick, benchmarkKernels, kernelsText);
+/** The benchmarks that can run one after the other. */
+async function measure(args: string[]): Promise<void> {
+  const { wanted, quick } = parseCommandLine(args);
+  if (wanted.includes("kernels")) {
+    // Loaded when asked for: its peer is not to be had everywhere.
+    const { benchmarkKernels } = await import("./kernels.ts");
+    await report("kernels", quick, benchmarkKernels, kernelsText);
+  }
   if (wanted.includes("decode")) await report("decode", quick, benchmarkDecode, decodeText);
   if (wanted.includes("compression")) await report("compression", quick, benchmarkCompression, compressionText);
   if (wanted.includes("plot")) await plot(quick);
+}
+
+async function run([name, ...rest]: string[]): Promise<number> {
+  if (name === "gpu") {
+    try {
+      return await checkGpu(rest);
+    } catch (error) {
+      throw error instanceof GpuOptionError ? new CommandLineError(error.message) : error;
+    }
+  }
+  if (name === "report") {
+    if (rest.length > 0) throw new CommandLineError(`report takes no arguments, got "${rest.join(" ")}"`);
+    console.log(`Written: ${(await writeGpuPage()).join(", ")}`);
+    return 0;
+  }
+  await measure(name === undefined ? [] : [name, ...rest]);
+  return 0;
+}
+
+try {
+  Deno.exit(await run(Deno.args));
 } catch (error) {
   console.error((error as Error).message);
   Deno.exit(error instanceof CommandLineError ? 2 : 1);

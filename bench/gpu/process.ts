@@ -3,7 +3,8 @@
 export interface ProcessOptions {
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs; here if not given. */
+  readonly directory?: string;
   readonly seconds: number;
   readonly onLine: (line: string) => void;
   /** Takes lines of standard error; they are also kept for the outcome. */
@@ -23,13 +24,14 @@ const ERROR_TAIL = 2000;
 
 /** Runs a process to its end or its limit. Its standard input stays open while this process lives: see stage.ts. */
 export async function runProcess(options: ProcessOptions): Promise<ProcessOutcome> {
-  const { command, args, env, seconds, signal } = options;
+  const { command, args, directory, seconds, signal } = options;
   if (signal.aborted) return { status: "interrupted", error: "It was not started" };
   let process: Deno.ChildProcess;
   try {
     process = new Deno.Command(command, {
       args: [...args],
-      env: { NO_COLOR: "1", ...env },
+      cwd: directory,
+      env: { NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -42,7 +42,15 @@ for (const promptTokens of task.prompts) {
   if (promptTokens === task.prompts[0]) await fill(sequence, promptOf(Math.min(64, promptTokens)));
   await sequence.clearHistory();
   const seconds = await timed(() => fill(sequence, promptOf(promptTokens)));
-  say({ run: { mode: String(llama.gpu), kind: "prefill", streams: 1, promptTokens, tokensPerSecond: promptTokens / seconds } });
+  say({
+    run: {
+      mode: String(llama.gpu),
+      kind: "prefill",
+      streams: 1,
+      promptTokens,
+      tokensPerSecond: promptTokens / seconds,
+    },
+  });
   await context.dispose();
 }
 for (const promptTokens of task.decodePrompts) {

@@ -10,8 +10,8 @@ import {
   freeKernel,
   MULTIPLY_ADD_OPERATIONS,
   multiplyAddKernel,
-  READS_PER_THREAD,
   readKernel,
+  READS_PER_THREAD,
 } from "../peak_kernels.ts";
 import { type RepeatOptions, secondsPerDispatch } from "../repeat.ts";
 import type { AdapterResults } from "../results.ts";

@@ -199,7 +199,9 @@ async function calibrate(gpu: Gpu, recorder: TimestampRecorder): Promise<number>
     if (nanoseconds < 1e8 && groups < 65535) continue;
     gpu.destroyBuffer(output);
     const ratio = nanoseconds / ticks;
-    if (!Number.isFinite(ratio)) throw new Error("The adapter's timestamps stand still: nothing can be timed with them");
+    if (!Number.isFinite(ratio)) {
+      throw new Error("The adapter's timestamps stand still: nothing can be timed with them");
+    }
     return Math.abs(ratio - 1) < NEAR ? 1 : ratio;
   }
 }

@@ -1,0 +1,41 @@
+/** @file Where the model's file can lie for the length of a run: it is as large as a model, and nobody wants it afterwards. */
+import { statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import type { TensorType } from "../../src/formats/model_file.ts";
+import { randomModelBytes } from "./random_model.ts";
+import type { Shape } from "./shapes.ts";
+
+/** What is to stay free. */
+const SPARE_BYTES = 2 ** 30;
+/** Shares of the free memory that a file in memory may take. */
+const MEMORY_SHARE = 1 / 3;
+
+/**
+ * A path for the model's file, in a folder with room for it: the one for temporary files, else memory, else `fallback`.
+ *
+ * @throws {Error} when none has room
+ */
+export async function placeModel(shape: Shape, type: TensorType, fallback: string): Promise<string> {
+  const bytes = randomModelBytes(shape, type);
+  const found: string[] = [];
+  for (const folder of [tmpdir(), "/dev/shm", fallback]) {
+    const free = await freeBytes(folder);
+    if (free >= bytes + SPARE_BYTES) return `${folder}/ebb-bench-${Deno.pid}.gguf`;
+    found.push(`${folder} has ${gibibytes(free)}`);
+  }
+  throw new Error(
+    `The model's file needs ${gibibytes(bytes + SPARE_BYTES)} and ${found.join(", ")}: free some, or set TMPDIR`,
+  );
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    return folder === "/dev/shm" ? Math.min(free, MEMORY_SHARE * Deno.systemMemoryInfo().available) : free;
+  } catch {
+    return 0;
+  }
+}
+
+const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

@@ -1,0 +1,101 @@
+/**
+ * @file `deno task bench report`: the part of docs/benchmarks.md that tells of GPUs, from every bench/results/gpu-*.json.
+ *
+ * The part lies between two comments; what is around them is written by people.
+ */
+import type { Report } from "../../src/eval/report.ts";
+import { writeFigure } from "../report.ts";
+import { findings } from "./findings.ts";
+import { profileChart } from "./profile_chart.ts";
+import type { GpuResults } from "./results.ts";
+
+const BEGIN = "<!-- What follows is written by `deno task bench report`. -->";
+const END = "<!-- What precedes was written by `deno task bench report`. -->";
+const RESULTS = new URL("../results/", import.meta.url);
+const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
+
+/** A report, and what its file's name calls it: gpu-NAME.json. */
+export interface NamedReport {
+  readonly name: string;
+  readonly report: Report<GpuResults>;
+}
+
+/**
+ * Writes the part and its pictures again.
+ *
+ * @returns the files written
+ */
+export async function writeGpuPage(): Promise<string[]> {
+  const reports = await readReports();
+  const figures: string[] = [];
+  for (const { name, report } of reports) {
+    const chart = profileChart(report.results);
+    if (chart !== undefined) figures.push(await writeFigure(`gpu-${name}`, chart, false));
+  }
+  await Deno.writeTextFile(PAGE, withGpuPart(await Deno.readTextFile(PAGE), reports));
+  return [...figures, "docs/benchmarks.md"];
+}
+
+async function readReports(): Promise<NamedReport[]> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(RESULTS)) {
+    const found = /^gpu-(.+)\.json$/.exec(name);
+    if (found !== null) names.push(found[1]);
+  }
+  return await Promise.all(
+    names.sort().map(async (name) => ({
+      name,
+      report: JSON.parse(await Deno.readTextFile(new URL(`gpu-${name}.json`, RESULTS))),
+    })),
+  );
+}
+
+/** The page with its part made anew, or with one at its end if it had none. */
+export function withGpuPart(page: string, reports: readonly NamedReport[]): string {
+  const part = `${BEGIN}\n\n${gpuPart(reports)}\n\n${END}`;
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (begin < 0 || end < begin) return `${page.trimEnd()}\n\n${part}\n`;
+  return page.slice(0, begin) + part + page.slice(end + END.length);
+}
+
+function gpuPart(reports: readonly NamedReport[]): string {
+  const intro = "## GPUs\n\n`deno task bench gpu` finds out in some minutes what Ebb does on a machine's GPU.";
+  if (reports.length === 0) return `${intro} Nobody has run it on one yet.`;
+  return [`${intro} Every figure below is of the adapter that its heading names.`, ...reports.map(describe)]
+    .join("\n\n");
+}
+
+function describe({ name, report: { date, deno, platform, cpuThreads, results } }: NamedReport): string {
+  const { adapter, card, shape, weights, stages } = results;
+  const circumstances = [
+    `${shape} with random ${weights} weights`,
+    ...(card ? [card] : []),
+    `${platform}, ${cpuThreads} CPU threads, Deno ${deno}, ${date.slice(0, 10)}`,
+  ];
+  const hasChart = (stages.profile?.results?.profiles.length ?? 0) > 0;
+  return [
+    `### ${adapter}`,
+    `${circumstances.join("; ")}.`,
+    ...findings(results).flatMap(({ title, notes, tables }) => [
+      `#### ${title}`,
+      ...(notes.length > 0 ? [notes.map((note) => `- ${escaped(note)}`).join("\n")] : []),
+      ...tables.map(({ header, rows }) => markdownTable(header, rows)),
+      ...(title === PROFILE_TITLE && hasChart ? [`![${title} on ${adapter}](figures/gpu-${name}.svg)`] : []),
+    ]),
+  ].join("\n\n");
+}
+
+const PROFILE_TITLE = "Where the time goes";
+
+/** Columns are as wide as their widest cell, as `deno fmt` has them. */
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [header, ...rows].map((row) => row.map(escaped));
+  const widths = header.map((_, column) => Math.max(3, ...lines.map((line) => line[column].length)));
+  const format = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
+  return [format(lines[0]), format(widths.map((width) => "-".repeat(width))), ...lines.slice(1).map(format)].join("\n");
+}
+
+/** What Markdown would take for something else: of a message, or of a kernel's name. */
+function escaped(text: string): string {
+  return text.replaceAll(/[\\`*_<>|]/g, "\\$&");
+}
