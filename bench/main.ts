@@ -73,8 +73,9 @@ async function plot(quick: boolean): Promise<void> {
 async function measure(args: string[]): Promise<void> {
   const { wanted, quick } = parseCommandLine(args);
   if (wanted.includes("kernels")) {
-    // Loaded when asked for: its peer is not to be had everywhere.
-    const { benchmarkKernels } = await import("./kernels.ts");
+    // Loaded when asked for, by an address that Deno does not know before: its peer is not to be had everywhere.
+    const module = new URL("./kernels.ts", import.meta.url).href;
+    const { benchmarkKernels }: typeof import("./kernels.ts") = await import(module);
     await report("kernels", quick, benchmarkKernels, kernelsText);
   }
   if (wanted.includes("decode")) await report("decode", quick, benchmarkDecode, decodeText);

@@ -1,5 +1,5 @@
 /** @file The results as sections of notes and tables, for a terminal and for a page alike. */
-import { digits } from "../../src/charts/text_table.ts";
+import { digits as finiteDigits } from "../../src/charts/text_table.ts";
 import type {
   AdapterResults,
   DecodeResults,
@@ -22,10 +22,12 @@ export interface Section {
 /** Failures that are told with their messages. */
 const MOST_FAILURES = 20;
 
+/** JSON knows no number that is not finite: what could not be divided is null in a file. */
+const digits = (value: number | null) => value === null || !Number.isFinite(value) ? "" : finiteDigits(value);
 const percent = (share: number) => Number.isFinite(share) ? `${digits(100 * share)} %` : "";
 const mebibytes = (bytes: number) => digits(bytes / 2 ** 20);
-const giga = (value: number | undefined) => value === undefined ? "" : digits(value / 1e9);
-const tera = (value: number | undefined) => value === undefined ? "" : digits(value / 1e12);
+const giga = (value: number | undefined) => digits((value ?? NaN) / 1e9);
+const tera = (value: number | undefined) => digits((value ?? NaN) / 1e12);
 
 /** A section for every stage that was begun. */
 export function findings(results: GpuResults): Section[] {
@@ -56,7 +58,7 @@ function section<Results>(
 }
 
 function adapterSection({ info, isSoftware, subgroupSize, peaks, overheads, reads }: AdapterResults) {
-  const us = (value: number | undefined) => value === undefined ? "" : digits(value);
+  const us = (value: number | undefined) => digits(value ?? NaN);
   return {
     notes: [
       `${info.name}${isSoftware ? ", which computes on the CPU" : ""}; subgroups of ${subgroupSize ?? "no fixed size"}`,

@@ -210,7 +210,7 @@ class Run {
       seconds,
       signal,
       onLine: (line) => {
-        if (line.startsWith('{"results":')) report(JSON.parse(line).results);
+        if (line.startsWith('{"results":') && line.endsWith("}")) report(JSON.parse(line).results);
       },
       onErrorLine: progress,
     });

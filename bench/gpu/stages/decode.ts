@@ -99,13 +99,16 @@ async function measure(
   const before = await engine.stats();
   const ended = streams.map((stream) => stream.reaches("end"));
   const first = streams.map((stream) => stream.reaches("first"));
+  const resumed = performance.now();
   for (const stream of streams) stream.resume(tokens);
   await Promise.all(first);
-  const start = performance.now();
+  const allDecode = performance.now();
   const longestStall = watchStalls();
   await Promise.all(ended);
   const longestStallMilliseconds = longestStall();
   const after = await engine.stats();
+  // Where all came at once there is no later moment to count from.
+  const start = streams.some((stream) => stream.after(allDecode).tokens > 0) ? allDecode : resumed;
   const arrived = streams.map((stream) => stream.after(start));
   const drawn = arrived.reduce((sum, { tokens }) => sum + tokens, 0);
   const seconds = (Math.max(...arrived.map(({ last }) => last)) - start) / 1000;
