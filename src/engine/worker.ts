@@ -13,6 +13,8 @@ import type { ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
+import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { PolicyRegistry } from "../policy/registry.ts";
 import { Scheduler } from "./scheduler.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -24,6 +26,9 @@ const thread = self as unknown as {
 
 /** How long after an error the loss of the device may be reported that caused it. */
 const LOSS_MILLISECONDS = 100;
+
+/** What requests choose from; the client knows the same. */
+const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let scheduler: Scheduler | null = null;
 
@@ -98,7 +103,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
-    await warmUp(model);
+    await warmUp(model, POLICIES);
     thread.postMessage({
       type: "ready",
       ready: {
@@ -125,7 +130,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
     }
     events.push({ id, event });
   };
-  scheduler = new Scheduler(model, emit, log);
+  scheduler = new Scheduler(model, POLICIES, emit, log);
   await scheduler.run();
 }
 
