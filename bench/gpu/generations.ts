@@ -2,6 +2,7 @@
 import type { Generation, GenerationRequest, KvCacheChoice, KvCacheUsage } from "../../src/contract/generation.ts";
 import { GREEDY } from "../../src/contract/sampling.ts";
 import { type EngineClient, type EngineOptions, startEngine } from "../../src/engine/client.ts";
+import { builtInPolicies } from "../../src/serving/policies.ts";
 import type { StageTask } from "./stage.ts";
 
 export const FULL: KvCacheChoice = { policy: "full", budget: "100%" };
@@ -29,7 +30,14 @@ export async function startTimed(
   const start = performance.now();
   let uploaded = start;
   const engine = await startEngine(
-    { model: modelPath, kvType: "f16", maxQueue: options.maxBatch, defaultKvCache: FULL, ...options },
+    {
+      model: modelPath,
+      kvType: "f16",
+      maxQueue: options.maxBatch,
+      defaultKvCache: FULL,
+      policies: builtInPolicies,
+      ...options,
+    },
     ({ stage }) => {
       if (stage === "tensors") uploaded = performance.now();
     },

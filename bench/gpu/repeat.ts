@@ -5,14 +5,12 @@
  * against both can be measured by the clock of the host.
  */
 import type { Binding, Gpu } from "../../src/gpu/gpu.ts";
-import { Recorder } from "../../src/gpu/recorder.ts";
+import { type Dispatch, Recorder } from "../../src/gpu/recorder.ts";
 import { median } from "../statistics.ts";
 
 /** Work to repeat. Where there are several bindings, repetitions take turns. */
-export interface RepeatedDispatch {
+export interface RepeatedDispatch extends Dispatch {
   readonly bindings: readonly Binding[];
-  readonly params: readonly number[];
-  readonly grid: readonly [number, number?, number?];
 }
 
 export interface RepeatOptions {
@@ -27,13 +25,13 @@ const MOST_REPEATS = 4096;
 /** The seconds that one dispatch takes: of several samples the least, for a peak is the best that was seen. */
 export async function secondsPerDispatch(
   gpu: Gpu,
-  { bindings, params, grid }: RepeatedDispatch,
+  { bindings, ...dispatch }: RepeatedDispatch,
   { seconds: wanted, samples }: RepeatOptions,
 ): Promise<number> {
   const recorder = new Recorder(gpu);
   const idle = await idleWait(gpu);
   const run = async (repeats: number): Promise<number> => {
-    for (let i = 0; i < repeats; i++) recorder.dispatch(bindings[i % bindings.length], params, ...grid);
+    for (let i = 0; i < repeats; i++) recorder.dispatch(bindings[i % bindings.length], dispatch);
     const start = performance.now();
     recorder.submit();
     await gpu.device.queue.onSubmittedWorkDone();

@@ -4,7 +4,7 @@
  * Passes of their own cost time between the dispatches, none within them; the engine's own recorder has one for all.
  */
 import { type Binding, type Gpu, PARAMS_BYTES } from "../../src/gpu/gpu.ts";
-import { Recorder } from "../../src/gpu/recorder.ts";
+import { type Dispatch, Recorder } from "../../src/gpu/recorder.ts";
 
 /** WebGPU's limit of a query set is 4096. */
 const MOST_PASSES = 2048;
@@ -37,7 +37,7 @@ export class TimestampRecorder extends Recorder {
     this.#staging = gpu.createBuffer("timestamps read back", bytes, GPUBufferUsage.MAP_READ);
   }
 
-  override dispatch(binding: Binding, params: readonly number[], x: number, y = 1, z = 1): void {
+  override dispatch(binding: Binding, { params, grid: [x, y = 1, z = 1] }: Dispatch): void {
     if (x === 0 || y === 0 || z === 0) return;
     const offset = this.#slot++ * PARAMS_BYTES;
     this.#words.set(params, offset / 4);

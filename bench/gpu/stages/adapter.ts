@@ -118,13 +118,13 @@ async function hostCosts(gpu: Gpu, binding: ReturnType<Gpu["binding"]>): Promise
   const source = gpu.createBuffer("source", 16);
   for (let i = 0; i < 5; i++) {
     const start = performance.now();
-    for (let j = 0; j < EMPTY_DISPATCHES; j++) recorder.dispatch(binding, [1, 2, 3, 4], 1);
+    for (let j = 0; j < EMPTY_DISPATCHES; j++) recorder.dispatch(binding, { params: [1, 2, 3, 4], grid: [1] });
     encodes.push((performance.now() - start) / EMPTY_DISPATCHES);
     recorder.submit();
     await queue.onSubmittedWorkDone();
   }
   for (let i = 0; i < 50; i++) {
-    recorder.dispatch(binding, [], 1);
+    recorder.dispatch(binding, { params: [], grid: [1] });
     const start = performance.now();
     recorder.submit();
     submits.push(performance.now() - start);

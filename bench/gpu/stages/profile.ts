@@ -11,7 +11,7 @@ import { openModel } from "../../../src/formats/open.ts";
 import { type Binding, Gpu } from "../../../src/gpu/gpu.ts";
 import type { Recorder } from "../../../src/gpu/recorder.ts";
 import type { BatchRow } from "../../../src/model/batch_state.ts";
-import { TILE_ROWS } from "../../../src/model/dimensions.ts";
+import { PREFILL_TILE_ROWS } from "../../../src/model/dimensions.ts";
 import { Model } from "../../../src/model/model.ts";
 import { median } from "../../statistics.ts";
 import { promptOf, requestOf } from "../generations.ts";
@@ -87,7 +87,7 @@ export async function profileKernels({ task, report, progress }: StageContext<Pr
     for (const cache of caches) cache.release();
   }
 
-  const count = Math.min(TILE_ROWS, tileEnd);
+  const count = Math.min(PREFILL_TILE_ROWS, tileEnd);
   model.prefiller.place([{ tokens: promptOf(tileEnd, shape.vocabulary), start: 0, window: 0, windowIndex: 0 }]);
   const { buffer, stride } = model.prefiller.hidden;
   gpu.write(buffer, (tileEnd - count) * stride * 4, normalValues(seededRandom(1), count * stride));
@@ -192,7 +192,7 @@ async function calibrate(gpu: Gpu, recorder: TimestampRecorder): Promise<number>
   const idle = await idleWait(gpu);
   let groups = 1;
   for (;; groups = Math.min(65535, groups * 4)) {
-    for (let i = 0; i < CALIBRATION_DISPATCHES; i++) recorder.dispatch(binding, [], groups);
+    for (let i = 0; i < CALIBRATION_DISPATCHES; i++) recorder.dispatch(binding, { params: [], grid: [groups] });
     const start = performance.now();
     const [{ ticks }] = await recorder.time();
     const nanoseconds = 1e6 * (performance.now() - start - 1000 * idle);
