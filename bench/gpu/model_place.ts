@@ -17,6 +17,7 @@ const MEMORY_SHARE = 1 / 3;
  */
 export async function placeModel(shape: Shape, type: TensorType, fallback: string): Promise<string> {
   const bytes = randomModelBytes(shape, type);
+  for (const folder of [tmpdir(), "/dev/shm", fallback]) await removeForgotten(folder);
   const found: string[] = [];
   for (const folder of [tmpdir(), "/dev/shm", fallback]) {
     const free = await freeBytes(folder);
@@ -26,6 +27,19 @@ export async function placeModel(shape: Shape, type: TensorType, fallback: strin
   throw new Error(
     `The model's file needs ${gibibytes(bytes + SPARE_BYTES)} and ${found.join(", ")}: free some, or set TMPDIR`,
   );
+}
+
+/** Removes the files of runs that were killed. */
+async function removeForgotten(folder: string): Promise<void> {
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      const pid = /^ebb-bench-(\d+)\.gguf$/.exec(name)?.[1];
+      if (pid === undefined || await Deno.stat(`/proc/${pid}`).then(() => true, () => false)) continue;
+      await Deno.remove(`${folder}/${name}`);
+    }
+  } catch {
+    // No such folder, or none of ours.
+  }
 }
 
 async function freeBytes(folder: string): Promise<number> {

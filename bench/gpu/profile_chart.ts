@@ -30,7 +30,7 @@ export function profileChart({ adapter, shape, weights, stages }: GpuResults): s
 function panelOf({ title, togetherMicroseconds, kernels }: Profile): Panel {
   const sum = kernels.reduce((total, { microseconds }) => total + microseconds, 0);
   return {
-    title: `${title}: ${digits(sum)} us, ${digits(togetherMicroseconds)} us in one pass`,
+    title: `${title}: ${digits(sum)} us in all, ${digits(togetherMicroseconds)} us when in one pass`,
     axis: "microseconds (and the share that is the limit's)",
     rows: kernels.map(({ label, dispatches, microseconds, limitMicroseconds, limitedBy }) => {
       const limit = Math.min(microseconds, limitMicroseconds);

@@ -51,12 +51,20 @@ const STAGE_MODULES: Readonly<Partial<Record<StageName, () => Promise<Stage>>>> 
   profile: async () => (await import("./stages/profile.ts")).profileKernels,
 };
 
-/** Ends this process when its parent has gone, however that ended: a GPU is not to be kept busy for nobody. */
-async function endWithParent(): Promise<void> {
+/**
+ * Ends this process when its parent has gone, however that ended, and deletes the model's file in its place: neither a GPU
+ * nor gigabytes are to be kept for nobody.
+ */
+async function endWithParent({ modelPath }: StageTask): Promise<void> {
   const buffer = new Uint8Array(64);
   try {
     while (await Deno.stdin.read(buffer) !== null);
   } finally {
+    try {
+      if (modelPath) Deno.removeSync(modelPath);
+    } catch {
+      // It is not there.
+    }
     Deno.exit(1);
   }
 }
@@ -64,7 +72,7 @@ async function endWithParent(): Promise<void> {
 if (import.meta.main) {
   const task: StageTask = JSON.parse(Deno.args[0]);
   const begun = performance.now();
-  endWithParent();
+  endWithParent(task);
   const encoder = new TextEncoder();
   const context: StageContext<unknown> = {
     task,
