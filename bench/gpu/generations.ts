@@ -54,6 +54,7 @@ export class Stream {
   longestWait = 0;
   #last = performance.now();
   #arrivals: { tokens: number; at: number }[] = [];
+  #failure: Error | undefined;
   readonly generation: Generation;
   #waiting: { until: "first" | "end"; resolve: () => void; reject: (error: Error) => void }[] = [];
 
@@ -64,6 +65,7 @@ export class Stream {
 
   /** Resolves at the first token of a run, or at its end; rejects when the generation fails. */
   reaches(until: "first" | "end"): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => this.#waiting.push({ until, resolve, reject }));
   }
 
@@ -94,7 +96,8 @@ export class Stream {
       }
       if (event.type === "paused" || event.type === "finished") this.#settle(["first", "end"]);
       if (event.type === "failed") {
-        for (const { reject } of this.#waiting.splice(0)) reject(new Error(event.message));
+        this.#failure = new Error(event.message);
+        for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
       }
     }
   }

@@ -19,11 +19,15 @@ export async function placeModel(shape: Shape, type: TensorType, fallback: strin
   const bytes = randomModelBytes(shape, type);
   for (const folder of [tmpdir(), "/dev/shm", fallback]) await removeForgotten(folder);
   const found: string[] = [];
+  const unknown: string[] = [];
   for (const folder of [tmpdir(), "/dev/shm", fallback]) {
     const free = await freeBytes(folder);
-    if (free >= bytes + SPARE_BYTES) return `${folder}/ebb-bench-${Deno.pid}.gguf`;
-    found.push(`${folder} has ${gibibytes(free)}`);
+    if (free === undefined) unknown.push(folder);
+    else if (free >= bytes + SPARE_BYTES) return pathIn(folder);
+    else found.push(`${folder} has ${gibibytes(free)}`);
   }
+  // Some systems do not say what is free: then it has to be tried.
+  if (unknown.length > 0) return pathIn(unknown[0]);
   throw new Error(
     `The model's file needs ${gibibytes(bytes + SPARE_BYTES)} and ${found.join(", ")}: free some, or set TMPDIR`,
   );
@@ -42,14 +46,23 @@ async function removeForgotten(folder: string): Promise<void> {
   }
 }
 
-async function freeBytes(folder: string): Promise<number> {
+/** Bytes that are free in a folder, 0 if there is no such folder; undefined if nobody knows. */
+async function freeBytes(folder: string): Promise<number | undefined> {
   try {
-    const { bavail, bsize } = await statfs(folder);
-    const free = bavail * bsize;
-    return folder === "/dev/shm" ? Math.min(free, MEMORY_SHARE * Deno.systemMemoryInfo().available) : free;
+    await Deno.stat(folder);
   } catch {
     return 0;
   }
+  try {
+    const { blocks, bavail, bsize } = await statfs(folder);
+    if (blocks === 0) return undefined;
+    const free = bavail * bsize;
+    return folder === "/dev/shm" ? Math.min(free, MEMORY_SHARE * Deno.systemMemoryInfo().available) : free;
+  } catch {
+    return undefined;
+  }
 }
+
+const pathIn = (folder: string) => `${folder}/ebb-bench-${Deno.pid}.gguf`;
 
 const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

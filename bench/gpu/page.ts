@@ -11,6 +11,15 @@ import type { GpuResults } from "./results.ts";
 
 const BEGIN = "<!-- What follows is written by `deno task bench report`. -->";
 const END = "<!-- What precedes was written by `deno task bench report`. -->";
+const INTRODUCTION = `## GPUs
+
+\`deno task bench gpu\` finds out in some minutes what Ebb does on a machine's GPU: whether the tests of kernels, model,
+cache and engine pass there and golden models give llama.cpp's tokens; how fast a model of Llama 3 8B's shape, with random
+weights, decodes and reads prompts; where the time goes, kernel by kernel; and how PyTorch and llama.cpp fare on the same
+card, where they are installed. It asks no network and needs 6 GB of disk until it ends. \`--minutes 8\` is how long it
+may take, \`--shape llama-3.2-1b\` takes a smaller model, and \`--peers DIRECTORY\` names a directory with node-llama-cpp in
+its node_modules. Everything known at any moment lies in \`bench/out/gpu.json\`: as \`bench/results/gpu-NAME.json\` it comes
+onto this page with \`deno task bench report\`.`;
 const RESULTS = new URL("../results/", import.meta.url);
 const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
 
@@ -59,10 +68,8 @@ export function withGpuPart(page: string, reports: readonly NamedReport[]): stri
 }
 
 function gpuPart(reports: readonly NamedReport[]): string {
-  const intro = "## GPUs\n\n`deno task bench gpu` finds out in some minutes what Ebb does on a machine's GPU.";
-  if (reports.length === 0) return `${intro} Nobody has run it on one yet.`;
-  return [`${intro} Every figure below is of the adapter that its heading names.`, ...reports.map(describe)]
-    .join("\n\n");
+  if (reports.length === 0) return `${INTRODUCTION}\n\nNobody has run it on one yet.`;
+  return [INTRODUCTION, "Figures are of the adapter that their heading names.", ...reports.map(describe)].join("\n\n");
 }
 
 function describe({ name, report: { date, deno, platform, cpuThreads, results } }: NamedReport): string {
