@@ -1,5 +1,5 @@
 /**
- * @file `deno task bench [kernels] [decode] [compression] [plot] [--quick]`: measures, prints tables, writes JSON;
+ * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON;
  * `deno task bench gpu` examines this machine's GPU (see gpu/main.ts), and `deno task bench report` writes what GPUs were
  * found to do into docs/benchmarks.md.
  *
@@ -14,12 +14,13 @@ import { checkGpu, GpuOptionError } from "./gpu/main.ts";
 import { writeGpuPage } from "./gpu/page.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
+import { benchmarkRequests, requestsText } from "./requests.ts";
 import { readReport, writeFigure, writeReport } from "./report.ts";
 import { compressionText, decodeText } from "./tables.ts";
 
 /** Each has arguments of its own. */
 const SINGLE_NAMES = ["gpu", "report"];
-const NAMES = ["kernels", "decode", "compression", "plot"];
+const NAMES = ["kernels", "decode", "compression", "requests", "plot"];
 
 /** A usage error. */
 class CommandLineError extends Error {}
@@ -85,6 +86,7 @@ async function measure(args: string[]): Promise<void> {
   if (wanted.includes("kernels")) await measureKernels(quick);
   if (wanted.includes("decode")) await report("decode", quick, benchmarkDecode, decodeText);
   if (wanted.includes("compression")) await report("compression", quick, benchmarkCompression, compressionText);
+  if (wanted.includes("requests")) await report("requests", quick, benchmarkRequests, requestsText);
   if (wanted.includes("plot")) await plot(quick);
 }
 

@@ -1,7 +1,7 @@
 /** @file What the stages that go through the engine share: starting it, prompts, and following a stream's tokens. */
 import type { Generation, GenerationRequest, KvCacheChoice, KvCacheUsage } from "../../src/contract/generation.ts";
 import { GREEDY } from "../../src/contract/sampling.ts";
-import { type EngineClient, type EngineOptions, startEngine } from "../../src/engine/client.ts";
+import { type EngineClient, type EngineWorkerOptions, startEngineWorker } from "../../src/engine/client.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import type { StageTask } from "./stage.ts";
 
@@ -25,11 +25,11 @@ export function promptOf(length: number, vocabulary: number): Uint32Array {
 /** Starts the engine on the stage's model, and says how long that took. */
 export async function startTimed(
   { modelPath }: StageTask,
-  options: Omit<EngineOptions, "model" | "kvType">,
+  options: Omit<EngineWorkerOptions, "model" | "kvType">,
 ): Promise<{ engine: EngineClient; seconds: number; uploadSeconds: number }> {
   const start = performance.now();
   let uploaded = start;
-  const engine = await startEngine(
+  const engine = await startEngineWorker(
     {
       model: modelPath,
       kvType: "f16",
