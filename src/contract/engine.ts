@@ -84,5 +84,5 @@ export interface Engine {
   generate(request: GenerationRequest): Generation;
   stats(): Promise<EngineStats>;
   /** `ready`, or why not. */
-  readonly state: "loading" | "ready" | "draining" | "failed";
+  readonly state: "ready" | "draining" | "failed";
 }

@@ -13,10 +13,11 @@ import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
-import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
+import { EventQueue, isLast } from "./event_queue.ts";
+import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
+import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
-export type { EngineOptions } from "./protocol.ts";
+export type { EngineWorkerOptions } from "./protocol.ts";
 
 /** What only the client needs to know. */
 export interface ClientOptions {
@@ -35,8 +36,8 @@ export interface ClientOptions {
  * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
  * @throws {RangeError} when a size does not fit this adapter
  */
-export async function startEngine(
-  options: EngineOptions & ClientOptions,
+export async function startEngineWorker(
+  options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
   const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
@@ -62,9 +63,9 @@ export async function startEngine(
 }
 
 /** What a policy cannot do is the request's fault. */
-function unlessUnservable<Result>(project: () => Result): Result {
+function unlessUnservable<Result>(forecast: () => Result): Result {
   try {
-    return project();
+    return forecast();
   } catch (error) {
     throw new UnservableRequestError((error as Error).message, "kv_cache");
   }
@@ -186,7 +187,7 @@ export class EngineClient implements Engine {
         "context_length_exceeded",
       );
     }
-    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache, this.options.policies));
+    const { blocks } = unlessUnservable(() => forecastRequest(request, this.ready.cache, this.options.policies));
     if (blocks > this.ready.largestArena) {
       const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
       throw new UnservableRequestError(
@@ -250,37 +251,4 @@ function checkContinuation({ tokens }: Continuation, vocabularySize: number): vo
   const unknown = tokens.find((token) => token >= vocabularySize);
   if (unknown === undefined) return;
   throw new RangeError(`The continuation has the token ${unknown}: expected ids below ${vocabularySize}`);
-}
-
-function isLast({ type }: GenerationEvent): boolean {
-  return type === "finished" || type === "failed";
-}
-
-/** Events of one generation, from the worker's pace to the reader's. */
-class EventQueue {
-  readonly #events: GenerationEvent[] = [];
-  #wake: () => void = () => {};
-
-  push(event: GenerationEvent): void {
-    this.#events.push(event);
-    this.#wake();
-  }
-
-  /** Yields events up to the last one; leaving early calls `abort`. */
-  async *iterate(abort: () => void): AsyncGenerator<GenerationEvent> {
-    let isDone = false;
-    try {
-      while (!isDone) {
-        const event = this.#events.shift();
-        if (event === undefined) {
-          await new Promise<void>((resolve) => this.#wake = resolve);
-          continue;
-        }
-        isDone = isLast(event);
-        yield event;
-      }
-    } finally {
-      if (!isDone) abort();
-    }
-  }
 }

@@ -5,7 +5,7 @@ import type { GenerationEvent, GenerationRequest, Resumption } from "../contract
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
-export interface EngineOptions {
+export interface EngineWorkerOptions {
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */
@@ -37,7 +37,7 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
-  | { readonly type: "start"; readonly options: EngineOptions }
+  | { readonly type: "start"; readonly options: EngineWorkerOptions }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }

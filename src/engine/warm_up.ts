@@ -5,15 +5,15 @@
  * without the GPU. Then the first dispatch of each kernel runs, one workgroup of it, whatever the number of layers.
  */
 import type { LoadProgress } from "../contract/engine.ts";
-import type { GenerationRequest } from "../contract/generation.ts";
-import { GREEDY } from "../contract/sampling.ts";
 import type { Pipeline, RehearsedDispatch } from "../gpu/gpu.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import { GREEDY } from "../contract/sampling.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { projectRequest } from "./forecast.ts";
-import { Scheduler } from "./scheduler.ts";
+import { forecastRequest } from "./forecast.ts";
+import { TurnLoop } from "./turn_loop.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
 const TOKENS_TO_GENERATE = [40, 16, 16, 2, 2, 2, 2, 2];
@@ -42,18 +42,18 @@ export async function warmUp(
 /** The first dispatch of each kernel that short sequences need. */
 async function rehearse(model: Model, policies: PolicyRegistry): Promise<RehearsedDispatch[]> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    projectRequest(request, model.config, policies).blocks <= model.pool.largestArena
+    forecastRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return [];
   const rehearsal = new Map<Pipeline, RehearsedDispatch>();
   model.gpu.rehearsal = rehearsal;
   let open = requests.length;
-  const scheduler = new Scheduler(model, policies, (_, event) => {
-    if (event.type === "finished" && --open === 0) scheduler.close();
+  const loop = new TurnLoop(model, policies, (_, event) => {
+    if (event.type === "finished" && --open === 0) loop.close();
   }, () => {});
-  requests.forEach((request, index) => scheduler.add(index, request));
-  await scheduler.run();
-  scheduler.destroy();
+  requests.forEach((request, index) => loop.add(index, request));
+  await loop.run();
+  loop.destroy();
   model.gpu.rehearsal = null;
   model.pool.resetPeak();
   return [...rehearsal.values()];

@@ -1,10 +1,8 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import { ExitError } from "../cli/exit_codes.ts";
-import type { ServeOptions } from "../cli/flags.ts";
+import { startEngineWorker } from "../engine/client.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
-import { startEngine as startWorker } from "../engine/client.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
@@ -12,6 +10,8 @@ import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { ExitError } from "../cli/exit_codes.ts";
+import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions =
@@ -42,11 +42,13 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
-  const engine = await startWorker({ ...options, model, defaultKvCache, policies, log: console.error }, onProgress)
-    .catch((error) => {
-      text.close();
-      throw error;
-    });
+  const engine = await startEngineWorker(
+    { ...options, model, defaultKvCache, policies, log: console.error },
+    onProgress,
+  ).catch((error) => {
+    text.close();
+    throw error;
+  });
   return {
     engine,
     text,

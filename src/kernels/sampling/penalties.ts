@@ -6,6 +6,7 @@
  */
 import { FORBIDDEN_BIAS, type SamplingParameters } from "../../contract/sampling.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { SAMPLING_STRUCT, USES_BIAS, USES_COUNTS } from "./sampling_record.ts";
 
 const THREADS = 256;
@@ -22,7 +23,7 @@ export const IN_PROMPT = 0x80000000;
  * 5. bias f32 `[slots, stride]`; read only in slots that have one
  * 6. adjusted f32 `[rows, stride]`: the outcome; rows without bias and penalties are copied
  *
- * Grid: {@link penaltiesGrid}.
+ * Grid: along `x` a thread for four logits of a row; `y` = rows.
  */
 export const penalties: Kernel = {
   label: "penalties",
@@ -59,18 +60,16 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link penalties}.
- *
- * @param stride elements from one row to the next, of logits, counts and bias; a multiple of 4
- */
-export function penaltiesParams(stride: number): number[] {
-  return [stride / 4];
+/** The logits that {@link penalties} adjusts. */
+export interface PenaltiesShape {
+  readonly rows: number;
+  /** Elements from one row to the next, of logits, counts and bias; a multiple of 4. */
+  readonly stride: number;
 }
 
-/** Workgroups of {@link penalties}. */
-export function penaltiesGrid(stride: number, rows: number): [number, number] {
-  return [Math.ceil(stride / (4 * THREADS)), rows];
+/** A dispatch of {@link penalties}. */
+export function penaltiesDispatch({ rows, stride }: PenaltiesShape): Dispatch {
+  return { params: [stride / 4], grid: [Math.ceil(stride / (4 * THREADS)), rows] };
 }
 
 /** The counts of a sequence that has generated nothing yet: u32 `[stride]`, {@link IN_PROMPT} at the prompt's tokens. */

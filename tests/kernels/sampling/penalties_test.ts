@@ -5,12 +5,11 @@ import {
   biasRow,
   IN_PROMPT,
   penalties,
-  penaltiesGrid,
-  penaltiesParams,
+  penaltiesDispatch,
   promptCounts,
 } from "../../../src/kernels/sampling/penalties.ts";
 import { Recorder } from "../../../src/gpu/recorder.ts";
-import { sample, sampleParams } from "../../../src/kernels/sampling/sample.ts";
+import { sample, sampleDispatch } from "../../../src/kernels/sampling/sample.ts";
 import {
   adjustsLogits,
   encodeSampling,
@@ -57,7 +56,7 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
     const buffers = await runKernel(
       await testGpu(),
       penalties,
-      { params: penaltiesParams(stride), grid: penaltiesGrid(stride, rows) },
+      penaltiesDispatch({ rows, stride }),
       [raw, slots, sampling, counts, bias, new Float32Array(rows * stride).fill(NaN)],
     );
     const adjusted = new Float32Array(buffers[5]);
@@ -103,8 +102,8 @@ Deno.test("penalties() sees in each step what sample() generated in the steps be
   const draw = bind(sample(vocabulary), [raw, adjusted, slots, positions, sampling, tokens, results, counts]);
   const recorder = new Recorder(gpu);
   for (let step = 0; step < steps; step++) {
-    recorder.dispatch(adjust, { params: penaltiesParams(stride), grid: penaltiesGrid(stride, 1) });
-    recorder.dispatch(draw, { params: sampleParams(vocabulary, stride, step, 1), grid: [1] });
+    recorder.dispatch(adjust, penaltiesDispatch({ rows: 1, stride }));
+    recorder.dispatch(draw, sampleDispatch({ rows: 1, vocabulary, stride, step, maxRows: 1 }));
   }
   recorder.submit();
   const words = new Uint32Array(await readBuffer(gpu, results));
