@@ -12,9 +12,15 @@ import type {
   Resumption,
 } from "../contract/generation.ts";
 import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
-import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
+import type { Device, EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineOptions } from "./protocol.ts";
+
+/** The modules of the engines' threads. */
+const WORKERS: Record<Device, URL> = {
+  gpu: new URL("./worker.ts", import.meta.url),
+  cpu: new URL("../cpu/worker.ts", import.meta.url),
+};
 
 /** What only the client needs to know. */
 export interface ClientOptions {
@@ -36,7 +42,7 @@ export async function startEngine(
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
   const { defaultKvCache, maxQueue, log = () => {}, ...workerOptions } = options;
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(WORKERS[options.device ?? "gpu"], { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {

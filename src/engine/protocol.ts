@@ -4,8 +4,15 @@ import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { CacheShape } from "./forecast.ts";
 
+/** What computes. */
+export type Device = "gpu" | "cpu";
+
 /** How the worker is to serve a model. */
 export interface EngineOptions {
+  /** Default: the GPU. */
+  readonly device?: Device;
+  /** Threads that compute, on the CPU; as many as it has cores by default. */
+  readonly threads?: number;
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */
@@ -14,7 +21,8 @@ export interface EngineOptions {
   readonly context?: number;
   /** Bytes of the block pool. */
   readonly kvMemory?: number;
-  readonly kvType: KvElement;
+  /** f16 by default on the GPU; always f32 on the CPU. */
+  readonly kvType?: KvElement;
   readonly maxBatch: number;
 }
 
@@ -26,6 +34,7 @@ export interface EngineReady {
   readonly largestArena: number;
   readonly blockBytes: number;
   readonly maxBatch: number;
+  /** What computes: the name of the GPU's adapter, or of the CPU's library. */
   readonly adapter: string;
 }
 

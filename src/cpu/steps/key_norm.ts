@@ -1,0 +1,14 @@
+/** @file Scores by the length of keys, the shortest first: `1 / (1 + |key|)`. */
+import type { ScoredRows, Scores } from "./scored_rows.ts";
+
+export function scoreByKeyNorm(rows: ScoredRows): Scores {
+  const { kvHeadCount, headSize, scored } = rows;
+  return Array.from({ length: kvHeadCount }, (_, head) => {
+    const keys = rows.keys(head);
+    return Float32Array.from({ length: scored }, (_, j) => {
+      let squares = 0;
+      for (let at = j * headSize; at < (j + 1) * headSize; at++) squares += keys[at] * keys[at];
+      return 1 / (1 + Math.sqrt(squares));
+    });
+  });
+}

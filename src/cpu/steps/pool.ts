@@ -1,0 +1,16 @@
+/** @file Pools scores along the sequence: `average` counts the zero padding at the ends, `maximum` ignores it. */
+import type { ScoredRows, Scores } from "./scored_rows.ts";
+
+export function pool(scores: Scores, _rows: ScoredRows, width: number, by: "average" | "maximum"): Scores {
+  if (width === 1) return scores;
+  const half = (width - 1) / 2;
+  return scores.map((own) =>
+    own.map((_, j) => {
+      const first = Math.max(0, j - half);
+      const last = Math.min(own.length - 1, j + half);
+      let pooled = 0;
+      for (let i = first; i <= last; i++) pooled = by === "average" ? pooled + own[i] : Math.max(pooled, own[i]);
+      return by === "average" ? pooled / width : pooled;
+    })
+  );
+}
