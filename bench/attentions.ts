@@ -19,7 +19,7 @@ import { LANES } from "../src/kernels/lanes.ts";
 import { subgroupPrefillAttentionKernel } from "../src/kernels/forward/subgroup_prefill_attention.ts";
 import { kvArray } from "../fixtures/kv.ts";
 import { normalValues, seededRandom } from "../fixtures/random.ts";
-import { type Dispatch, EbbChain } from "./ebb_chain.ts";
+import { type BoundDispatch, EbbChain } from "./ebb_chain.ts";
 import { MICROSOFT, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 
 /** The heads of SmolLM2-135M. */
@@ -77,7 +77,7 @@ function prefillAttention(gpu: Gpu, { element, rows, total }: AttentionCase, dat
   const shape = { firstRow: 0, count: rows, capacity: total, outStride: QUERY_SIZE };
   return {
     buffers: [keys, values, places],
-    dispatches: (from: GPUBuffer, to: GPUBuffer): Dispatch[] => [{
+    dispatches: (from: GPUBuffer, to: GPUBuffer): BoundDispatch[] => [{
       binding: gpu.binding(kernel, [from, keys, values, places, to]),
       ...prefillAttentionDispatch(kernel, variant, shape),
     }],
@@ -125,7 +125,7 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
   };
   return {
     buffers: [arena, tables, places, layerRows, partials, stats],
-    dispatches: (from: GPUBuffer, to: GPUBuffer): Dispatch[] => [
+    dispatches: (from: GPUBuffer, to: GPUBuffer): BoundDispatch[] => [
       {
         binding: gpu.binding(
           kernel,

@@ -10,6 +10,7 @@ import type { KvCacheChoice, KvCacheUsage } from "../src/contract/generation.ts"
 import { GREEDY } from "../src/contract/sampling.ts";
 import { seededRandom } from "../fixtures/random.ts";
 import { tinyGguf } from "../fixtures/tiny_model.ts";
+import { builtInPolicies } from "../src/serving/policies.ts";
 import { median } from "./statistics.ts";
 
 const MODEL = {
@@ -69,7 +70,16 @@ export async function benchmarkCompression(
   try {
     await writeFile(path, tinyGguf(MODEL));
     for (const defaultKvCache of CHOICES) {
-      engines.push(await startEngine({ model: path, kvType: "f16", maxBatch: 1, maxQueue: 1, defaultKvCache }));
+      engines.push(
+        await startEngine({
+          model: path,
+          kvType: "f16",
+          maxBatch: 1,
+          maxQueue: 1,
+          defaultKvCache,
+          policies: builtInPolicies,
+        }),
+      );
     }
     // Nobody's first round may pay for what only a first prompt does.
     for (const engine of engines) await firstToken(engine, prompt.subarray(0, WARM_UP_TOKENS));

@@ -2,6 +2,7 @@
 import { startEngine } from "../src/engine/client.ts";
 import type { Engine, EngineStats } from "../src/contract/engine.ts";
 import { GREEDY } from "../src/contract/sampling.ts";
+import { builtInPolicies } from "../src/serving/policies.ts";
 import { median } from "./statistics.ts";
 
 const MODEL = "../shared/models/stories260K.gguf";
@@ -58,6 +59,7 @@ export async function benchmarkDecode(
     maxBatch: MAX_BATCH,
     maxQueue: MAX_BATCH,
     defaultKvCache: { policy: "full", budget: "100%" },
+    policies: builtInPolicies,
   });
   try {
     const runs: DecodeRun[] = [];

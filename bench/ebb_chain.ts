@@ -1,19 +1,18 @@
 /** @file A list of dispatches of Ebb's kernels that is submitted as a whole, to be timed against a peer's graph. */
 import type { Binding, Gpu } from "../src/gpu/gpu.ts";
-import { Recorder } from "../src/gpu/recorder.ts";
+import { type Dispatch, Recorder } from "../src/gpu/recorder.ts";
 import type { Contender } from "./timing.ts";
 
-export interface Dispatch {
+/** A dispatch, and the kernel and buffers that it is for. */
+export interface BoundDispatch extends Dispatch {
   readonly binding: Binding;
-  readonly params: readonly number[];
-  readonly grid: readonly number[];
 }
 
 /** Runs the dispatches in order, in one command buffer. */
 export class EbbChain implements Contender {
   readonly #recorder: Recorder;
 
-  constructor(readonly gpu: Gpu, readonly dispatches: readonly Dispatch[]) {
+  constructor(readonly gpu: Gpu, readonly dispatches: readonly BoundDispatch[]) {
     this.#recorder = new Recorder(gpu);
   }
 
@@ -22,9 +21,7 @@ export class EbbChain implements Contender {
   }
 
   submit = (): void => {
-    for (const { binding, params, grid: [x, y, z] } of this.dispatches) {
-      this.#recorder.dispatch(binding, params, x, y, z);
-    }
+    for (const dispatch of this.dispatches) this.#recorder.dispatch(dispatch.binding, dispatch);
     this.#recorder.submit();
   };
 }

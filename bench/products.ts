@@ -11,7 +11,7 @@ import { matvecKernel, matvecParams } from "../src/kernels/forward/matvec.ts";
 import { weightFormat } from "../src/kernels/weight_formats/weight_formats.ts";
 import { randomMatrix, type TestMatrix } from "../fixtures/matrices.ts";
 import { normalValues, seededRandom } from "../fixtures/random.ts";
-import { type Dispatch, EbbChain } from "./ebb_chain.ts";
+import { type BoundDispatch, EbbChain } from "./ebb_chain.ts";
 import { MICROSOFT, type OnnxData, type OnnxGraph, type OnnxNode, type PeerGraph } from "./onnx.ts";
 
 /** A product of `vectors` vectors with a matrix `[rows, columns]`, and, next in the chain, one `[columns, rows]`. */
@@ -45,7 +45,7 @@ export function ebbProducts(gpu: Gpu, of: ProductCase, { x, matrices }: ProductD
   const wide = gpu.createBuffer("W1 x", vectors * rows * 4);
   const output = gpu.createBuffer("W2 W1 x", vectors * columns * 4);
   const planes = matrices.map((matrix) => matrix.planes.map((plane) => gpu.upload("weights", plane)));
-  const product = (matrix: 0 | 1, from: GPUBuffer, to: GPUBuffer): Dispatch => {
+  const product = (matrix: 0 | 1, from: GPUBuffer, to: GPUBuffer): BoundDispatch => {
     const [outputs, inputs] = matrix === 0 ? [rows, columns] : [columns, rows];
     const buffers = [...planes[matrix], from, to];
     const format = weightFormat(of.type);

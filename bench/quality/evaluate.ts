@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { progressDisplay } from "../../src/cli/progress.ts";
 import { ensureAdapter } from "../../src/serving/environment.ts";
 import { type RunningEngine, startEngine } from "../../src/serving/start_engine.ts";
+import { builtInPolicies } from "../../src/serving/policies.ts";
 import { ask } from "../../src/eval/answerers/ask.ts";
 import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../../src/eval/tasks/families.ts";
 import { scoreReply } from "../../src/eval/tasks/scoring.ts";
@@ -66,18 +67,22 @@ if (import.meta.main) {
     },
   });
   await ensureAdapter(console.error);
-  const running = await startEngine({
-    model: values.model,
-    policy: values.policy as "full",
-    decodeEviction: undefined,
-    kvBudget: values.budget.endsWith("%") ? values.budget : Number(values.budget),
-    context: undefined,
-    modelId: undefined,
-    kvMemory: undefined,
-    kvType: "f16",
-    maxBatch: CONCURRENCY,
-    maxQueue: CONCURRENCY,
-  }, progressDisplay());
+  const running = await startEngine(
+    {
+      model: values.model,
+      policy: values.policy as "full",
+      decodeEviction: undefined,
+      kvBudget: values.budget.endsWith("%") ? values.budget : Number(values.budget),
+      context: undefined,
+      modelId: undefined,
+      kvMemory: undefined,
+      kvType: "f16",
+      maxBatch: CONCURRENCY,
+      maxQueue: CONCURRENCY,
+    },
+    builtInPolicies,
+    progressDisplay(),
+  );
   const scores: FamilyScore[] = [];
   for (const length of values.lengths.split(",").map(Number)) {
     for (const family of values.families.split(",") as TaskFamilyName[]) {

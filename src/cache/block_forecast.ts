@@ -24,9 +24,9 @@ export function projectedBlocks(
   policy: SequencePolicy | null,
   newRows: number,
 ): number {
-  if (policy === null || policy.scorer.name === "none") return layerCount * blocksFor(promptLength + newRows);
+  if (policy === null) return layerCount * blocksFor(promptLength + newRows);
 
-  const { window } = policy.scorer;
+  const { window } = policy;
   const base = rankedBudget(budget, window);
   const total = base * layerCount;
   /** Blocks of ranked rows, at most, in these three groups of layers. */
@@ -79,9 +79,7 @@ export function projectedEvictingBlocks(
   interval: number,
 ): number {
   const { layerCount, promptLength, budget } = context;
-  const promptRows = policy === null || policy.scorer.name === "none"
-    ? promptLength
-    : rankedBudget(budget, policy.scorer.window) + policy.scorer.window;
+  const promptRows = policy === null ? promptLength : rankedBudget(budget, policy.window) + policy.window;
   const base = rankedBudget(budget, window);
   /** Rows of a layer, on average, when it is evicted from. */
   const most = Math.max(promptRows, base + window) + interval;

@@ -18,7 +18,8 @@ import { type SuiteName, suiteQuestions, suiteTasks } from "../eval/suites/suite
 import { formatReport, reportOf } from "../eval/report.ts";
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
-import { parseKvCacheChoice } from "../policy/registry.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -111,20 +112,24 @@ async function askModel(
 ): Promise<Asking> {
   await ensureAdapter(console.error);
   const contenders = contendersOf(policies, budgets);
-  const running = await start({
-    model,
-    policy: "full",
-    kvBudget: 1,
-    decodeEviction: undefined,
-    context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
-    modelId: undefined,
-    kvMemory: undefined,
-    kvType: "f16",
-    maxBatch: QUESTIONS_AT_ONCE * contenders.length,
-    maxQueue: QUESTIONS_AT_ONCE * contenders.length,
-  }, progressDisplay());
+  const running = await start(
+    {
+      model,
+      policy: "full",
+      kvBudget: 1,
+      decodeEviction: undefined,
+      context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
+      modelId: undefined,
+      kvMemory: undefined,
+      kvType: "f16",
+      maxBatch: QUESTIONS_AT_ONCE * contenders.length,
+      maxQueue: QUESTIONS_AT_ONCE * contenders.length,
+    },
+    builtInPolicies,
+    progressDisplay(),
+  );
   const { engine } = running;
-  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache);
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, builtInPolicies);
   return {
     ...running,
     model: engine.model.id,

@@ -5,7 +5,8 @@
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
 import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
-import { COMBINATION_EXAMPLE, findPolicy, policies } from "../policy/registry.ts";
+import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
+import { builtInPolicies } from "../serving/policies.ts";
 import {
   type AnyFlag,
   bytes,
@@ -25,8 +26,8 @@ const modelFile = text("FILE", "a GGUF file or a directory with safetensors");
 
 const policyName: ValueType<string> = {
   placeholder: "NAME",
-  expectation: `${policies.map(({ name }) => name).join(", ")} or ${COMBINATION_EXAMPLE}`,
-  parse: (text) => findPolicy(text)?.name,
+  expectation: `${builtInPolicies.policies.map(({ name }) => name).join(", ")} or ${COMBINATION_EXAMPLE}`,
+  parse: (text) => builtInPolicies.find(text)?.name,
 };
 
 /** Flags of every command that runs a model. */

@@ -5,6 +5,7 @@ import { GREEDY } from "../contract/sampling.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { DecodeTally } from "../routes/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
+import { builtInPolicies } from "../serving/policies.ts";
 import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
@@ -26,6 +27,7 @@ export async function generate(options: GenerateOptions): Promise<number> {
   await ensureAdapter(console.error);
   const { engine, text, close } = await startEngine(
     { ...options, modelId: undefined, kvMemory: undefined, kvType: "f16", maxBatch: 1, maxQueue: 1 },
+    builtInPolicies,
     progressDisplay(),
   );
   try {

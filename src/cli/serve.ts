@@ -1,10 +1,10 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { Hono } from "hono";
-import { parseKvCacheChoice } from "../policy/registry.ts";
 import { crossOrigin } from "../routes/cross_origin.ts";
 import { serveHttp } from "../routes/serve.ts";
 import { createApp } from "../routes/server.ts";
 import { ensureAdapter } from "../serving/environment.ts";
+import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { progressDisplay } from "./progress.ts";
@@ -28,13 +28,13 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const front = new Hono().all("*", (c) => app.fetch(c.req.raw, c.env));
   const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
-  const { engine, text, chatTemplate, failed, close } = await start(options, progressDisplay());
+  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, progressDisplay());
   app = createApp({
     engine,
     text,
     chatTemplate,
     options: {
-      parseKvCache: (choice) => parseKvCacheChoice(choice, engine.defaultKvCache),
+      policies: builtInPolicies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
       allowedOrigins,
       log: (entry) => console.error(JSON.stringify(entry)),

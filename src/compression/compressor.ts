@@ -1,113 +1,28 @@
 /**
  * @file Compression of one layer's keys and values after its attention: score the rows, rank them, gather the kept ones.
  *
- *     keys, window queries --scorer--> scores --pool--> pooled --top rows--> indices
- *                                                  \--> histogram                |
- *     keys, values, indices, block table --gather--> blocks of an arena  <-------/
+ *     keys, values, queries --step--> scores --step--> ... scores --top rows--> indices
+ *                                                             \--> histogram       |
+ *     keys, values, indices, block table --gather--> blocks of an arena  <---------/
  *
- * The GPU runs things in the order in which they are recorded, so all of the scratch is used again by the next segment
- * and the next layer. Nothing is created per call, except what a scorer other than the observation window needs when it is
- * first used: loading does not wait for policies that nobody asks for.
+ * What the scores are is the policy's business: its list of steps is walked (see steps/steps.ts). The GPU runs things in the
+ * order in which they are recorded, so all of the scratch is used again by the next segment and the next layer. Nothing is
+ * created per call, except what a step needs when it is first used: loading does not wait for policies that nobody asks for.
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { attentionSums, attentionSumsDispatch } from "../kernels/scoring/attention_sums.ts";
-import { averageHeads, averageHeadsParams, averageHeadsWorkgroups } from "../kernels/scoring/average_heads.ts";
-import { gatherRows, gatherRowsParams, gatherRowsWorkgroups } from "../kernels/scoring/gather_rows.ts";
-import {
-  keyDifferenceScores,
-  keyDirections,
-  keyDirectionsBytes,
-  keyNormScores,
-  keyScoresGrid,
-  keyScoresParams,
-} from "../kernels/scoring/key_scores.ts";
-import {
-  gatherSums,
-  gatherSumsParams,
-  type GatherSumsShape,
-  gatherSumsWorkgroups,
-} from "../kernels/scoring/gather_sums.ts";
-import type { KvElement } from "../kernels/kv_element.ts";
-import { lookupDispatches, lookupScores, lookupWeightsBytes, MAX_LOOKUPS } from "../kernels/scoring/lookup_scores.ts";
-import { MOST_MOVES, moveSlots, moveSlotsGrid, moveSlotsParams } from "../kernels/scoring/move_slots.ts";
-import { poolScores, poolScoresParams, poolScoresWorkgroups } from "../kernels/scoring/pool_scores.ts";
-import { readAhead, readAheadGrid, readAheadParams } from "../kernels/scoring/read_ahead.ts";
-import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../kernels/scoring/recency_scores.ts";
-import { topRows, topRowsParams, topRowsScratchBytes } from "../kernels/scoring/top_rows.ts";
-import {
-  MAX_WINDOW,
-  windowPartialsBytes,
-  windowScores,
-  windowScoresGrids,
-  windowScoresParams,
-  windowStatisticsBytes,
-} from "../kernels/scoring/window_scores.ts";
-import {
-  largestNorms,
-  valueNormsGrid,
-  valueNormsParams,
-  weighByHeads,
-  weighByRows,
-} from "../kernels/scoring/value_norms.ts";
-import { sumMoments, sumMomentsParams, windowMoments, windowMomentsBytes } from "../kernels/scoring/window_moments.ts";
-import type { KeyDifference, KeyNorm, ObservationWindow, RankingScorer, ReadAhead } from "../policy/policy.ts";
+import { countScores, countScoresDispatch } from "../kernels/scoring/count_scores.ts";
+import { gatherRows, gatherRowsDispatch } from "../kernels/scoring/gather_rows.ts";
+import { needsOf, type Score, windowOf } from "../policy/steps.ts";
+import { attention } from "../policy/steps/attention.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import { addAttention, keepAttention, type KeptRows, resumeAttention, type TileRows } from "./attention_sums.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
-
-export interface CompressorOptions {
-  readonly kvHeadCount: number;
-  readonly queryHeadCount: number;
-  readonly headSize: number;
-  readonly element: KvElement;
-  /** Rows of keys and values per KV head: the longest pack, and the most rows that can be ranked. */
-  readonly capacity: number;
-}
-
-/** What the compressor works on but does not own. */
-export interface CompressorBuffers {
-  /** KV elements `[kvHead][capacity][headSize]`, rotated. */
-  readonly keys: GPUBuffer;
-  /** KV elements `[kvHead][capacity][headSize]`. */
-  readonly values: GPUBuffer;
-  /** f32 `[segment][MAX_WINDOW][queryHead][headSize]`, rotated, not scaled; row 0 is the oldest of the window. */
-  readonly windowQueries: GPUBuffer;
-  /** f32 `[row of the tile][queryHead][headSize]`, rotated, not scaled: the queries of the tile prefilled last. */
-  readonly tileQueries: GPUBuffer;
-  /** u32, see scores/layer_record.ts. */
-  readonly layerRecords: GPUBuffer;
-  /** u32, the blocks of all block tables; see cache/block.ts. */
-  readonly table: GPUBuffer;
-}
-
-/** A prompt of the pack whose rows are to be scored. */
-export interface SegmentScoring {
-  /** Which window of the window queries. */
-  readonly segmentIndex: number;
-  /** Queries stored there before those of the scorer's own window, where the prompt is also scored with a larger one. */
-  readonly earlierQueries?: number;
-  /** Queries of the window that are stored, the last ones; all of them if not given. */
-  readonly queries?: number;
-  /** First row of the prompt in the pack. */
-  readonly start: number;
-  /** Rows of the prompt; more than the scorer's window. */
-  readonly length: number;
-  /** First word of the layer record whose histogram is added to. */
-  readonly recordOffset: number;
-  /** First word of histograms of every KV head, if those are to be added to instead. */
-  readonly headHistograms?: number;
-}
-
-/** Rows of a prompt whose attention is to be summed. */
-export interface TileRows {
-  /** First row of the prompt in the pack. */
-  readonly start: number;
-  /** What the attention of each row is divided by: the rows of the whole prompt. */
-  readonly length: number;
-  /** First of the rows in the prompt, and in the tile. */
-  readonly first: number;
-  readonly tileRow: number;
-  readonly count: number;
-}
+import { keepQueries } from "./layer_queries.ts";
+import { recordRanking } from "./ranking.ts";
+import { type CompressorBuffers, type CompressorOptions, ScoringWork, type SegmentScoring } from "./scoring_work.ts";
+import { SlotMoves } from "./slot_moves.ts";
+import { recordStep } from "./steps/steps.ts";
 
 /** Rows of a pack and where they go. */
 export interface RowGather {
@@ -118,163 +33,29 @@ export interface RowGather {
   readonly tableOffset: number;
 }
 
-/** How scores are pooled where the scorer does not say. */
-const UNPOOLED = { kernel: 1, pooling: "maximum" } as const;
-
-/** What it takes to sum the attention of all queries. */
-interface AttentionBindings {
-  /** f32 `[kvHead][capacity]`: the sums. */
-  readonly buffer: GPUBuffer;
-  readonly statistics: Binding;
-  readonly sums: Binding;
-  readonly pool: Binding;
-}
-
-/** What it takes to read ahead. */
-interface ReadAheadBindings {
-  readonly spread: Binding;
-  readonly pool: Binding;
-}
-
-/** What it takes to let the best rows look for others. */
-interface LookupBindings {
-  /** f32 `[row of the pack][queryHead][headSize]`: the queries of all rows of the layer. */
-  readonly queries: GPUBuffer;
-  readonly rank: Binding;
-  readonly gather: Binding;
-  readonly partials: Binding;
-  readonly scores: Binding;
-}
-
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
-  /** Pooled scores f32 `[kvHead][capacity]` of the segment scored last, `length - window` of them per head. */
-  readonly pooled: GPUBuffer;
-  /** Positions u32 `[kvHead][capacity]` of the segment ranked last, best first, relative to its start. */
-  readonly indices: GPUBuffer;
-  readonly #scratch: GPUBuffer[];
-  readonly #partials: Binding;
-  readonly #combine: Binding;
-  readonly #scores: Binding;
-  readonly #pool: Binding;
-  readonly #rank: Binding;
-  readonly #gathers: Binding[] = [];
-  readonly #arenas: GPUBuffer[] = [];
-  /**
-   * u32 (source, target) of slots that are moved by what is being recorded, of which the first `#moveCount` are taken; and the
-   * kernel by arena.
-   */
-  readonly #moves: () => { readonly list: GPUBuffer; readonly bindings: Binding[] };
-  #moveCount = 0;
-  /** Submits of the recorder that the moves are taken for. */
-  #moveSubmits = -1;
-  readonly #attention: () => AttentionBindings;
-  readonly #gatherSums: () => { readonly gathered: GPUBuffer; readonly gather: Binding };
-  readonly #moments: () => { readonly scores: Binding; readonly sum: Binding };
-  readonly #readAhead: () => ReadAheadBindings;
-  readonly #lookups: () => LookupBindings;
-  readonly #averageHeads: () => Binding;
-  readonly #weighByRows: () => Binding;
-  readonly #weighByHeads: () => { readonly norms: GPUBuffer; readonly largest: Binding; readonly weigh: Binding };
-  readonly #recency: () => Binding;
-  readonly #keyNorm: () => Binding;
-  readonly #keyDifference: () => { readonly directions: Binding; readonly scores: Binding };
+  readonly #work: ScoringWork;
+  readonly #moves: SlotMoves;
+  readonly #arenas: { readonly buffer: GPUBuffer; readonly gather: Binding }[] = [];
 
   constructor(
     readonly gpu: Gpu,
     readonly options: CompressorOptions,
     readonly buffers: CompressorBuffers,
   ) {
-    const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
-    const { keys, windowQueries, tileQueries, layerRecords } = buffers;
-    const rowWords = kvHeadCount * capacity * 4;
-    const partials = gpu.createBuffer("window partials", windowPartialsBytes(kvHeadCount, queryHeadCount, capacity));
-    const statistics = gpu.createBuffer("window statistics", windowStatisticsBytes(kvHeadCount, queryHeadCount));
-    const scores = gpu.createBuffer("window scores", rowWords);
-    const survivors = gpu.createBuffer("ranking scratch", topRowsScratchBytes(kvHeadCount, capacity));
-    this.pooled = gpu.createBuffer("pooled scores", rowWords);
-    this.indices = gpu.createBuffer("ranked positions", rowWords);
-    this.#scratch = [partials, statistics, scores, survivors, this.pooled, this.indices];
+    this.#work = new ScoringWork(gpu, options, buffers);
+    this.#moves = new SlotMoves(gpu, options.element, options.headSize);
+  }
 
-    const window = windowScores(element, headSize);
-    this.#partials = this.gpu.binding(window.partials, [keys, windowQueries, partials]);
-    this.#combine = this.gpu.binding(window.combine, [partials, statistics]);
-    this.#scores = this.gpu.binding(window.scores, [keys, windowQueries, statistics, scores]);
-    this.#pool = this.gpu.binding(poolScores, [scores, this.pooled, layerRecords]);
-    this.#rank = this.gpu.binding(topRows, [this.pooled, survivors, this.indices]);
+  /** f32 `[kvHead][capacity]`: scores of the segment scored last, `length - window` of them per head. */
+  get scores(): GPUBuffer {
+    return this.#work.scores;
+  }
 
-    this.#attention = once(() => {
-      const sums = gpu.createBuffer("attention sums", rowWords);
-      // A number for each query.
-      const statistics = gpu.createBuffer("attention statistics", tileQueries.size / headSize);
-      this.#scratch.push(sums, statistics);
-      const kernels = attentionSums({ element, headSize, subgroupSize: gpu.subgroupSize });
-      return {
-        buffer: sums,
-        statistics: gpu.binding(kernels.statistics, [tileQueries, keys, statistics]),
-        sums: gpu.binding(kernels.sums, [tileQueries, keys, statistics, sums]),
-        pool: gpu.binding(poolScores, [sums, this.pooled, layerRecords]),
-      };
-    });
-    this.#gatherSums = once(() => {
-      const gathered = gpu.createBuffer("gathered attention sums", rowWords);
-      this.#scratch.push(gathered);
-      return { gathered, gather: gpu.binding(gatherSums, [this.#attention().buffer, this.indices, gathered]) };
-    });
-    this.#moments = once(() => {
-      const moments = gpu.createBuffer("window moments", windowMomentsBytes(kvHeadCount, capacity));
-      this.#scratch.push(moments);
-      const buffers = [keys, windowQueries, statistics, scores, moments];
-      return {
-        scores: gpu.binding(windowMoments(element, headSize), buffers),
-        sum: gpu.binding(sumMoments, [moments, layerRecords]),
-      };
-    });
-    const ahead = once(() => this.#keep(gpu.createBuffer("read-ahead scores", rowWords)));
-    this.#readAhead = once(() => ({
-      spread: gpu.binding(readAhead, [scores, ahead()]),
-      pool: gpu.binding(poolScores, [ahead(), this.pooled, layerRecords]),
-    }));
-    this.#lookups = once(() => {
-      const rowBytes = queryHeadCount * headSize * 4;
-      const queries = this.#keep(gpu.createBuffer("queries of a layer", capacity * rowBytes));
-      const best = this.#keep(gpu.createBuffer("lookup queries", MAX_LOOKUPS * rowBytes));
-      const weights = this.#keep(gpu.createBuffer("lookup weights", lookupWeightsBytes(kvHeadCount)));
-      const lookup = lookupScores(element, headSize);
-      return {
-        queries,
-        rank: gpu.binding(topRows, [ahead(), survivors, this.indices]),
-        gather: gpu.binding(lookup.gather, [queries, this.indices, ahead(), best, weights]),
-        partials: gpu.binding(lookup.partials, [keys, best, ahead(), weights, partials]),
-        scores: gpu.binding(lookup.scores, [keys, best, statistics, ahead(), weights, scores]),
-      };
-    });
-    this.#moves = once(() => {
-      const list = gpu.createBuffer("slot moves", MOST_MOVES * 8);
-      this.#scratch.push(list);
-      return { list, bindings: this.#arenas.map((arena) => gpu.binding(moveSlots(element), [list, arena])) };
-    });
-    this.#averageHeads = once(() => gpu.binding(averageHeads, [scores]));
-    this.#weighByRows = once(() => gpu.binding(weighByRows(element, headSize), [buffers.values, scores]));
-    this.#weighByHeads = once(() => {
-      const norms = gpu.createBuffer("largest value norms", kvHeadCount * 4);
-      this.#scratch.push(norms);
-      return {
-        norms,
-        largest: gpu.binding(largestNorms(element, headSize), [buffers.values, norms]),
-        weigh: gpu.binding(weighByHeads, [norms, scores]),
-      };
-    });
-    this.#recency = once(() => gpu.binding(recencyScores, [scores]));
-    this.#keyNorm = once(() => gpu.binding(keyNormScores(element, headSize), [keys, scores]));
-    this.#keyDifference = once(() => {
-      const sums = gpu.createBuffer("key directions", keyDirectionsBytes(kvHeadCount, headSize, capacity));
-      this.#scratch.push(sums);
-      return {
-        directions: gpu.binding(keyDirections(element, headSize), [keys, sums]),
-        scores: gpu.binding(keyDifferenceScores(element, headSize), [keys, sums, scores]),
-      };
-    });
+  /** Positions u32 `[kvHead][capacity]` of the segment ranked last, best first, relative to its start. */
+  get indices(): GPUBuffer {
+    return this.#work.indices;
   }
 
   /**
@@ -283,142 +64,60 @@ export class Compressor {
    *
    * @returns the arena's index, counted from 0
    */
-  addArena(arena: GPUBuffer): number {
+  addArena(buffer: GPUBuffer): number {
     const { keys, values, table } = this.buffers;
-    this.#gathers.push(this.gpu.binding(gatherRows(this.options.element), [keys, values, this.indices, table, arena]));
-    this.#arenas.push(arena);
-    return this.#gathers.length - 1;
+    const kernel = gatherRows(this.options.element);
+    this.#arenas.push({ buffer, gather: this.gpu.binding(kernel, [keys, values, this.indices, table, buffer]) });
+    return this.#arenas.length - 1;
   }
 
-  /**
-   * Adds the attention that rows of the tile prefilled last pay to the rows of their prompt, before the next tile is prefilled.
-   * The scorer `attention-sums` needs this for every row of a layer, in order.
-   */
+  /** See {@link addAttention}: scores that need attention sums need this for every row of a layer, in order. */
   addAttention(recorder: Recorder, rows: TileRows): void {
-    const { statistics, sums } = this.#attention();
-    const { params, grids } = attentionSumsDispatch({ ...this.options, ...rows });
-    recorder.dispatch(statistics, params, ...grids.statistics);
-    recorder.dispatch(sums, params, ...grids.sums);
+    addAttention(this.#work, recorder, rows);
   }
 
-  /** Keeps the attention that has been added to the rows of the segment ranked last, of those `ranked` and its window. */
-  keepAttention(
-    recorder: Recorder,
-    carried: CarriedAttention,
-    layer: number,
-    kept: Omit<GatherSumsShape, "capacity">,
-  ): void {
-    const { capacity, kvHeadCount } = this.options;
-    const { gathered, gather } = this.#gatherSums();
-    const rows = kept.ranked + kept.window;
-    const workgroups = gatherSumsWorkgroups(rows);
-    recorder.dispatch(gather, gatherSumsParams({ ...kept, capacity }), workgroups, kvHeadCount);
-    for (let head = 0; head < kvHeadCount; head++) {
-      recorder.copy(gathered, head * capacity * 4, carried.buffer, carried.offset(layer, head), rows * 4);
-    }
-    carried.rankedRows[layer] = kept.ranked;
-    carried.windowRows[layer] = kept.window;
+  /** See {@link keepAttention}. */
+  keepAttention(recorder: Recorder, carried: CarriedAttention, layer: number, kept: KeptRows): void {
+    keepAttention(this.#work, recorder, carried, layer, kept);
   }
 
-  /** Starts from what was kept of a layer, of which `ranked` ranked rows are left, before the attention of later rows is added. */
+  /** See {@link resumeAttention}. */
   resumeAttention(recorder: Recorder, carried: CarriedAttention, layer: number, ranked: number): void {
-    const { capacity, kvHeadCount } = this.options;
-    const { buffer } = this.#attention();
-    const window = carried.windowRows[layer];
-    recorder.clear(buffer);
-    for (let head = 0; head < kvHeadCount && window > 0; head++) {
-      const copy = (from: number, to: number, rows: number) => {
-        const source = carried.offset(layer, head, from);
-        recorder.copy(carried.buffer, source, buffer, (head * capacity + to) * 4, rows * 4);
-      };
-      copy(0, 0, ranked);
-      copy(carried.rankedRows[layer], ranked, window);
-    }
+    resumeAttention(this.#work, recorder, carried, layer, ranked);
   }
 
-  /**
-   * Keeps the queries of the tile prefilled last, before the next tile is prefilled. A scorer with lookups needs this for
-   * every row of a layer.
-   *
-   * @param row first row of the tile in the pack
-   */
+  /** See {@link keepQueries}: scores that need the layer's queries need this for every row of a layer. */
   keepQueries(recorder: Recorder, row: number, count: number): void {
-    const rowBytes = this.options.queryHeadCount * this.options.headSize * 4;
-    recorder.copy(this.buffers.tileQueries, 0, this.#lookups().queries, row * rowBytes, count * rowBytes);
+    keepQueries(this.#work, recorder, row, count);
   }
 
   /**
-   * Scores and pools all rows of a segment before its window into {@link pooled}, and adds their histogram to the layer
-   * record; if `statistics` are wanted, writes to it how the attention of the window's rows, at most `MAX_WINDOW`, is spread.
+   * Scores all rows of a segment before its window, and adds their histogram to the layer record; if `statistics` are wanted,
+   * writes to it how the attention of the window's rows, at most `MAX_WINDOW`, is spread.
    *
-   * @throws {RangeError} when the segment, the window or the pooling cannot be scored
+   * @throws {RangeError} when the segment cannot be scored
    */
-  scoreSegment(recorder: Recorder, segment: SegmentScoring, scorer: RankingScorer, statistics = false): void {
+  scoreSegment(recorder: Recorder, segment: SegmentScoring, score: Score, statistics = false): void {
     const { start, length, recordOffset, headHistograms } = segment;
-    const { window } = scorer;
-    const { capacity, kvHeadCount } = this.options;
-    if (scorer.name === "observation-window") checkObservationWindow(scorer);
-    if (scorer.name === "read-ahead") checkReadAhead(scorer);
+    const { capacity } = this.options;
+    const window = windowOf(score);
     if (length <= window) {
       throw new RangeError(`Cannot score a prompt of ${length} rows: expected more than the ${window} of its window`);
     }
     if (start + length > capacity) {
       throw new RangeError(`Cannot score rows up to ${start + length}: the pack holds ${capacity}`);
     }
-    const scored = length - window;
-    if (statistics && scorer.name !== "observation-window" && scorer.name !== "read-ahead") {
+    const scored = { ...segment, scored: length - window, statistics };
+    const work = this.#work;
+    work.begin();
+    if (statistics && !needsOf(score).windowQueries) {
       // For the statistics alone: the scores are written over.
-      this.#attend(recorder, segment, { window: Math.min(window, MAX_WINDOW) }, statistics);
+      recordStep(work, recorder, attention({ window: Math.min(window, MAX_WINDOW) }), scored);
     }
-    switch (scorer.name) {
-      case "observation-window":
-        this.#attend(recorder, segment, scorer, statistics);
-        if (scorer.sharedByHeads) {
-          const workgroups = averageHeadsWorkgroups(scored);
-          recorder.dispatch(this.#averageHeads(), averageHeadsParams(scored, capacity, kvHeadCount), workgroups);
-        }
-        if (scorer.valueNorm !== undefined) this.#weighByValues(recorder, start, scored, scorer.valueNorm);
-        break;
-      case "read-ahead":
-        this.#attend(recorder, segment, scorer, statistics);
-        if (scorer.lookups > 0) this.#lookUp(recorder, segment, scorer);
-        recorder.dispatch(
-          this.#readAhead().spread,
-          readAheadParams(scored, capacity, scorer.decay),
-          ...readAheadGrid(scored, kvHeadCount),
-        );
-        break;
-      case "recency":
-        recorder.dispatch(
-          this.#recency(),
-          recencyScoresParams(length, scored, capacity, scorer.sinks),
-          ...recencyScoresGrid(scored, kvHeadCount),
-        );
-        break;
-      case "key-norm":
-      case "key-difference":
-        this.#scoreByKeys(recorder, segment, scorer);
-        break;
-      case "attention-sums":
-        // All there is to do has been done by addAttention().
-        break;
-    }
-    const { kernel, pooling } = scorer.name === "observation-window" ? scorer : UNPOOLED;
-    const areSummed = scorer.name === "attention-sums";
-    recorder.dispatch(
-      this.#poolOf(scorer),
-      poolScoresParams(
-        scored,
-        capacity,
-        kernel,
-        pooling,
-        headHistograms ?? recordOffset,
-        areSummed ? start : 0,
-        headHistograms !== undefined,
-      ),
-      poolScoresWorkgroups(scored),
-      kvHeadCount,
-    );
+    for (const step of score) recordStep(work, recorder, step, scored);
+    const histogram = { histogramOffset: headHistograms ?? recordOffset, byHead: headHistograms !== undefined };
+    const counting = countScoresDispatch({ ...this.options, length: scored.scored, ...histogram });
+    work.dispatch(recorder, countScores, [work.scores, this.buffers.layerRecords], counting);
   }
 
   /**
@@ -432,9 +131,7 @@ export class Compressor {
   ): void {
     const scored = length - window;
     if (count > scored) throw new RangeError(`Cannot keep ${count} ranked rows: only ${scored} were scored`);
-    if (count === 0) return;
-    const { capacity, kvHeadCount } = this.options;
-    recorder.dispatch(this.#rank, topRowsParams(scored, count, capacity, capacity), kvHeadCount);
+    if (count > 0) recordRanking(this.#work, recorder, this.scores, scored, count);
   }
 
   /** Copies the `count` best rows of the segment ranked last into the blocks listed in the table from `tableOffset` on. */
@@ -453,148 +150,17 @@ export class Compressor {
    * @param moves (source, target) of each; no slot is both
    */
   moveSlots(recorder: Recorder, arena: number, moves: Uint32Array<ArrayBuffer>): void {
-    const { headSize } = this.options;
-    if (moves.length === 0) return;
-    const { list, bindings } = this.#moves();
-    for (let done = 0; done < moves.length / 2;) {
-      // The list is uploaded before anything of this submit runs: what has been written to it stays until then.
-      if (recorder.submits !== this.#moveSubmits) this.#moveCount = 0;
-      if (this.#moveCount === MOST_MOVES) {
-        recorder.submit();
-        this.#moveCount = 0;
-      }
-      const count = Math.min(moves.length / 2 - done, MOST_MOVES - this.#moveCount);
-      this.gpu.write(list, this.#moveCount * 8, moves.subarray(2 * done, 2 * (done + count)));
-      recorder.dispatch(
-        bindings[arena],
-        moveSlotsParams(this.#moveCount, headSize),
-        ...moveSlotsGrid(count, headSize),
-      );
-      // Only now, for the dispatch may have had to submit what came before it.
-      this.#moveSubmits = recorder.submits;
-      this.#moveCount += count;
-      done += count;
-    }
+    this.#moves.record(recorder, this.#arenas[arena].buffer, moves);
   }
 
   /** Frees the scratch. The buffers given at construction and the arenas stay. */
   destroy(): void {
-    for (const buffer of this.#scratch) this.gpu.destroyBuffer(buffer);
-  }
-
-  /** Scores by the attention of the last `window` rows, and writes its statistics if they are wanted. */
-  #attend(
-    recorder: Recorder,
-    { segmentIndex, earlierQueries = 0, queries = MAX_WINDOW, start, length, recordOffset }: SegmentScoring,
-    { window: kept, varianceWeight, groupMaximum }: Pick<
-      ObservationWindow,
-      "window" | "varianceWeight" | "groupMaximum"
-    >,
-    statistics: boolean,
-  ): void {
-    const window = Math.min(kept, queries);
-    const firstQuery = segmentIndex * MAX_WINDOW + earlierQueries;
-    const shape = { ...this.options, firstQuery, start, length, window };
-    const isPlain = varianceWeight === undefined && !groupMaximum;
-    const params = isPlain
-      ? windowScoresParams(shape)
-      : windowScoresParams(shape, 1 / window, varianceWeight, groupMaximum);
-    const grids = windowScoresGrids(shape);
-    recorder.dispatch(this.#partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(isPlain && !statistics ? this.#scores : this.#moments().scores, params, ...grids.scores);
-    if (statistics) recorder.dispatch(this.#moments().sum, sumMomentsParams(shape, recordOffset), 1);
-  }
-
-  /** Adds to the scores what the queries of the best rows look for. */
-  #lookUp(recorder: Recorder, { start, length }: SegmentScoring, { window, decay, lookups }: ReadAhead): void {
-    const { capacity, kvHeadCount } = this.options;
-    const scored = length - window;
-    const looking = Math.min(lookups, scored - 1);
-    if (looking === 0) return;
-    const { rank, gather, partials, scores } = this.#lookups();
-    const dispatches = lookupDispatches({ ...this.options, start, scored, lookups: looking });
-    const { params, grids } = dispatches;
-    const spread = readAheadParams(scored, capacity, decay);
-    recorder.dispatch(this.#readAhead().spread, spread, ...readAheadGrid(scored, kvHeadCount));
-    recorder.dispatch(rank, topRowsParams(scored, looking, capacity, capacity), kvHeadCount);
-    recorder.dispatch(gather, dispatches.gather.params, ...dispatches.gather.grid);
-    recorder.dispatch(partials, params, ...grids.partials);
-    recorder.dispatch(this.#combine, params, ...grids.combine);
-    recorder.dispatch(scores, params, ...grids.scores);
-  }
-
-  #poolOf({ name }: RankingScorer): Binding {
-    if (name === "attention-sums") return this.#attention().pool;
-    return name === "read-ahead" ? this.#readAhead().pool : this.#pool;
-  }
-
-  #keep(buffer: GPUBuffer): GPUBuffer {
-    this.#scratch.push(buffer);
-    return buffer;
-  }
-
-  #weighByValues(recorder: Recorder, start: number, scored: number, by: "row" | "head"): void {
-    const { capacity, kvHeadCount } = this.options;
-    const params = valueNormsParams(start, scored, capacity);
-    const grid = valueNormsGrid(scored, kvHeadCount);
-    if (by === "row") {
-      recorder.dispatch(this.#weighByRows(), params, ...grid);
-    } else {
-      const { norms, largest, weigh } = this.#weighByHeads();
-      recorder.clear(norms);
-      recorder.dispatch(largest, params, ...grid);
-      recorder.dispatch(weigh, params, ...grid);
-    }
-  }
-
-  #scoreByKeys(recorder: Recorder, { start, length }: SegmentScoring, { name, window }: KeyNorm | KeyDifference): void {
-    const { capacity, kvHeadCount } = this.options;
-    const scored = length - window;
-    const params = keyScoresParams({ start, length, scored, capacity });
-    const grid = keyScoresGrid(scored, kvHeadCount);
-    if (name === "key-norm") {
-      recorder.dispatch(this.#keyNorm(), params, ...grid);
-    } else {
-      const { directions, scores } = this.#keyDifference();
-      recorder.dispatch(directions, params, ...keyScoresGrid(length, kvHeadCount));
-      recorder.dispatch(scores, params, ...grid);
-    }
+    this.#work.destroy();
+    this.#moves.destroy();
   }
 
   #gather(recorder: Recorder, arena: number, rows: RowGather, isRanked: boolean): void {
-    const { kvHeadCount, headSize, capacity } = this.options;
-    recorder.dispatch(
-      this.#gathers[arena],
-      gatherRowsParams({ kvHeadCount, headSize, capacity, indexCapacity: capacity, isRanked, ...rows }),
-      gatherRowsWorkgroups(rows.count, headSize),
-      kvHeadCount,
-    );
+    const shape = { ...this.options, indexCapacity: this.options.capacity, isRanked, ...rows };
+    recorder.dispatch(this.#arenas[arena].gather, gatherRowsDispatch(shape));
   }
-}
-
-function checkWindow(window: number): void {
-  if (!(window >= 1 && window <= MAX_WINDOW)) {
-    throw new RangeError(`Cannot score with a window of ${window} rows: expected 1 to ${MAX_WINDOW}`);
-  }
-}
-
-function checkReadAhead({ window, lookups }: ReadAhead): void {
-  checkWindow(window);
-  if (!(lookups >= 0 && lookups <= MAX_LOOKUPS)) {
-    throw new RangeError(`Cannot score with ${lookups} lookups: expected 0 to ${MAX_LOOKUPS}`);
-  }
-}
-
-function checkObservationWindow({ window, kernel }: ObservationWindow): void {
-  checkWindow(window);
-  if (!(kernel >= 1 && kernel % 2 === 1)) {
-    throw new RangeError(`Cannot pool with a kernel of ${kernel}: expected an odd number`);
-  }
-}
-
-/** Makes something when it is first asked for. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | null = null;
-  return () => (made ??= { value: make() }).value;
 }

@@ -12,9 +12,9 @@ import { blocksFor } from "../cache/block.ts";
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { kvElementBytes } from "../kernels/kv_element.ts";
-import { unpackRows, unpackRowsParams, unpackRowsWorkgroups } from "../kernels/scoring/unpack_rows.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import type { RankingScorer } from "../policy/policy.ts";
+import { unpackRows, unpackRowsDispatch } from "../kernels/scoring/unpack_rows.ts";
+import { type Score, windowOf } from "../policy/steps.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
 import { Compressor } from "./compressor.ts";
 import type { Dimensions } from "../model/dimensions.ts";
@@ -32,7 +32,7 @@ export interface LayerRows {
 /** How a layer's rows are to be scored. */
 export interface LayerScoring {
   readonly layer: number;
-  readonly scorer: RankingScorer;
+  readonly score: Score;
   /** Whether statistics of the attention are wanted. */
   readonly statistics: boolean;
   /** `null` where no query is asked. */
@@ -86,17 +86,14 @@ export class DecodeCompressor {
   }
 
   /**
-   * Records that all rows of a layer are read and those before the scorer's window scored. There must be some.
-   *
-   * Rows that were ranked before lie in order of rank, not of position: their scores are not pooled with their neighbours'.
+   * Records that all rows of a layer are read and those before the score's window scored. There must be some.
    */
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
     const { kvHeadCount, headSize } = this.dimensions.config;
-    const { layer, scorer, statistics, queryLog, summing, recordOffset } = scoring;
+    const { layer, score, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
     const shape = { ...rows, kvHeadCount, headSize, capacity: this.dimensions.positions };
-    const workgroups = unpackRowsWorkgroups(length, headSize);
-    recorder.dispatch(this.#unpacks[rows.arena], unpackRowsParams(shape), workgroups, kvHeadCount);
+    recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
 
     const queries = queryLog?.rows ?? 0;
     if (queryLog !== null) {
@@ -107,11 +104,10 @@ export class DecodeCompressor {
       this.#compressor.resumeAttention(recorder, summing.carried, layer, rows.ranked);
       this.#compressor.addAttention(recorder, { start: 0, length: summing.divisor, first, tileRow: 0, count: queries });
     }
-    const unpooled = scorer.name === "observation-window" ? { ...scorer, kernel: 1 } : scorer;
     // A window of fewer rows than there are queries asks the last of them.
-    const earlierQueries = Math.max(0, queries - scorer.window);
+    const earlierQueries = Math.max(0, queries - windowOf(score));
     const segment = { segmentIndex: 0, earlierQueries, queries, start: 0, length, recordOffset };
-    this.#compressor.scoreSegment(recorder, segment, unpooled, statistics);
+    this.#compressor.scoreSegment(recorder, segment, score, statistics);
   }
 
   /** Records that the `ranked` best rows of the layer scored last go back into blocks, and its last `window` rows behind them. */

@@ -26,24 +26,22 @@ export function decodeMemory(
  * @returns rows of each layer before it
  */
 export function evict(forward: Forward, sequence: Sequence, eviction: DecodeEviction): number[] {
-  const { policy, scorer } = eviction;
+  const { policy, policy: { window }, score } = eviction;
   const { cache, layers } = sequence;
   const held = layers.map((rows) => rows.rows(0));
   sequence.scores.length = 0;
   layers.forEach((rows, layer) => {
     const length = held[layer];
-    const scored = length - scorer.window;
+    const scored = length - window;
     // Only where a policy has failed and another's window has taken its place.
     if (scored <= 0) return;
     const source = layerToScore(forward, sequence, layer, eviction);
-    // Rows that were ranked before lie in order of rank: their scores are not pooled with their neighbours'.
-    const unpooled = scorer.name === "observation-window" ? { ...scorer, kernel: 1 } : scorer;
-    const { scores, seen } = scoreLayer(forward, source, unpooled, policy);
+    const { scores, seen } = scoreLayer(forward, source, score, policy);
     sequence.scores.push(seen);
     const ranked = Math.min(policy.provisionalRows(layer), scored);
     const best = scores.map((own) => bestRows(own, ranked));
-    cache.rearrange(layer, ranked, scorer.window);
-    rows.fill(source, best, scored, scorer.window, cache.table(layer).length - cache.rankedBlocks(layer));
+    cache.rearrange(layer, ranked, window);
+    rows.fill(source, best, scored, window, cache.table(layer).length - cache.rankedBlocks(layer));
     if (source.sums !== null) {
       const { sums } = source;
       sequence.memory!.sums[layer] = {
@@ -68,7 +66,7 @@ function layerToScore(forward: Forward, sequence: Sequence, layer: number, evict
   const lastQueries = eviction.queries > 0 ? sequence.memory!.layerQueries(layer) : new Float32Array();
   const source: LayerToScore = {
     length,
-    window: eviction.scorer.window,
+    window: eviction.policy.window,
     keys: (head) => view(rows.keys, head),
     values: (head) => view(rows.values, head),
     keyAddress: (head) => rows.keyAddress(head),
@@ -76,7 +74,7 @@ function layerToScore(forward: Forward, sequence: Sequence, layer: number, evict
     allQueries: null,
     sums: null,
   };
-  if (eviction.scorer.name !== "attention-sums") return source;
+  if (!eviction.policy.needs.attentionSums) return source;
   return { ...source, sums: addedSums(forward, sequence, layer, source, eviction) };
 }
 

@@ -4,7 +4,9 @@
  */
 import type { AttentionStatistics } from "../scores/layer_record.ts";
 import { histogramOf } from "../scores/score_histogram.ts";
-import type { LayerScores, RankingScorer, SequencePolicy } from "../policy/policy.ts";
+import type { LayerScores, SequencePolicy } from "../policy/policy.ts";
+import type { Score } from "../policy/steps.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";
@@ -28,18 +30,15 @@ export interface LayerToScore {
   readonly sums: readonly Float32Array[] | null;
 }
 
-/** Most queries that score rows. */
-const MAX_WINDOW = 64;
-
 /** Scores of a layer and what an allocator may look at; `statistics` only where they are wanted. */
 export function scoreLayer(
   forward: Forward,
   layer: LayerToScore,
-  scorer: RankingScorer,
+  score: Score,
   policy: Pick<SequencePolicy, "perHead" | "exactScores" | "attentionStatistics">,
 ): { readonly scores: Scores; readonly seen: Omit<LayerScores, "heldRows" | "headRows"> } {
   const rows = new HeapRows(forward, layer);
-  const scores = scoreRows(rows, scorer);
+  const scores = scoreRows(rows, score);
   const headHistograms = scores.map(histogramOf);
   const statistics: AttentionStatistics | undefined = policy.attentionStatistics
     ? attentionStatistics(rows, Math.min(layer.window, MAX_WINDOW))

@@ -9,6 +9,7 @@
  */
 import type { LayerToScore } from "./layer_scoring.ts";
 import { scoreLayer } from "./layer_scoring.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
 import { bestRows } from "./ranking.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
@@ -64,8 +65,10 @@ export class PromptPack {
         tokens,
         start,
         lastQueries: new Float32Array(window * querySize),
-        allQueries: sequences.some(looksUp) ? new Float32Array(tokens.length * querySize) : null,
-        sums: sequences.some(sumsAttention)
+        allQueries: sequences.some(({ policy }) => policy?.needs.layerQueries)
+          ? new Float32Array(tokens.length * querySize)
+          : null,
+        sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
           ? Array.from({ length: kvHeadCount }, () => new Float32Array(tokens.length))
           : null,
       };
@@ -210,20 +213,7 @@ export class PromptPack {
 
 /** Queries at the end of the prompt that a sequence's policy asks. */
 function queryWindow({ policy, window }: Sequence): number {
-  if (policy === null) return 0;
-  const { scorer, attentionStatistics } = policy;
-  const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
-  return looks || attentionStatistics ? Math.min(window, MOST_QUERIES) : 0;
-}
-
-const MOST_QUERIES = 64;
-
-function looksUp({ policy }: Sequence): boolean {
-  return policy?.scorer.name === "read-ahead" && policy.scorer.lookups > 0;
-}
-
-function sumsAttention({ policy }: Sequence): boolean {
-  return policy?.scorer.name === "attention-sums";
+  return policy?.needs.windowQueries || policy?.attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
 }
 
 /** Stores a layer of a prompt in a sequence: all of it, or what its policy keeps. */
@@ -234,19 +224,19 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   const { length } = rows;
   const none = Array.from({ length: kvHeadCount }, () => new Uint32Array());
   const recentBlocks = () => cache.table(layer).length - cache.rankedBlocks(layer);
-  if (policy === null || policy.scorer.name === "none") {
+  if (policy === null) {
     cache.appendRecent(layer, length);
     target.fill(rows, none, 0, length, recentBlocks());
     return;
   }
-  const { scores, seen } = scoreLayer(forward, rows, policy.scorer, policy);
+  const { scores, seen } = scoreLayer(forward, rows, policy.score, policy);
   sequence.scores.push(seen);
   const ranked = policy.provisionalRows(layer);
   cache.setRanked(layer, ranked);
   cache.appendRecent(layer, window);
   const best = scores.map((own) => bestRows(own, ranked));
   target.fill(rows, best, length - window, window, recentBlocks());
-  if (sequence.memory !== null && rows.sums !== null) {
+  if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
     const { sums } = rows;
     sequence.memory.sums[layer] = {
       ranked: best.map((indices, head) => Float32Array.from(indices, (row) => sums[head][row])),

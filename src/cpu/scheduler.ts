@@ -13,6 +13,7 @@ import type { BlockPool } from "../cache/block_pool.ts";
 import { projectRequest } from "../engine/forecast.ts";
 import { Admission } from "./admission.ts";
 import { decodeMemory, evict } from "./eviction.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import type { Forward } from "./forward.ts";
 import type { LayerToScore } from "./layer_scoring.ts";
 import { groupByPrompt, PromptPack, storeLayer } from "./prompt_pack.ts";
@@ -57,6 +58,7 @@ export class Scheduler {
     readonly forward: Forward,
     readonly pool: BlockPool,
     readonly maxBatch: number,
+    readonly policies: PolicyRegistry,
     readonly emit: Emit,
     readonly log: (message: string) => void,
   ) {
@@ -69,7 +71,7 @@ export class Scheduler {
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
     const { config } = this.forward;
-    const projection = projectRequest(request, config, (reason) => {
+    const projection = projectRequest(request, config, this.policies, (reason) => {
       this.#counts.policyFallbacks++;
       this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
     });

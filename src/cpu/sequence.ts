@@ -125,14 +125,14 @@ export class Sequence {
   get isEvictionDue(): boolean {
     const { eviction, context } = this.projection;
     if (eviction === null || !this.isRunning || this.generatedRows % eviction.interval !== 0) return false;
-    const { scorer: { window } } = eviction;
+    const { policy: { window } } = eviction;
     const kept = rankedBudget(context.budget, window) + window;
     return this.layers.some(({ ranked, recent }) => Math.max(...ranked) + recent > kept);
   }
 
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
-    return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
+    return this.policy?.window ?? 0;
   }
 
   /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */

@@ -62,7 +62,10 @@ const TURNED_ROWS = 16;
 export function weightBytes(file: ModelFile, config: ModelConfig): number {
   const { embedding, layers, outputNorm, output } = modelTensors(file, config);
   const slices = [embedding, outputNorm, ...output === embedding ? [] : [output], ...layers.flatMap(Object.values)];
-  return slices.reduce((sum, { shape }) => sum + 4 * shape.reduce((product: number, size: number) => product * size, 1), 0);
+  return slices.reduce(
+    (sum, { shape }) => sum + 4 * shape.reduce((product: number, size: number) => product * size, 1),
+    0,
+  );
 }
 
 /**

@@ -10,6 +10,8 @@ import type { EngineOptions, FromWorker, ToWorker } from "../engine/protocol.ts"
 import { describeModel } from "../engine/served_model.ts";
 import { openModel } from "../formats/open.ts";
 import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
+import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { PolicyRegistry } from "../policy/registry.ts";
 import { Forward } from "./forward.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -51,7 +53,7 @@ thread.onmessage = ({ data }) => {
 
 async function run(options: EngineOptions): Promise<void> {
   const { forward, pool } = await load(options);
-  scheduler = new Scheduler(forward, pool, options.maxBatch, emit, log);
+  scheduler = new Scheduler(forward, pool, options.maxBatch, new PolicyRegistry(BUILT_IN_POLICIES), emit, log);
   await scheduler.run();
   thread.postMessage({ type: "closed" });
   thread.close();
@@ -74,7 +76,9 @@ async function load(options: EngineOptions): Promise<{ forward: Forward; pool: B
     const forward = await Forward.create(runtime, config, weights, table, options.maxBatch);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
     if (blocks === 0) {
-      throw new RangeError(`--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`);
+      throw new RangeError(
+        `--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`,
+      );
     }
     const pool = new BlockPool({ arenas: [blocks], blockBytes: dimensions.blockBytes, layerCount: config.layerCount });
     thread.postMessage({

@@ -11,6 +11,7 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
 import type { Device, EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
 
@@ -25,6 +26,8 @@ const WORKERS: Record<Device, URL> = {
 /** What only the client needs to know. */
 export interface ClientOptions {
   readonly defaultKvCache: KvCacheChoice;
+  /** What requests choose from; the worker knows the same. */
+  readonly policies: PolicyRegistry;
   /** Sequences that may wait for admission; more are refused. */
   readonly maxQueue: number;
   /** Takes a line for people. */
@@ -41,7 +44,7 @@ export async function startEngine(
   options: EngineOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { defaultKvCache, maxQueue, log = () => {}, ...workerOptions } = options;
+  const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
   const worker = new Worker(WORKERS[options.device ?? "gpu"], { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
@@ -60,7 +63,7 @@ export async function startEngine(
     worker.terminate();
     throw error;
   });
-  return new EngineClient(worker, post, ready, { defaultKvCache, maxQueue, log });
+  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
 }
 
 /** What a policy cannot do is the request's fault. */
@@ -159,7 +162,9 @@ export class EngineClient implements Engine {
   }
 
   fittingTokens(request: GenerationRequest): number {
-    return unlessUnservable(() => fittingTokens(request, this.ready.cache, this.ready.largestArena));
+    return unlessUnservable(() =>
+      fittingTokens(request, this.ready.cache, this.options.policies, this.ready.largestArena)
+    );
   }
 
   #notReady(): Error {
@@ -186,7 +191,7 @@ export class EngineClient implements Engine {
         "context_length_exceeded",
       );
     }
-    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache));
+    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache, this.options.policies));
     if (blocks > this.ready.largestArena) {
       const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
       throw new UnservableRequestError(

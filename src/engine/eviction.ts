@@ -12,11 +12,12 @@
 import { rankedBudget } from "../cache/budgets.ts";
 import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import { CarriedAttention } from "../compression/carried_attention.ts";
 import type { Model } from "../model/model.ts";
 import { QueryLog } from "../compression/query_log.ts";
-import type { RankingScorer, SequencePolicy } from "../policy/policy.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+import { type Score, scoreAgain } from "../policy/steps.ts";
 import { type ScoreTransfer, writeTables } from "./pack.ts";
 import type { Readback } from "./readback.ts";
 import type { Sequence } from "./sequence.ts";
@@ -24,7 +25,8 @@ import type { Sequence } from "./sequence.ts";
 /** How a sequence evicts while it generates. */
 export interface DecodeEviction {
   readonly policy: SequencePolicy;
-  readonly scorer: RankingScorer;
+  /** The policy's score, of rows that were ranked before. */
+  readonly score: Score;
   /** Generated rows between two evictions. */
   readonly interval: number;
   /** Queries that score the rows: those of the last rows before an eviction. */
@@ -38,37 +40,36 @@ export interface EvictionTransfer extends ScoreTransfer {
 }
 
 /** The eviction of a policy that ranks. */
-export function decodeEviction(policy: SequencePolicy, scorer: RankingScorer, interval: number): DecodeEviction {
-  return { policy, scorer, interval, queries: scoringQueries(policy, scorer, interval) };
+export function decodeEviction(policy: SequencePolicy, interval: number): DecodeEviction {
+  return { policy, score: scoreAgain(policy.score), interval, queries: scoringQueries(policy, interval) };
 }
 
 /** A window's queries, or all of them where all are summed; but no more than scorers take, or than an interval has. */
-function scoringQueries(policy: SequencePolicy, scorer: RankingScorer, interval: number): number {
+function scoringQueries({ window, needs, attentionStatistics }: SequencePolicy, interval: number): number {
   const most = Math.min(interval, MAX_WINDOW);
-  if (scorer.name === "attention-sums") return most;
-  const isAsked = scorer.name === "observation-window" || policy.attentionStatistics === true;
-  return isAsked ? Math.min(scorer.window, most) : 0;
+  if (needs.attentionSums) return most;
+  return needs.windowQueries || attentionStatistics ? Math.min(window, most) : 0;
 }
 
 /** Makes the buffers of a sequence that evicts. */
 export function startEvicting(
   { gpu, config: { layerCount, kvHeadCount }, dimensions: { querySize } }: Model,
   sequence: Sequence,
-  { policy, scorer, interval, queries }: DecodeEviction,
+  { policy, interval, queries }: DecodeEviction,
 ): void {
   const { prompt } = sequence.request;
   if (queries > 0) {
     const firstPosition = prompt.length;
     sequence.queryLog = new QueryLog(gpu, { layerCount, querySize, rows: queries, interval, firstPosition });
   }
-  if (scorer.name === "attention-sums") {
+  if (policy.needs.attentionSums) {
     const policies = sequence.policy === null ? [policy] : [policy, sequence.policy];
     const provisional = policies.flatMap((some) =>
       Array.from({ length: layerCount }, (_, i) => some.provisionalRows(i))
     );
     // A policy that fails is replaced by uniform budgets: reckon with those too.
-    const ranked = Math.max(...provisional, rankedBudget(sequence.context.budget, scorer.window));
-    const rows = Math.min(ranked + scorer.window, prompt.length + sequence.end);
+    const ranked = Math.max(...provisional, rankedBudget(sequence.context.budget, policy.window));
+    const rows = Math.min(ranked + policy.window, prompt.length + sequence.end);
     sequence.carriedAttention = new CarriedAttention(gpu, { layerCount, kvHeadCount, rows });
   }
 }
@@ -91,7 +92,7 @@ export function recordEviction(
   recorder: Recorder,
   readback: Readback,
   sequence: Sequence,
-  { policy, scorer, interval, queries }: DecodeEviction,
+  { policy, score, interval, queries }: DecodeEviction,
 ): EvictionTransfer {
   const { slots, layerRecords, recordLayout, config: { layerCount } } = model;
   const { cache, slot, arena, queryLog, carriedAttention: carried } = sequence;
@@ -105,17 +106,17 @@ export function recordEviction(
     const tableOffset = slots.tableOffset(slot, layer);
     const rows = { arena, tableOffset, ranked: cache.rankedRows[layer], recent: cache.recentRows[layer] };
     const length = heldRows[layer];
-    const scored = length - scorer.window;
+    const scored = length - policy.window;
     // Only where a policy has failed and another's window has taken its place.
     if (scored <= 0) continue;
     const recordOffset = recordLayout.record(slot, layer);
-    const statistics = policy.attentionStatistics === true;
-    compressor.score(recorder, rows, { layer, scorer, statistics, queryLog, summing, recordOffset });
+    const statistics = policy.attentionStatistics;
+    compressor.score(recorder, rows, { layer, score, statistics, queryLog, summing, recordOffset });
     const ranked = Math.min(policy.provisionalRows(layer), scored);
-    cache.rearrange(layer, ranked, scorer.window);
+    cache.rearrange(layer, ranked, policy.window);
     // Blocks at most join a table's end, so that what reads it in this submit still finds its own.
     writeTables(model, sequence);
-    compressor.store(recorder, length, { arena, tableOffset, ranked, recent: scorer.window }, { layer, summing });
+    compressor.store(recorder, length, { arena, tableOffset, ranked, recent: policy.window }, { layer, summing });
   }
   readback.copyLayerRecords(recorder, layerRecords, slot, 0, layerCount - 1);
   return { sequence, policy, start: 0, fromLayer: 0, throughLayer: layerCount - 1, isRebalance: true, heldRows };

@@ -4,7 +4,8 @@ import { parseBudget } from "../cache/budgets.ts";
 import { projectedBlocks, projectedEvictingBlocks } from "../cache/block_forecast.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
 import type { Policy, PolicyContext, SequencePolicy } from "../policy/policy.ts";
-import { findPolicy } from "../policy/registry.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import { ranksAgain } from "../policy/steps.ts";
 import { startPolicy } from "../policy/fence.ts";
 import { type DecodeEviction, decodeEviction } from "./eviction.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
@@ -39,10 +40,11 @@ export interface Projection {
 export function projectRequest(
   request: GenerationRequest,
   shape: CacheShape,
+  policies: PolicyRegistry,
   onFallback: (reason: string) => void = () => {},
 ): Projection {
   const { policy: name, budget, options = {} } = request.kvCache;
-  const found = findPolicy(name);
+  const found = policies.find(name);
   if (found === undefined) throw new RangeError(`There is no KV cache policy "${name}"`);
   const promptLength = request.prompt.length;
   const context: PolicyContext = {
@@ -59,7 +61,7 @@ export function projectRequest(
   const newRows = mostNewTokens(request) + MAX_STEPS;
   const blocks = eviction === null
     ? projectedBlocks(context, policy, newRows)
-    : projectedEvictingBlocks(context, policy, eviction.scorer.window, eviction.interval);
+    : projectedEvictingBlocks(context, policy, eviction.policy.window, eviction.interval);
   return { context, policy, eviction, blocks };
 }
 
@@ -68,8 +70,13 @@ export function projectRequest(
  *
  * @throws {RangeError} as {@link projectRequest}
  */
-export function fittingTokens(request: GenerationRequest, shape: CacheShape, blocks: number): number {
-  const fits = (maxTokens: number) => projectRequest({ ...request, maxTokens }, shape).blocks <= blocks;
+export function fittingTokens(
+  request: GenerationRequest,
+  shape: CacheShape,
+  policies: PolicyRegistry,
+  blocks: number,
+): number {
+  const fits = (maxTokens: number) => projectRequest({ ...request, maxTokens }, shape, policies).blocks <= blocks;
   if (fits(request.maxTokens)) return request.maxTokens;
   let [enough, tooMany] = [0, request.maxTokens];
   while (tooMany - enough > 1) {
@@ -96,7 +103,10 @@ function startEviction(
   // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
   const length = context.promptLength + newTokens;
   const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
-  if (policy === null || policy.scorer.name === "none") return null;
+  if (policy === null) return null;
+  if (policy.perHead || !ranksAgain(policy.score)) {
+    throw new RangeError(`The KV cache policy "${found.name}" cannot evict while tokens are generated`);
+  }
   if (policy.exactScores) {
     throw new RangeError(
       `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
@@ -104,5 +114,5 @@ function startEviction(
     );
   }
   // The first token comes without a row, and the last one needs no room.
-  return newTokens < decodeInterval + 2 ? null : decodeEviction(policy, policy.scorer, decodeInterval);
+  return newTokens < decodeInterval + 2 ? null : decodeEviction(policy, decodeInterval);
 }

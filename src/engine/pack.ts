@@ -8,7 +8,7 @@
 import { blocksFor } from "../cache/block.ts";
 import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { TILE_ROWS } from "../model/dimensions.ts";
+import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
@@ -95,15 +95,13 @@ export class Pack {
   }
 
   /** Whether the queries of all rows are needed. */
-  get #looksUp(): boolean {
-    return this.#members.some(({ sequence: { isFinished, policy } }) =>
-      !isFinished && policy?.scorer.name === "read-ahead" && policy.scorer.lookups > 0
-    );
+  get #needsLayerQueries(): boolean {
+    return this.#members.some(({ sequence: { isFinished, policy } }) => !isFinished && policy?.needs.layerQueries);
   }
 
   /** Whether the next tile is the last of its layer. */
   get #endsLayer(): boolean {
-    return this.#row + TILE_ROWS >= this.endRow;
+    return this.#row + PREFILL_TILE_ROWS >= this.endRow;
   }
 
   /**
@@ -115,10 +113,10 @@ export class Pack {
   record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
     for (let done = 1; done <= tiles; done++) {
       const endsLayer = this.#endsLayer;
-      const count = Math.min(TILE_ROWS, this.endRow - this.#row);
+      const count = Math.min(PREFILL_TILE_ROWS, this.endRow - this.#row);
       this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
       this.#addAttention(recorder, this.#row, count);
-      if (this.#looksUp) this.model.compressor.keepQueries(recorder, this.#row, count);
+      if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, this.#row, count);
       this.#row += count;
       if (!endsLayer) continue;
       const layer = this.#layer++;
@@ -153,7 +151,7 @@ export class Pack {
     for (const segment of this.#segments) {
       const { start, tokens: { length } } = segment;
       const isSummed = this.#members.some(({ sequence, segment: own }) =>
-        own === segment && !sequence.isFinished && sequence.policy?.scorer.name === "attention-sums"
+        own === segment && !sequence.isFinished && sequence.policy?.needs.attentionSums
       );
       const begin = Math.max(row, start);
       const end = Math.min(row + count, start + length);
@@ -180,7 +178,7 @@ export class Pack {
     const { policy, cache, slot, arena, window } = sequence;
     const { start, tokens: { length }, windowIndex } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
-    if (policy === null || policy.scorer.name === "none") {
+    if (policy === null) {
       cache.appendRecent(layer, length);
       writeTables(this.model, sequence);
       compressor.gatherRange(recorder, arena, { start, count: length, tableOffset });
@@ -198,7 +196,7 @@ export class Pack {
     const earlierQueries = segment.window - sequence.queryWindow;
     const recordOffset = recordLayout.record(slot, layer);
     const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
-    compressor.scoreSegment(recorder, scoring, policy.scorer, policy.attentionStatistics);
+    compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {
@@ -207,12 +205,12 @@ export class Pack {
       tableOffset: tableOffset + blocksFor(ranked),
     });
     const { carriedAttention } = sequence;
-    if (carriedAttention !== null && policy.scorer.name === "attention-sums") {
+    if (carriedAttention !== null && policy.needs.attentionSums) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 
     const isRebalance = policy.isRebalanceDue(layer);
-    if (policy.exactScores) readback.copyScores(recorder, compressor.pooled, start, length - window);
+    if (policy.exactScores) readback.copyScores(recorder, compressor.scores, start, length - window);
     if (policy.perHead) readback.copyHeadHistograms(recorder, layerRecords, slot);
     if (!isRebalance && !policy.exactScores && !policy.perHead) return [];
     const fromLayer = member.unsentLayer;

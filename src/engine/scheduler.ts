@@ -7,6 +7,7 @@
  * host is always a turn behind the GPU: it knows row counts and positions ahead, and learns tokens, and with them the
  * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
  */
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import { sumOf } from "../scores/score_histogram.ts";
 import { decodeResult } from "../kernels/sampling/sampling_record.ts";
@@ -84,7 +85,12 @@ export class Scheduler {
   readonly #evictedRows: number[];
 
   /** @param log takes a line for people: a policy that failed */
-  constructor(readonly model: Model, readonly emit: Emit, readonly log: (message: string) => void) {
+  constructor(
+    readonly model: Model,
+    readonly policies: PolicyRegistry,
+    readonly emit: Emit,
+    readonly log: (message: string) => void,
+  ) {
     const { gpu, pool, config, dimensions } = model;
     this.#recorder = new Recorder(gpu);
     this.#admission = new Admission(pool, config.layerCount, dimensions.maxBatch);
@@ -99,10 +105,15 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const { context, policy, eviction, blocks } = projectRequest(request, this.model.config, (reason) => {
-      this.#counts.policyFallbacks++;
-      this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
-    });
+    const { context, policy, eviction, blocks } = projectRequest(
+      request,
+      this.model.config,
+      this.policies,
+      (reason) => {
+        this.#counts.policyFallbacks++;
+        this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
+      },
+    );
     const sequence = new Sequence(id, request, context, policy, eviction, blocks);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);

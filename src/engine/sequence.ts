@@ -3,7 +3,7 @@ import { blocksFor } from "../cache/block.ts";
 import { rankedBudget } from "../cache/budgets.ts";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
 import { adjustsLogits } from "../kernels/sampling/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
 import type { CarriedAttention } from "../compression/carried_attention.ts";
@@ -161,22 +161,21 @@ export class Sequence implements BatchRow {
     if (this.eviction === null || this.remaining <= 0 || this.generatedRows % this.eviction.interval !== 0) {
       return false;
     }
-    const { scorer: { window } } = this.eviction;
+    const { policy: { window } } = this.eviction;
     const kept = rankedBudget(this.context.budget, window) + window;
     return this.rankedRows.some((rows, layer) => rows + this.recentRows[layer] > kept);
   }
 
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
-    return this.policy === null || this.policy.scorer.name === "none" ? 0 : this.policy.scorer.window;
+    return this.policy?.window ?? 0;
   }
 
   /** Rows at the end of the prompt whose queries are needed to score the others, or for statistics. */
   get queryWindow(): number {
     if (this.policy === null) return 0;
-    const { scorer, attentionStatistics } = this.policy;
-    const looks = scorer.name === "observation-window" || scorer.name === "read-ahead";
-    return looks || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
+    const { needs, attentionStatistics } = this.policy;
+    return needs.windowQueries || attentionStatistics ? Math.min(this.window, MAX_WINDOW) : 0;
   }
 
   /** Drops the scores that have been read back, once rows have been shared by them for good. */

@@ -7,6 +7,7 @@ import type { Model } from "../model/model.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
 import { projectRequest } from "./forecast.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
@@ -16,13 +17,13 @@ const PROMPT_LENGTH = 40;
 const BUDGET = 16;
 
 /** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
-export async function warmUp(model: Model): Promise<void> {
+export async function warmUp(model: Model, policies: PolicyRegistry): Promise<void> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    projectRequest(request, model.config).blocks <= model.pool.largestArena
+    projectRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return;
   let open = requests.length;
-  const scheduler = new Scheduler(model, (_, event) => {
+  const scheduler = new Scheduler(model, policies, (_, event) => {
     if (event.type === "finished" && --open === 0) scheduler.close();
   }, () => {});
   requests.forEach((request, index) => scheduler.add(index, request));

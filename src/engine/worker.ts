@@ -9,6 +9,8 @@ import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
+import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { PolicyRegistry } from "../policy/registry.ts";
 import { Scheduler } from "./scheduler.ts";
 import { describeModel } from "./served_model.ts";
 import { warmUp } from "./warm_up.ts";
@@ -21,6 +23,9 @@ const thread = self as unknown as {
 
 /** How long after an error the loss of the device may be reported that caused it. */
 const LOSS_MILLISECONDS = 100;
+
+/** What requests choose from; the client knows the same. */
+const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let scheduler: Scheduler | null = null;
 
@@ -95,7 +100,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
-    await warmUp(model);
+    await warmUp(model, POLICIES);
     thread.postMessage({
       type: "ready",
       ready: {
@@ -122,7 +127,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
     }
     events.push({ id, event });
   };
-  scheduler = new Scheduler(model, emit, log);
+  scheduler = new Scheduler(model, POLICIES, emit, log);
   await scheduler.run();
 }
 

@@ -16,6 +16,16 @@ export function floatBits(value: number): number {
   return bits.getUint32(0, true);
 }
 
+/** How often a kernel's workgroup is run along x, y and z; once where not given, and not at all where one is 0. */
+export type Grid = readonly [x: number, y?: number, z?: number];
+
+/** What a kernel is run with. The host function beside each kernel makes it of the shape of the work. */
+export interface Dispatch {
+  /** The words of the kernel's `Params`, floats as {@link floatBits}. */
+  readonly params: readonly number[];
+  readonly grid: Grid;
+}
+
 /** Records work for the GPU; reusable after {@link submit}. */
 export class Recorder {
   /** Dispatches and submits so far. */
@@ -31,12 +41,9 @@ export class Recorder {
     this.#words = new Uint32Array(gpu.paramsSlots * PARAMS_WORDS);
   }
 
-  /**
-   * Runs a kernel over a grid of workgroups.
-   *
-   * @param params the words of the kernel's `Params`, floats as {@link floatBits}
-   */
-  dispatch(binding: Binding, params: readonly number[], x: number, y = 1, z = 1): void {
+  /** Runs a kernel over a grid of workgroups. */
+  dispatch(binding: Binding, { params, grid }: Dispatch): void {
+    const [x, y = 1, z = 1] = grid;
     if (x === 0 || y === 0 || z === 0) return;
     // The arena is full: what was recorded must run before its slots are written again.
     if (this.#slot === this.gpu.paramsSlots) this.submit();

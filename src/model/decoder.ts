@@ -172,8 +172,10 @@ export class Decoder {
         const place = { firstRow: first, qkvStride: queryKeyValueStride, epsilon: config.rmsNormEpsilon };
         recorder.dispatch(
           dispatches.rotate[arena],
-          rotatePagesParams({ ...place, positionLimit: positions }, shape),
-          ...rotateGrid(this.#rotateVariant, length),
+          {
+            params: rotatePagesParams({ ...place, positionLimit: positions }, shape),
+            grid: rotateGrid(this.#rotateVariant, length),
+          },
         );
         this.#recordAttention(recorder, arena, { ...shape, firstRow: first, count: length });
       }
@@ -181,8 +183,7 @@ export class Decoder {
       dispatches.output.record(recorder, count);
       dispatches.gateUp.record(recorder, count);
       if (dispatches.gateUp.epilogue !== "gated") {
-        const { params, grid } = swigluDispatch(feedForwardStride, count);
-        recorder.dispatch(this.#activate, params, ...grid);
+        recorder.dispatch(this.#activate, swigluDispatch(feedForwardStride, count));
       }
       dispatches.down.record(recorder, count);
     }
@@ -200,11 +201,9 @@ export class Decoder {
   }
 
   #recordAttention(recorder: Recorder, arena: number, shape: DecodeAttentionShape): void {
-    const split = decodeAttentionDispatch(this.#rotateVariant, shape);
-    recorder.dispatch(this.#attention[arena], split.params, ...split.grid);
+    recorder.dispatch(this.#attention[arena], decodeAttentionDispatch(this.#rotateVariant, shape));
     if (shape.splits === 1) return;
-    const merge = mergeSplitsDispatch(this.#rotateVariant, shape);
-    recorder.dispatch(this.#merge, merge.params, ...merge.grid);
+    recorder.dispatch(this.#merge, mergeSplitsDispatch(this.#rotateVariant, shape));
   }
 }
 

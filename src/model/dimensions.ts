@@ -20,7 +20,7 @@ export interface ServingOptions {
 /** Most decode steps that one submit holds: what a sequence may overrun its end by. */
 export const MAX_STEPS = 32;
 /** Rows of a prefill tile. */
-export const TILE_ROWS = 256;
+export const PREFILL_TILE_ROWS = 256;
 /** Rows of a pack of short prompts, which can be prefilled beside a long one. */
 export const SHORT_PACK_ROWS = 1024;
 

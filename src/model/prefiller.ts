@@ -30,8 +30,8 @@ import {
 import { LANES } from "../kernels/lanes.ts";
 import { subgroupPrefillAttentionKernel } from "../kernels/forward/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
-import { MAX_WINDOW } from "../kernels/scoring/window_scores.ts";
-import { type Dimensions, TILE_ROWS } from "./dimensions.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import { type Dimensions, PREFILL_TILE_ROWS } from "./dimensions.ts";
 import { Embedder } from "./token_embedding.ts";
 import { ManyVectors, type Rows } from "./project.ts";
 import type { Weights } from "./weights.ts";
@@ -65,7 +65,7 @@ export class Prefiller {
   readonly values: GPUBuffer;
   /** f32 `[maxBatch, MAX_WINDOW, queryHeads, headSize]`: the last queries of prompts. */
   readonly windowQueries: GPUBuffer;
-  /** f32 `[TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
+  /** f32 `[PREFILL_TILE_ROWS, queryHeads, headSize]`: the queries of the tile recorded last. */
   readonly queries: GPUBuffer;
   readonly #tokens: GPUBuffer;
   readonly #rows: GPUBuffer;
@@ -94,12 +94,12 @@ export class Prefiller {
     this.#tokens = gpu.createBuffer("prompt tokens", packRows * 4);
     this.#rows = gpu.createBuffer("pack rows", packRows * 16);
 
-    const normed = rows("normalised rows", TILE_ROWS, dimensions.hiddenStride);
-    const queryKeyValue = rows("queries, keys, values", TILE_ROWS, dimensions.queryKeyValueStride);
-    this.queries = gpu.createBuffer("prefill queries", TILE_ROWS * querySize * 4);
-    this.#attended = rows("attention output", TILE_ROWS, dimensions.attentionStride);
-    const gateUp = rows("gate and up", TILE_ROWS, 2 * dimensions.feedForwardStride);
-    const activated = rows("activations", TILE_ROWS, dimensions.feedForwardStride);
+    const normed = rows("normalised rows", PREFILL_TILE_ROWS, dimensions.hiddenStride);
+    const queryKeyValue = rows("queries, keys, values", PREFILL_TILE_ROWS, dimensions.queryKeyValueStride);
+    this.queries = gpu.createBuffer("prefill queries", PREFILL_TILE_ROWS * querySize * 4);
+    this.#attended = rows("attention output", PREFILL_TILE_ROWS, dimensions.attentionStride);
+    const gateUp = rows("gate and up", PREFILL_TILE_ROWS, 2 * dimensions.feedForwardStride);
+    const activated = rows("activations", PREFILL_TILE_ROWS, dimensions.feedForwardStride);
 
     this.#embedder = new Embedder(
       gpu,
@@ -177,10 +177,13 @@ export class Prefiller {
     const epsilon = config.rmsNormEpsilon;
     if (layer === 0) this.#embedder.record(recorder, first, count, false);
     const normParams = rmsNormParams(hiddenStride, config.hiddenSize, epsilon, first);
-    recorder.dispatch(attentionNorm, normParams, count);
+    recorder.dispatch(attentionNorm, { params: normParams, grid: [count] });
     queryKeyValue.record(recorder, count);
     const shape = { firstRow: first, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions };
-    recorder.dispatch(rotate, rotateScratchParams(shape, packRows), ...rotateGrid(this.#rotateVariant, count));
+    recorder.dispatch(rotate, {
+      params: rotateScratchParams(shape, packRows),
+      grid: rotateGrid(this.#rotateVariant, count),
+    });
     const outStride = this.#attended.stride;
     const attention = prefillAttentionDispatch(this.#attentionKernel, this.#attentionVariant, {
       firstRow: first,
@@ -188,12 +191,11 @@ export class Prefiller {
       capacity: packRows,
       outStride,
     });
-    recorder.dispatch(this.#attention, attention.params, ...attention.grid);
+    recorder.dispatch(this.#attention, attention);
     output.record(recorder, count, first);
-    recorder.dispatch(feedForwardNorm, normParams, count);
+    recorder.dispatch(feedForwardNorm, { params: normParams, grid: [count] });
     gateUp.record(recorder, count);
-    const activation = swigluDispatch(feedForwardStride, count);
-    recorder.dispatch(this.#activate, activation.params, ...activation.grid);
+    recorder.dispatch(this.#activate, swigluDispatch(feedForwardStride, count));
     down.record(recorder, count, first);
   }
 }

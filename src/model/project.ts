@@ -74,17 +74,18 @@ export class FewVectors {
       const rows = this.epilogue === "gated" ? matrix.rows / 2 : matrix.rows;
       recorder.dispatch(
         binding,
-        matvecParams({
-          rows,
-          count,
-          xStride: this.x.stride,
-          yStride: this.y.stride,
-          yOffset: offset,
-          width: this.norm?.width,
-          epsilon: this.norm?.epsilon,
-        }),
-        Math.ceil(rows / kernel.rowsPerWorkgroup),
-        Math.ceil(count / kernel.batch),
+        {
+          params: matvecParams({
+            rows,
+            count,
+            xStride: this.x.stride,
+            yStride: this.y.stride,
+            yOffset: offset,
+            width: this.norm?.width,
+            epsilon: this.norm?.epsilon,
+          }),
+          grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / kernel.batch)],
+        },
       );
     }
   }
@@ -115,17 +116,18 @@ export class ManyVectors {
     for (const { matrix, offset, binding } of this.#parts) {
       recorder.dispatch(
         binding,
-        matmulParams({
-          rows: matrix.rows,
-          columns: matrix.columns,
-          count,
-          xStride: this.x.stride,
-          yStride: this.y.stride,
-          yOffset: offset,
-          yFirst,
-        }),
-        Math.ceil(matrix.rows / MATMUL_TILE),
-        Math.ceil(count / MATMUL_TILE),
+        {
+          params: matmulParams({
+            rows: matrix.rows,
+            columns: matrix.columns,
+            count,
+            xStride: this.x.stride,
+            yStride: this.y.stride,
+            yOffset: offset,
+            yFirst,
+          }),
+          grid: [Math.ceil(matrix.rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
+        },
       );
     }
   }

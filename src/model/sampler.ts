@@ -1,6 +1,6 @@
 /** @file From hidden states to sampled tokens: final norm, logits, penalties, sampling, log-probabilities. */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
-import type { Recorder } from "../gpu/recorder.ts";
+import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import { forcedTokens, forcedTokensParams, forcedTokensWorkgroups } from "../kernels/sampling/forced_tokens.ts";
 import { penalties, penaltiesGrid, penaltiesParams } from "../kernels/sampling/penalties.ts";
 import { sample, sampleParams } from "../kernels/sampling/sample.ts";
@@ -76,16 +76,16 @@ export class Sampler {
     if (isAdjusted) {
       recorder.dispatch(
         this.#penalties,
-        penaltiesParams(vocabularyStride),
-        ...penaltiesGrid(vocabularyStride, batch.length),
+        { params: penaltiesParams(vocabularyStride), grid: penaltiesGrid(vocabularyStride, batch.length) },
       );
     }
     const params = sampleParams(config.vocabularySize, vocabularyStride, step, maxBatch);
-    recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, params, batch.length);
-    if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, params, batch.length);
+    const row: Dispatch = { params, grid: [batch.length] };
+    recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, row);
+    if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, row);
     if (batch.some((row) => row.forcedTokens > step)) {
       const params = forcedTokensParams(batch.length, positions, vocabularyStride, step, maxBatch);
-      recorder.dispatch(this.#forcedTokens, params, forcedTokensWorkgroups(batch.length));
+      recorder.dispatch(this.#forcedTokens, { params, grid: [forcedTokensWorkgroups(batch.length)] });
     }
   }
 }

@@ -30,7 +30,7 @@ export class Embedder {
   /** Records the look-up of rows `first` to `first + count` of x. */
   record(recorder: Recorder, first: number, count: number, bySlot: boolean): void {
     for (const { matrix, offset, binding } of this.#parts) {
-      const { params, grid } = embedDispatch({
+      const dispatch = embedDispatch({
         format: matrix.format,
         columns: this.x.stride,
         vocabulary: this.vocabulary,
@@ -40,7 +40,7 @@ export class Embedder {
         count,
         bySlot,
       });
-      recorder.dispatch(binding, params, ...grid);
+      recorder.dispatch(binding, dispatch);
     }
   }
 }

@@ -1,12 +1,9 @@
 /** @file The policy that compresses nothing. */
-import { z } from "zod";
-import type { Policy } from "../policy/policy.ts";
+import { definePolicy } from "../policy/mod.ts";
 
 /** Keeps every row of every layer, whatever the budget. */
-export const full: Policy = {
+export default definePolicy({
   name: "full",
-  apiVersion: 1,
   description: "Keeps the whole prompt in every layer",
-  options: z.strictObject({}),
-  start: () => null,
-};
+  score: () => null,
+});

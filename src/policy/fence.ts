@@ -2,18 +2,14 @@
  * @file The fence around policies: whatever a policy returns or throws, the engine gets numbers it can use.
  */
 import { checkedBudgets, rankedBudget, uniformBudgets } from "../cache/budgets.ts";
-import type {
-  LayerScores,
-  ObservationWindow,
-  Policy,
-  PolicyContext,
-  RankingScorer,
-  Scorer,
-  SequencePolicy,
-} from "./policy.ts";
+import type { LayerScores, Policy, PolicyContext, SequencePolicy, StartedPolicy } from "./policy.ts";
+import { checkScore, needsOf, type Score, windowOf } from "./steps.ts";
+import { attention } from "./steps/attention.ts";
+import { pool } from "./steps/pool.ts";
+import type { ScoreNeeds } from "./steps/step_rules.ts";
 
 /** What a sequence gets whose policy could not even be started: uniform budgets, scored as SnapKV does. */
-const FALLBACK_SCORER = { name: "observation-window", window: 8, kernel: 7, pooling: "average" } as const;
+const FALLBACK_SCORE = [attention({ window: 8 }), pool({ width: 7, by: "average" })];
 
 /**
  * Starts a policy on a sequence. The result never throws, and every number it returns is possible and within the budget. A
@@ -31,13 +27,13 @@ export function startPolicy(
   try {
     const started = policy.start(context, options);
     if (started === null) return null;
-    return new GuardedPolicy(started, checkedScorer(started.scorer, context), context, onFallback);
+    checkScore(started.score, context);
+    return new GuardedPolicy(started, started.score, context, onFallback);
   } catch (error) {
     onFallback(reasonOf(error));
-    if (context.promptLength - FALLBACK_SCORER.window <= rankedBudget(context.budget, FALLBACK_SCORER.window)) {
-      return null;
-    }
-    return new GuardedPolicy(null, FALLBACK_SCORER, context, onFallback);
+    const window = windowOf(FALLBACK_SCORE);
+    if (context.promptLength - window <= rankedBudget(context.budget, window)) return null;
+    return new GuardedPolicy(null, FALLBACK_SCORE, context, onFallback);
   }
 }
 
@@ -45,14 +41,16 @@ class GuardedPolicy implements SequencePolicy {
   readonly exactScores: boolean;
   readonly attentionStatistics: boolean;
   readonly perHead: boolean;
+  readonly window: number;
+  readonly needs: ScoreNeeds;
   readonly #base: number;
   readonly #scoredRows: number;
   /** `null` once it has failed. */
-  #policy: SequencePolicy | null;
+  #policy: StartedPolicy | null;
 
   constructor(
-    policy: SequencePolicy | null,
-    readonly scorer: RankingScorer,
+    policy: StartedPolicy | null,
+    readonly score: Score,
     private readonly context: PolicyContext,
     private readonly onFallback: (reason: string) => void,
   ) {
@@ -60,8 +58,10 @@ class GuardedPolicy implements SequencePolicy {
     this.exactScores = policy?.exactScores === true;
     this.attentionStatistics = policy?.attentionStatistics === true;
     this.perHead = policy?.perHead === true;
-    this.#base = rankedBudget(context.budget, scorer.window);
-    this.#scoredRows = context.promptLength - scorer.window;
+    this.window = windowOf(score);
+    this.needs = needsOf(score);
+    this.#base = rankedBudget(context.budget, this.window);
+    this.#scoredRows = context.promptLength - this.window;
   }
 
   provisionalRows(layer: number): number {
@@ -92,7 +92,7 @@ class GuardedPolicy implements SequencePolicy {
     }, () => uniformBudgets(held, total));
   }
 
-  #ask<T>(question: (policy: SequencePolicy) => T, uniform: () => T): T {
+  #ask<T>(question: (policy: StartedPolicy) => T, uniform: () => T): T {
     if (this.#policy) {
       try {
         return question(this.#policy);
@@ -102,62 +102,6 @@ class GuardedPolicy implements SequencePolicy {
       }
     }
     return uniform();
-  }
-}
-
-/** What each scorer has beside its window. */
-const PARAMETER_CHECKS: {
-  readonly [Name in RankingScorer["name"]]: (scorer: Extract<Scorer, { name: Name }>) => void;
-} = {
-  "observation-window": checkPooling,
-  "read-ahead": ({ decay, lookups }) => {
-    if (!(decay >= 0 && decay < 1)) {
-      throw new RangeError(`The scorer's decay must be a number from 0 to less than 1, but is ${decay}`);
-    }
-    if (!Number.isInteger(lookups) || lookups < 0) {
-      throw new RangeError(`The scorer's lookups must be a whole number, but are ${lookups}`);
-    }
-  },
-  "attention-sums": () => {},
-  recency: ({ sinks }) => {
-    if (!Number.isInteger(sinks) || sinks < 0) {
-      throw new RangeError(`The scorer's sinks must be a whole number of rows, but are ${sinks}`);
-    }
-  },
-  "key-norm": () => {},
-  "key-difference": () => {},
-};
-
-function checkedScorer(scorer: Scorer, { promptLength }: PolicyContext): RankingScorer {
-  if (scorer === undefined || scorer.name === "none" || !Object.hasOwn(PARAMETER_CHECKS, scorer.name)) {
-    throw new TypeError(`The policy compresses, but its scorer "${scorer?.name}" ranks nothing`);
-  }
-  const { window } = scorer;
-  if (!Number.isInteger(window) || window < 1 || window >= promptLength) {
-    throw new RangeError(`The scorer's window must be a whole number from 1 to ${promptLength - 1}, but is ${window}`);
-  }
-  (PARAMETER_CHECKS[scorer.name] as (scorer: RankingScorer) => void)(scorer);
-  return scorer;
-}
-
-function checkPooling(scorer: ObservationWindow): void {
-  const { kernel, pooling, varianceWeight, groupMaximum, valueNorm } = scorer;
-  if (!Number.isInteger(kernel) || kernel < 1 || kernel % 2 === 0) {
-    throw new RangeError(`The scorer's kernel must be an odd whole number, but is ${kernel}`);
-  }
-  if (pooling !== "average" && pooling !== "maximum") {
-    throw new RangeError(`The scorer's pooling must be "average" or "maximum", but is "${pooling}"`);
-  }
-  if (varianceWeight !== undefined && !(varianceWeight >= 0 && varianceWeight < Infinity)) {
-    throw new RangeError(
-      `The scorer's weight of the variance must be a number of at least 0, but is ${varianceWeight}`,
-    );
-  }
-  if (varianceWeight !== undefined && groupMaximum) {
-    throw new RangeError("The scorer can weigh the variance or take the group's maximum, but not both");
-  }
-  if (valueNorm !== undefined && valueNorm !== "row" && valueNorm !== "head") {
-    throw new RangeError(`The scorer's value norm must be "row" or "head", but is "${valueNorm}"`);
   }
 }
 

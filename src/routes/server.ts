@@ -6,7 +6,6 @@ import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Engine } from "../contract/engine.ts";
-import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
@@ -14,6 +13,8 @@ import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts"
 import { crossOrigin } from "./cross_origin.ts";
 import { HttpError, toHttpError } from "./errors.ts";
 import { healthHandler } from "./health.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { Metrics, metricsHandler } from "./metrics.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
@@ -29,8 +30,8 @@ export interface LogEntry {
 
 /** How the application behaves. */
 export interface AppOptions {
-  /** Reads the field `kv_cache`, see policy/registry.ts. @throws {UnservableRequestError} naming the part at fault */
-  readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
+  /** What the field `kv_cache` can choose from. */
+  readonly policies: PolicyRegistry;
   /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
   /** Origins whose web pages may call the API, such as `https://example.com`; `*` stands for any. Default: none. */
@@ -52,7 +53,7 @@ export interface AppOptions {
  *
  * @example
  * ```ts ignore
- * const app = createApp({ engine, text, chatTemplate, options: { parseKvCache } });
+ * const app = createApp({ engine, text, chatTemplate, options: { policies } });
  * const response = await app.request("/v1/models");
  * ```
  */
@@ -64,7 +65,7 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { apiKeys = [], allowedOrigins = [], log = () => {} } = options;
+  const { policies, apiKeys = [], allowedOrigins = [], log = () => {} } = options;
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -73,7 +74,7 @@ export function createApp(
     text,
     chatTemplate,
     metrics: new Metrics(engine),
-    parseKvCache: options.parseKvCache,
+    parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
     keepAliveMilliseconds,
     drain: options.drain,
     shutdown: options.shutdown,
@@ -140,7 +141,7 @@ export function createApp(
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{.+}", modelHandler(context));
-  app.get("/v1/kv/policies", kvPoliciesHandler());
+  app.get("/v1/kv/policies", kvPoliciesHandler(policies));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
 

@@ -4,7 +4,8 @@ import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import { parseKvCacheChoice } from "../policy/registry.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
@@ -34,11 +35,12 @@ export interface RunningEngine {
  */
 export async function startEngine(
   { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, ...options }: EngineOptions,
+  policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
-  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction });
+  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model);
-  const engine = await startWorker({ ...options, model, defaultKvCache, log: console.error }, onProgress);
+  const engine = await startWorker({ ...options, model, defaultKvCache, policies, log: console.error }, onProgress);
   return {
     engine,
     text,
@@ -54,9 +56,10 @@ export async function startEngine(
 /** What the flags say about the KV cache. */
 function kvCacheOf(
   { policy, kvBudget: budget, decodeEviction }: Pick<EngineOptions, "policy" | "kvBudget" | "decodeEviction">,
+  policies: PolicyRegistry,
 ): KvCacheChoice {
   try {
-    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget });
+    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget }, policies);
   } catch (error) {
     // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
     if (error instanceof UnservableRequestError) {

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import { projectedBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import { adakv } from "../../src/plugins/adakv.ts";
-import { dynamickv } from "../../src/plugins/dynamickv.ts";
-import { lava } from "../../src/plugins/lava.ts";
+import adakv from "../../src/plugins/adakv.ts";
+import dynamickv from "../../src/plugins/dynamickv.ts";
+import lava from "../../src/plugins/lava.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { startPolicy } from "../../src/policy/fence.ts";
 import { KV_HEADS, layerScores, randomScores } from "../support/prefill.ts";
@@ -58,17 +58,17 @@ function checkPeaks(isLate: boolean): void {
       },
     };
     const policy = startPolicy(flaky, context, options, () => {});
-    if (policy === null || policy.scorer.name === "none") continue;
+    if (policy === null) continue;
     const newRows = randomInteger(random, 1, 60);
     const projected = projectedBlocks(context, policy, newRows);
 
     const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
     const cache = new SequenceCache(pool, 0, layerCount);
-    const scores = randomScores(random, layerCount, KV_HEADS * (promptLength - policy.scorer.window));
+    const scores = randomScores(random, layerCount, KV_HEADS * (promptLength - policy.window));
     let share = () => {};
     for (let layer = 0; layer < layerCount; layer++) {
       cache.setRanked(layer, policy.provisionalRows(layer));
-      cache.appendRecent(layer, policy.scorer.window);
+      cache.appendRecent(layer, policy.window);
       if (!policy.isRebalanceDue(layer)) continue;
       if (isLate) share();
       share = () => {

@@ -5,10 +5,24 @@ import { BIN_COUNT, histogramOf } from "../../src/scores/score_histogram.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { MOST_MOVES } from "../../src/kernels/scoring/move_slots.ts";
 import { REACH, SINKS } from "../../src/kernels/scoring/read_ahead.ts";
-import { MAX_WINDOW } from "../../src/kernels/scoring/window_scores.ts";
-import { Compressor, type SegmentScoring } from "../../src/compression/compressor.ts";
-import { TILE_ROWS } from "../../src/model/dimensions.ts";
-import type { ObservationWindow, RankingScorer } from "../../src/policy/policy.ts";
+import { MAX_WINDOW } from "../../src/scores/limits.ts";
+import { Compressor } from "../../src/compression/compressor.ts";
+import type { SegmentScoring } from "../../src/compression/scoring_work.ts";
+import { PREFILL_TILE_ROWS } from "../../src/model/dimensions.ts";
+import {
+  attention,
+  attentionOfAll,
+  keyDifference,
+  keyNorm,
+  lookUp,
+  pool,
+  readAhead,
+  recency,
+  type Score,
+  sharedByHeads,
+  valueNorm,
+} from "../../src/policy/mod.ts";
+import { windowOf } from "../../src/policy/steps.ts";
 import { readBuffer, testGpu } from "../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../fixtures/kv.ts";
 import { normalValues, seededRandom } from "../../fixtures/random.ts";
@@ -50,7 +64,7 @@ async function fixture(seed: number, options: { element: "f16" | "f32"; capacity
     keys: gpu.upload("keys", keys),
     values: gpu.upload("values", values),
     windowQueries: gpu.upload("window queries", windowQueries),
-    tileQueries: gpu.createBuffer("tile queries", TILE_ROWS * queryHeadCount * headSize * 4),
+    tileQueries: gpu.createBuffer("tile queries", PREFILL_TILE_ROWS * queryHeadCount * headSize * 4),
     layerRecords: gpu.createBuffer("layer records", segments * LAYER_RECORD_WORDS * 4),
     table: gpu.createBuffer("table", 256 * 4),
   };
@@ -102,14 +116,14 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
   for (const element of ["f32", "f16"] as const) {
     const test = await fixture(1, { element, capacity: 420, arenaBlocks: [12, 14] });
     const { gpu, compressor, buffers, dims } = test;
-    const segments: (SegmentScoring & Omit<ObservationWindow, "name"> & Placement)[] = [
+    const segments: (SegmentScoring & Placement & { window: number; width: number; by: "average" | "maximum" })[] = [
       {
         segmentIndex: 0,
         start: 0,
         length: 50,
         window: 8,
-        kernel: 7,
-        pooling: "average",
+        width: 7,
+        by: "average",
         recordOffset: 0,
         count: 37,
         arena: 0,
@@ -121,8 +135,8 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         start: 50,
         length: 33,
         window: 32,
-        kernel: 1,
-        pooling: "average",
+        width: 1,
+        by: "average",
         recordOffset: LAYER_RECORD_WORDS,
         count: 1,
         arena: 1,
@@ -134,8 +148,8 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
         start: 90,
         length: 320,
         window: 1,
-        kernel: 5,
-        pooling: "maximum",
+        width: 5,
+        by: "maximum",
         recordOffset: 2 * LAYER_RECORD_WORDS,
         count: 100,
         arena: 1,
@@ -147,33 +161,42 @@ Deno.test("Compressor scores, ranks and gathers every segment of a pack in one s
     gpu.device.queue.writeBuffer(buffers.table, 0, Uint32Array.from(entries));
 
     // The scratch is used again by the next segment: keep what each segment's ranking saw.
-    const seen = segments.map(() => gpu.createBuffer("seen scores", compressor.pooled.size));
+    const seen = segments.map(() => gpu.createBuffer("seen scores", compressor.scores.size));
     const recorder = new Recorder(gpu);
+    const record = () => {
+      let tableOffset = 0;
+      segments.forEach((segment, index) => {
+        const { arena, start, length, window, width, by, count, ranked, recent } = segment;
+        compressor.scoreSegment(recorder, segment, [attention({ window }), pool({ width, by })]);
+        compressor.rankSegment(recorder, { length, window, count });
+        compressor.gatherRanked(recorder, arena, { start, count, tableOffset });
+        tableOffset += ranked.length;
+        compressor.gatherRange(recorder, arena, { start: start + length - window, count: window, tableOffset });
+        tableOffset += recent.length;
+        recorder.copy(compressor.scores, 0, seen[index], 0, compressor.scores.size);
+      });
+      recorder.submit();
+    };
+    record();
+    gpu.write(buffers.layerRecords, 0, new Uint32Array(buffers.layerRecords.size / 4));
     const before = { ...gpu.counters };
-    let tableOffset = 0;
-    segments.forEach((segment, index) => {
-      const { arena, start, length, window, kernel, pooling, count, ranked, recent } = segment;
-      compressor.scoreSegment(recorder, segment, { name: "observation-window", window, kernel, pooling });
-      compressor.rankSegment(recorder, { length, window, count });
-      compressor.gatherRanked(recorder, arena, { start, count, tableOffset });
-      tableOffset += ranked.length;
-      compressor.gatherRange(recorder, arena, { start: start + length - window, count: window, tableOffset });
-      tableOffset += recent.length;
-      recorder.copy(compressor.pooled, 0, seen[index], 0, compressor.pooled.size);
-    });
-    recorder.submit();
-    assert.deepEqual(gpu.counters, before, "nothing is created per call");
+    record();
+    assert.deepEqual(
+      gpu.counters,
+      before,
+      "what steps need is created when they are first used, and nothing after that",
+    );
 
     const expectedArenas = [test.emptyArena(0), test.emptyArena(1)];
     const histograms = new Uint32Array(await readBuffer(gpu, buffers.layerRecords));
     for (const [index, segment] of segments.entries()) {
-      const { arena, start, length, window, kernel, pooling, count, ranked, recent, recordOffset } = segment;
+      const { arena, start, length, window, width, by, count, ranked, recent, recordOffset } = segment;
       const pooled = new Float32Array(await readBuffer(gpu, seen[index]));
       const scores = referenceWindowScores(dims, segment, test.keys, test.windowQueries);
       const counted: number[] = [];
       for (let head = 0; head < dims.kvHeadCount; head++) {
         const actual = pooled.subarray(head * dims.capacity, head * dims.capacity + length - window);
-        const expected = referencePool(scores[head], kernel, pooling);
+        const expected = referencePool(scores[head], width, by);
         // As for the window scores (tests/kernels/scoring/window_scores_test.ts), plus the roundings of the average.
         expected.forEach((score, j) => assert.ok(Math.abs(actual[j] - score) <= 4e-5 * score, `row ${j}`));
         counted.push(...actual);
@@ -198,22 +221,22 @@ type Fixture = Awaited<ReturnType<typeof fixture>>;
 async function checkScores(
   { gpu, compressor, buffers, dims }: Fixture,
   segment: SegmentScoring,
-  scorer: RankingScorer,
+  score: Score,
   expected: readonly ArrayLike<number>[],
   tolerance: (score: number) => number,
 ): Promise<void> {
   gpu.device.queue.writeBuffer(buffers.layerRecords, 0, new Uint32Array(buffers.layerRecords.size / 4));
   const recorder = new Recorder(gpu);
-  compressor.scoreSegment(recorder, segment, scorer);
+  compressor.scoreSegment(recorder, segment, score);
   recorder.submit();
-  const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
+  const scores = new Float32Array(await readBuffer(gpu, compressor.scores));
   const counted: number[] = [];
-  const scored = segment.length - scorer.window;
+  const scored = segment.length - windowOf(score);
   for (let head = 0; head < dims.kvHeadCount; head++) {
     for (let j = 0; j < scored; j++) {
-      const actual = pooled[head * dims.capacity + j];
+      const actual = scores[head * dims.capacity + j];
       const wanted = expected[head][j];
-      assert.ok(Math.abs(actual - wanted) <= tolerance(wanted), `${scorer.name}, head ${head}, row ${j}: ${actual}`);
+      assert.ok(Math.abs(actual - wanted) <= tolerance(wanted), `${score[0].name}, head ${head}, row ${j}: ${actual}`);
       counted.push(actual);
     }
   }
@@ -233,28 +256,27 @@ Deno.test("Compressor scores by keys, by position and by the mean of all heads a
     const score = async (segment: SegmentScoring) => {
       const { length } = segment;
       const norms = referenceKeyNorms(dims, segment, keys);
-      await checkScores(test, segment, { name: "key-norm", window: 8 }, norms, (score) => 3e-6 * score);
+      await checkScores(test, segment, [keyNorm({ window: 8 })], norms, (score) => 3e-6 * score);
       const differences = referenceKeyDifferences(dims, segment, keys);
-      await checkScores(test, segment, { name: "key-difference", window: 8 }, differences, () => 2e-5);
+      await checkScores(test, segment, [keyDifference({ window: 8 })], differences, () => 2e-5);
       const late = Array.from({ length }, (_, j) => j < 2 ? 2 - j / length : (j + 1) / length);
-      const recency = { name: "recency", window: 1, sinks: 2 } as const;
-      await checkScores(test, segment, recency, norms.map(() => late), (score) => 2e-7 * score);
+      await checkScores(
+        test,
+        segment,
+        [recency({ window: 1, sinks: 2 })],
+        norms.map(() => late),
+        (score) => 2e-7 * score,
+      );
       const own = referenceWindowScores(dims, { ...segment, window: 1 }, keys, test.windowQueries);
       const mean = own[0].map((score, j) => (score + own[1][j]) / 2);
-      const tova = {
-        name: "observation-window",
-        window: 1,
-        kernel: 1,
-        pooling: "average",
-        sharedByHeads: true,
-      } as const;
+      const tova = [attention({ window: 1 }), sharedByHeads()];
       await checkScores(test, segment, tova, [mean, mean], (score) => 4e-5 * score);
     };
     await score(segments[0]);
     const counters = { ...gpu.counters };
     await score(segments[1]);
     counters.buffers = gpu.counters.buffers; // the test's own, for reading back
-    assert.deepEqual(gpu.counters, counters, "what a scorer needs is created when it is first used");
+    assert.deepEqual(gpu.counters, counters, "what a step needs is created when it is first used");
     test.free();
   }
 });
@@ -269,8 +291,8 @@ Deno.test("Compressor sums the attention of all rows, tile by tile, over several
     // The second layer finds the sums of the first.
     for (let layer = 0; layer < 2; layer++) {
       const queries = normalValues(random, 453 * queryWidth, 2);
-      for (let row = 0; row < 453; row += TILE_ROWS) {
-        const rows = Math.min(TILE_ROWS, 453 - row);
+      for (let row = 0; row < 453; row += PREFILL_TILE_ROWS) {
+        const rows = Math.min(PREFILL_TILE_ROWS, 453 - row);
         gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
         const recorder = new Recorder(gpu);
         for (const { start, length } of prompts) {
@@ -287,7 +309,7 @@ Deno.test("Compressor sums the attention of all rows, tile by tile, over several
         const expected = referenceAttentionSums(dims, prompt, keys, own);
         const segment = { segmentIndex: 0, start, length, recordOffset: 0 };
         // As for the window scores, plus the roundings of up to 333 additions.
-        await checkScores(test, segment, { name: "attention-sums", window: 20 }, expected, (score) => 6e-5 * score);
+        await checkScores(test, segment, [attentionOfAll({ window: 20 })], expected, (score) => 6e-5 * score);
       }
     }
     test.free();
@@ -311,21 +333,15 @@ Deno.test("Compressor scores by mean and variance and finds how attention is spr
         windowQueries,
         200,
       );
-      const scorer = {
-        name: "observation-window",
-        window,
-        kernel: 1,
-        pooling: "average",
-        varianceWeight: 200,
-      } as const;
+      const cake = [attention({ window, reduce: { varianceWeight: 200 } })];
       // As for the window scores; the variance is a difference of sums, so its error is 1e-6 of the square of the mean.
       const tolerance = (score: number) => 1e-4 * score + 2e-6 * 200 * score ** 2;
-      await checkScores(test, segment, scorer, scores, tolerance);
+      await checkScores(test, segment, cake, scores, tolerance);
       assert.deepEqual(await statisticsOf(LAYER_RECORD_WORDS), [0, 0], "nobody asked");
 
-      const plain = { ...scorer, varianceWeight: undefined };
+      const plain = [attention({ window })];
       const sums = referenceWindowScores(dims, { ...segment, window }, keys, windowQueries);
-      for (const other of [scorer, plain, { name: "key-norm", window } as const]) {
+      for (const other of [cake, plain, [keyNorm({ window })]]) {
         const recorder = new Recorder(gpu);
         compressor.scoreSegment(recorder, segment, other, true);
         recorder.submit();
@@ -333,8 +349,8 @@ Deno.test("Compressor scores by mean and variance and finds how attention is spr
         assert.ok(Math.abs(actualEntropy - entropy) <= 1e-4 * entropy, `${actualEntropy}, expected ${entropy}`);
         assert.ok(Math.abs(actualVariance - variance) <= 1e-3 * variance, `${actualVariance}, expected ${variance}`);
         if (other !== plain) continue;
-        const pooled = new Float32Array(await readBuffer(gpu, compressor.pooled));
-        sums[0].forEach((score, j) => assert.ok(Math.abs(pooled[j] - score) <= 4e-5 * score, `row ${j}`));
+        const actual = new Float32Array(await readBuffer(gpu, compressor.scores));
+        sums[0].forEach((score, j) => assert.ok(Math.abs(actual[j] - score) <= 4e-5 * score, `row ${j}`));
       }
     }
     test.free();
@@ -351,23 +367,26 @@ Deno.test("Compressor weighs scores by values and takes the maximum of a group, 
       const norms = referenceValueNorms(dims, prompt, values).map((head) => head.slice(0, length - window));
       const sums = referenceWindowScores(dims, prompt, keys, windowQueries);
       const maxima = referenceGroupMaxima(dims, prompt, keys, windowQueries);
-      const scorer = { name: "observation-window", window, kernel: 1, pooling: "maximum" } as const;
-      const cases: [Partial<ObservationWindow>, readonly ArrayLike<number>[]][] = [
-        [{ valueNorm: "row" }, sums.map((head, h) => head.map((score, j) => score * norms[h][j]))],
-        [{ valueNorm: "head" }, sums.map((head, h) => head.map((score) => score * Math.max(...norms[h])))],
-        [{ groupMaximum: true }, maxima],
+      const sum = attention({ window });
+      const maximum = attention({ window, reduce: "group-maximum" });
+      const cases: [Score, readonly ArrayLike<number>[]][] = [
+        [[sum, valueNorm({ by: "row" })], sums.map((head, h) => head.map((score, j) => score * norms[h][j]))],
+        [[sum, valueNorm({ by: "head" })], sums.map((head, h) => head.map((score) => score * Math.max(...norms[h])))],
+        [[maximum], maxima],
         [
-          { groupMaximum: true, valueNorm: "head" },
+          [maximum, valueNorm({ by: "head" })],
           maxima.map((head, h) => head.map((score) => score * Math.max(...norms[h]))),
         ],
       ];
-      for (const [options, expected] of cases) {
+      for (const [steps, expected] of cases) {
         // As for the window scores, plus the roundings of a norm.
-        await checkScores(test, segment, { ...scorer, ...options }, expected, (score) => 6e-5 * score);
+        await checkScores(test, segment, steps, expected, (score) => 6e-5 * score);
+        // Steps do not mind where they stand.
+        const pooled = expected.map((head) => referencePool(head, 5, "average"));
+        const widest = pooled.map((head) => referencePool(head, 3, "maximum"));
+        const twice = [...steps, pool({ width: 5, by: "average" }), pool({ width: 3, by: "maximum" })];
+        await checkScores(test, segment, twice, widest, (score) => 6e-5 * score);
       }
-      const norm = { ...scorer, groupMaximum: true, kernel: 5, pooling: "average" } as const;
-      const pooled = maxima.map((head) => referencePool(head, 5, "average"));
-      await checkScores(test, segment, norm, pooled, (score) => 6e-5 * score);
     }
     test.free();
   }
@@ -412,8 +431,8 @@ Deno.test("Compressor reads ahead, and lets the best rows look for others, as in
     const { gpu, dims, keys, windowQueries, compressor, buffers } = test;
     const queryWidth = dims.queryHeadCount * dims.headSize;
     const queries = normalValues(seededRandom(10), dims.capacity * queryWidth, 2);
-    for (let row = 0; row < dims.capacity; row += TILE_ROWS) {
-      const rows = Math.min(TILE_ROWS, dims.capacity - row);
+    for (let row = 0; row < dims.capacity; row += PREFILL_TILE_ROWS) {
+      const rows = Math.min(PREFILL_TILE_ROWS, dims.capacity - row);
       gpu.write(buffers.tileQueries, 0, queries.subarray(row * queryWidth, (row + rows) * queryWidth));
       const recorder = new Recorder(gpu);
       compressor.keepQueries(recorder, row, rows);
@@ -442,9 +461,9 @@ Deno.test("Compressor reads ahead, and lets the best rows look for others, as in
       const expected = scores.map((head, kvHead) =>
         referenceReadAhead(head.map((score, j) => score + found[kvHead][j]), decay, REACH, SINKS)
       );
-      const scorer = { name: "read-ahead", window, decay, lookups } as const;
+      const reading = [attention({ window }), lookUp({ best: lookups, decay }), readAhead({ decay })];
       // As for the window scores; a lookup multiplies two numbers that are as exact, and reading ahead adds them up.
-      await checkScores(test, segment, scorer, expected, (score) => 1e-4 * score);
+      await checkScores(test, segment, reading, expected, (score) => 1e-4 * score);
     }
     test.free();
   }
@@ -457,12 +476,10 @@ Deno.test("Compressor ranks rows of equal score by position", async () => {
   gpu.device.queue.writeBuffer(buffers.keys, 0, new Float32Array(test.keys.length).fill(0.5));
   const recorder = new Recorder(gpu);
   const [length, window, count] = [200, 8, 191];
-  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, recordOffset: 0 }, {
-    name: "observation-window",
-    window,
-    kernel: 7,
-    pooling: "average",
-  });
+  compressor.scoreSegment(recorder, { segmentIndex: 0, start: 0, length, recordOffset: 0 }, [
+    attention({ window }),
+    pool({ width: 7, by: "average" }),
+  ]);
   compressor.rankSegment(recorder, { length, window, count });
   recorder.submit();
   const scored = length - window;
@@ -479,26 +496,13 @@ Deno.test("Compressor refuses what it cannot score or rank, saying why", async (
   const test = await fixture(3, { element: "f16", capacity: 40, arenaBlocks: [] });
   const recorder = new Recorder(test.gpu);
   const segment: SegmentScoring = { segmentIndex: 0, start: 0, length: 40, recordOffset: 0 };
-  const scorer: ObservationWindow = { name: "observation-window", window: 8, kernel: 7, pooling: "average" };
-  const refused = (change: Partial<SegmentScoring & Omit<ObservationWindow, "name">>, message: RegExp) =>
+  const refused = (change: Partial<SegmentScoring>, message: RegExp) =>
     assert.throws(
-      () => test.compressor.scoreSegment(recorder, { ...segment, ...change }, { ...scorer, ...change }),
+      () => test.compressor.scoreSegment(recorder, { ...segment, ...change }, [attention({ window: 8 })]),
       message,
     );
-  refused({ window: 0 }, /window of 0 rows: expected 1 to 64/);
-  refused({ window: 65 }, /window of 65 rows: expected 1 to 64/);
   refused({ length: 8 }, /prompt of 8 rows: expected more than the 8 of its window/);
   refused({ start: 1 }, /rows up to 41: the pack holds 40/);
-  refused({ kernel: 6 }, /kernel of 6: expected an odd number/);
-  for (
-    const [change, message] of [[{ window: 65 }, /window of 65 rows/], [
-      { lookups: 65 },
-      /65 lookups: expected 0 to 64/,
-    ]] as const
-  ) {
-    const reader = { name: "read-ahead", window: 8, decay: 0.9, lookups: 4, ...change } as const;
-    assert.throws(() => test.compressor.scoreSegment(recorder, segment, reader), message);
-  }
   assert.throws(
     () => test.compressor.rankSegment(recorder, { length: 40, window: 8, count: 33 }),
     /keep 33 ranked rows: only 32 were scored/,

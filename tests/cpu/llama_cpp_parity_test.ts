@@ -36,7 +36,11 @@ async function run(path: string, prompt: readonly number[], count: number): Prom
   };
 }
 
-function assertLogProbabilities({ logprobs }: Continued, top: readonly TokenLogProbability[][], tolerance: number): void {
+function assertLogProbabilities(
+  { logprobs }: Continued,
+  top: readonly TokenLogProbability[][],
+  tolerance: number,
+): void {
   for (const [step, actual] of logprobs.entries()) {
     for (const [token, expected] of top[step]) {
       const found = actual.get(token);

@@ -3,9 +3,10 @@ import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { openModel } from "../../src/formats/open.ts";
 import type { Policy, PolicyContext } from "../../src/policy/policy.ts";
-import { policies } from "../../src/policy/registry.ts";
-import { adakv } from "../../src/plugins/adakv.ts";
-import { dynamickv } from "../../src/plugins/dynamickv.ts";
+import { policies } from "../support/policies.ts";
+import adakv from "../../src/plugins/adakv.ts";
+import { attention, pool } from "../../src/policy/mod.ts";
+import dynamickv from "../../src/plugins/dynamickv.ts";
 import { startPolicy } from "../../src/policy/fence.ts";
 import { type Outcome, randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
@@ -41,6 +42,7 @@ interface Options {
   readonly pooling: "average" | "maximum";
 }
 const DEFAULT_OPTIONS: Options = { window: 8, kernel: 7, pooling: "average" };
+const DEFAULT_SCORE = [attention({ window: 8 }), pool({ width: 7, by: "average" })];
 
 /** Every layer's keys, values and pooled scores `[layer][kvHead][row]` of a prompt, in f64. */
 function referencePrompt(prompt: readonly number[], { window, kernel, pooling }: Options) {
@@ -254,7 +256,9 @@ Deno.test("ranking every row instead of copying it changes nothing but the round
     ...dynamickv,
     name: "everything",
     start: ({ promptLength }) => ({
-      scorer: { name: "observation-window", ...DEFAULT_OPTIONS },
+      score: DEFAULT_SCORE,
+      perHead: false,
+      attentionStatistics: false,
       exactScores: false,
       provisionalRows: () => promptLength - DEFAULT_OPTIONS.window,
       isRebalanceDue: () => true,

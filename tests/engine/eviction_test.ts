@@ -7,7 +7,9 @@ import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { projectRequest } from "../../src/engine/forecast.ts";
 import { openModel } from "../../src/formats/open.ts";
-import { findPolicy, parseKvCacheChoice } from "../../src/policy/registry.ts";
+import { attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
+import { needsOf, windowOf } from "../../src/policy/steps.ts";
+import { findPolicy, parseKvCacheChoice, POLICY_NAMES, registry } from "../support/policies.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
@@ -115,7 +117,7 @@ function expectedRows(
 ): HeadRows[] {
   const { prompt, kvCache: { policy, budget, decodeInterval, options } } = single;
   const interval = decodeInterval!;
-  const { scorer } = findPolicy(policy)!.start({
+  const { score } = findPolicy(policy)!.start({
     layerCount: LAYERS,
     kvHeadCount,
     headSize,
@@ -123,24 +125,27 @@ function expectedRows(
     promptLength: CONTEXT,
     budget: budget as number,
   }, options!)!;
-  assert.ok(scorer.name === "observation-window" || scorer.name === "attention-sums");
-  const { window } = scorer;
+  const [source] = score;
+  const pooling = score.find((step) => step.name === "pool");
+  const isSummed = source.name === "attentionOfAll";
+  assert.ok(source.name === "attention" || isSummed);
+  const { window } = source;
   const positions = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
-  /** What `attention-sums` has summed: of each head, by position. */
+  /** What `attentionOfAll` has summed: of each head, by position. */
   const sums = Array.from({ length: kvHeadCount }, () => new Map<number, number>());
   const keep = (held: number[][], queries: number[], ranked: number, pooled: boolean, divisor: number) => {
     let scores = layer.attention(held, queries);
-    if (scorer.name === "attention-sums") {
+    if (isSummed) {
       scores = scores.map((attention, head) =>
         attention.map((paid, i) => (sums[head].get(held[head][i]) ?? 0) + paid / divisor)
       );
       scores.forEach((head, kvHead) => head.forEach((sum, i) => sums[kvHead].set(held[kvHead][i], sum)));
     }
-    if (scorer.name === "observation-window" && scorer.sharedByHeads) scores = meanOf(scores);
+    if (score.some(({ name }) => name === "sharedByHeads")) scores = meanOf(scores);
     return held.map((rows, head): HeadRows => {
       let candidates = scores[head].subarray(0, rows.length - window);
-      if (pooled && scorer.name === "observation-window") {
-        candidates = referencePool(candidates, scorer.kernel, scorer.pooling) as typeof candidates;
+      if (pooled && pooling !== undefined) {
+        candidates = referencePool(candidates, pooling.width, pooling.by) as typeof candidates;
       }
       return { ranked: referenceTop(candidates, ranked).map((i) => rows[i]), recent: rows.slice(rows.length - window) };
     });
@@ -149,7 +154,7 @@ function expectedRows(
   const { length } = prompt;
   const [promptRows] = outcome.kvCache!.rowsPerLayer;
   const all = Array.from({ length: kvHeadCount }, () => positions(0, length));
-  const promptQueries = scorer.name === "attention-sums" ? positions(0, length) : positions(length - window, length);
+  const promptQueries = isSummed ? positions(0, length) : positions(length - window, length);
   let heads = promptRows === length
     ? all.map((recent): HeadRows => ({ ranked: [], recent }))
     : keep(all, promptQueries, promptRows - window, true, length);
@@ -163,7 +168,7 @@ function expectedRows(
     if (n % interval !== 0 || n === generated || !isOver) continue;
     rowsPerLayer = evictions[evicted++];
     // Of long intervals, the last queries count for all of them.
-    const queries = Math.min(interval, scorer.name === "attention-sums" ? 64 : window);
+    const queries = Math.min(interval, isSummed ? 64 : window);
     const held = heads.map(({ ranked, recent }) => [...ranked, ...recent]);
     heads = keep(
       held,
@@ -236,11 +241,7 @@ for (
 }
 
 Deno.test("every policy and combination that may evict while it generates does, within its promise", async () => {
-  const { policies, scorers, allocators } = await import("../../src/policy/registry.ts");
-  const names = [
-    ...policies.map(({ name }) => name),
-    ...scorers.flatMap((scorer) => allocators.map((allocator) => `${scorer.name}+${allocator.name}`)),
-  ].filter((name) => findPolicy(name)!.ranksAgain);
+  const names = POLICY_NAMES.filter((name) => findPolicy(name)!.ranksAgain);
   assert.ok(names.length > 24);
   const random = seededRandom(3);
   await watchingPromises((held, promised) => {
@@ -392,7 +393,7 @@ Deno.test("an abort in the middle of an eviction frees everything", async () => 
 Deno.test("what an evicting sequence is promised does not grow with the tokens that it may generate", () => {
   const shape = { layerCount: LAYERS, kvHeadCount, headSize };
   const blocks = (maxTokens: number, kvCache: KvCacheChoice) =>
-    projectRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape).blocks;
+    projectRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape, registry).blocks;
   for (const policy of ["dynamickv", "tova", "h2o"]) {
     const kvCache = evicting(policy, 64, 128);
     assert.equal(blocks(1000, kvCache), blocks(1_000_000, kvCache), policy);
@@ -408,19 +409,28 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
   const published = evicting("dynamickv", 64, 128, { mode: "published" });
   assert.throws(
     () =>
-      projectRequest(request([1], { maxTokens: 500, kvCache: published }), { layerCount: 2, kvHeadCount, headSize }),
+      projectRequest(
+        request([1], { maxTokens: 500, kvCache: published }),
+        { layerCount: 2, kvHeadCount, headSize },
+        registry,
+      ),
     /"dynamickv" cannot evict while generating with these options, .* the mode "mended"$/,
   );
   const policy = {
     exactScores: false,
+    perHead: false,
     provisionalRows: () => 1,
     isRebalanceDue: () => true,
     allot: () => new Uint32Array(),
   };
-  const sums = { name: "attention-sums", window: 100 } as const;
-  const norm = { name: "key-norm", window: 8 } as const;
-  assert.equal(decodeEviction({ ...policy, scorer: sums }, sums, 128).queries, 64);
-  assert.equal(decodeEviction({ ...policy, scorer: sums }, sums, 20).queries, 20);
-  assert.equal(decodeEviction({ ...policy, scorer: norm }, norm, 20).queries, 0);
-  assert.equal(decodeEviction({ ...policy, scorer: norm, attentionStatistics: true }, norm, 20).queries, 8);
+  const queries = (score: Score, interval: number, attentionStatistics = false) => {
+    const scoring = { score, window: windowOf(score), needs: needsOf(score) };
+    return decodeEviction({ ...policy, ...scoring, attentionStatistics }, interval).queries;
+  };
+  const sums = [attentionOfAll({ window: 100 })];
+  const norm = [keyNorm({ window: 8 })];
+  assert.equal(queries(sums, 128), 64);
+  assert.equal(queries(sums, 20), 20);
+  assert.equal(queries(norm, 20), 0);
+  assert.equal(queries(norm, 20, true), 8);
 });

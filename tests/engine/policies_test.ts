@@ -6,7 +6,7 @@ import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { LayerScores, Policy } from "../../src/policy/policy.ts";
-import { allocators, findPolicy, policies, scorers } from "../../src/policy/registry.ts";
+import { findPolicy, policies, POLICY_NAMES, registry, scorers } from "../support/policies.ts";
 import { withFile } from "../support/files.ts";
 import { loadTestModel } from "../support/greedy.ts";
 import { readBuffer } from "../../fixtures/gpu.ts";
@@ -21,11 +21,6 @@ const model: Model = await withFile(
   (path) => loadTestModel(gpu, path, { contextLength: CONTEXT, kvElement: "f32" }),
 );
 
-const NAMES = [
-  ...policies.map(({ name }) => name),
-  ...scorers.flatMap((scorer) => allocators.map((allocator) => `${scorer.name}+${allocator.name}`)),
-];
-
 /** Prefills prompts, all waiting from the start, on one scheduler, round after round. */
 class Runner {
   readonly #ended: Promise<void>;
@@ -34,7 +29,12 @@ class Runner {
   #next = 0;
 
   constructor() {
-    this.scheduler = new Scheduler(model, (id, event) => this.#receive(id, event), (line) => assert.fail(line));
+    this.scheduler = new Scheduler(
+      model,
+      registry,
+      (id, event) => this.#receive(id, event),
+      (line) => assert.fail(line),
+    );
     this.#ended = this.scheduler.run();
   }
 
@@ -72,7 +72,7 @@ class Runner {
 
 Deno.test("every policy and every combination runs, keeps its budget and gives all blocks back", async () => {
   const runner = new Runner();
-  const prompts = NAMES.flatMap((policy) =>
+  const prompts = POLICY_NAMES.flatMap((policy) =>
     [[300, 40], [33, 16], [5, 2]].map(([length, budget]) => ({ length, budget, kvCache: { policy, budget } }))
   );
   const usages = await runner.round(prompts);
@@ -99,7 +99,7 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
 
 Deno.test("a policy creates what it needs on the GPU when it is first used, and nothing after that", async () => {
   const runner = new Runner();
-  const prompts = NAMES.map((policy, i) => ({ length: 20 + 3 * i, kvCache: { policy, budget: 12 } }));
+  const prompts = POLICY_NAMES.map((policy, i) => ({ length: 20 + 3 * i, kvCache: { policy, budget: 12 } }));
   await runner.round(prompts);
   const before = { ...gpu.counters };
   await runner.round(prompts.map(({ kvCache }) => ({ length: 60, kvCache })));
@@ -109,7 +109,7 @@ Deno.test("a policy creates what it needs on the GPU when it is first used, and 
 
 /** Sums of the pooled scores that are left of the last layer, by head. */
 async function pooledSums(scored: number): Promise<number[]> {
-  const pooled = new Float32Array(await readBuffer(gpu, model.compressor.pooled));
+  const pooled = new Float32Array(await readBuffer(gpu, model.compressor.scores));
   const { capacity, kvHeadCount } = model.compressor.options;
   return Array.from(
     { length: kvHeadCount },

@@ -3,15 +3,25 @@ import { BlockPool } from "../../src/cache/block_pool.ts";
 import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
 import { projectedBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import type { PolicyContext, SequencePolicy } from "../../src/policy/policy.ts";
-import { allocators, findPolicy, policies, scorers } from "../../src/policy/registry.ts";
+import type { PolicyContext, SequencePolicy, StartedPolicy } from "../../src/policy/policy.ts";
+import { allocators, findPolicy, POLICY_NAMES, scorers } from "../support/policies.ts";
+import {
+  attention,
+  attentionOfAll,
+  keyDifference,
+  keyNorm,
+  lookUp,
+  pool,
+  readAhead,
+  recency,
+  sharedByHeads,
+  valueNorm,
+} from "../../src/policy/mod.ts";
+import { windowOf } from "../../src/policy/steps.ts";
 import { KV_HEADS, layerScores, prefill, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
-const NAMES = [
-  ...policies.map(({ name }) => name).filter((name) => name !== "full"),
-  ...scorers.flatMap((scorer) => allocators.map((allocator) => `${scorer.name}+${allocator.name}`)),
-];
+const NAMES = POLICY_NAMES.filter((name) => name !== "full");
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 function contextOf(context: Partial<PolicyContext>): PolicyContext {
@@ -26,7 +36,7 @@ function contextOf(context: Partial<PolicyContext>): PolicyContext {
   };
 }
 
-function start(name: string, context: PolicyContext, options: Record<string, unknown> = {}): SequencePolicy | null {
+function start(name: string, context: PolicyContext, options: Record<string, unknown> = {}): StartedPolicy | null {
   return findPolicy(name)!.start(context, options);
 }
 
@@ -49,8 +59,8 @@ for (const name of NAMES) {
           const policy = start(name, context);
           // Nothing is dropped of a prompt within its budget.
           if (promptLength <= budget) assert.equal(policy, null);
-          if (policy === null || policy.scorer.name === "none") continue;
-          const { window } = policy.scorer;
+          if (policy === null) continue;
+          const window = windowOf(policy.score);
           const base = Math.max(1, budget - window) * (policy.perHead ? KV_HEADS : 1);
           assert.ok(window >= 1 && window < promptLength);
           const scored = promptLength - window;
@@ -76,9 +86,9 @@ Deno.test("No policy holds more blocks than were projected for it", () => {
         promptLength: randomInteger(random, 20, 700),
       });
       const policy = start(name, context);
-      if (policy === null || policy.scorer.name === "none") continue;
+      if (policy === null) continue;
       const { layerCount } = context;
-      const { window } = policy.scorer;
+      const window = windowOf(policy.score);
       const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
       const cache = new SequenceCache(pool, 0, layerCount);
       const scores = randomScores(random, layerCount, 2 * (context.promptLength - window));
@@ -91,63 +101,78 @@ Deno.test("No policy holds more blocks than were projected for it", () => {
           const held = cache.packedHeads(i)?.rows ?? Array<number>(KV_HEADS).fill(cache.rankedRows[i]);
           return layerScores(policy, scores[i], [...held], statistics[i]);
         });
-        const rows = policy.allot(seen);
+        const rows = Uint32Array.from(policy.allot(seen));
         if (!policy.perHead) rows.forEach((rows, i) => cache.truncateRanked(i, rows));
         else seen.forEach((_, i) => cache.truncateHeads(i, rows.subarray(i * KV_HEADS, (i + 1) * KV_HEADS)));
       }
       cache.reserveRecent(20);
-      const projected = projectedBlocks(context, policy, 20);
+      const projected = projectedBlocks(context, { ...policy, window } as SequencePolicy, 20);
       assert.ok(pool.peakBlocks <= projected, `${name}: ${pool.peakBlocks} blocks, but ${projected} projected`);
     }
   }
 });
 
 Deno.test("A window that the policy chooses leaves half of a small budget to rank", () => {
-  const windowOf = (name: string, budget: number) => {
-    const { scorer } = start(name, contextOf({ budget }))!;
-    return scorer.name === "none" ? 0 : scorer.window;
+  const chosenWindow = (name: string, budget: number) => {
+    return windowOf(start(name, contextOf({ budget }))!.score);
   };
   for (const name of ["snapkv", "cake"]) {
-    assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => windowOf(name, budget)), [1, 1, 10, 31, 32, 32]);
+    assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 10, 31, 32, 32]);
   }
   for (const name of ["knorm", "keydiff"]) {
-    assert.deepEqual([1, 2, 15, 16, 200].map((budget) => windowOf(name, budget)), [1, 1, 7, 8, 8]);
+    assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
-  assert.deepEqual([1, 2, 3, 64].map((budget) => windowOf("h2o", budget)), [1, 1, 1, 32]);
-  assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => windowOf("readahead", budget)), [1, 1, 2, 4, 8, 8]);
+  assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
+  assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => chosenWindow("readahead", budget)), [1, 1, 2, 4, 8, 8]);
 });
 
 Deno.test("Policies score as their papers say, unless the request says otherwise", () => {
   const context = contextOf({ budget: 200 });
-  const scorerOf = (name: string, options = {}) => start(name, context, options)!.scorer;
-  assert.deepEqual(scorerOf("streaming"), { name: "recency", window: 1, sinks: 4 });
-  assert.deepEqual(scorerOf("streaming", { sinks: 0 }), { name: "recency", window: 1, sinks: 0 });
-  assert.deepEqual(scorerOf("h2o"), { name: "attention-sums", window: 100 });
-  assert.deepEqual(scorerOf("h2o", { recentShare: 0.25 }), { name: "attention-sums", window: 50 });
-  assert.deepEqual(scorerOf("h2o", { recentShare: 0 }), { name: "attention-sums", window: 1 });
-  assert.deepEqual(scorerOf("h2o", { recentShare: 1 }), { name: "attention-sums", window: 199 });
-  const tova = { name: "observation-window", window: 1, kernel: 1, pooling: "average", sharedByHeads: true };
-  assert.deepEqual(scorerOf("tova"), tova);
-  const window = { name: "observation-window", window: 32, kernel: 7, pooling: "maximum" };
-  assert.deepEqual(scorerOf("snapkv"), window);
-  assert.deepEqual(scorerOf("snapkv", { window: 16, kernel: 5, pooling: "average" }), {
-    name: "observation-window",
-    window: 16,
-    kernel: 5,
-    pooling: "average",
-  });
-  assert.deepEqual(scorerOf("snapkv", { valueNorm: true }), { ...window, valueNorm: "row" });
-  assert.deepEqual(scorerOf("adakv"), window);
-  assert.deepEqual(scorerOf("lava"), { ...window, groupMaximum: true, valueNorm: "head" });
-  assert.deepEqual(scorerOf("pyramidkv"), { ...window, window: 8 });
-  assert.deepEqual(scorerOf("dynamickv"), { ...window, window: 8, pooling: "average" });
-  assert.deepEqual(scorerOf("snapkv+dynamickv"), window);
-  assert.deepEqual(scorerOf("readahead"), { name: "read-ahead", window: 8, decay: 0.9, lookups: 32 });
+  const scoreOf = (name: string, options = {}) => start(name, context, options)!.score;
+  assert.deepEqual(scoreOf("streaming"), [recency({ window: 1, sinks: 4 })]);
+  assert.deepEqual(scoreOf("streaming", { sinks: 0 }), [recency({ window: 1, sinks: 0 })]);
+  assert.deepEqual(scoreOf("h2o"), [attentionOfAll({ window: 100 })]);
+  assert.deepEqual(scoreOf("h2o", { recentShare: 0.25 }), [attentionOfAll({ window: 50 })]);
+  assert.deepEqual(scoreOf("h2o", { recentShare: 0 }), [attentionOfAll({ window: 1 })]);
+  assert.deepEqual(scoreOf("h2o", { recentShare: 1 }), [attentionOfAll({ window: 199 })]);
+  assert.deepEqual(scoreOf("tova"), [attention({ window: 1 }), sharedByHeads()]);
+  const window = attention({ window: 32 });
+  const maximum = pool({ width: 7, by: "maximum" });
+  assert.deepEqual(scoreOf("snapkv"), [window, maximum]);
+  assert.deepEqual(scoreOf("snapkv", { window: 16, kernel: 5, pooling: "average" }), [
+    attention({ window: 16 }),
+    pool({ width: 5, by: "average" }),
+  ]);
+  assert.deepEqual(scoreOf("snapkv", { valueNorm: true }), [window, valueNorm({ by: "row" }), maximum]);
+  assert.deepEqual(scoreOf("adakv"), [window, maximum]);
+  assert.deepEqual(scoreOf("lava"), [
+    attention({ window: 32, reduce: "group-maximum" }),
+    valueNorm({ by: "head" }),
+    maximum,
+  ]);
+  assert.deepEqual(scoreOf("pyramidkv"), [attention({ window: 8 }), maximum]);
+  assert.deepEqual(scoreOf("dynamickv"), [
+    attention({ window: 8 }),
+    pool({ width: 7, by: "average" }),
+  ]);
+  assert.deepEqual(scoreOf("snapkv+dynamickv"), [window, maximum]);
+  assert.deepEqual(scoreOf("readahead"), [
+    attention({ window: 8 }),
+    lookUp({ best: 32, decay: 0.9 }),
+    readAhead({ decay: 0.9 }),
+  ]);
   const narrow = { window: 2, decay: 0.5, lookups: 0 };
-  assert.deepEqual(scorerOf("readahead", narrow), { name: "read-ahead", ...narrow });
-  assert.deepEqual(scorerOf("cake"), { ...window, kernel: 5, pooling: "average", varianceWeight: 200 });
-  assert.deepEqual(scorerOf("knorm"), { name: "key-norm", window: 8 });
-  assert.deepEqual(scorerOf("keydiff", { window: 4 }), { name: "key-difference", window: 4 });
+  assert.deepEqual(scoreOf("readahead", narrow), [
+    attention({ window: 2 }),
+    lookUp({ best: 0, decay: 0.5 }),
+    readAhead({ decay: 0.5 }),
+  ]);
+  assert.deepEqual(scoreOf("cake"), [
+    attention({ window: 32, reduce: { varianceWeight: 200 } }),
+    pool({ width: 5, by: "average" }),
+  ]);
+  assert.deepEqual(scoreOf("knorm"), [keyNorm({ window: 8 })]);
+  assert.deepEqual(scoreOf("keydiff", { window: 4 }), [keyDifference({ window: 4 })]);
 });
 
 Deno.test("uniform gives every layer the same, whatever the scores", () => {
@@ -237,8 +262,8 @@ Deno.test("cake caps a layer at the rows there are, and shares the rest; layers 
 
 Deno.test("Two rivals of one scorer keep the same best rows; only how many differs", () => {
   const context = contextOf({ budget: 100 });
-  const scorer = (name: string) => start(name, context, { window: 8 })!.scorer;
-  for (const allocator of allocators) assert.deepEqual(scorer(`snapkv+${allocator.name}`), scorer("snapkv"));
+  const score = (name: string) => start(name, context, { window: 8 })!.score;
+  for (const allocator of allocators) assert.deepEqual(score(`snapkv+${allocator.name}`), score("snapkv"));
 });
 
 Deno.test("No option of a scorer is also one of an allocator, and each has a description and a default or says what it is", () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { exactTopCounts } from "../../src/scores/exact_top_counts.ts";
-import { dynamickv } from "../../src/plugins/dynamickv.ts";
-import type { PolicyContext, SequencePolicy } from "../../src/policy/policy.ts";
+import dynamickv from "../../src/plugins/dynamickv.ts";
+import type { PolicyContext, StartedPolicy } from "../../src/policy/policy.ts";
+import { attention, pool } from "../../src/policy/mod.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { publishedRows } from "../support/published_dynamickv.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
@@ -14,7 +15,7 @@ function contextOf(context: Partial<PolicyContext>): PolicyContext {
 }
 
 /** Starts DynamicKV on a prompt that must be long enough to be compressed. */
-function start(context: PolicyContext, options: Record<string, unknown> = {}): SequencePolicy {
+function start(context: PolicyContext, options: Record<string, unknown> = {}): StartedPolicy {
   const policy = dynamickv.start(context, options);
   assert.ok(policy);
   return policy;
@@ -49,7 +50,7 @@ Deno.test("DynamicKV passes its parameters on to scorer and schedule", () => {
     interval: 3,
     maximumRatio: 2.5,
   });
-  assert.deepEqual(policy.scorer, { name: "observation-window", window: 4, kernel: 5, pooling: "maximum" });
+  assert.deepEqual(policy.score, [attention({ window: 4 }), pool({ width: 5, by: "maximum" })]);
   assert.deepEqual([0, 1, 2, 3, 4, 5, 6].filter((layer) => policy.isRebalanceDue(layer)), [2, 5, 6]);
   assert.equal(policy.provisionalRows(0), 170); // 2.5 * (72 - 4)
   assert.equal(start(contextOf({ promptLength: 100 })).provisionalRows(0), 92, "no more rows than there are");

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { adakv } from "../../src/plugins/adakv.ts";
-import { dynamickv } from "../../src/plugins/dynamickv.ts";
-import { full } from "../../src/plugins/full.ts";
-import type { LayerScores, Policy, SequencePolicy } from "../../src/policy/policy.ts";
+import adakv from "../../src/plugins/adakv.ts";
+import dynamickv from "../../src/plugins/dynamickv.ts";
+import full from "../../src/plugins/full.ts";
+import type { LayerScores, Policy, StartedPolicy } from "../../src/policy/policy.ts";
+import { attention, keyNorm, lookUp, pool, readAhead, recency, type Score, valueNorm } from "../../src/policy/mod.ts";
 import { startPolicy } from "../../src/policy/fence.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { seededRandom } from "../../fixtures/random.ts";
@@ -11,7 +12,7 @@ const context = { layerCount: 6, kvHeadCount: 2, headSize: 8, blockSize: 16, pro
 const scores = randomScores(seededRandom(1), 6, 2 * 392);
 
 /** DynamicKV with some of its answers replaced. */
-function sabotaged(answers: Partial<SequencePolicy>): Policy {
+function sabotaged(answers: Partial<StartedPolicy>): Policy {
   return {
     ...dynamickv,
     start(context, options) {
@@ -38,8 +39,8 @@ Deno.test("startPolicy() passes on that every row is to be kept", () => {
 });
 
 Deno.test("A policy that throws or returns nonsense is replaced by uniform budgets, and the reason is told once", () => {
-  const allot = (change: (layers: readonly LayerScores[]) => unknown) => ({ allot: change as SequencePolicy["allot"] });
-  const cases: [Partial<SequencePolicy>, RegExp][] = [
+  const allot = (change: (layers: readonly LayerScores[]) => unknown) => ({ allot: change as StartedPolicy["allot"] });
+  const cases: [Partial<StartedPolicy>, RegExp][] = [
     [
       allot(() => {
         throw new Error("Out of luck");
@@ -91,7 +92,7 @@ Deno.test("A policy that fails late leaves no layer more than it holds and the s
   assert.equal(reasons.length, 1);
 });
 
-Deno.test("A policy that cannot be started, or whose scorer ranks nothing, is replaced as well", () => {
+Deno.test("A policy that cannot be started, or whose score is none, is replaced as well", () => {
   const failing: Policy = {
     ...dynamickv,
     start() {
@@ -99,20 +100,36 @@ Deno.test("A policy that cannot be started, or whose scorer ranks nothing, is re
     },
   };
   assert.deepEqual(run(failing), { rows: [32, 32, 32, 32, 32, 32], reasons: ["Not today"] });
-  const scorers = [
-    [{ name: "none" }, /ranks nothing/],
-    [undefined, /ranks nothing/],
+  const window = attention({ window: 8 });
+  const scores: [unknown, RegExp][] = [
+    [undefined, /score is no list of steps that begins with a source/],
+    [[], /score is no list of steps that begins with a source/],
+    [[{ name: "none", window: 8 }], /no step "none" of a score: expected one of attention, attentionOfAll, recency,/],
     [
-      { name: "observation-window", window: 400, kernel: 7, pooling: "average" },
-      /window must be .* from 1 to 399, but is 400/,
+      [pool({ width: 7, by: "average" })],
+      /Step 1 of the score is pool, but .* expected one of attention, attentionOfAll/,
     ],
-    [{ name: "observation-window", window: 8, kernel: 6, pooling: "average" }, /kernel must be an odd .* but is 6/],
-    [{ name: "observation-window", window: 8, kernel: 7, pooling: "median" }, /pooling must be .* but is "median"/],
-    [{ name: "read-ahead", window: 8, decay: 1, lookups: 4 }, /decay must be .* from 0 to less than 1, but is 1/],
-    [{ name: "read-ahead", window: 8, decay: 0.9, lookups: 0.5 }, /lookups must be a whole number, but are 0.5/],
-  ] as const;
-  for (const [scorer, reason] of scorers) {
-    const { rows, reasons } = run(sabotaged({ scorer: scorer as SequencePolicy["scorer"] }));
+    [
+      [window, keyNorm({ window: 8 })],
+      /Step 2 of the score is keyNorm, but .* expected one of sharedByHeads, valueNorm/,
+    ],
+    [[attention({ window: 400 })], /window must be .* from 1 to 64, but is 400/],
+    [[attention({ window: 0 })], /window must be .* from 1 to 64, but is 0/],
+    [[keyNorm({ window: 400 })], /window must be .* from 1 to 399, but is 400/],
+    [
+      [attention({ window: 8, reduce: { varianceWeight: -1 } })],
+      /reduced by "sum", "group-maximum" or a weight .*, but by \{"varianceWeight":-1\}/,
+    ],
+    [[recency({ sinks: -1 })], /sinks must be a whole number of rows, but are -1/],
+    [[window, pool({ width: 6, by: "average" })], /pooling must have an odd .* but has 6/],
+    [[window, pool({ width: 7, by: "median" as "average" })], /pooling must be by .* but is by "median"/],
+    [[window, valueNorm({ by: "rows" as "row" })], /value norm must be by "row" or "head", but is by "rows"/],
+    [[window, readAhead({ decay: 1 })], /decay must be .* from 0 to less than 1, but is 1/],
+    [[window, lookUp({ best: 0.5, decay: 0.9 })], /best rows must be a whole number from 0 to 64, but are 0.5/],
+    [[window, lookUp({ best: 65, decay: 0.9 })], /best rows must be .* to 64, but are 65/],
+  ];
+  for (const [score, reason] of scores) {
+    const { rows, reasons } = run(sabotaged({ score: score as Score }));
     assert.deepEqual(rows, [32, 32, 32, 32, 32, 32]);
     assert.match(reasons.join(), reason);
   }
@@ -131,7 +148,7 @@ Deno.test("A policy that cannot be started on a prompt within the budget costs n
 });
 
 Deno.test("A policy that allots rows to heads is checked head by head, and replaced by the same for all heads", () => {
-  const cases: [Partial<SequencePolicy>, RegExp][] = [
+  const cases: [Partial<StartedPolicy>, RegExp][] = [
     [{ allot: (layers) => new Uint32Array(layers.length) }, /returned 1 budgets for 2 heads of 1 layers/],
     [
       { allot: (layers) => layers.flatMap(() => [1, 0.5]) as unknown as Uint32Array },

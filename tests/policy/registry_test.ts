@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
+import { optionsJsonSchema } from "../../src/policy/choice.ts";
 import { UnservableRequestError } from "../../src/contract/errors.ts";
-import {
-  allocators,
-  findPolicy,
-  optionsJsonSchema,
-  parseKvCacheChoice,
-  policies,
-  scorers,
-} from "../../src/policy/registry.ts";
+import { allocators, findPolicy, parseKvCacheChoice, policies, scorers } from "../support/policies.ts";
 
 const DYNAMICKV_DEFAULTS = {
   window: 8,
@@ -123,12 +117,12 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { scorer: "full", allocator: "uniform" },
       "kv_cache.scorer",
-      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, readahead, h2o, tova, streaming, knorm, keydiff, cake, lava$/,
+      /Unknown KV cache scorer "full": kv_cache.scorer must be one of snapkv, readahead, streaming, h2o, tova, cake, lava, knorm, keydiff$/,
     ],
     [
       { allocator: "snapkv" },
       "kv_cache.allocator",
-      /Unknown KV cache allocator "snapkv": .* one of uniform, pyramidkv, dynamickv, adakv, cake, lava$/,
+      /Unknown KV cache allocator "snapkv": .* one of uniform, dynamickv, pyramidkv, adakv, cake, lava$/,
     ],
     [
       { policy: "snapkv", allocator: "dynamickv" },

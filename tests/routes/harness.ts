@@ -1,6 +1,6 @@
 /** @file The application on a fake engine, and readers of its replies. */
 import assert from "node:assert/strict";
-import { parseKvCacheChoice } from "../../src/policy/registry.ts";
+import { registry } from "../support/policies.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import { type AppOptions, createApp } from "../../src/routes/server.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
@@ -17,7 +17,7 @@ export function startApp(
     engine,
     text: fakeText,
     chatTemplate,
-    options: { parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache), log: showErrors, ...options },
+    options: { policies: registry, log: showErrors, ...options },
   });
   return {
     app,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findPolicy } from "../../src/policy/registry.ts";
+import { findPolicy } from "../support/policies.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { readError, startApp } from "./harness.ts";
 

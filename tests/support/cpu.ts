@@ -10,6 +10,7 @@ import { Scheduler } from "../../src/cpu/scheduler.ts";
 import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
 import { loadWeights } from "../../src/cpu/weights.ts";
+import { builtInPolicies } from "../../src/serving/policies.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dimensionsOf } from "../../src/model/dimensions.ts";
 import { type Outcome, outcomeOf } from "./engine.ts";
@@ -93,7 +94,7 @@ export async function runOnCpu(
     return tryAdmit.call(this, sequence);
   };
   let open = requests.length;
-  const scheduler = new Scheduler(forward, pool, maxBatch, (id, event) => {
+  const scheduler = new Scheduler(forward, pool, maxBatch, builtInPolicies, (id, event) => {
     events[id].push(event);
     if (event.type === "prefilled") held[id] = heldKeys(sequences.get(id)!, forward.config.headSize);
     if (event.type === "finished" && --open === 0) scheduler.close();

@@ -8,6 +8,7 @@ import type {
   KvCacheUsage,
 } from "../../src/contract/generation.ts";
 import { GREEDY } from "../../src/contract/sampling.ts";
+import { registry } from "./policies.ts";
 import { withFile } from "./files.ts";
 import { randomInteger } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
@@ -65,6 +66,7 @@ export const TEST_ENGINE = {
   maxQueue: 256,
   kvMemory: 8 * 2 ** 20,
   defaultKvCache: { policy: "full", budget: 1 },
+  policies: registry,
 } as const satisfies Partial<Parameters<typeof startEngine>[0]>;
 
 /** Starts a real engine, worker and all, over a tiny model. */

@@ -8,7 +8,7 @@ import { openModel } from "../../src/formats/open.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import type { BatchRow } from "../../src/model/batch_state.ts";
-import { type ServingOptions, TILE_ROWS } from "../../src/model/dimensions.ts";
+import { PREFILL_TILE_ROWS, type ServingOptions } from "../../src/model/dimensions.ts";
 import { Model } from "../../src/model/model.ts";
 import { readModelConfig } from "../../src/architecture/read_config.ts";
 import { readBuffer } from "../../fixtures/gpu.ts";
@@ -97,8 +97,8 @@ export async function greedy(
   });
   uploadTables();
   for (let layer = 0; layer < config.layerCount; layer++) {
-    for (let first = 0; first < total; first += TILE_ROWS) {
-      prefiller.recordTile(recorder, layer, first, Math.min(TILE_ROWS, total - first));
+    for (let first = 0; first < total; first += PREFILL_TILE_ROWS) {
+      prefiller.recordTile(recorder, layer, first, Math.min(PREFILL_TILE_ROWS, total - first));
     }
     prompts.forEach((prompt, slot) =>
       compressor.gatherRange(recorder, 0, {

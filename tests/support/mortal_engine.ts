@@ -15,12 +15,12 @@ export interface MortalEngine {
 /** @param model Path of a model file */
 export async function startMortalEngine(model: string): Promise<MortalEngine> {
   const worker = new Worker(new URL("./mortal_worker.ts", import.meta.url), { type: "module" });
-  const { defaultKvCache, maxQueue, ...options } = TEST_ENGINE;
+  const { defaultKvCache, policies, maxQueue, ...options } = TEST_ENGINE;
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => data.type === "ready" && resolve(data.ready);
     post({ type: "start", options: { model, ...options } });
   });
-  const engine = new EngineClient(worker, post, ready, { defaultKvCache, maxQueue, log: () => {} });
+  const engine = new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log: () => {} });
   return { engine, loseDevice: () => worker.postMessage("lose the device"), die: () => worker.postMessage("die") };
 }

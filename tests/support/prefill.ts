@@ -1,7 +1,7 @@
 /** @file Runs a policy through a prefill without a model: given scores in, rows kept out. */
 import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
 import { histogramOf } from "../../src/scores/score_histogram.ts";
-import type { LayerScores, SequencePolicy } from "../../src/policy/policy.ts";
+import type { LayerScores, StartedPolicy } from "../../src/policy/policy.ts";
 import { normalValues } from "../../fixtures/random.ts";
 
 /** What a prefill left behind. */
@@ -24,7 +24,7 @@ export const KV_HEADS = 2;
  * @param held Ranked rows of the layer, or of each of its heads
  */
 export function layerScores(
-  policy: SequencePolicy,
+  policy: StartedPolicy,
   scores: Float32Array,
   held: readonly number[],
   statistics?: AttentionStatistics,
@@ -47,7 +47,7 @@ export function layerScores(
  * @param statistics Of each layer, for policies that ask for them
  */
 export function prefill(
-  policy: SequencePolicy,
+  policy: StartedPolicy,
   scores: readonly Float32Array[],
   statistics: readonly AttentionStatistics[] = [],
 ): PrefillResult {
@@ -62,7 +62,7 @@ export function prefill(
     const seen = scores.slice(0, layer + 1).map((own, i) =>
       layerScores(policy, own, rows.slice(i * heads, (i + 1) * heads), statistics[i])
     );
-    rows = [...policy.allot(seen)];
+    rows = Array.from(policy.allot(seen));
     shared.push([...rows]);
   }
   return { rows, shared, peakRows };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Admission } from "../../src/engine/admission.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
+import { registry } from "./policies.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { type PackedHeads, SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
@@ -72,7 +73,7 @@ export class TestRun {
 
   /** @param onEvent Called after an event was noted down; must not abort at once: events are messages */
   constructor(model: Model, onEvent: (id: number, event: GenerationEvent) => void = () => {}) {
-    this.scheduler = new Scheduler(model, (id, event) => {
+    this.scheduler = new Scheduler(model, registry, (id, event) => {
       this.events[id].push(event);
       if (event.type === "finished") this.#open--;
       onEvent(id, event);

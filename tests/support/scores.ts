@@ -279,3 +279,8 @@ export function referenceTop(scores: ArrayLike<number>, count: number): number[]
     .sort((a, b) => scores[b] - scores[a] || a - b)
     .slice(0, count);
 }
+
+/** Scores over all magnitudes that occur, and some that the histogram clamps. */
+export function scoresOfAllMagnitudes(random: () => number, count: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: count }, () => random() < 0.05 ? 0 : 2 ** (-30 + 35 * random()));
+}

@@ -8,29 +8,34 @@
 import { ask } from "../../src/eval/answerers/ask.ts";
 import { startEngine } from "../../src/serving/start_engine.ts";
 import { ensureAdapter } from "../../src/serving/environment.ts";
-import { parseKvCacheChoice } from "../../src/policy/registry.ts";
+import { parseKvCacheChoice } from "../../src/policy/choice.ts";
+import { builtInPolicies } from "../../src/serving/policies.ts";
 
 const [model, directory, length, samples, policies, budgets] = Deno.args;
 await ensureAdapter(console.error);
-const running = await startEngine({
-  model,
-  policy: "full",
-  decodeEviction: undefined,
-  kvBudget: 1024,
-  context: undefined,
-  modelId: undefined,
-  kvMemory: undefined,
-  kvType: "f32",
-  maxBatch: 16,
-  maxQueue: 64,
-}, () => {});
+const running = await startEngine(
+  {
+    model,
+    policy: "full",
+    decodeEviction: undefined,
+    kvBudget: 1024,
+    context: undefined,
+    modelId: undefined,
+    kvMemory: undefined,
+    kvType: "f32",
+    maxBatch: 16,
+    maxQueue: 64,
+  },
+  builtInPolicies,
+  () => {},
+);
 const questions = JSON.parse(await Deno.readTextFile(`${directory}/questions-${length}.json`));
 for (const { family, index, prompt, maxTokens } of questions) {
   if (index >= Number(samples)) continue;
   const tokens = Uint32Array.from(prompt as number[]);
   const lines = policies.split(",").flatMap((policy) =>
     budgets.split(",").map(async (budget) => {
-      const choice = parseKvCacheChoice({ policy, budget }, running.engine.defaultKvCache);
+      const choice = parseKvCacheChoice({ policy, budget }, running.engine.defaultKvCache, builtInPolicies);
       const reply = await ask(running, tokens, maxTokens, choice);
       return { family, index, policy, budget, rows: reply.kvCache.rowsPerLayer, tokens: reply.tokens };
     })

@@ -140,7 +140,12 @@ export class LayerRows {
 
   /** Lays the heads out for other ranked rows; `copy` brings over what is kept. */
   #arrange(ranked: ArrayLike<number>, recentBlocks: number, copy: (from: Layout, to: Layout) => void): void {
-    const from: Layout = { keys: this.#keys, values: this.#values, starts: this.#starts.slice(), ranked: this.ranked.slice() };
+    const from: Layout = {
+      keys: this.#keys,
+      values: this.#values,
+      starts: this.#starts.slice(),
+      ranked: this.ranked.slice(),
+    };
     let total = 0;
     for (let head = 0; head < this.kvHeadCount; head++) {
       this.#starts[head] = total;

@@ -58,7 +58,12 @@ export function meanAttentionGraph(headSize: number): Graph {
     inputs: INPUTS(headSize),
     nodes: [
       ...probabilityNodes(headSize),
-      { operator: "ReduceMean", inputs: ["probabilities"], outputs: ["means"], integers: { axes: [1, 2], keepdims: 0 } },
+      {
+        operator: "ReduceMean",
+        inputs: ["probabilities"],
+        outputs: ["means"],
+        integers: { axes: [1, 2], keepdims: 0 },
+      },
     ],
     outputs: [{ name: "means", shape: ["heads", "rows"] }],
   };

@@ -156,7 +156,9 @@ export class Onnxruntime {
     const address = this.module._malloc(bytes + 64) >>> 0;
     if (address === 0) {
       throw new HeapFullError(
-        `WebAssembly's memory of ${MEMORY_LIMIT / 2 ** 30} GiB cannot hold another ${Math.ceil(bytes / 2 ** 20)} MiB: ` +
+        `WebAssembly's memory of ${MEMORY_LIMIT / 2 ** 30} GiB cannot hold another ${
+          Math.ceil(bytes / 2 ** 20)
+        } MiB: ` +
           `${Math.ceil(this.allocatedBytes / 2 ** 20)} MiB are taken`,
       );
     }

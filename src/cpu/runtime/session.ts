@@ -1,5 +1,5 @@
 /** @file A compiled graph, and tensors as notes of where their elements lie in the module's memory. */
-import type { Onnxruntime, OnnxModule } from "./onnxruntime.ts";
+import type { OnnxModule, Onnxruntime } from "./onnxruntime.ts";
 import { ELEMENT_TYPES, type ElementType, type Graph } from "./onnx_model.ts";
 
 const ELEMENT_BYTES: Record<ElementType, number> = { f32: 4, u8: 1, i8: 1, i32: 4 };
@@ -18,7 +18,12 @@ const shapes = new WeakMap<OnnxModule, number>();
  *
  * @param address of its first element, in bytes
  */
-export function tensor(runtime: Onnxruntime, address: number, shape: readonly number[], type: ElementType = "f32"): Tensor {
+export function tensor(
+  runtime: Onnxruntime,
+  address: number,
+  shape: readonly number[],
+  type: ElementType = "f32",
+): Tensor {
   const { module } = runtime;
   let place = shapes.get(module);
   if (place === undefined) shapes.set(module, place = module._malloc(MOST_DIMENSIONS * 4));

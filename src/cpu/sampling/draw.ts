@@ -4,7 +4,7 @@
  * the kernel's are.
  */
 import type { SamplingParameters } from "../../contract/sampling.ts";
-import { limited, likeliest } from "./logit_row.ts";
+import { likeliest, limited } from "./logit_row.ts";
 
 const { fround } = Math;
 

@@ -7,10 +7,8 @@
  *     group maximum  maximum over the group's heads of  mean over the queries                  LAVa
  */
 import type { AttentionStatistics } from "../../scores/layer_record.ts";
-import { blankScores, type ScoredRows, type Scores } from "./scored_rows.ts";
-
-/** How what the queries pay becomes one number. */
-export type AttentionReduction = "sum" | "group-maximum" | { readonly varianceWeight: number };
+import type { Attention } from "../../policy/steps/attention.ts";
+import { blankScores, type CpuStep, type ScoredRows } from "./scored_rows.ts";
 
 /** Sum over the queries of a head, and their sum of squares, for every scored row. */
 function moments(attention: Float32Array, head: number, window: number, { length, scored }: ScoredRows) {
@@ -32,7 +30,8 @@ function variance(sum: number, squares: number, window: number): number {
   return Math.max(squares - sum * sum / window, 0) / Math.max(window - 1, 1);
 }
 
-export function scoreByAttention(rows: ScoredRows, wanted: number, reduce: AttentionReduction = "sum"): Scores {
+/** Scores rows by the attention of the last ones. */
+export const scoreByAttention: CpuStep<Attention> = (rows, { window: wanted, reduce }) => {
   const window = Math.min(wanted, rows.queries);
   const { group, scored } = rows;
   const scores = blankScores(rows);
@@ -50,7 +49,7 @@ export function scoreByAttention(rows: ScoredRows, wanted: number, reduce: Atten
     result.set(total);
   });
   return scores;
-}
+};
 
 /** How the attention of the last `window` rows is spread, over all heads. */
 export function attentionStatistics(rows: ScoredRows, wanted: number): AttentionStatistics {

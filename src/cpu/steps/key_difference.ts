@@ -2,12 +2,14 @@
  * @file Scores by how far keys point from the mean direction of all keys: `1 - cos(key, mean of the unit keys)`. A key of length
  * 0 counts as perpendicular to everything.
  */
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { KeyDifference } from "../../policy/steps/key_difference.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
 /** Smallest squared length that is divided by. */
 const TINY = 1e-30;
 
-export function scoreByKeyDifference(rows: ScoredRows): Scores {
+/** The CPU half of the step. */
+export const scoreByKeyDifference: CpuStep<KeyDifference> = (rows) => {
   const { kvHeadCount, headSize, length, scored } = rows;
   return Array.from({ length: kvHeadCount }, (_, head) => {
     const keys = rows.keys(head);
@@ -27,4 +29,4 @@ export function scoreByKeyDifference(rows: ScoredRows): Scores {
       return Math.max(1 - product * inverseLengths[j] * inverseLength, 0);
     });
   });
-}
+};

@@ -1,7 +1,9 @@
 /** @file Scores by the length of keys, the shortest first: `1 / (1 + |key|)`. */
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { KeyNorm } from "../../policy/steps/key_norm.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
-export function scoreByKeyNorm(rows: ScoredRows): Scores {
+/** The CPU half of the step. */
+export const scoreByKeyNorm: CpuStep<KeyNorm> = (rows) => {
   const { kvHeadCount, headSize, scored } = rows;
   return Array.from({ length: kvHeadCount }, (_, head) => {
     const keys = rows.keys(head);
@@ -11,4 +13,4 @@ export function scoreByKeyNorm(rows: ScoredRows): Scores {
       return 1 / (1 + Math.sqrt(squares));
     });
   });
-}
+};

@@ -3,15 +3,17 @@
  * of each KV head look at all other rows; the most that one of them finds in a row, weighed by what it is worth itself, is added.
  */
 import { SINKS } from "../../kernels/scoring/read_ahead.ts";
-import { readAhead } from "./read_ahead.ts";
+import { spread } from "./read_ahead.ts";
 import { bestRows } from "../ranking.ts";
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { LookUp } from "../../policy/steps/look_up.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
-export function lookUp(scores: Scores, rows: ScoredRows, best: number, decay: number): Scores {
+/** The CPU half of the step. */
+export const lookUp: CpuStep<LookUp> = (rows, { best, decay }, scores) => {
   const { group, scored } = rows;
   const looking = Math.min(best, scored - 1);
   if (looking <= 0) return scores;
-  const ahead = readAhead(scores, rows, decay);
+  const ahead = spread(scores, decay);
   return scores.map((own, head) => {
     const worth = ahead[head];
     const lookers = bestRows(worth, looking);
@@ -29,4 +31,4 @@ export function lookUp(scores: Scores, rows: ScoredRows, best: number, decay: nu
       return score + most;
     });
   });
-}
+};

@@ -1,7 +1,9 @@
 /** @file Pools scores along the sequence: `average` counts the zero padding at the ends, `maximum` ignores it. */
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { Pool } from "../../policy/steps/pool.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
-export function pool(scores: Scores, _rows: ScoredRows, width: number, by: "average" | "maximum"): Scores {
+/** The CPU half of the step. */
+export const pool: CpuStep<Pool> = (_rows, { width, by }, scores) => {
   if (width === 1) return scores;
   const half = (width - 1) / 2;
   return scores.map((own) =>
@@ -13,4 +15,4 @@ export function pool(scores: Scores, _rows: ScoredRows, width: number, by: "aver
       return by === "average" ? pooled / width : pooled;
     })
   );
-}
+};

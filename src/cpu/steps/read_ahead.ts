@@ -3,9 +3,14 @@
  * kernels/scoring/read_ahead.ts, whose limits these are.
  */
 import { REACH, SINKS } from "../../kernels/scoring/read_ahead.ts";
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { ReadAhead } from "../../policy/steps/read_ahead.ts";
+import type { CpuStep, Scores } from "./scored_rows.ts";
 
-export function readAhead(scores: Scores, _rows: ScoredRows, decay: number): Scores {
+/** The CPU half of the step. */
+export const readAhead: CpuStep<ReadAhead> = (_rows, { decay }, scores) => spread(scores, decay);
+
+/** Scores that count for the rows that follow as well. */
+export function spread(scores: Scores, decay: number): Scores {
   return scores.map((own) =>
     own.map((_, j) => {
       const first = j < SINKS ? j : Math.max(j - REACH, SINKS);

@@ -29,6 +29,13 @@ export interface ScoredRows {
   lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array;
 }
 
+/**
+ * The CPU half of a step.
+ *
+ * @param scores of the steps before it; none where it is the source
+ */
+export type CpuStep<Step> = (rows: ScoredRows, step: Step, scores: Scores) => Scores;
+
 /** Scores that are all zero. */
 export function blankScores({ kvHeadCount, scored }: ScoredRows): Float32Array[] {
   return Array.from({ length: kvHeadCount }, () => new Float32Array(scored));

@@ -2,9 +2,11 @@
  * @file Weighs scores by the mean absolute element of a row's value, or of the value of its head where that is largest; see
  * kernels/scoring/value_norms.ts.
  */
-import type { ScoredRows, Scores } from "./scored_rows.ts";
+import type { ValueNorm } from "../../policy/steps/value_norm.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
-export function weighByValues(scores: Scores, rows: ScoredRows, by: "row" | "head"): Scores {
+/** The CPU half of the step. */
+export const weighByValues: CpuStep<ValueNorm> = (rows, { by }, scores) => {
   const { headSize, scored } = rows;
   return scores.map((own, head) => {
     const values = rows.values(head);
@@ -16,4 +18,4 @@ export function weighByValues(scores: Scores, rows: ScoredRows, by: "row" | "hea
     const largest = norms.reduce((most, norm) => Math.max(most, norm), 0);
     return own.map((score, j) => score * (by === "row" ? norms[j] : largest));
   });
-}
+};

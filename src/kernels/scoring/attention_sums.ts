@@ -15,7 +15,7 @@
  * says subgroup_prefill_attention.ts.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { type KvElement, kvUnitType, loadKvUnit } from "../kv_element.ts";
 
 /** Threads of each side of a workgroup, and queries and keys of each thread. */
@@ -32,18 +32,18 @@ export interface AttentionSumsVariant {
   readonly subgroupSize?: number;
 }
 
-/** The two kernels that sum attention, dispatched in this order with the same parameters. */
+/** The two kernels that sum attention, dispatched in this order. */
 export interface AttentionSumsKernels {
   /**
    * Bindings: queries f32 `[row of the tile][queryHead][headSize]` (rotated, unscaled); keys KV elements
    * `[kvHead][capacity][headSize]` (rotated); statistics f32 `[queryHead][count]`, written.
-   * Grid: (ceil(count / 64), queryHeads).
+   * Grid: `x` = lots of 64 queries, `y` = query heads.
    */
   readonly statistics: Kernel;
   /**
    * Bindings: queries, keys and statistics as above; sums f32 `[kvHead][capacity]`, by row of the pack: those of rows that no
    * earlier query sees are set, others are added to.
-   * Grid: (ceil((first + count) / 64), kvHeads).
+   * Grid: `x` = lots of 64 keys, `y` = KV heads.
    */
   readonly sums: Kernel;
 }
@@ -234,18 +234,16 @@ export interface AttentionSumsShape {
   readonly length: number;
 }
 
-/** Parameters of both kernels of {@link attentionSums}, and the workgroups of each. */
-export function attentionSumsDispatch(
+/** Dispatches of the kernels of {@link attentionSums}. */
+export function attentionSumsDispatches(
   { kvHeadCount, queryHeadCount, headSize, capacity, start, first, tileRow, count, length }: AttentionSumsShape,
-): { params: number[]; grids: { statistics: [number, number]; sums: [number, number] } } {
+): { readonly statistics: Dispatch; readonly sums: Dispatch } {
   const group = queryHeadCount / kvHeadCount;
   const scale = floatBits(1 / Math.sqrt(headSize));
   const weight = floatBits(1 / (length * group));
+  const params = [start, first, count, tileRow, capacity, queryHeadCount, group, scale, weight];
   return {
-    params: [start, first, count, tileRow, capacity, queryHeadCount, group, scale, weight],
-    grids: {
-      statistics: [Math.ceil(count / TILE), queryHeadCount],
-      sums: [Math.ceil((first + count) / TILE), kvHeadCount],
-    },
+    statistics: { params, grid: [Math.ceil(count / TILE), queryHeadCount] },
+    sums: { params, grid: [Math.ceil((first + count) / TILE), kvHeadCount] },
   };
 }

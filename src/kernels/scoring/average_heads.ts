@@ -1,11 +1,12 @@
 /** @file Makes all KV heads share the mean of their scores, so that all of them keep the same rows. */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 
 /**
  * Bindings: scores f32 `[kvHead][capacity]`, changed in place.
- * Grid: {@link averageHeadsWorkgroups}, a thread for each row.
+ * Grid: a thread for each row.
  */
 export const averageHeads: Kernel = {
   label: "average-heads",
@@ -27,17 +28,16 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link averageHeads}.
- *
- * @param scored scores of each KV head
- * @param capacity scores from one KV head to the next
- */
-export function averageHeadsParams(scored: number, capacity: number, kvHeadCount: number): number[] {
-  return [scored, capacity, kvHeadCount];
+/** The scores that {@link averageHeads} averages. */
+export interface AverageHeadsShape {
+  readonly kvHeadCount: number;
+  /** Scores of each KV head. */
+  readonly scored: number;
+  /** Scores from one KV head to the next. */
+  readonly capacity: number;
 }
 
-/** Workgroups that average `scored` scores. */
-export function averageHeadsWorkgroups(scored: number): number {
-  return Math.ceil(scored / THREADS);
+/** A dispatch of {@link averageHeads}. */
+export function averageHeadsDispatch({ kvHeadCount, scored, capacity }: AverageHeadsShape): Dispatch {
+  return { params: [scored, capacity, kvHeadCount], grid: [Math.ceil(scored / THREADS)] };
 }

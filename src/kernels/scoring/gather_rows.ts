@@ -10,6 +10,7 @@
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { type KvElement, kvVec4Type } from "../kv_element.ts";
 
 const THREADS = 256;
@@ -17,7 +18,7 @@ const THREADS = 256;
 /**
  * Bindings: keys and values, KV elements `[kvHead][capacity][headSize]`; indices u32 `[kvHead][indexCapacity]`; table
  * u32, all block tables; arena, KV elements.
- * Grid: `x` = {@link gatherRowsWorkgroups}, a thread for four neighbouring elements of a row; `y` = KV heads.
+ * Grid: along `x` a thread for four neighbouring elements of a row; `y` = KV heads.
  */
 export function gatherRows(element: KvElement): Kernel {
   return {
@@ -55,7 +56,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 }
 
 /** What {@link gatherRows} copies. */
-export interface GatherShape {
+export interface GatherRowsShape {
   readonly kvHeadCount: number;
   readonly headSize: number;
   /** Rows of the keys and values buffers per KV head. */
@@ -72,21 +73,13 @@ export interface GatherShape {
   readonly tableOffset: number;
 }
 
-/** Parameters of {@link gatherRows}. */
-export function gatherRowsParams(shape: GatherShape): number[] {
-  return [
-    shape.start,
-    shape.count,
-    shape.tableOffset,
-    shape.isRanked ? 1 : 0,
-    shape.kvHeadCount,
-    shape.headSize / 4,
-    shape.capacity,
-    shape.indexCapacity,
-  ];
-}
-
-/** Workgroups that copy `count` rows of one KV head. */
-export function gatherRowsWorkgroups(count: number, headSize: number): number {
-  return Math.ceil(count * headSize / 4 / THREADS);
+/** A dispatch of {@link gatherRows}. */
+export function gatherRowsDispatch(
+  { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset }: GatherRowsShape,
+): Dispatch {
+  const quads = headSize / 4;
+  return {
+    params: [start, count, tableOffset, isRanked ? 1 : 0, kvHeadCount, quads, capacity, indexCapacity],
+    grid: [Math.ceil(count * quads / THREADS), kvHeadCount],
+  };
 }

@@ -3,13 +3,14 @@
  * will lie: the ranked ones, then the window.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 
 /**
  * Bindings: sums f32 `[kvHead][capacity]`, by row of the pack; indices u32 `[kvHead][capacity]`, relative to `start`; kept f32
  * `[kvHead][capacity]`, of which the first `ranked + window` of each head are written.
- * Grid: `x` = {@link gatherSumsWorkgroups}, a thread for each kept row; `y` = KV heads.
+ * Grid: along `x` a thread for each kept row; `y` = KV heads.
  */
 export const gatherSums: Kernel = {
   label: "gather-sums",
@@ -35,6 +36,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 
 /** What {@link gatherSums} takes. */
 export interface GatherSumsShape {
+  readonly kvHeadCount: number;
   /** First row of the prompt in the pack, and its rows. */
   readonly start: number;
   readonly length: number;
@@ -45,12 +47,12 @@ export interface GatherSumsShape {
   readonly capacity: number;
 }
 
-/** Parameters of {@link gatherSums}. */
-export function gatherSumsParams({ start, length, ranked, window, capacity }: GatherSumsShape): number[] {
-  return [start, length, ranked, window, capacity];
-}
-
-/** Workgroups that take `rows` sums of one KV head. */
-export function gatherSumsWorkgroups(rows: number): number {
-  return Math.ceil(rows / THREADS);
+/** A dispatch of {@link gatherSums}. */
+export function gatherSumsDispatch(
+  { kvHeadCount, start, length, ranked, window, capacity }: GatherSumsShape,
+): Dispatch {
+  return {
+    params: [start, length, ranked, window, capacity],
+    grid: [Math.ceil((ranked + window) / THREADS), kvHeadCount],
+  };
 }

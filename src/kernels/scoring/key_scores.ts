@@ -15,6 +15,7 @@
  * to everything.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 
 /** Keys whose directions make one sum: one a thread. */
@@ -41,7 +42,7 @@ fn squared_length(first: u32) -> f32 {
 
 /**
  * Bindings: keys, KV elements `[kvHead][capacity][headSize]`; scores f32 `[kvHead][capacity]`.
- * Grid: {@link keyScoresGrid} of the scored rows.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export function keyNormScores(element: KvElement, headSize: number): Kernel {
   return {
@@ -63,7 +64,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 
 /**
  * Bindings: keys; directions vec4<f32> `[kvHead][chunk][headSize / 4]` ({@link keyDirectionsBytes}).
- * Grid: {@link keyScoresGrid} of all rows.
+ * Grid: along `x` a thread for each row; `y` = KV heads.
  */
 export function keyDirections(element: KvElement, headSize: number): Kernel {
   const quads = headSize / 4;
@@ -104,7 +105,7 @@ fn main(
 
 /**
  * Bindings: keys; directions; scores f32 `[kvHead][capacity]`.
- * Grid: {@link keyScoresGrid} of the scored rows.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export function keyDifferenceScores(element: KvElement, headSize: number): Kernel {
   const quads = headSize / 4;
@@ -151,6 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
 /** One prompt of a pack, as these kernels see it. */
 export interface KeyScoresShape {
+  readonly kvHeadCount: number;
   /** First row of the prompt in the keys buffer. */
   readonly start: number;
   /** Rows of the prompt. */
@@ -161,14 +163,22 @@ export interface KeyScoresShape {
   readonly capacity: number;
 }
 
-/** Parameters of all three kernels. */
-export function keyScoresParams({ start, length, scored, capacity }: KeyScoresShape): number[] {
-  return [start, length, scored, capacity];
+/** A dispatch of {@link keyNormScores}. */
+export function keyNormScoresDispatch(
+  { kvHeadCount, start, length, scored, capacity }: KeyScoresShape,
+): Dispatch {
+  return { params: [start, length, scored, capacity], grid: [Math.ceil(scored / THREADS), kvHeadCount] };
 }
 
-/** Workgroups that take `rows` rows of every KV head. */
-export function keyScoresGrid(rows: number, kvHeadCount: number): [number, number] {
-  return [Math.ceil(rows / THREADS), kvHeadCount];
+/** Dispatches of {@link keyDirections} and then {@link keyDifferenceScores}. */
+export function keyDifferenceScoresDispatches(
+  { kvHeadCount, start, length, scored, capacity }: KeyScoresShape,
+): { readonly directions: Dispatch; readonly scores: Dispatch } {
+  const params = [start, length, scored, capacity];
+  return {
+    directions: { params, grid: [Math.ceil(length / THREADS), kvHeadCount] },
+    scores: { params, grid: [Math.ceil(scored / THREADS), kvHeadCount] },
+  };
 }
 
 /** Bytes of the directions of a prompt as long as `capacity`. */

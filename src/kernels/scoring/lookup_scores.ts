@@ -14,29 +14,26 @@
  *     ahead, best rows, queries of the prompt --gather--> lookup queries, weights
  *     keys, lookup queries --partials--> --combine (window_scores.ts)--> statistics --scores--> scores
  */
+import { MAX_LOOKUPS } from "../../scores/limits.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import type { KvElement } from "../kv_element.ts";
 import { SINKS } from "./read_ahead.ts";
 import {
   CHUNK_KEYS,
   COMBINE_THREADS,
   logitFunctions,
-  MAX_WINDOW,
   PARTIAL_THREADS,
+  QUERY_TILE_ROWS,
   SCORE_THREADS,
   STATISTICS_STRUCT,
-  TILE_ROWS,
-  windowScoresGrids,
-  type WindowScoreShape,
-  windowScoresParams,
+  windowScoresDispatches,
+  type WindowScoresShape,
 } from "./window_scores.ts";
 
 const GATHER_THREADS = 64;
 /** Weights of a KV head: one for each lookup, then what the last best row is worth, which all others are worth less than. */
-const WEIGHTS = MAX_WINDOW + 1;
-
-/** Most rows whose queries look. */
-export const MAX_LOOKUPS = MAX_WINDOW;
+const WEIGHTS = MAX_LOOKUPS + 1;
 
 /** Whether a row is none of those that look: it ranks behind the last of them. */
 const IS_OTHER = `
@@ -160,7 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (wanted) {
       let found = logits(kv_head, j);
       let total = statistics[kv_head * tile_count() + tile];
-      let row = tile * ${TILE_ROWS}u;
+      let row = tile * ${QUERY_TILE_ROWS}u;
       let low = exp(found.low - total.max_low) * total.inverse_low * weight4(kv_head, row);
       let high = exp(found.high - total.max_high) * total.inverse_high * weight4(kv_head, row + 4u);
       best = max(best, max(low, high));
@@ -178,9 +175,13 @@ export interface LookupScoreKernels {
   /**
    * Bindings: keys KV elements `[kvHead][capacity][headSize]`; lookup queries; ahead; weights; partials, sized as those of
    * window_scores.ts.
+   * Grid: that of `partials` of window_scores.ts.
    */
   readonly partials: Kernel;
-  /** Bindings: keys; lookup queries; statistics; ahead; weights; scores f32 `[kvHead][capacity]`. */
+  /**
+   * Bindings: keys; lookup queries; statistics; ahead; weights; scores f32 `[kvHead][capacity]`.
+   * Grid: along `x` a thread for each row before the window; `y` = KV heads.
+   */
   readonly scores: Kernel;
 }
 
@@ -198,8 +199,8 @@ export function lookupScores(element: KvElement, headSize: number): LookupScoreK
 }
 
 /** One prompt of a pack, as the lookup kernels see it. */
-export interface LookupShape
-  extends Pick<WindowScoreShape, "kvHeadCount" | "queryHeadCount" | "headSize" | "capacity"> {
+export interface LookupScoresShape
+  extends Pick<WindowScoresShape, "kvHeadCount" | "queryHeadCount" | "headSize" | "capacity"> {
   /** First row of the prompt in the keys and queries buffers. */
   readonly start: number;
   /** Rows before the window. */
@@ -208,20 +209,21 @@ export interface LookupShape
   readonly lookups: number;
 }
 
-/** Parameters and grids of all kernels of {@link lookupScores} and of `combine` between the last two. */
-export function lookupDispatches(shape: LookupShape) {
+/** Dispatches of all kernels of {@link lookupScores}, and of `combine` of window_scores.ts between the last two. */
+export function lookupScoresDispatches(
+  shape: LookupScoresShape,
+): { readonly gather: Dispatch; readonly partials: Dispatch; readonly combine: Dispatch; readonly scores: Dispatch } {
   const { kvHeadCount, queryHeadCount, capacity, start, scored, lookups } = shape;
   // The lookups stand in for a window behind the scored rows.
-  const window = { ...shape, firstQuery: 0, length: scored, window: lookups };
-  const grids = windowScoresGrids(window);
-  const scores: [number, number] = [Math.ceil(scored / SCORE_THREADS), kvHeadCount];
+  const window = windowScoresDispatches({ ...shape, firstQuery: 0, length: scored, window: lookups });
   return {
     gather: {
       params: [start, capacity, queryHeadCount / kvHeadCount, queryHeadCount, lookups],
-      grid: [lookups, queryHeadCount] as [number, number],
+      grid: [lookups, queryHeadCount],
     },
-    params: windowScoresParams(window),
-    grids: { partials: grids.partials, combine: grids.combine, scores },
+    partials: window.partials,
+    combine: window.combine,
+    scores: { params: window.scores.params, grid: [Math.ceil(scored / SCORE_THREADS), kvHeadCount] },
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { type KvElement, kvVec4Type } from "../kv_element.ts";
 
 const THREADS = 256;
@@ -14,7 +15,7 @@ export const MOST_MOVES = 16384;
 
 /**
  * Bindings: moves vec2<u32> `[move]` (source slot, target slot), no slot being both; arena, KV elements.
- * Grid: {@link moveSlotsGrid}, a thread for four neighbouring elements of a slot.
+ * Grid: along `x` a thread for four neighbouring elements of a slot; `y` = moves.
  */
 export function moveSlots(element: KvElement): Kernel {
   return {
@@ -36,16 +37,17 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   };
 }
 
-/** Parameters of {@link moveSlots}. */
-export function moveSlotsParams(firstMove: number, headSize: number): number[] {
-  return [firstMove, slotQuads(headSize)];
+/** The slots that {@link moveSlots} moves. */
+export interface MoveSlotsShape {
+  readonly headSize: number;
+  /** First of the moves in the list. */
+  readonly firstMove: number;
+  /** Slots to move, at most {@link MOST_MOVES}. */
+  readonly count: number;
 }
 
-/** Workgroups that move `count` slots, at most {@link MOST_MOVES}. */
-export function moveSlotsGrid(count: number, headSize: number): [number, number] {
-  return [Math.ceil(slotQuads(headSize) / THREADS), count];
-}
-
-function slotQuads(headSize: number): number {
-  return 2 * BLOCK_ROWS * headSize / 4;
+/** A dispatch of {@link moveSlots}. */
+export function moveSlotsDispatch({ headSize, firstMove, count }: MoveSlotsShape): Dispatch {
+  const slotQuads = 2 * BLOCK_ROWS * headSize / 4;
+  return { params: [firstMove, slotQuads], grid: [Math.ceil(slotQuads / THREADS), count] };
 }

@@ -7,8 +7,8 @@
  * row with the chance `decay`, the result is how often each row is expected to be read (a successor representation). The
  * first rows are spared: as attention sinks they get attention that is not meant for them, let alone for what follows.
  */
-import { floatBits } from "../../gpu/recorder.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 /** First rows of a prompt, which count for themselves only; the number that StreamingLLM keeps. */
@@ -18,7 +18,7 @@ export const REACH = 32;
 
 /**
  * Bindings: scores f32 `[kvHead][capacity]`, ahead f32 `[kvHead][capacity]`.
- * Grid: {@link readAheadGrid}, a thread for each row.
+ * Grid: along `x` a thread for each row; `y` = KV heads.
  */
 export const readAhead: Kernel = {
   label: "read-ahead",
@@ -42,18 +42,18 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link readAhead}.
- *
- * @param length scores of each KV head
- * @param capacity scores from one KV head to the next, in both buffers
- * @param decay in [0, 1)
- */
-export function readAheadParams(length: number, capacity: number, decay: number): number[] {
-  return [length, capacity, floatBits(decay)];
+/** The scores that {@link readAhead} spreads, and how far. */
+export interface ReadAheadShape {
+  readonly kvHeadCount: number;
+  /** Scores of each KV head. */
+  readonly length: number;
+  /** Scores from one KV head to the next, in both buffers. */
+  readonly capacity: number;
+  /** What of a score counts for the next row; in [0, 1). */
+  readonly decay: number;
 }
 
-/** Workgroups for `length` scores of each KV head. */
-export function readAheadGrid(length: number, kvHeadCount: number): [number, number] {
-  return [Math.ceil(length / THREADS), kvHeadCount];
+/** A dispatch of {@link readAhead}. */
+export function readAheadDispatch({ kvHeadCount, length, capacity, decay }: ReadAheadShape): Dispatch {
+  return { params: [length, capacity, floatBits(decay)], grid: [Math.ceil(length / THREADS), kvHeadCount] };
 }

@@ -7,12 +7,13 @@
  * in f32, so that rows of prompts of up to 2^22 tokens are told apart. All KV heads get the same.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 
 /**
  * Bindings: scores f32 `[kvHead][capacity]`.
- * Grid: {@link recencyScoresGrid}, a thread for each row of each head.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export const recencyScores: Kernel = {
   label: "recency-scores",
@@ -33,18 +34,22 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link recencyScores}.
- *
- * @param length rows of the prompt
- * @param scored rows that get a score, from the first on
- * @param capacity scores from one KV head to the next
- */
-export function recencyScoresParams(length: number, scored: number, capacity: number, sinks: number): number[] {
-  return [length, scored, capacity, sinks];
+/** The rows that {@link recencyScores} scores. */
+export interface RecencyScoresShape {
+  readonly kvHeadCount: number;
+  /** Rows of the prompt. */
+  readonly length: number;
+  /** Rows that get a score, from the first on. */
+  readonly scored: number;
+  /** Scores from one KV head to the next. */
+  readonly capacity: number;
+  /** First rows, which are better than all others. */
+  readonly sinks: number;
 }
 
-/** Workgroups of {@link recencyScores}. */
-export function recencyScoresGrid(scored: number, kvHeadCount: number): [number, number] {
-  return [Math.ceil(scored / THREADS), kvHeadCount];
+/** A dispatch of {@link recencyScores}. */
+export function recencyScoresDispatch(
+  { kvHeadCount, length, scored, capacity, sinks }: RecencyScoresShape,
+): Dispatch {
+  return { params: [length, scored, capacity, sinks], grid: [Math.ceil(scored / THREADS), kvHeadCount] };
 }

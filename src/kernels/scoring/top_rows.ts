@@ -10,6 +10,7 @@
  *      its own column of counts, so equal keys stay in order of position.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 256;
 /** Counters of the workgroup: the bins of an 11-bit digit, or one for each 3-bit digit and thread. */
@@ -167,16 +168,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 `,
 };
 
-/**
- * Parameters of {@link topRows}.
- *
- * @param length scores of each KV head
- * @param count rows to keep, 1 to `length`
- * @param scoreCapacity scores from one KV head to the next
- * @param indexCapacity indices from one KV head to the next; at least `count`
- */
-export function topRowsParams(length: number, count: number, scoreCapacity: number, indexCapacity: number): number[] {
-  return [length, count, scoreCapacity, indexCapacity];
+/** The scores that {@link topRows} ranks. */
+export interface TopRowsShape {
+  readonly kvHeadCount: number;
+  /** Scores of each KV head. */
+  readonly length: number;
+  /** Rows to keep, 1 to `length`. */
+  readonly count: number;
+  /** Scores from one KV head to the next. */
+  readonly scoreCapacity: number;
+  /** Indices from one KV head to the next; at least `count`. */
+  readonly indexCapacity: number;
+}
+
+/** A dispatch of {@link topRows}. */
+export function topRowsDispatch(
+  { kvHeadCount, length, count, scoreCapacity, indexCapacity }: TopRowsShape,
+): Dispatch {
+  return { params: [length, count, scoreCapacity, indexCapacity], grid: [kvHeadCount] };
 }
 
 /** Bytes of the scratch: two lists of (key, position) for each KV head. */

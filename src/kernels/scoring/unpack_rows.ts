@@ -10,6 +10,7 @@
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { type KvElement, kvVec4Type } from "../kv_element.ts";
 
 const THREADS = 256;
@@ -17,7 +18,7 @@ const THREADS = 256;
 /**
  * Bindings: arena, KV elements; table u32, all block tables; keys and values, KV elements `[kvHead][capacity][headSize]`, of
  * which the first `ranked + recent` rows of each head are written.
- * Grid: `x` = {@link unpackRowsWorkgroups}, a thread for four neighbouring elements of a row; `y` = KV heads.
+ * Grid: along `x` a thread for four neighbouring elements of a row; `y` = KV heads.
  */
 export function unpackRows(element: KvElement): Kernel {
   return {
@@ -51,7 +52,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 }
 
 /** What {@link unpackRows} copies. */
-export interface UnpackShape {
+export interface UnpackRowsShape {
   readonly kvHeadCount: number;
   readonly headSize: number;
   /** Rows of the keys and values buffers per KV head. */
@@ -63,13 +64,14 @@ export interface UnpackShape {
   readonly tableOffset: number;
 }
 
-/** Parameters of {@link unpackRows}. */
-export function unpackRowsParams(shape: UnpackShape): number[] {
-  const { ranked, recent, tableOffset, kvHeadCount, headSize, capacity } = shape;
-  return [ranked, ranked + recent, tableOffset, kvHeadCount, headSize / 4, capacity];
-}
-
-/** Workgroups that copy `rows` rows of one KV head. */
-export function unpackRowsWorkgroups(rows: number, headSize: number): number {
-  return Math.ceil(rows * headSize / 4 / THREADS);
+/** A dispatch of {@link unpackRows}. */
+export function unpackRowsDispatch(
+  { kvHeadCount, headSize, capacity, ranked, recent, tableOffset }: UnpackRowsShape,
+): Dispatch {
+  const rows = ranked + recent;
+  const quads = headSize / 4;
+  return {
+    params: [ranked, rows, tableOffset, kvHeadCount, quads, capacity],
+    grid: [Math.ceil(rows * quads / THREADS), kvHeadCount],
+  };
 }

@@ -9,6 +9,7 @@
  * heads comparable and leaves the order within a head alone.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 
 const THREADS = 256;
@@ -30,7 +31,7 @@ fn value_norm(kv_head: u32, j: u32) -> f32 {
  * Multiplies scores by the norms of their rows' values.
  *
  * Bindings: values KV elements `[kvHead][capacity][headSize]`; scores f32 `[kvHead][capacity]`, changed in place.
- * Grid: {@link valueNormsGrid}.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export function weighByRows(element: KvElement, headSize: number): Kernel {
   return {
@@ -53,7 +54,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
  * Finds the largest norm of each head.
  *
  * Bindings: values KV elements `[kvHead][capacity][headSize]`; largest u32 `[kvHead]`, bits of f32, zero before.
- * Grid: {@link valueNormsGrid}.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export function largestNorms(element: KvElement, headSize: number): Kernel {
   return {
@@ -86,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
  * Multiplies scores by the largest norm of their head.
  *
  * Bindings: largest f32 `[kvHead]`; scores f32 `[kvHead][capacity]`, changed in place.
- * Grid: {@link valueNormsGrid}.
+ * Grid: along `x` a thread for each scored row; `y` = KV heads.
  */
 export const weighByHeads: Kernel = {
   label: "weigh-by-heads",
@@ -105,18 +106,29 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of all three kernels.
- *
- * @param start first row of the prompt in the values
- * @param scored scores of each KV head
- * @param capacity rows from one KV head to the next, in values and scores
- */
-export function valueNormsParams(start: number, scored: number, capacity: number): number[] {
-  return [start, scored, capacity];
+/** The scores that these kernels weigh. */
+export interface ValueNormsShape {
+  readonly kvHeadCount: number;
+  /** First row of the prompt in the values. */
+  readonly start: number;
+  /** Scores of each KV head. */
+  readonly scored: number;
+  /** Rows from one KV head to the next, in values and scores. */
+  readonly capacity: number;
 }
 
-/** Workgroups of all three kernels. */
-export function valueNormsGrid(scored: number, kvHeadCount: number): [number, number] {
-  return [Math.ceil(scored / THREADS), kvHeadCount];
+/** A dispatch of {@link weighByRows}. */
+export function weighByRowsDispatch({ kvHeadCount, start, scored, capacity }: ValueNormsShape): Dispatch {
+  return { params: [start, scored, capacity], grid: [Math.ceil(scored / THREADS), kvHeadCount] };
+}
+
+/** Dispatches of {@link largestNorms} and then {@link weighByHeads}. */
+export function weighByHeadsDispatches(
+  { kvHeadCount, start, scored, capacity }: ValueNormsShape,
+): { readonly largest: Dispatch; readonly weigh: Dispatch } {
+  const dispatch: Dispatch = {
+    params: [start, scored, capacity],
+    grid: [Math.ceil(scored / THREADS), kvHeadCount],
+  };
+  return { largest: dispatch, weigh: dispatch };
 }

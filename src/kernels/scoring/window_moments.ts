@@ -13,8 +13,16 @@
  */
 import { STATISTICS_WORD } from "../../scores/layer_record.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import type { KvElement } from "../kv_element.ts";
-import { logitFunctions, SCORE_THREADS, STATISTICS_STRUCT, TILE_ROWS, type WindowScoreShape } from "./window_scores.ts";
+import {
+  logitFunctions,
+  QUERY_TILE_ROWS,
+  SCORE_THREADS,
+  STATISTICS_STRUCT,
+  windowScoresDispatches,
+  type WindowScoresShape,
+} from "./window_scores.ts";
 
 const SUM_THREADS = 64;
 
@@ -22,7 +30,7 @@ const SUM_THREADS = 64;
 const takeRow = (row: number) => `
     {
       let a = ${row < 4 ? "low" : "high"}[${row % 4}];
-      if ((tile * ${TILE_ROWS}u + ${row}u) % params.window == 0u) {
+      if ((tile * ${QUERY_TILE_ROWS}u + ${row}u) % params.window == 0u) {
         squared_sums += head_sum * head_sum;
         largest = max(largest, head_sum);
         head_sum = 0.0;
@@ -77,7 +85,7 @@ fn main(
     let zero = vec4<f32>();
     let low = select(zero, exp(found.low - total.max_low) * total.inverse_low, vec4<bool>(is_scored));
     let high = select(zero, exp(found.high - total.max_high) * total.inverse_high, vec4<bool>(is_scored));
-    ${Array.from({ length: TILE_ROWS }, (_, row) => takeRow(row)).join("")}
+    ${Array.from({ length: QUERY_TILE_ROWS }, (_, row) => takeRow(row)).join("")}
   }
   squared_sums += head_sum * head_sum;
   largest = max(largest, head_sum);
@@ -132,13 +140,29 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 `,
 };
 
-/**
- * Parameters of {@link sumMoments}.
- *
- * @param recordOffset first word of the record
- */
-export function sumMomentsParams({ length, window, kvHeadCount }: WindowScoreShape, recordOffset: number): number[] {
-  return [Math.ceil((length - window) / SCORE_THREADS) * kvHeadCount, recordOffset];
+/** One prompt of a pack, and what {@link windowMoments} makes of its attention. */
+export interface WindowMomentsShape extends WindowScoresShape {
+  /** What the sum of a row's attention counts for. */
+  readonly weight: number;
+  /** What its variance counts for. */
+  readonly varianceWeight: number;
+  /** Whether scores are the maximum over the group's heads, and variance counts for nothing; or the mean. */
+  readonly isMaximum: boolean;
+  /** First word of the layer record that takes the statistics. */
+  readonly recordOffset: number;
+}
+
+/** Dispatches of {@link windowMoments} and then {@link sumMoments}, which only statistics need. */
+export function windowMomentsDispatches(
+  shape: WindowMomentsShape,
+): { readonly moments: Dispatch; readonly sum: Dispatch } {
+  const { weight, varianceWeight, isMaximum, recordOffset } = shape;
+  const { params, grid } = windowScoresDispatches(shape).scores;
+  const [chunks] = grid;
+  return {
+    moments: { params: [...params, floatBits(weight), floatBits(varianceWeight), isMaximum ? 1 : 0], grid },
+    sum: { params: [chunks * shape.kvHeadCount, recordOffset], grid: [1] },
+  };
 }
 
 /** Bytes of the moments of a prompt as long as `capacity`. */

@@ -18,8 +18,9 @@
  * The `group * w` queries of one KV head ("query rows", head-major) are handled eight at a time as two vec4s. A key row
  * is read once for a tile of eight. Query rows beyond the last are zero in `partials` and weigh nothing in `scores`.
  */
+import { MAX_WINDOW } from "../../scores/limits.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 
 /** WGSL of what `combine` leaves of eight query rows: their maxima, and one over their sums; 0 beyond the last row. */
@@ -27,10 +28,8 @@ export const STATISTICS_STRUCT = `struct Statistics {
   max_low: vec4<f32>, max_high: vec4<f32>, inverse_low: vec4<f32>, inverse_high: vec4<f32>,
 }`;
 
-/** Most rows that an observation window can have. */
-export const MAX_WINDOW = 64;
-/** Query rows handled together: two vec4s. */
-export const TILE_ROWS = 8;
+/** Query rows of a tile, which are handled together: two vec4s. */
+export const QUERY_TILE_ROWS = 8;
 /** Keys whose maximum and sum make one partial. */
 export const CHUNK_KEYS = 256;
 export const PARTIAL_THREADS = 64;
@@ -45,7 +44,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-fn tile_count() -> u32 { return (params.group * params.window + ${TILE_ROWS - 1}u) / ${TILE_ROWS}u; }
+fn tile_count() -> u32 { return (params.group * params.window + ${QUERY_TILE_ROWS - 1}u) / ${QUERY_TILE_ROWS}u; }
 fn chunk_count() -> u32 { return (params.length + ${CHUNK_KEYS - 1}u) / ${CHUNK_KEYS}u; }
 `;
 
@@ -56,7 +55,7 @@ fn chunk_count() -> u32 { return (params.length + ${CHUNK_KEYS - 1}u) / ${CHUNK_
 export function logitFunctions(element: KvElement, headSize: number, threads: number): string {
   const quads = headSize / 4;
   const dots = (first: number) =>
-    [0, 1, 2, 3].map((row) => `dot(queries[d * ${TILE_ROWS}u + ${first + row}u], key)`).join(", ");
+    [0, 1, 2, 3].map((row) => `dot(queries[d * ${QUERY_TILE_ROWS}u + ${first + row}u], key)`).join(", ");
   return `
 ${PARAMS}
 @group(0) @binding(1) var<storage, read> keys: array<${kvVec4Type(element)}>;
@@ -64,20 +63,20 @@ ${PARAMS}
 ${kvFunctions(element)}
 
 // [quad of the head][row of the tile], scaled.
-var<workgroup> queries: array<vec4<f32>, ${quads * TILE_ROWS}>;
+var<workgroup> queries: array<vec4<f32>, ${quads * QUERY_TILE_ROWS}>;
 
 fn stage_queries(kv_head: u32, tile: u32, thread: u32) {
-  for (var i: u32 = thread; i < ${quads * TILE_ROWS}u; i += ${threads}u) {
+  for (var i: u32 = thread; i < ${quads * QUERY_TILE_ROWS}u; i += ${threads}u) {
     let row = i / ${quads}u;
     let quad = i % ${quads}u;
-    let query_row = tile * ${TILE_ROWS}u + row;
+    let query_row = tile * ${QUERY_TILE_ROWS}u + row;
     var query: vec4<f32> = vec4<f32>();
     if (query_row < params.group * params.window) {
       let head = kv_head * params.group + query_row / params.window;
       query = window_queries[
         params.query_start + (query_row % params.window) * params.query_stride + head * ${quads}u + quad];
     }
-    queries[quad * ${TILE_ROWS}u + row] = query * params.scale;
+    queries[quad * ${QUERY_TILE_ROWS}u + row] = query * params.scale;
   }
 }
 
@@ -153,8 +152,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let tile = group.z;
   stage_queries(kv_head, tile, thread);
   workgroupBarrier();
-  let visible_low = last_visible4(tile * ${TILE_ROWS}u);
-  let visible_high = last_visible4(tile * ${TILE_ROWS}u + 4u);
+  let visible_low = last_visible4(tile * ${QUERY_TILE_ROWS}u);
+  let visible_high = last_visible4(tile * ${QUERY_TILE_ROWS}u + 4u);
   let lowest = vec4<f32>(LOWEST);
   var softmax: Softmax = Softmax(lowest, lowest, vec4<f32>(), vec4<f32>());
   for (var i: u32 = 0u; i < ${CHUNK_KEYS / PARTIAL_THREADS}u; i++) {
@@ -194,7 +193,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   combine_threads(softmax, thread);
   if (thread == 0u) {
     let total = shared_softmax[0];
-    let row = vec4<u32>(tile * ${TILE_ROWS}u) + vec4<u32>(0u, 1u, 2u, 3u);
+    let row = vec4<u32>(tile * ${QUERY_TILE_ROWS}u) + vec4<u32>(0u, 1u, 2u, 3u);
     let rows = vec4<u32>(params.group * params.window);
     statistics[slot] = Softmax(
       total.max_low,
@@ -240,17 +239,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   };
 }
 
-/** The three kernels that make window scores, dispatched in this order with the same parameters. */
+/** The three kernels that make window scores, dispatched in this order. */
 export interface WindowScoreKernels {
   /**
    * Bindings: keys KV elements `[kvHead][capacity][headSize]` (rotated), window queries f32
    * `[segment][MAX_WINDOW][queryHead][headSize]` (rotated, unscaled; row 0 the oldest of the window), partials
    * ({@link windowPartialsBytes}).
+   * Grid: `x` = chunks of keys, `y` = KV heads, `z` = tiles of queries.
    */
   readonly partials: Kernel;
-  /** Bindings: partials, statistics ({@link windowStatisticsBytes}). */
+  /**
+   * Bindings: partials, statistics ({@link windowStatisticsBytes}).
+   * Grid: `x` = tiles of queries, `y` = KV heads.
+   */
   readonly combine: Kernel;
-  /** Bindings: keys, window queries, statistics, scores f32 `[kvHead][capacity]`. */
+  /**
+   * Bindings: keys, window queries, statistics, scores f32 `[kvHead][capacity]`.
+   * Grid: along `x` a thread for each row before the window; `y` = KV heads.
+   */
   readonly scores: Kernel;
 }
 
@@ -268,7 +274,7 @@ export function windowScores(element: KvElement, headSize: number): WindowScoreK
 }
 
 /** One prompt of a pack, as the window score kernels see it. */
-export interface WindowScoreShape {
+export interface WindowScoresShape {
   readonly kvHeadCount: number;
   readonly queryHeadCount: number;
   readonly headSize: number;
@@ -284,43 +290,19 @@ export interface WindowScoreShape {
   readonly window: number;
 }
 
-/**
- * Parameters of all three kernels of {@link windowScores}, and of the kernels that stand in for the last.
- *
- * @param weight of a row's attention, and `varianceWeight` of its variance, in what those write
- * @param isMaximum whether window_moments.ts takes the maximum over the group, not its mean
- */
-export function windowScoresParams(
-  shape: WindowScoreShape,
-  weight = 1,
-  varianceWeight = 0,
-  isMaximum = false,
-): number[] {
-  const queryStride = shape.queryHeadCount * shape.headSize / 4;
-  return [
-    shape.start,
-    shape.length,
-    shape.window,
-    shape.queryHeadCount / shape.kvHeadCount,
-    shape.capacity,
-    shape.firstQuery * queryStride,
-    queryStride,
-    floatBits(1 / Math.sqrt(shape.headSize)),
-    floatBits(weight),
-    floatBits(varianceWeight),
-    isMaximum ? 1 : 0,
-  ];
-}
-
-/** Workgroups of each kernel of {@link windowScores}. */
-export function windowScoresGrids(
-  shape: WindowScoreShape,
-): { partials: [number, number, number]; combine: [number, number]; scores: [number, number] } {
-  const tiles = tileCount(shape.queryHeadCount / shape.kvHeadCount, shape.window);
+/** Dispatches of the kernels of {@link windowScores}. */
+export function windowScoresDispatches(
+  { kvHeadCount, queryHeadCount, headSize, capacity, firstQuery, start, length, window }: WindowScoresShape,
+): { readonly partials: Dispatch; readonly combine: Dispatch; readonly scores: Dispatch } {
+  const group = queryHeadCount / kvHeadCount;
+  const queryStride = queryHeadCount * headSize / 4;
+  const scale = floatBits(1 / Math.sqrt(headSize));
+  const params = [start, length, window, group, capacity, firstQuery * queryStride, queryStride, scale];
+  const tiles = tileCount(group, window);
   return {
-    partials: [Math.ceil(shape.length / CHUNK_KEYS), shape.kvHeadCount, tiles],
-    combine: [tiles, shape.kvHeadCount],
-    scores: [Math.ceil((shape.length - shape.window) / SCORE_THREADS), shape.kvHeadCount],
+    partials: { params, grid: [Math.ceil(length / CHUNK_KEYS), kvHeadCount, tiles] },
+    combine: { params, grid: [tiles, kvHeadCount] },
+    scores: { params, grid: [Math.ceil((length - window) / SCORE_THREADS), kvHeadCount] },
   };
 }
 
@@ -331,9 +313,9 @@ export function windowPartialsBytes(kvHeadCount: number, queryHeadCount: number,
 
 /** Bytes of the statistics under the widest window: a maximum and a sum for each row of each tile. */
 export function windowStatisticsBytes(kvHeadCount: number, queryHeadCount: number): number {
-  return kvHeadCount * tileCount(queryHeadCount / kvHeadCount, MAX_WINDOW) * TILE_ROWS * 8;
+  return kvHeadCount * tileCount(queryHeadCount / kvHeadCount, MAX_WINDOW) * QUERY_TILE_ROWS * 8;
 }
 
 function tileCount(group: number, window: number): number {
-  return Math.ceil(group * window / TILE_ROWS);
+  return Math.ceil(group * window / QUERY_TILE_ROWS);
 }

@@ -3,7 +3,7 @@ import type { Summary } from "../../../src/eval/comparison/aggregate.ts";
 import { COMPARISONS, CONTENDERS } from "../../../bench/quality/plan.ts";
 import { withResults } from "../../../bench/quality/quality_page.ts";
 import { reportOf } from "../../../src/eval/report.ts";
-import { findPolicy } from "../../../src/policy/registry.ts";
+import { findPolicy } from "../../support/policies.ts";
 
 const PAGE = new URL("../../../docs/quality.md", import.meta.url);
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { contendersOf } from "../../../src/eval/comparison/contender.ts";
 import { decodingAnswerer } from "../../../src/eval/answerers/decoding_answers.ts";
 import type { Question } from "../../../src/eval/suites/question.ts";
-import { parseKvCacheChoice } from "../../../src/policy/registry.ts";
+import { parseKvCacheChoice } from "../../support/policies.ts";
 import { startTestEngine } from "../../support/engine.ts";
 import { fakeText } from "../../support/fake_text.ts";
 

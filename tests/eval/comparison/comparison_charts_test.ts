@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DepthSummary, Summary, TaskSummary } from "../../../src/eval/comparison/aggregate.ts";
 import { secondTurn } from "../../../src/eval/comparison/compare.ts";
 import { comparisonCharts as chartsOf } from "../../../src/eval/comparison/comparison_charts.ts";
-import { policies } from "../../../src/policy/registry.ts";
+import { policies } from "../../support/policies.ts";
 
 function summary(policy: string, budget: number | string | null, score: number): Summary {
   return {

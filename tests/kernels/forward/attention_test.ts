@@ -73,13 +73,11 @@ async function checkPrefillAttention(gpu: Gpu, generate: typeof prefillAttention
       const outStride = queryHeads * headSize + 8;
       const kernel = generate(variant);
       const shape = { firstRow, count, capacity, outStride };
-      const { params, grid } = prefillAttentionDispatch(kernel, variant, shape);
       const results = await runKernel(
         gpu,
         kernel,
-        params,
+        prefillAttentionDispatch(kernel, variant, shape),
         [q, keys, values, rows, new Float32Array(count * outStride)],
-        grid,
       );
       const output = new Float32Array(results[4]);
       for (let m = 0; m < count; m++) {
@@ -216,11 +214,10 @@ async function checkDecode(
     outStride,
     splits: Math.ceil(most / SPLIT_ROWS),
   };
-  const split = decodeAttentionDispatch(variant, shape);
   const partial = await runKernel(
     gpu,
     generate(variant),
-    split.params,
+    decodeAttentionDispatch(variant, shape),
     [
       q,
       rows,
@@ -231,15 +228,12 @@ async function checkDecode(
       new Float32Array(countMax * queryHeads * shape.splits * 2),
       new Float32Array(countMax * outStride),
     ],
-    split.grid,
   );
-  const merge = mergeSplitsDispatch(variant, shape);
   const merged = shape.splits === 1 ? [partial[5], partial[6], partial[7]] : await runKernel(
     gpu,
     mergeSplitsKernel(variant),
-    merge.params,
+    mergeSplitsDispatch(variant, shape),
     [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
-    merge.grid,
   );
   const output = new Float32Array(merged[2]);
   const stored = loadElements(element, arena.buffer);
@@ -311,11 +305,10 @@ testDecode("decode attention with a single split writes the result itself", asyn
   const arena = normalValues(random, BLOCK_ROWS * 8 * 2);
   const q = normalValues(random, 16);
   const shape = { layer: 0, step: 0, firstRow: 0, count: 1, countMax: 1, tableStride: 1, splits: 1, outStride: 16 };
-  const { params, grid } = decodeAttentionDispatch(variant, shape);
   const results = await runKernel(
     gpu,
     generate(variant),
-    params,
+    decodeAttentionDispatch(variant, shape),
     [
       q,
       new Uint32Array(4),
@@ -326,7 +319,6 @@ testDecode("decode attention with a single split writes the result itself", asyn
       new Float32Array(4),
       new Float32Array(16),
     ],
-    grid,
   );
   const output = new Float32Array(results[7]);
   for (let head = 0; head < 2; head++) {

@@ -15,7 +15,7 @@ Deno.test("embed() looks rows up in tables of every weight type, directly and th
     const ids = Uint32Array.of(8, 0, 3, 77);
     const slots = Uint32Array.of(2, 0, 1, 3);
     for (const bySlot of [false, true]) {
-      const { params, grid } = embedDispatch({
+      const dispatch = embedDispatch({
         format: weightFormat(type),
         columns: padded,
         vocabulary: 9,
@@ -29,9 +29,8 @@ Deno.test("embed() looks rows up in tables of every weight type, directly and th
       const results = await runKernel(
         gpu,
         embedKernel(weightFormat(type)),
-        params,
+        dispatch,
         [...table.planes, ids, slots, x],
-        grid,
       );
       const actual = new Float32Array(results.at(-1)!);
       for (let at = 0; at < actual.length; at++) {

@@ -31,9 +31,11 @@ for (const type of TENSOR_TYPE_NAMES) {
         const results = await runKernel(
           gpu,
           matmulKernel({ format: weightFormat(type), bias, epilogue, subgroupSize }),
-          matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
+          {
+            params: matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
+            grid: [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
+          },
           [...matrix.planes, x, ...(bias ? [biases] : []), before],
-          [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
         );
         const y = new Float32Array(results.at(-1)!);
         for (let at = 0; at < y.length; at++) {

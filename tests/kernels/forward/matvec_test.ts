@@ -33,9 +33,11 @@ async function checkMatvec(
   const results = await runKernel(
     gpu,
     kernel,
-    matvecParams({ rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
+    {
+      params: matvecParams({ rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
+      grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / batch)],
+    },
     [...matrix.planes, x, ...(norm ? [normWeight] : []), ...(bias ? [biases] : []), before],
-    [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / batch)],
   );
   const y = new Float32Array(results.at(-1)!);
   for (let m = 0; m < count; m++) {

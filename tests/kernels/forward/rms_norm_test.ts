@@ -16,11 +16,8 @@ Deno.test("rmsNorm() equals the f64 formula on awkward widths", async () => {
     const results = await runKernel(
       gpu,
       rmsNorm,
-      rmsNormParams(stride, width, 1e-5, firstRow),
+      { params: rmsNormParams(stride, width, 1e-5, firstRow), grid: [rows] },
       [input, weight, output],
-      [
-        rows,
-      ],
     );
     const actual = new Float32Array(results[2]);
     for (let row = 0; row < rows; row++) {

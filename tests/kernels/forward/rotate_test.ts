@@ -74,7 +74,13 @@ Deno.test("rotate() writes prompt rows to the layer's scratch and the last queri
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      rotateScratchParams({ firstRow, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, capacity),
+      {
+        params: rotateScratchParams(
+          { firstRow, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT },
+          capacity,
+        ),
+        grid: rotateGrid(variant, count),
+      },
       [
         qkv,
         angleTable(headSize),
@@ -85,7 +91,6 @@ Deno.test("rotate() writes prompt rows to the layer's scratch and the last queri
         storeElements(element, blank),
         new Float32Array(2 * queryHeads * headSize),
       ],
-      rotateGrid(variant, count),
     );
     const [q, keys, values, window] = results.slice(-4);
     const [k, v] = [loadElements(element, keys), loadElements(element, values)];
@@ -140,12 +145,15 @@ Deno.test("rotate() writes decoded rows to the next slot of each sequence's page
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      rotatePagesParams({ firstRow: 0, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, {
-        layer,
-        step,
-        countMax,
-        tableStride,
-      }),
+      {
+        params: rotatePagesParams({ firstRow: 0, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, {
+          layer,
+          step,
+          countMax,
+          tableStride,
+        }),
+        grid: rotateGrid(variant, 2),
+      },
       [
         qkv,
         angleTable(headSize),
@@ -156,7 +164,6 @@ Deno.test("rotate() writes decoded rows to the next slot of each sequence's page
         new Float32Array(2 * queryHeads * headSize),
         storeElements(element, new Float32Array(7 * blockElements).fill(9)),
       ],
-      rotateGrid(variant, 2),
     );
     const arena = loadElements(element, results.at(-1)!);
     let written = 0;

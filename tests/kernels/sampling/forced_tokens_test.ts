@@ -45,9 +45,11 @@ Deno.test("forcedTokens() replaces drawn tokens where some are given, and moves 
       const buffers = await runKernel(
         await testGpu(),
         forcedTokens,
-        forcedTokensParams(rowCount, positions, stride, step, maxRows),
+        {
+          params: forcedTokensParams(rowCount, positions, stride, step, maxRows),
+          grid: [forcedTokensWorkgroups(rowCount)],
+        },
         [rows, continuations, sampling, results, tokens, counts],
-        [forcedTokensWorkgroups(rowCount)],
       );
       assert.deepEqual(new Uint32Array(buffers[4]), expectedTokens);
       assert.deepEqual(new Uint32Array(buffers[5]), expectedCounts);

@@ -51,9 +51,8 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
     const buffers = await runKernel(
       await testGpu(),
       penalties,
-      penaltiesParams(stride),
+      { params: penaltiesParams(stride), grid: penaltiesGrid(stride, rows) },
       [raw, slots, sampling, counts, bias, new Float32Array(rows * stride).fill(NaN)],
-      penaltiesGrid(stride, rows),
     );
     const adjusted = new Float32Array(buffers[5]);
     settings.forEach((parameters, row) => {
@@ -97,8 +96,8 @@ Deno.test("penalties() sees in each step what sample() generated in the steps be
   const draw = bind(sample(vocabulary), [raw, adjusted, slots, positions, sampling, tokens, results, counts]);
   const recorder = new Recorder(gpu);
   for (let step = 0; step < steps; step++) {
-    recorder.dispatch(adjust, penaltiesParams(stride), ...penaltiesGrid(stride, 1));
-    recorder.dispatch(draw, sampleParams(vocabulary, stride, step, 1), 1);
+    recorder.dispatch(adjust, { params: penaltiesParams(stride), grid: penaltiesGrid(stride, 1) });
+    recorder.dispatch(draw, { params: sampleParams(vocabulary, stride, step, 1), grid: [1] });
   }
   recorder.submit();
   const words = new Uint32Array(await readBuffer(gpu, results));

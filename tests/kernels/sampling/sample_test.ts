@@ -37,7 +37,7 @@ async function sampleRows(rows: readonly Row[], slots = rows.map((_, index) => i
   const buffers = await runKernel(
     await testGpu(),
     sample(vocabulary),
-    sampleParams(vocabulary, width, 1, maxRows),
+    { params: sampleParams(vocabulary, width, 1, maxRows), grid: [rows.length] },
     [
       raw,
       adjusted,
@@ -48,7 +48,6 @@ async function sampleRows(rows: readonly Row[], slots = rows.map((_, index) => i
       new Uint32Array(2 * maxRows * RESULT_WORDS).fill(777),
       new Uint32Array(slotCount * width),
     ],
-    [rows.length],
   );
   const results = new Uint32Array(buffers[6]);
   const drawn = rows.map((_, row) => decodeResult(results.subarray((maxRows + row) * RESULT_WORDS), 0));

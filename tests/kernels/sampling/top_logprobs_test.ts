@@ -21,9 +21,8 @@ async function run(rows: readonly Float32Array[], wanted: readonly (number | und
   const [, , , results] = await runKernel(
     await testGpu(),
     topLogprobs(vocabulary),
-    sampleParams(vocabulary, stride, 1, rows.length),
+    { params: sampleParams(vocabulary, stride, 1, rows.length), grid: [rows.length] },
     [logits, slots, sampling, new Uint32Array(2 * rows.length * RESULT_WORDS).fill(UNTOUCHED)],
-    [rows.length],
   );
   const words = new Uint32Array(results);
   assert.ok(words.subarray(0, rows.length * RESULT_WORDS).every((word) => word === UNTOUCHED), "step 0 was written");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Gpu } from "../../../src/gpu/gpu.ts";
-import { attentionSums, attentionSumsDispatch } from "../../../src/kernels/scoring/attention_sums.ts";
+import { attentionSums, attentionSumsDispatches } from "../../../src/kernels/scoring/attention_sums.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
 import { LANES } from "../../../src/kernels/lanes.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
@@ -52,11 +52,11 @@ async function checkSums(
   for (const count of counts) {
     const tile = new Float32Array((tileRow + count) * width).fill(1e3);
     tile.set(queries.subarray(first * width, (first + count) * width), tileRow * width);
-    const { params, grids } = attentionSumsDispatch({ ...dims, start, first, tileRow, count, length });
+    const dispatches = attentionSumsDispatches({ ...dims, start, first, tileRow, count, length });
     const empty = new Float32Array(queryHeadCount * count);
-    const results = await runKernel(gpu, statistics, params, [tile, keys, empty], grids.statistics);
+    const results = await runKernel(gpu, statistics, dispatches.statistics, [tile, keys, empty]);
     const ready = new Float32Array(results[2]);
-    found = new Float32Array((await runKernel(gpu, sums, params, [tile, keys, ready, found], grids.sums))[3]);
+    found = new Float32Array((await runKernel(gpu, sums, dispatches.sums, [tile, keys, ready, found]))[3]);
     first += count;
   }
   const expected = referenceAttentionSums(dims, { start, length }, keys, queries);

@@ -1,9 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  averageHeads,
-  averageHeadsParams,
-  averageHeadsWorkgroups,
-} from "../../../src/kernels/scoring/average_heads.ts";
+import { averageHeads, averageHeadsDispatch } from "../../../src/kernels/scoring/average_heads.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { seededRandom } from "../../../fixtures/random.ts";
 
@@ -16,9 +12,8 @@ Deno.test("averageHeads() gives every head the mean of all, and leaves what is n
     const [data] = await runKernel(
       gpu,
       averageHeads,
-      averageHeadsParams(scored, capacity, kvHeads),
+      averageHeadsDispatch({ kvHeadCount: kvHeads, scored, capacity }),
       [scores],
-      [averageHeadsWorkgroups(scored)],
     );
     new Float32Array(data).forEach((actual, i) => {
       const row = i % capacity;

@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../../src/cache/block.ts";
-import {
-  gatherRows,
-  gatherRowsParams,
-  gatherRowsWorkgroups,
-  type GatherShape,
-} from "../../../src/kernels/scoring/gather_rows.ts";
+import { gatherRows, gatherRowsDispatch, type GatherRowsShape } from "../../../src/kernels/scoring/gather_rows.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../../fixtures/kv.ts";
@@ -13,7 +8,7 @@ import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
 const EMPTY = -7;
 
-async function checkGather(element: KvElement, shape: GatherShape, seed: number): Promise<void> {
+async function checkGather(element: KvElement, shape: GatherRowsShape, seed: number): Promise<void> {
   const { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset } = shape;
   const random = seededRandom(seed);
   // Small whole numbers are exact in f16.
@@ -46,9 +41,8 @@ async function checkGather(element: KvElement, shape: GatherShape, seed: number)
   const results = await runKernel(
     await testGpu(),
     gatherRows(element),
-    gatherRowsParams(shape),
+    gatherRowsDispatch(shape),
     [keys, values, indices, table, arena],
-    [gatherRowsWorkgroups(count, headSize), kvHeadCount],
   );
   assert.deepEqual(readKv(element, results[4]), expected);
 }
@@ -56,7 +50,7 @@ async function checkGather(element: KvElement, shape: GatherShape, seed: number)
 for (const element of ["f16", "f32"] as const) {
   Deno.test(`gatherRows() of ${element} copies ranges to their block, row and head and touches nothing else`, async () => {
     const plain = { isRanked: false, indexCapacity: 1 };
-    const shapes: GatherShape[] = [
+    const shapes: GatherRowsShape[] = [
       { ...plain, kvHeadCount: 1, headSize: 8, capacity: 4, start: 3, count: 1, tableOffset: 0 },
       { ...plain, kvHeadCount: 3, headSize: 24, capacity: 60, start: 7, count: 37, tableOffset: 5 },
       { ...plain, kvHeadCount: 2, headSize: 256, capacity: 20, start: 0, count: 16, tableOffset: 1 },
@@ -66,7 +60,7 @@ for (const element of ["f16", "f32"] as const) {
 
   Deno.test(`gatherRows() of ${element} copies each head's own ranked rows and touches nothing else`, async () => {
     const ranked = { isRanked: true };
-    const shapes: GatherShape[] = [
+    const shapes: GatherRowsShape[] = [
       { ...ranked, kvHeadCount: 1, headSize: 8, capacity: 9, indexCapacity: 1, start: 0, count: 1, tableOffset: 0 },
       {
         ...ranked,

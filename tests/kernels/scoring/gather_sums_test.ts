@@ -1,17 +1,12 @@
 import assert from "node:assert/strict";
-import {
-  gatherSums,
-  gatherSumsParams,
-  type GatherSumsShape,
-  gatherSumsWorkgroups,
-} from "../../../src/kernels/scoring/gather_sums.ts";
+import { gatherSums, gatherSumsDispatch, type GatherSumsShape } from "../../../src/kernels/scoring/gather_sums.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
 const EMPTY = -7;
 
 Deno.test("gatherSums() takes each head's ranked sums, then those of the window, and touches nothing else", async () => {
-  const shapes: (GatherSumsShape & { kvHeadCount: number })[] = [
+  const shapes: GatherSumsShape[] = [
     { kvHeadCount: 1, start: 0, length: 2, ranked: 1, window: 1, capacity: 2 },
     { kvHeadCount: 3, start: 11, length: 400, ranked: 301, window: 33, capacity: 420 },
     { kvHeadCount: 2, start: 5, length: 30, ranked: 0, window: 7, capacity: 40 },
@@ -33,8 +28,7 @@ Deno.test("gatherSums() takes each head's ranked sums, then those of the window,
         expected[first + row] = sums[first + start + source];
       }
     }
-    const grid = [gatherSumsWorkgroups(ranked + window), kvHeadCount] as const;
-    const results = await runKernel(await testGpu(), gatherSums, gatherSumsParams(shape), [sums, indices, kept], grid);
+    const results = await runKernel(await testGpu(), gatherSums, gatherSumsDispatch(shape), [sums, indices, kept]);
     assert.deepEqual(new Float32Array(results[2]), expected);
   }
 });

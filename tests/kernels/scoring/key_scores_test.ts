@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { Recorder } from "../../../src/gpu/recorder.ts";
 import {
   keyDifferenceScores,
+  keyDifferenceScoresDispatches,
   keyDirections,
   keyDirectionsBytes,
   keyNormScores,
-  keyScoresGrid,
-  keyScoresParams,
+  keyNormScoresDispatch,
   type KeyScoresShape,
 } from "../../../src/kernels/scoring/key_scores.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
@@ -74,9 +74,8 @@ for (const [index, spec] of cases.entries()) {
     const [, data] = await runKernel(
       gpu,
       keyNormScores(element, headSize),
-      keyScoresParams({ start, length, scored, capacity }),
+      keyNormScoresDispatch({ kvHeadCount: kvHeads, start, length, scored, capacity }),
       [keys, new Float32Array(kvHeads * capacity).fill(-1)],
-      keyScoresGrid(scored, kvHeads),
     );
     const expected = referenceKeyNorms({ kvHeadCount: kvHeads, headSize, capacity }, spec, keys);
     // A sum of squares has at most headSize roundings, all of positive numbers.
@@ -85,7 +84,7 @@ for (const [index, spec] of cases.entries()) {
 
   Deno.test(`keyDifferenceScores() equals 1 - cos(key, mean direction) in f64: ${name}`, async () => {
     const { capacity, keys } = randomKeys(spec, index + 1);
-    const actual = await runKeyDifference(spec, { start, length, scored, capacity }, keys);
+    const actual = await runKeyDifference(spec, { kvHeadCount: kvHeads, start, length, scored, capacity }, keys);
     const expected = referenceKeyDifferences({ kvHeadCount: kvHeads, headSize, capacity }, spec, keys);
     // Dot products of up to headSize terms and sums of up to 256 unit keys at a time: errors are absolute, cosines at most 1.
     assertScores(spec, capacity, actual, expected, () => (headSize + 64) * 1e-7);
@@ -103,13 +102,13 @@ async function runKeyDifference(
     gpu.createBuffer("directions", keyDirectionsBytes(kvHeads, headSize, shape.capacity)),
     gpu.upload("scores", new Float32Array(kvHeads * shape.capacity).fill(-1)),
   ];
-  const params = keyScoresParams(shape);
+  const dispatches = keyDifferenceScoresDispatches(shape);
   const recorder = new Recorder(gpu);
   gpu.device.pushErrorScope("validation");
   const directions = gpu.binding(keyDirections(element, headSize), buffers.slice(0, 2));
-  recorder.dispatch(directions, params, ...keyScoresGrid(shape.length, kvHeads));
+  recorder.dispatch(directions, dispatches.directions);
   const scores = gpu.binding(keyDifferenceScores(element, headSize), buffers);
-  recorder.dispatch(scores, params, ...keyScoresGrid(shape.scored, kvHeads));
+  recorder.dispatch(scores, dispatches.scores);
   recorder.submit();
   assert.equal(await gpu.device.popErrorScope(), null);
   const result = new Float32Array(await readBuffer(gpu, buffers[2]));
@@ -119,7 +118,7 @@ async function runKeyDifference(
 
 Deno.test("keyDifferenceScores() gives keys of length 0, all or one of them, a finite score", async () => {
   const spec: Case = { element: "f32", kvHeads: 1, headSize: 8, start: 0, length: 4, scored: 4 };
-  const shape = { start: 0, length: 4, scored: 4, capacity: 4 };
+  const shape = { kvHeadCount: 1, start: 0, length: 4, scored: 4, capacity: 4 };
   assert.deepEqual([...await runKeyDifference(spec, shape, new Float32Array(32))], [1, 1, 1, 1]);
   const oneZero = new Float32Array(32).fill(3, 8);
   const [zero, ...others] = await runKeyDifference(spec, shape, oneZero);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../../src/cache/block.ts";
-import { moveSlots, moveSlotsGrid, moveSlotsParams } from "../../../src/kernels/scoring/move_slots.ts";
+import { moveSlots, moveSlotsDispatch } from "../../../src/kernels/scoring/move_slots.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../../fixtures/kv.ts";
 import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
@@ -28,9 +28,8 @@ for (const element of ["f16", "f32"] as const) {
       const results = await runKernel(
         await testGpu(),
         moveSlots(element),
-        moveSlotsParams(unlisted.length / 2, headSize),
+        moveSlotsDispatch({ headSize, firstMove: unlisted.length / 2, count: moves.length / 2 }),
         [Uint32Array.of(...unlisted, ...moves), arena],
-        moveSlotsGrid(moves.length / 2, headSize),
       );
       assert.deepEqual(readKv(element, results[1]), expected);
     }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { REACH, readAhead, readAheadGrid, readAheadParams, SINKS } from "../../../src/kernels/scoring/read_ahead.ts";
+import { REACH, readAhead, readAheadDispatch, SINKS } from "../../../src/kernels/scoring/read_ahead.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { seededRandom } from "../../../fixtures/random.ts";
 import { referenceReadAhead } from "../../support/scores.ts";
@@ -19,9 +19,8 @@ Deno.test("readAhead() spreads scores over the rows that follow, but not those o
     const [, data] = await runKernel(
       gpu,
       readAhead,
-      readAheadParams(length, capacity, decay),
+      readAheadDispatch({ kvHeadCount: kvHeads, length, capacity, decay }),
       [scores, new Float32Array(kvHeads * capacity).fill(-1)],
-      readAheadGrid(length, kvHeads),
     );
     for (let head = 0; head < kvHeads; head++) {
       const actual = new Float32Array(data).subarray(head * capacity, (head + 1) * capacity);
@@ -49,10 +48,8 @@ Deno.test("a score reaches as many rows as stated, and a sink's none", async () 
   const ones = async (at: number) => {
     const scores = new Float32Array(100);
     scores[at] = 1;
-    const [, data] = await runKernel(gpu, readAhead, readAheadParams(100, 100, 0.5), [scores, new Float32Array(100)], [
-      1,
-      1,
-    ]);
+    const dispatch = readAheadDispatch({ kvHeadCount: 1, length: 100, capacity: 100, decay: 0.5 });
+    const [, data] = await runKernel(gpu, readAhead, dispatch, [scores, new Float32Array(100)]);
     return [...new Float32Array(data)].flatMap((value, j) => value > 0 ? [j] : []);
   };
   assert.deepEqual(await ones(SINKS), Array.from({ length: REACH + 1 }, (_, i) => SINKS + i));

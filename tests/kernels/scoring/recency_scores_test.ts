@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { recencyScores, recencyScoresGrid, recencyScoresParams } from "../../../src/kernels/scoring/recency_scores.ts";
+import { recencyScores, recencyScoresDispatch } from "../../../src/kernels/scoring/recency_scores.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { referenceTop } from "../../support/scores.ts";
 
@@ -12,9 +12,8 @@ Deno.test("recencyScores() ranks the sinks first, in order, then the latest rows
     const [data] = await runKernel(
       gpu,
       recencyScores,
-      recencyScoresParams(length, scored, capacity, sinks),
+      recencyScoresDispatch({ kvHeadCount: kvHeads, length, scored, capacity, sinks }),
       [new Float32Array(kvHeads * capacity).fill(-1)],
-      recencyScoresGrid(scored, kvHeads),
     );
     const first = Array.from({ length: Math.min(sinks, scored) }, (_, j) => j);
     const rest = Array.from({ length: scored - first.length }, (_, i) => scored - 1 - i);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { topRows, topRowsParams, topRowsScratchBytes } from "../../../src/kernels/scoring/top_rows.ts";
+import { topRows, topRowsDispatch, topRowsScratchBytes } from "../../../src/kernels/scoring/top_rows.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 import { referenceTop } from "../../support/scores.ts";
@@ -16,13 +16,12 @@ async function checkTopRows(heads: readonly Float32Array[], count: number): Prom
   const [, , data] = await runKernel(
     await testGpu(),
     topRows,
-    topRowsParams(length, count, scoreCapacity, indexCapacity),
+    topRowsDispatch({ kvHeadCount: heads.length, length, count, scoreCapacity, indexCapacity }),
     [
       scores,
       new Uint8Array(topRowsScratchBytes(heads.length, indexCapacity)),
       new Uint32Array(heads.length * indexCapacity).fill(untouched),
     ],
-    [heads.length],
   );
   const indices = new Uint32Array(data);
   heads.forEach((head, index) => {

@@ -1,19 +1,14 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS, blocksFor } from "../../../src/cache/block.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
-import {
-  unpackRows,
-  unpackRowsParams,
-  unpackRowsWorkgroups,
-  type UnpackShape,
-} from "../../../src/kernels/scoring/unpack_rows.ts";
+import { unpackRows, unpackRowsDispatch, type UnpackRowsShape } from "../../../src/kernels/scoring/unpack_rows.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../../fixtures/kv.ts";
 import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
 const EMPTY = -7;
 
-async function checkUnpack(element: KvElement, shape: UnpackShape, seed: number): Promise<void> {
+async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: number): Promise<void> {
   const { kvHeadCount, headSize, capacity, ranked, recent, tableOffset } = shape;
   const random = seededRandom(seed);
   const blocks = blocksFor(ranked) + blocksFor(recent);
@@ -40,9 +35,8 @@ async function checkUnpack(element: KvElement, shape: UnpackShape, seed: number)
   const results = await runKernel(
     await testGpu(),
     unpackRows(element),
-    unpackRowsParams(shape),
+    unpackRowsDispatch(shape),
     [arena, table, scratch(), scratch()],
-    [unpackRowsWorkgroups(ranked + recent, headSize), kvHeadCount],
   );
   assert.deepEqual(readKv(element, results[2]), expected[0]);
   assert.deepEqual(readKv(element, results[3]), expected[1]);
@@ -50,7 +44,7 @@ async function checkUnpack(element: KvElement, shape: UnpackShape, seed: number)
 
 for (const element of ["f16", "f32"] as const) {
   Deno.test(`unpackRows() of ${element} lays ranked and recent rows one after the other and touches nothing else`, async () => {
-    const shapes: UnpackShape[] = [
+    const shapes: UnpackRowsShape[] = [
       { kvHeadCount: 1, headSize: 8, capacity: 3, ranked: 0, recent: 1, tableOffset: 0 },
       { kvHeadCount: 3, headSize: 24, capacity: 60, ranked: 16, recent: 37, tableOffset: 5 },
       { kvHeadCount: 2, headSize: 256, capacity: 40, ranked: 17, recent: 16, tableOffset: 1 },

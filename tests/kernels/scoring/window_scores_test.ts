@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
+import { MAX_WINDOW } from "../../../src/scores/limits.ts";
 import { Recorder } from "../../../src/gpu/recorder.ts";
 import type { KvElement } from "../../../src/kernels/kv_element.ts";
 import {
-  MAX_WINDOW,
   windowPartialsBytes,
   windowScores,
-  windowScoresGrids,
-  windowScoresParams,
+  windowScoresDispatches,
   windowStatisticsBytes,
 } from "../../../src/kernels/scoring/window_scores.ts";
 import { readBuffer, testGpu } from "../../../fixtures/gpu.ts";
@@ -52,12 +51,11 @@ async function runWindowScores(
     gpu.device.queue.writeBuffer(buffers.scores, 0, new Float32Array(kvHeads * capacity).fill(-1));
     const firstQuery = prompt.segmentIndex * MAX_WINDOW;
     const shape = { kvHeadCount: kvHeads, queryHeadCount: queryHeads, headSize, capacity, ...prompt, firstQuery };
-    const params = windowScoresParams(shape);
-    const grids = windowScoresGrids(shape);
+    const dispatches = windowScoresDispatches(shape);
     const recorder = new Recorder(gpu);
-    recorder.dispatch(partials, params, ...grids.partials);
-    recorder.dispatch(combine, params, ...grids.combine);
-    recorder.dispatch(scores, params, ...grids.scores);
+    recorder.dispatch(partials, dispatches.partials);
+    recorder.dispatch(combine, dispatches.combine);
+    recorder.dispatch(scores, dispatches.scores);
     gpu.device.pushErrorScope("validation");
     recorder.submit();
     const error = await gpu.device.popErrorScope();

@@ -1,0 +1,132 @@
+/**
+ * @file What the steps of a score work on: the layer's keys, values and queries, and scratch that they share.
+ *
+ * A step finds the scores of the steps before it in {@link ScoringWork.scores}. It changes them there, or writes new ones to
+ * {@link ScoringWork.spare} and lets both change places. Other scratch is made when a step first asks for it: loading does not wait
+ * for policies that nobody asks for.
+ */
+import type { Binding, Gpu, Kernel } from "../gpu/gpu.ts";
+import type { Dispatch, Recorder } from "../gpu/recorder.ts";
+import type { KvElement } from "../kernels/kv_element.ts";
+import { Bindings } from "./bindings.ts";
+
+export interface CompressorOptions {
+  readonly kvHeadCount: number;
+  readonly queryHeadCount: number;
+  readonly headSize: number;
+  readonly element: KvElement;
+  /** Rows of keys and values per KV head: the longest pack, and the most rows that can be ranked. */
+  readonly capacity: number;
+}
+
+/** What the compressor works on but does not own. */
+export interface CompressorBuffers {
+  /** KV elements `[kvHead][capacity][headSize]`, rotated. */
+  readonly keys: GPUBuffer;
+  /** KV elements `[kvHead][capacity][headSize]`. */
+  readonly values: GPUBuffer;
+  /** f32 `[segment][MAX_WINDOW][queryHead][headSize]`, rotated, not scaled; row 0 is the oldest of the window. */
+  readonly windowQueries: GPUBuffer;
+  /** f32 `[row of the tile][queryHead][headSize]`, rotated, not scaled: the queries of the tile prefilled last. */
+  readonly tileQueries: GPUBuffer;
+  /** u32, see scores/layer_record.ts. */
+  readonly layerRecords: GPUBuffer;
+  /** u32, the blocks of all block tables; see cache/block.ts. */
+  readonly table: GPUBuffer;
+}
+
+/** A prompt of the pack whose rows are to be scored. */
+export interface SegmentScoring {
+  /** Which window of the window queries. */
+  readonly segmentIndex: number;
+  /** Queries stored there before those of the score's own window, where the prompt is also scored with a larger one. */
+  readonly earlierQueries?: number;
+  /** Queries of the window that are stored, the last ones; all of them if not given. */
+  readonly queries?: number;
+  /** First row of the prompt in the pack. */
+  readonly start: number;
+  /** Rows of the prompt; more than the score's window. */
+  readonly length: number;
+  /** First word of the layer record whose histogram is added to. */
+  readonly recordOffset: number;
+  /** First word of histograms of every KV head, if those are to be added to instead. */
+  readonly headHistograms?: number;
+}
+
+/** The same, as steps see it. */
+export interface ScoredSegment extends SegmentScoring {
+  /** Rows before the window, which get a score. */
+  readonly scored: number;
+  /** Whether the step is to write how the attention of the window is spread to the layer record as well. */
+  readonly statistics: boolean;
+}
+
+/** Records a step of a score of `segment`. */
+export type StepRecorder<Step> = (work: ScoringWork, recorder: Recorder, step: Step, segment: ScoredSegment) => void;
+
+export class ScoringWork {
+  /** f32 `[kvHead][capacity]`: the scores so far, `scored` of them per head. */
+  scores: GPUBuffer;
+  /** Positions u32 `[kvHead][capacity]` of the rows ranked last, best first, relative to the segment's start. */
+  readonly indices: GPUBuffer;
+  /** Bytes of a number for every row of every KV head. */
+  readonly rowBytes: number;
+  readonly #bindings: Bindings;
+  readonly #made = new Map<string, unknown>();
+  readonly #scratch = new Map<string, GPUBuffer>();
+  readonly #both: { readonly first: GPUBuffer; second: GPUBuffer | null };
+
+  constructor(readonly gpu: Gpu, readonly options: CompressorOptions, readonly buffers: CompressorBuffers) {
+    this.rowBytes = options.kvHeadCount * options.capacity * 4;
+    this.#bindings = new Bindings(gpu);
+    this.indices = this.scratch("ranked positions", this.rowBytes);
+    this.scores = this.scratch("scores", this.rowBytes);
+    this.#both = { first: this.scores, second: null };
+  }
+
+  /** Scores start in the same buffer for every segment, so that the same bindings serve all of them. */
+  begin(): void {
+    this.scores = this.#both.first;
+  }
+
+  /** The other buffer of scores, f32 `[kvHead][capacity]`. */
+  get spare(): GPUBuffer {
+    const { first } = this.#both;
+    if (this.scores !== first) return first;
+    return this.#both.second ??= this.scratch("spare scores", this.rowBytes);
+  }
+
+  /** What was written to {@link spare} are the scores from now on. */
+  swap(): void {
+    this.scores = this.spare;
+  }
+
+  /** A buffer of its own label, made when it is first asked for. */
+  scratch(label: string, bytes: number): GPUBuffer {
+    let buffer = this.#scratch.get(label);
+    if (buffer === undefined) this.#scratch.set(label, buffer = this.gpu.createBuffer(label, bytes));
+    return buffer;
+  }
+
+  /** What is made of the options, once. WGSL is long: it is not to be written again for every layer. */
+  made<T>(what: string, make: (options: CompressorOptions) => T): T {
+    let made = this.#made.get(what) as T | undefined;
+    if (made === undefined) this.#made.set(what, made = make(this.options));
+    return made;
+  }
+
+  /** A kernel bound to buffers. */
+  binding(kernel: Kernel, buffers: readonly GPUBuffer[]): Binding {
+    return this.#bindings.of(kernel, buffers);
+  }
+
+  /** Runs a kernel on buffers. */
+  dispatch(recorder: Recorder, kernel: Kernel, buffers: readonly GPUBuffer[], dispatch: Dispatch): void {
+    recorder.dispatch(this.binding(kernel, buffers), dispatch);
+  }
+
+  /** Frees the scratch. The buffers given at construction stay. */
+  destroy(): void {
+    for (const buffer of this.#scratch.values()) this.gpu.destroyBuffer(buffer);
+  }
+}

@@ -1,0 +1,32 @@
+/** @file The policies that come with Ebb, in the order in which they are listed to people. Each is a file of its own. */
+import type { Policy } from "../policy/mod.ts";
+import adakv from "./adakv.ts";
+import cake from "./cake.ts";
+import dynamickv from "./dynamickv.ts";
+import full from "./full.ts";
+import h2o from "./h2o.ts";
+import keydiff from "./keydiff.ts";
+import knorm from "./knorm.ts";
+import lava from "./lava.ts";
+import pyramidkv from "./pyramidkv.ts";
+import readahead from "./readahead.ts";
+import snapkv from "./snapkv.ts";
+import streaming from "./streaming.ts";
+import tova from "./tova.ts";
+
+/** Every policy that comes with Ebb. */
+export const BUILT_IN_POLICIES: readonly Policy[] = [
+  dynamickv,
+  readahead,
+  full,
+  streaming,
+  h2o,
+  tova,
+  snapkv,
+  pyramidkv,
+  adakv,
+  cake,
+  lava,
+  knorm,
+  keydiff,
+];

@@ -1,0 +1,29 @@
+/**
+ * @file All that a policy plugin imports, `"ebb/policy"` in a file of yours: how plugins are defined, the steps that a score is
+ * made of, and arithmetic for budgets. The built-in policies (`src/plugins/`) are written with this alone.
+ */
+export { z } from "zod";
+export { defineAllocator, definePolicy, defineScorer } from "./define.ts";
+export type { AllocatorDefinition, Combination, OwnScore, ScorerDefinition } from "./define.ts";
+export type { Allocator, AllocatorContext, LayerScores, Policy, PolicyContext, Schedule, Scorer } from "./policy.ts";
+export { defaultWindow } from "./default_window.ts";
+export { uniformAllocator } from "./uniform.ts";
+
+export type { Modifier, Score, Source, Step } from "./steps.ts";
+export { attention } from "./steps/attention.ts";
+export { attentionOfAll } from "./steps/attention_of_all.ts";
+export { keyDifference } from "./steps/key_difference.ts";
+export { keyNorm } from "./steps/key_norm.ts";
+export { lookUp } from "./steps/look_up.ts";
+export { pool } from "./steps/pool.ts";
+export { readAhead } from "./steps/read_ahead.ts";
+export { recency } from "./steps/recency.ts";
+export { sharedByHeads } from "./steps/shared_by_heads.ts";
+export { valueNorm } from "./steps/value_norm.ts";
+
+export { BLOCK_ROWS } from "../cache/block.ts";
+export { proportionalRows, rankedBudget, shareRows } from "../cache/budgets.ts";
+export { exactTopCounts } from "../scores/exact_top_counts.ts";
+export { histogramEntropy, scoreDepth } from "../scores/score_histogram.ts";
+export { topCounts } from "../scores/top_counts.ts";
+export type { AttentionStatistics } from "../scores/layer_record.ts";
