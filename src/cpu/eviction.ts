@@ -59,16 +59,20 @@ function layerToScore(forward: Forward, sequence: Sequence, layer: number, evict
   const rows = sequence.layers[layer];
   const { headSize } = forward.config;
   const length = rows.rows(0);
-  const view = (elements: Float32Array, head: number) => {
-    const at = rows.firstElement(head);
-    return elements.subarray(at, at + length * headSize);
-  };
+  // Taken now: where rows lie changes when they are stored.
+  const heads = (elements: Float32Array) =>
+    Array.from(rows.ranked, (_, head) => {
+      const at = rows.firstElement(head);
+      return elements.subarray(at, at + length * headSize);
+    });
+  const keys = heads(rows.keys);
+  const values = heads(rows.values);
   const lastQueries = eviction.queries > 0 ? sequence.memory!.layerQueries(layer) : new Float32Array();
   const source: LayerToScore = {
     length,
     window: eviction.policy.window,
-    keys: (head) => view(rows.keys, head),
-    values: (head) => view(rows.values, head),
+    keys: (head) => keys[head],
+    values: (head) => values[head],
     keyAddress: (head) => rows.keyAddress(head),
     lastQueries,
     allQueries: null,
