@@ -1,7 +1,8 @@
 /**
  * @file How many blocks a sequence can come to need, for admission.
  */
-import type { PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import { BLOCK_ROWS, blocksFor } from "./block.ts";
 import { rankedBudget } from "./budgets.ts";
 

@@ -8,7 +8,8 @@ import { adjustsLogits } from "../kernels/sampling/sampling_record.ts";
 import type { BatchRow } from "../model/batch_state.ts";
 import type { CarriedAttention } from "../compression/carried_attention.ts";
 import type { QueryLog } from "../compression/query_log.ts";
-import type { LayerScores, PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { LayerScores, SequencePolicy } from "../policy/policy.ts";
 import type { DecodeEviction } from "./eviction.ts";
 import type { Continuation, GenerationRequest, KvCacheUsage, Resumption } from "../contract/generation.ts";
 

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { rankedBudget } from "../cache/budgets.ts";
-import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, PolicyContext, Scorer } from "./policy.ts";
+import type { PolicyContext } from "./context.ts";
+import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, Scorer } from "./policy.ts";
 import { ranksAgain, windowOf } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
 

@@ -16,24 +16,12 @@
  */
 import type { z } from "zod";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
+import type { PolicyContext } from "./context.ts";
 import type { Score } from "./steps.ts";
 import type { ScoreNeeds } from "./steps/step_rules.ts";
 
 /** The version of this interface, which a plugin names. */
 export const POLICY_API = 1;
-
-/** The shape of the model and of one prompt. */
-export interface PolicyContext {
-  readonly layerCount: number;
-  readonly kvHeadCount: number;
-  readonly headSize: number;
-  /** Rows of a cache block. */
-  readonly blockSize: number;
-  /** Tokens of the prompt. */
-  readonly promptLength: number;
-  /** Mean rows per layer, the always kept rows of the window included. */
-  readonly budget: number;
-}
 
 /** The shape of the model, of one prompt, and of what is to be shared. */
 export interface AllocatorContext extends PolicyContext {

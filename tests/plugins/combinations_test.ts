@@ -3,7 +3,8 @@ import { BlockPool } from "../../src/cache/block_pool.ts";
 import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
 import { projectedBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import type { PolicyContext, SequencePolicy, StartedPolicy } from "../../src/policy/policy.ts";
+import type { PolicyContext } from "../../src/policy/context.ts";
+import type { SequencePolicy, StartedPolicy } from "../../src/policy/policy.ts";
 import { allocators, findPolicy, POLICY_NAMES, scorers } from "../support/policies.ts";
 import {
   attention,

@@ -1,16 +1,20 @@
 /** @file All that the record of the program's behaviour takes from the program: where files move, only this one changes. */
-export { EMBEDDED_MODEL } from "../../../src/cli/embedded_model.ts";
-export { loadText } from "../../../src/cli/start_engine.ts";
-export { type EngineClient, startEngine } from "../../../src/engine/client.ts";
-export {
-  type Generation,
-  type GenerationEvent,
-  type GenerationRequest,
-  GREEDY,
-  type KvCacheUsage,
-} from "../../../src/engine/messages.ts";
-export { parseKvCacheChoice } from "../../../src/plugins/registry.ts";
+import type { KvCacheChoice } from "../../../src/contract/generation.ts";
+import { startEngine as start } from "../../../src/engine/client.ts";
+import { parseKvCacheChoice as parse } from "../../../src/policy/choice.ts";
+import { builtInPolicies } from "../../../src/serving/policies.ts";
+
+export { EMBEDDED_MODEL } from "../../../src/serving/embedded_model.ts";
+export { loadText } from "../../../src/serving/start_engine.ts";
+export type { EngineClient } from "../../../src/engine/client.ts";
+export type { Generation, GenerationEvent, GenerationRequest, KvCacheUsage } from "../../../src/contract/generation.ts";
+export { GREEDY } from "../../../src/contract/sampling.ts";
 export { withDirectory } from "../../../tests/support/files.ts";
-export { GOLDEN_MODELS } from "../../../tests/support/golden_models.ts";
-export { randomInteger, seededRandom } from "../../../tests/support/random.ts";
-export { tinyGguf } from "../../../tests/support/tiny_model.ts";
+export { GOLDEN_MODELS } from "../../../fixtures/golden_models.ts";
+export { randomInteger, seededRandom } from "../../../fixtures/random.ts";
+export { tinyGguf } from "../../../fixtures/tiny_model.ts";
+
+export const startEngine = (options: Omit<Parameters<typeof start>[0], "policies">) =>
+  start({ ...options, policies: builtInPolicies });
+
+export const parseKvCacheChoice = (value: unknown, defaults: KvCacheChoice) => parse(value, defaults, builtInPolicies);
