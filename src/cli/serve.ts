@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { crossOrigin } from "../routes/cross_origin.ts";
 import { serveHttp } from "../routes/serve.ts";
 import { createApp } from "../routes/server.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
@@ -17,8 +17,7 @@ import { startEngine } from "../serving/start_engine.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
-  const adapter = await ensureAdapter(console.error);
-  if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
+  const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
   const shutdown = new AbortController();
@@ -28,7 +27,12 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const front = new Hono().all("*", (c) => app.fetch(c.req.raw, c.env));
   const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
-  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, progressDisplay());
+  const { engine, text, chatTemplate, failed, close } = await start(
+    { ...options, device },
+    builtInPolicies,
+    progressDisplay(),
+  );
+  console.error(`Computing on ${engine.device}`);
   app = createApp({
     engine,
     text,

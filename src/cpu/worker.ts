@@ -92,7 +92,7 @@ async function load(options: EngineOptions): Promise<{ forward: Forward; pool: B
         largestArena: pool.largestArena,
         blockBytes: pool.blockBytes,
         maxBatch: options.maxBatch,
-        adapter: `CPU (onnxruntime, ${threads} ${threads === 1 ? "thread" : "threads"})`,
+        device: `the CPU (onnxruntime, ${threads} ${threads === 1 ? "thread" : "threads"})`,
       },
     });
     return { forward, pool };

@@ -4,13 +4,8 @@ import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { CacheShape } from "./forecast.ts";
 
-/** What computes. */
-export type Device = "gpu" | "cpu";
-
 /** How the worker is to serve a model. */
 export interface EngineOptions {
-  /** Default: the GPU. */
-  readonly device?: Device;
   /** Threads that compute, on the CPU; as many as it has cores by default. */
   readonly threads?: number;
   /** Path of a GGUF file or a safetensors directory. */
@@ -35,7 +30,7 @@ export interface EngineReady {
   readonly blockBytes: number;
   readonly maxBatch: number;
   /** What computes: the name of the GPU's adapter, or of the CPU's library. */
-  readonly adapter: string;
+  readonly device: string;
 }
 
 /** Why the worker stopped. */

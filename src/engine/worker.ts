@@ -109,7 +109,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
         largestArena: model.pool.largestArena,
         blockBytes: model.pool.blockBytes,
         maxBatch: options.maxBatch,
-        adapter: gpu.adapterName,
+        device: gpu.adapterName,
       },
     });
   } finally {

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { requireModel, type RouteContext } from "./context.ts";
 
-function describeModel({ engine: { model }, created }: RouteContext) {
+function describeModel({ engine: { model, device }, created }: RouteContext) {
   return {
     id: model.id,
     object: "model",
@@ -17,6 +17,8 @@ function describeModel({ engine: { model }, created }: RouteContext) {
       n_vocab: model.vocabularySize,
       n_params: model.parameterCount,
       size: model.weightBytes,
+      /** What computes. */
+      device,
     },
   };
 }

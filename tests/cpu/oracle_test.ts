@@ -89,7 +89,9 @@ function logits(events: readonly GenerationEvent[]): number[] {
 
 function assertClose(actual: readonly number[], expected: readonly number[], message: string): void {
   assert.equal(actual.length, expected.length, message);
-  actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < BOUNDARY, `${message}: ${value}, ${expected[i]}`));
+  actual.forEach((value, i) =>
+    assert.ok(Math.abs(value - expected[i]) < BOUNDARY, `${message}: ${value}, ${expected[i]}`)
+  );
 }
 
 for (const options of MODELS) {

@@ -1,6 +1,6 @@
 /** @file The two engines are each other's oracle: whatever the policy, they keep the same rows and draw the same tokens. */
 import assert from "node:assert/strict";
-import { seededRandom, randomInteger } from "../../fixtures/random.ts";
+import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 import type { GenerationRequest } from "../../src/contract/generation.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";

@@ -35,7 +35,9 @@ export async function runOnGpu(
   };
   try {
     const run = new TestRun(observed.model, (_, event) => {
-      if (event.type === "prefilled") layout = layoutOf(cache!, config.kvHeadCount, request.prompt.length, event.kvCache);
+      if (event.type === "prefilled") {
+        layout = layoutOf(cache!, config.kvHeadCount, request.prompt.length, event.kvCache);
+      }
     });
     run.add(request);
     const { outcomes: [outcome] } = await run.end();
