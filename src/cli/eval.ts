@@ -107,7 +107,7 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 }
 
 async function askModel(
-  { model = EMBEDDED_MODEL, device: choice, threads, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode }: EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
   const device = await chooseDevice(choice, console.error);
@@ -123,6 +123,7 @@ async function askModel(
       kvMemory: undefined,
       device,
       threads,
+      cpuWeights,
       kvType: undefined,
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,

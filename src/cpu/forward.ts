@@ -9,11 +9,12 @@
 import type { ModelConfig } from "../architecture/config.ts";
 import type { LayerRows } from "./cache/layer_rows.ts";
 import { attentionGraph, meanAttentionGraph, probabilitiesGraph } from "./graphs/attention.ts";
-import { afterAttention, beforeAttention, logitsGraph, queryKeyValueSize } from "./graphs/layer.ts";
+import { queryKeyValueSize } from "./products/graphs.ts";
+import type { Products, RowsOf } from "./products/products.ts";
+import { type Place, runGraph } from "./products/run_graph.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
-import { type Session, type Tensor, tensor } from "./runtime/session.ts";
-import type { Weights } from "./weights.ts";
+import type { Session, Tensor } from "./runtime/session.ts";
 
 /** Rows of a prefill tile. */
 export const TILE_ROWS = 256;
@@ -23,10 +24,6 @@ const PROBABILITIES = 2 ** 24;
 const UNSEEN = -1e30;
 
 interface Sessions {
-  readonly before: Session;
-  readonly after: Session;
-  readonly afterWithBias: Session;
-  readonly logits: Session;
   readonly attention: Session;
   readonly probabilities: Session;
   readonly meanAttention: Session;
@@ -67,7 +64,7 @@ export class Forward {
   private constructor(
     readonly runtime: Onnxruntime,
     readonly config: ModelConfig,
-    readonly weights: Weights,
+    readonly products: Products,
     /** f32 `[positions, headSize / 2, 2]`: cosines and sines. */
     readonly ropeTable: Float32Array,
     readonly sessions: Sessions,
@@ -90,73 +87,38 @@ export class Forward {
   static async create(
     runtime: Onnxruntime,
     config: ModelConfig,
-    weights: Weights,
+    products: Products,
     ropeTable: Float32Array,
     logitRows: number,
   ): Promise<Forward> {
     const { headSize } = config;
     const sessions: Sessions = {
-      before: await runtime.session(beforeAttention(config)),
-      after: await runtime.session(afterAttention(config, false)),
-      afterWithBias: await runtime.session(afterAttention(config, true)),
-      logits: await runtime.session(logitsGraph(config)),
       attention: await runtime.session(attentionGraph(headSize)),
       probabilities: await runtime.session(probabilitiesGraph(headSize)),
       meanAttention: await runtime.session(meanAttentionGraph(headSize)),
     };
-    return new Forward(runtime, config, weights, ropeTable, sessions, logitRows);
-  }
-
-  /** Writes the embedding of a token: `[hiddenSize]` from element `at` on. */
-  embed(token: number, target: Float32Array, at: number): void {
-    const { hiddenSize, vocabularySize } = this.config;
-    const { values } = this.weights.embedding.floats;
-    for (let i = 0; i < hiddenSize; i++) target[at + i] = values[i * vocabularySize + token];
+    return new Forward(runtime, config, products, ropeTable, sessions, logitRows);
   }
 
   /** Queries, keys and values of rows of hidden states, into {@link queryKeyValue}. */
-  before(layer: number, hidden: number, rows: number): void {
-    const { attentionNorm, queryKeyValue, queryKeyValueBias } = this.weights.layers[layer];
-    const { hiddenSize } = this.config;
-    this.#run(this.sessions.before, [
-      [hidden, [rows, hiddenSize]],
-      attentionNorm.tensor,
-      queryKeyValue.tensor,
-      ...queryKeyValueBias ? [queryKeyValueBias.tensor] : [],
-    ], [[this.queryKeyValue.address, [rows, this.queryKeyValueSize]]]);
+  before(layer: number, hidden: number, rows: number, of: RowsOf): void {
+    this.products.queryKeyValue(layer, hidden, rows, of, this.queryKeyValue.address);
   }
 
   /** Normalises and rotates queries and keys of a row of {@link queryKeyValue}. */
   rotate(layer: number, row: number, position: number): void {
     const at = row * this.queryKeyValueSize;
-    rotateRow(this.queryKeyValue.values, at, position, this.ropeTable, this.config, this.weights.layers[layer]);
+    rotateRow(this.queryKeyValue.values, at, position, this.ropeTable, this.config, this.products.norms[layer]);
   }
 
   /** The rest of the layer: changes the hidden states by {@link attended}. */
-  after(layer: number, hidden: number, rows: number): void {
-    const { output, outputBias, feedForwardNorm, gate, up, down } = this.weights.layers[layer];
-    const { hiddenSize } = this.config;
-    this.#run(outputBias ? this.sessions.afterWithBias : this.sessions.after, [
-      [this.attended.address, [rows, this.querySize]],
-      [hidden, [rows, hiddenSize]],
-      output.tensor,
-      feedForwardNorm.tensor,
-      gate.tensor,
-      up.tensor,
-      down.tensor,
-      ...outputBias ? [outputBias.tensor] : [],
-    ], [[hidden, [rows, hiddenSize]]]);
+  after(layer: number, hidden: number, rows: number, of: RowsOf): void {
+    this.products.afterAttention(layer, this.attended.address, hidden, rows, of);
   }
 
   /** Logits of rows of hidden states, into {@link logits}. */
   computeLogits(hidden: number, rows: number): void {
-    const { outputNorm, output } = this.weights;
-    const { hiddenSize, vocabularySize } = this.config;
-    this.#run(
-      this.sessions.logits,
-      [[hidden, [rows, hiddenSize]], outputNorm.tensor, output.tensor],
-      [[this.logits.address, [rows, vocabularySize]]],
-    );
+    this.products.logits(hidden, rows, this.logits.address);
   }
 
   /** Attention of one row of {@link queryKeyValue} to all rows of a cache, into the same row of {@link attended}. */
@@ -351,19 +313,7 @@ export class Forward {
   }
 
   #run(session: Session, inputs: readonly (Tensor | Place)[], outputs: readonly Place[]): void {
-    const { module } = this.runtime;
-    const made: Tensor[] = [];
-    const make = ([address, shape]: Place) => {
-      const one = tensor(this.runtime, address, shape);
-      made.push(one);
-      return one;
-    };
-    const ins = inputs.map((input) => typeof input === "number" ? input : make(input));
-    session.run(ins, outputs.map(make));
-    for (const one of made) module._OrtReleaseTensor(one);
+    runGraph(this.runtime, session, inputs, outputs);
     this.runs++;
   }
 }
-
-/** A tensor that is made for one run: address and shape. */
-type Place = readonly [address: number, shape: readonly number[]];

@@ -102,7 +102,7 @@ export class PromptPack {
     const layer = this.#layer;
     if (layer === 0) this.#embed(first, count);
     const hidden = this.#hidden.address + first * hiddenSize * 4;
-    forward.before(layer, hidden, count);
+    forward.before(layer, hidden, count, "tile");
     for (const segment of this.#segments) {
       const begin = Math.max(first, segment.start);
       const end = Math.min(first + count, segment.start + segment.tokens.length);
@@ -117,7 +117,7 @@ export class PromptPack {
       );
       this.#sumAttention(segment, attended);
     }
-    forward.after(layer, hidden, count);
+    forward.after(layer, hidden, count, "tile");
     this.#row += count;
     if (this.#row < this.rows) return;
     this.#row = 0;
@@ -147,7 +147,7 @@ export class PromptPack {
     for (const { tokens, start } of this.#segments) {
       const end = Math.min(first + count, start + tokens.length);
       for (let row = Math.max(first, start); row < end; row++) {
-        this.forward.embed(tokens[row - start], this.#hidden.values, row * hiddenSize);
+        this.forward.products.embed(tokens[row - start], this.#hidden.values, row * hiddenSize);
       }
     }
   }

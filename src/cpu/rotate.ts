@@ -1,11 +1,6 @@
 /** @file Query and key norms and rotary position embedding of one row, in place. */
 import type { ModelConfig } from "../architecture/config.ts";
-
-/** Norms of queries and keys, `[headSize]` each; null where the model has none. */
-export interface QueryKeyNorms {
-  readonly queryNorm: Float32Array | null;
-  readonly keyNorm: Float32Array | null;
-}
+import type { QueryKeyNorms } from "./products/products.ts";
 
 /**
  * Normalises and rotates the query and key heads of a row.

@@ -200,12 +200,12 @@ export class Scheduler {
     const { forward } = this;
     const { config: { layerCount, hiddenSize }, querySize, queryKeyValueSize } = forward;
     batch.forEach((sequence, row) => {
-      forward.embed(sequence.lastToken, this.#hidden.values, row * hiddenSize);
+      forward.products.embed(sequence.lastToken, this.#hidden.values, row * hiddenSize);
       sequence.cache.reserveRecent(1);
     });
     const { values: rows } = forward.queryKeyValue;
     for (let layer = 0; layer < layerCount; layer++) {
-      forward.before(layer, this.#hidden.address, batch.length);
+      forward.before(layer, this.#hidden.address, batch.length, "step");
       batch.forEach((sequence, row) => {
         const { cache, position } = sequence;
         const cached = sequence.layers[layer];
@@ -218,7 +218,7 @@ export class Scheduler {
         sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
         forward.attendRow(row, cached);
       });
-      forward.after(layer, this.#hidden.address, batch.length);
+      forward.after(layer, this.#hidden.address, batch.length, "step");
     }
     this.#counts.decodeSteps++;
     this.#drawTokens(batch);

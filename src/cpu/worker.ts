@@ -8,14 +8,19 @@ import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
+import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
 import { Forward } from "./forward.ts";
+import { F32Products } from "./products/f32_products.ts";
+import { fitsInt8, Int8Products } from "./products/int8_products.ts";
+import { checkMemory, type WeightType } from "./products/memory.ts";
+import type { Products } from "./products/products.ts";
+import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
-import { loadWeights } from "./weights.ts";
 
 const thread = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -55,6 +60,7 @@ async function run(options: EngineOptions): Promise<void> {
   const { forward, pool } = await load(options);
   scheduler = new Scheduler(forward, pool, options.maxBatch, new PolicyRegistry(BUILT_IN_POLICIES), emit, log);
   await scheduler.run();
+  forward.products.close();
   thread.postMessage({ type: "closed" });
   thread.close();
 }
@@ -66,14 +72,16 @@ async function load(options: EngineOptions): Promise<{ forward: Forward; pool: B
     const config = await readModelConfig(file);
     const serving = servingOptions(config, options);
     const dimensions = dimensionsOf(config, serving);
+    checkMemory(file, config, weightTypeOf(config, options), serving.kvMemory);
     const runtime = await Onnxruntime.open(threads);
-    const weights = await loadWeights(runtime, file, config, ({ tensors, bytes }) => {
+    const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
       thread.postMessage({ type: "progress", progress });
-    });
+    };
+    const products = await loadProducts(runtime, file, config, options, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
-    const forward = await Forward.create(runtime, config, weights, table, options.maxBatch);
+    const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
     if (blocks === 0) {
       throw new RangeError(
@@ -99,6 +107,29 @@ async function load(options: EngineOptions): Promise<{ forward: Forward; pool: B
   } finally {
     file.close();
   }
+}
+
+function loadProducts(
+  runtime: Onnxruntime,
+  file: ModelFile,
+  config: ModelConfig,
+  options: EngineOptions,
+  onProgress: LoadingProgress,
+): Promise<Products> {
+  return weightTypeOf(config, options) === "f32"
+    ? F32Products.load(runtime, file, config, onProgress)
+    : Int8Products.load(runtime, file, config, options.maxBatch, onProgress);
+}
+
+/** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
+function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineOptions): WeightType {
+  const fits = fitsInt8(config);
+  if (cpuWeights === "int8" && !fits) {
+    throw new RangeError(
+      `--cpu-weights is int8, but the sizes of ${config.name} are not all multiples of 8: expected f32`,
+    );
+  }
+  return cpuWeights ?? (fits ? "int8" : "f32");
 }
 
 /** Fills in what the user left open. */

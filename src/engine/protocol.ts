@@ -8,6 +8,8 @@ import type { CacheShape } from "./forecast.ts";
 export interface EngineOptions {
   /** Threads that compute, on the CPU; as many as it has cores by default. */
   readonly threads?: number;
+  /** What the CPU keeps weights as; its own choice by default. */
+  readonly cpuWeights?: "f32" | "int8";
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */

@@ -15,11 +15,14 @@ import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
-export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "device" | "threads"> & {
-  /** Default: the GPU. */
-  readonly device?: Device;
-  readonly threads?: number;
-};
+export type EngineOptions =
+  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "device" | "threads" | "cpuWeights">
+  & {
+    /** Default: the GPU. */
+    readonly device?: Device;
+    readonly threads?: number;
+    readonly cpuWeights?: "int8" | "f32";
+  };
 
 /** The modules of the engines' threads. */
 const THREADS: Record<Device, URL> = {

@@ -21,6 +21,7 @@ Deno.test("serve has defaults for everything but names", () => {
     context: undefined,
     device: "auto",
     threads: undefined,
+    cpuWeights: undefined,
     host: "127.0.0.1",
     port: 8000,
     kvMemory: undefined,
@@ -35,7 +36,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --host=::1 --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=::1 --port 0 --kv-memory 2G " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org";
   assert.deepEqual(parseServe(line), {
@@ -46,6 +47,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     context: 4096,
     device: "cpu",
     threads: 2,
+    cpuWeights: "f32",
     host: "::1",
     port: 0,
     kvMemory: 2 * 1024 ** 3,

@@ -9,7 +9,9 @@ import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 import { Scheduler } from "../../src/cpu/scheduler.ts";
 import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
-import { loadWeights } from "../../src/cpu/weights.ts";
+import { F32Products } from "../../src/cpu/products/f32_products.ts";
+import { Int8Products } from "../../src/cpu/products/int8_products.ts";
+import type { WeightType } from "../../src/cpu/products/memory.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dimensionsOf } from "../../src/model/dimensions.ts";
@@ -32,19 +34,26 @@ export interface CpuModel {
 /** Loads a model file. */
 export async function loadCpuModel(
   path: string,
-  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20 } = {},
+  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20, weights = "f32" }: {
+    readonly contextLength?: number;
+    readonly maxBatch?: number;
+    readonly kvMemory?: number;
+    readonly weights?: WeightType;
+  } = {},
 ): Promise<CpuModel> {
   const file = await openModel(path);
   try {
     const config = await readModelConfig(file);
     const dimensions = dimensionsOf(config, { contextLength, maxBatch, kvMemory, kvElement: "f32" });
     const runtime = await testRuntime();
-    const weights = await loadWeights(runtime, file, config);
+    const products = weights === "f32"
+      ? await F32Products.load(runtime, file, config)
+      : await Int8Products.load(runtime, file, config, maxBatch);
     const table = ropeTable(config.rope, dimensions.positions);
     const { blockBytes } = dimensions;
     const arenas = [Math.floor(kvMemory / blockBytes)];
     return {
-      forward: await Forward.create(runtime, config, weights, table, maxBatch),
+      forward: await Forward.create(runtime, config, products, table, maxBatch),
       pool: new BlockPool({ arenas, blockBytes, layerCount: config.layerCount }),
       maxBatch,
     };

@@ -82,7 +82,12 @@ export class Onnxruntime {
   allocatedBytes = 0;
   readonly #sizes = new Map<number, number>();
 
-  private constructor(readonly module: OnnxModule, readonly threads: number) {}
+  private constructor(
+    readonly module: OnnxModule,
+    readonly threads: number,
+    /** The module's memory: other WebAssembly may work on it too. */
+    readonly memory: WebAssembly.Memory,
+  ) {}
 
   /**
    * Loads the module and starts its threads.
@@ -91,11 +96,16 @@ export class Onnxruntime {
    */
   static async open(threads: number): Promise<Onnxruntime> {
     const loaded: { default: ModuleFactory } = await import("onnxruntime-web/ort-wasm-simd-threaded.mjs");
-    // The module takes Deno for Node and puts Node's Worker in the place of the global one.
-    const { Worker } = globalThis;
+    // The module takes Deno for Node and puts Node's Worker in the place of the global one, and keeps its memory to itself.
+    const { Worker, WebAssembly: { Memory } } = globalThis;
+    let memory: WebAssembly.Memory | undefined;
+    WebAssembly.Memory = new Proxy(Memory, {
+      construct: (target, [descriptor]) => memory = new target(descriptor),
+    });
     const module = await loaded.default({ numThreads: threads });
     globalThis.Worker = Worker;
-    const runtime = new Onnxruntime(module, threads);
+    WebAssembly.Memory = Memory;
+    const runtime = new Onnxruntime(module, threads, memory!);
     runtime.check(module._OrtInit(threads, LOG_ERRORS), "start onnxruntime");
     return runtime;
   }

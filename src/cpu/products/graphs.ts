@@ -1,6 +1,6 @@
 /**
  * @file What a layer computes before and after its attention, as graphs of onnxruntime. Every weight is an input, so that one
- * session serves all layers; matrices are `[inputs, outputs]`.
+ * session serves all layers; matrices are `[inputs, outputs]`, or turned: `[outputs, inputs]`.
  *
  *     hidden -> norm -> query, key, value products (+ bias)                              before
  *     attended -> product (+ bias) + hidden -> norm -> silu(gate) * up -> product + .    after
@@ -19,13 +19,32 @@ export function normNode(input: string, weight: string, output: string, epsilon:
   };
 }
 
+/** How matrices lie in memory: the inputs of an output side by side, or the outputs of an input. */
+export type Orientation = "turned" | "plain";
+
+function matrix(name: string, inputs: number, outputs: number, orientation: Orientation): GraphTensor {
+  return { name, shape: orientation === "turned" ? [outputs, inputs] : [inputs, outputs] };
+}
+
+function product(input: string, matrix: string, output: string, orientation: Orientation): GraphNode {
+  const ends = { inputs: [input, matrix], outputs: [output] };
+  if (orientation === "plain") return { operator: "MatMul", ...ends };
+  return { operator: "FusedMatMul", domain: MICROSOFT, ...ends, integers: { transB: 1 } };
+}
+
 /** A product, and the bias where there is one. */
-function productNodes(input: string, matrix: string, bias: string | null, output: string): GraphNode[] {
-  if (bias === null) return [{ operator: "MatMul", inputs: [input, matrix], outputs: [output] }];
-  const product = `${output} without bias`;
+function biasedProduct(
+  input: string,
+  matrix: string,
+  bias: string | null,
+  output: string,
+  orientation: Orientation,
+): GraphNode[] {
+  if (bias === null) return [product(input, matrix, output, orientation)];
+  const unbiased = `${output} without bias`;
   return [
-    { operator: "MatMul", inputs: [input, matrix], outputs: [product] },
-    { operator: "Add", inputs: [product, bias], outputs: [output] },
+    product(input, matrix, unbiased, orientation),
+    { operator: "Add", inputs: [unbiased, bias], outputs: [output] },
   ];
 }
 
@@ -35,7 +54,7 @@ export function queryKeyValueSize({ queryHeadCount, kvHeadCount, headSize }: Mod
 }
 
 /** Inputs: hidden, norm, matrix, bias where the model has one. Output: queries, keys and values of each row. */
-export function beforeAttention(config: ModelConfig): Graph {
+export function beforeAttention(config: ModelConfig, orientation: Orientation): Graph {
   const { hiddenSize, rmsNormEpsilon, attentionBias } = config;
   const size = queryKeyValueSize(config);
   const bias: GraphTensor[] = attentionBias ? [{ name: "bias", shape: [size] }] : [];
@@ -43,12 +62,12 @@ export function beforeAttention(config: ModelConfig): Graph {
     inputs: [
       { name: "hidden", shape: ["rows", hiddenSize] },
       { name: "norm", shape: [hiddenSize] },
-      { name: "matrix", shape: [hiddenSize, size] },
+      matrix("matrix", hiddenSize, size, orientation),
       ...bias,
     ],
     nodes: [
       normNode("hidden", "norm", "normed", rmsNormEpsilon),
-      ...productNodes("normed", "matrix", attentionBias ? "bias" : null, "qkv"),
+      ...biasedProduct("normed", "matrix", attentionBias ? "bias" : null, "qkv", orientation),
     ],
     outputs: [{ name: "qkv", shape: ["rows", size] }],
   };
@@ -58,7 +77,7 @@ export function beforeAttention(config: ModelConfig): Graph {
  * Inputs: attended, hidden, output matrix, norm, gate, up, down, output bias where the layer has one. Output: hidden, which may
  * lie where the input does.
  */
-export function afterAttention(config: ModelConfig, hasBias: boolean): Graph {
+export function afterAttention(config: ModelConfig, hasBias: boolean, orientation: Orientation): Graph {
   const { hiddenSize, feedForwardSize, queryHeadCount, headSize, rmsNormEpsilon } = config;
   const querySize = queryHeadCount * headSize;
   const bias: GraphTensor[] = hasBias ? [{ name: "bias", shape: [hiddenSize] }] : [];
@@ -66,23 +85,23 @@ export function afterAttention(config: ModelConfig, hasBias: boolean): Graph {
     inputs: [
       { name: "attended", shape: ["rows", querySize] },
       { name: "hidden", shape: ["rows", hiddenSize] },
-      { name: "output", shape: [querySize, hiddenSize] },
+      matrix("output", querySize, hiddenSize, orientation),
       { name: "norm", shape: [hiddenSize] },
-      { name: "gate", shape: [hiddenSize, feedForwardSize] },
-      { name: "up", shape: [hiddenSize, feedForwardSize] },
-      { name: "down", shape: [feedForwardSize, hiddenSize] },
+      matrix("gate", hiddenSize, feedForwardSize, orientation),
+      matrix("up", hiddenSize, feedForwardSize, orientation),
+      matrix("down", feedForwardSize, hiddenSize, orientation),
       ...bias,
     ],
     nodes: [
-      ...productNodes("attended", "output", hasBias ? "bias" : null, "attention"),
+      ...biasedProduct("attended", "output", hasBias ? "bias" : null, "attention", orientation),
       { operator: "Add", inputs: ["hidden", "attention"], outputs: ["middle"] },
       normNode("middle", "norm", "normed", rmsNormEpsilon),
-      { operator: "MatMul", inputs: ["normed", "gate"], outputs: ["gated"] },
-      { operator: "MatMul", inputs: ["normed", "up"], outputs: ["raised"] },
+      product("normed", "gate", "gated", orientation),
+      product("normed", "up", "raised", orientation),
       // x * sigmoid(x)
       { operator: "QuickGelu", domain: MICROSOFT, inputs: ["gated"], outputs: ["open"], floats: { alpha: 1 } },
       { operator: "Mul", inputs: ["open", "raised"], outputs: ["activated"] },
-      { operator: "MatMul", inputs: ["activated", "down"], outputs: ["fed"] },
+      product("activated", "down", "fed", orientation),
       { operator: "Add", inputs: ["middle", "fed"], outputs: ["next"] },
     ],
     outputs: [{ name: "next", shape: ["rows", hiddenSize] }],
