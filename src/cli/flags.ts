@@ -10,8 +10,10 @@ import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import {
   type AnyFlag,
+  apiKey,
   bytes,
   cacheBudget,
+  hostName,
   integer,
   listOf,
   number,
@@ -75,7 +77,7 @@ const DEVICE_FLAGS = {
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
   ...DEVICE_FLAGS,
-  host: { value: text("HOST", "a host name or address"), default: "127.0.0.1", help: "Address to listen on" },
+  host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
     value: bytes,
@@ -85,10 +87,19 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
-  apiKey: { value: text("KEY", "a key"), help: "Key that clients must send; default: none is asked for" },
+  apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
   allowedOrigins: {
     value: listOf(origin),
     help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
+  },
+  allowedHosts: {
+    value: listOf(hostName),
+    help: "Names by which clients may call the server, beside its address and localhost, or * for any; default: none",
+  },
+  specialTokensInMessages: {
+    value: onOff,
+    default: false,
+    help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
   },
 } as const satisfies Record<string, AnyFlag>;
 
@@ -156,7 +167,7 @@ export const EVAL_COMPARE_FLAGS = {
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
   apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: text("KEY", "a key"), help: "Key that the server asks for; for --url" },
+  apiKey: { value: apiKey, help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,

@@ -23,30 +23,29 @@ export class Admission {
 
   /** Lets a sequence in if a place is free and as many blocks are unpromised as it can need. */
   tryAdmit(sequence: Sequence): boolean {
-    if (this.#residents.size === this.places || this.#unpromised() < sequence.projection.blocks) return false;
+    if (this.#residents.size === this.places || this.#unpromised() < sequence.forecast.blocks) return false;
     const { config: { layerCount, kvHeadCount, headSize }, runtime } = this.forward;
-    sequence.residence = {
+    sequence.reside({
       cache: new SequenceCache(this.pool, ARENA, layerCount),
       layers: Array.from({ length: layerCount }, () => new LayerRows(runtime, kvHeadCount, headSize)),
-    };
+    });
     this.#residents.add(sequence);
     return true;
   }
 
-  /** Takes back a sequence's place, blocks and rows. */
+  /** Takes back a sequence's place, blocks and rows. Idempotent. */
   release(sequence: Sequence): void {
-    if (sequence.residence === null) return;
+    if (!this.#residents.delete(sequence)) return;
     sequence.cache.release();
     for (const layer of sequence.layers) layer.free();
-    this.#residents.delete(sequence);
-    sequence.residence = null;
+    sequence.reside(null);
     sequence.memory = null;
   }
 
   /** Free blocks that nobody has been promised. */
   #unpromised(): number {
     let blocks = this.pool.freeBlocks(ARENA);
-    for (const { projection, cache } of this.#residents) blocks -= Math.max(0, projection.blocks - cache.blocks);
+    for (const { forecast, cache } of this.#residents) blocks -= Math.max(0, forecast.blocks - cache.blocks);
     return blocks;
   }
 }

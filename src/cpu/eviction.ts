@@ -13,7 +13,7 @@ import type { Sequence } from "./sequence.ts";
 /** What a sequence that evicts has to remember. */
 export function decodeMemory(
   { querySize, config: { layerCount } }: Forward,
-  { projection: { eviction }, request: { prompt } }: Sequence,
+  { forecast: { eviction }, request: { prompt } }: Sequence,
 ): DecodeMemory | null {
   if (eviction === null) return null;
   const { interval, queries } = eviction;
@@ -29,7 +29,7 @@ export function evict(forward: Forward, sequence: Sequence, eviction: DecodeEvic
   const { policy, policy: { window }, score } = eviction;
   const { cache, layers } = sequence;
   const held = layers.map((rows) => rows.rows(0));
-  sequence.scores.length = 0;
+  sequence.budgets.forget();
   layers.forEach((rows, layer) => {
     const length = held[layer];
     const scored = length - window;
@@ -37,7 +37,7 @@ export function evict(forward: Forward, sequence: Sequence, eviction: DecodeEvic
     if (scored <= 0) return;
     const source = layerToScore(forward, sequence, layer, eviction);
     const { scores, seen } = scoreLayer(forward, source, score, policy);
-    sequence.scores.push(seen);
+    sequence.budgets.add(seen);
     const ranked = Math.min(policy.provisionalRows(layer), scored);
     const best = scores.map((own) => bestRows(own, ranked));
     cache.rearrange(layer, ranked, window);
@@ -50,8 +50,8 @@ export function evict(forward: Forward, sequence: Sequence, eviction: DecodeEvic
       };
     }
   });
-  cutLayers(sequence, forward.config.kvHeadCount, policy);
-  sequence.scores.length = 0;
+  cutLayers(sequence, policy);
+  sequence.budgets.forget();
   return held;
 }
 

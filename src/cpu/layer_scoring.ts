@@ -4,7 +4,8 @@
  */
 import type { AttentionStatistics } from "../scores/layer_record.ts";
 import { histogramOf } from "../scores/score_histogram.ts";
-import type { LayerScores, SequencePolicy } from "../policy/policy.ts";
+import type { ScoredLayer } from "../engine/layer_budgets.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import type { Score } from "../policy/steps.ts";
 import { MAX_WINDOW } from "../scores/limits.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
@@ -36,7 +37,7 @@ export function scoreLayer(
   layer: LayerToScore,
   score: Score,
   policy: Pick<SequencePolicy, "perHead" | "exactScores" | "attentionStatistics">,
-): { readonly scores: Scores; readonly seen: Omit<LayerScores, "heldRows" | "headRows"> } {
+): { readonly scores: Scores; readonly seen: ScoredLayer } {
   const rows = new HeapRows(forward, layer);
   const scores = scoreRows(rows, score);
   const headHistograms = scores.map(histogramOf);

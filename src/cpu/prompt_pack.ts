@@ -7,8 +7,8 @@
  * After a layer's last tile, each sequence takes the rows that its policy keeps, so only one layer's full keys and values exist
  * at a time. Sequences with the same prompt share its rows.
  */
-import type { LayerToScore } from "./layer_scoring.ts";
-import { scoreLayer } from "./layer_scoring.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+import { type LayerToScore, scoreLayer } from "./layer_scoring.ts";
 import { MAX_WINDOW } from "../scores/limits.ts";
 import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
 import { bestRows } from "./ranking.ts";
@@ -230,7 +230,7 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
     return;
   }
   const { scores, seen } = scoreLayer(forward, rows, policy.score, policy);
-  sequence.scores.push(seen);
+  sequence.budgets.add(seen);
   const ranked = policy.provisionalRows(layer);
   cache.setRanked(layer, ranked);
   cache.appendRecent(layer, window);
@@ -243,21 +243,16 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
       window: sums.map((own) => own.slice(length - window)),
     };
   }
-  if (policy.isRebalanceDue(layer)) cutLayers(sequence, forward.config.kvHeadCount);
+  if (policy.isRebalanceDue(layer)) cutLayers(sequence, policy);
 }
 
-/** Cuts every layer seen so far to what the policy allots it. */
-export function cutLayers(sequence: Sequence, kvHeadCount: number, policy = sequence.policy!): void {
-  const { cache, layers } = sequence;
-  const allotted = policy.allot(sequence.layerScores(policy));
-  const count = policy.perHead ? allotted.length / kvHeadCount : allotted.length;
-  for (let layer = 0; layer < count; layer++) {
-    const heads = policy.perHead
-      ? allotted.subarray(layer * kvHeadCount, (layer + 1) * kvHeadCount)
-      : new Uint32Array(kvHeadCount).fill(allotted[layer]);
-    // The books say which slots a GPU would have to move; here rows move anyway.
-    if (policy.perHead) cache.truncateHeads(layer, heads);
-    else cache.truncateRanked(layer, heads[0]);
-    layers[layer].truncate(heads, cache.table(layer).length - cache.rankedBlocks(layer));
-  }
+/** Cuts every layer scored so far to what the policy allots it. */
+export function cutLayers({ cache, layers, budgets }: Sequence, policy: SequencePolicy): void {
+  // The slots that a GPU would have to move lie elsewhere here: whole layers move.
+  budgets.share(policy, cache);
+  layers.forEach((rows, layer) => {
+    if (rows.isEmpty) return;
+    const heads = cache.headRows(layer, rows.kvHeadCount);
+    rows.truncate(heads, cache.table(layer).length - cache.rankedBlocks(layer));
+  });
 }

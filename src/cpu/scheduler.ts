@@ -10,7 +10,9 @@ import { setImmediate } from "node:timers";
 import type { EngineStats } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
-import { projectRequest } from "../engine/forecast.ts";
+import { forecastRequest } from "../engine/forecast.ts";
+import type { DecodeEviction } from "../engine/eviction.ts";
+import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
 import { Admission } from "./admission.ts";
 import { decodeMemory, evict } from "./eviction.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
@@ -71,11 +73,11 @@ export class Scheduler {
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
     const { config } = this.forward;
-    const projection = projectRequest(request, config, this.policies, (reason) => {
+    const forecast = forecastRequest(request, config, this.policies, (reason) => {
       this.#counts.policyFallbacks++;
       this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
     });
-    const sequence = new Sequence(id, request, projection, config.vocabularySize);
+    const sequence = new Sequence(id, request, forecast, config.vocabularySize);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);
     this.#wake();
@@ -92,7 +94,7 @@ export class Scheduler {
     const sequence = this.#sequences.get(id);
     if (sequence === undefined || sequence.pausedBy === null) return;
     sequence.resume(resumption);
-    if (!sequence.isRunning) return this.#finish(sequence, "length");
+    if (sequence.remaining <= 0) return this.#finish(sequence, "length");
     this.#running.push(sequence);
     this.#wake();
   }
@@ -187,9 +189,9 @@ export class Scheduler {
   /** The prompt is in the cache for good: says so. */
   #startDecoding(sequence: Sequence): void {
     this.#counts.promptTokens += sequence.request.prompt.length;
-    const kvCache = sequence.prefilledUsage();
+    const kvCache = kvCacheUsage(sequence);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
-    sequence.scores.length = 0;
+    sequence.budgets.forget();
     this.emit(sequence.id, { type: "prefilled", kvCache });
   }
 
@@ -223,7 +225,9 @@ export class Scheduler {
     this.#counts.decodeSteps++;
     this.#drawTokens(batch);
     for (const sequence of batch) {
-      if (!sequence.isFinished && sequence.isEvictionDue) this.#evict(sequence);
+      const { isFinished, pausedBy, forecast: { eviction }, context } = sequence;
+      if (isFinished || pausedBy !== null || eviction === null) continue;
+      if (eviction.isDue(sequence, sequence.cache, context.budget)) this.#evict(sequence, eviction);
     }
     return true;
   }
@@ -252,12 +256,12 @@ export class Scheduler {
       this.emit(id, { type: "tokens", tokens: [token] });
       if (stopTokens.includes(drawn)) return this.#finish(sequence, "stop");
     }
-    if (!sequence.isRunning) this.#finish(sequence, "length");
+    if (sequence.remaining <= 0) this.#finish(sequence, "length");
   }
 
-  #evict(sequence: Sequence): void {
+  #evict(sequence: Sequence, eviction: DecodeEviction): void {
     const begun = performance.now();
-    const held = evict(this.forward, sequence, sequence.projection.eviction!);
+    const held = evict(this.forward, sequence, eviction);
     const rowsPerLayer = sequence.layers.map((rows) => rows.rows(0));
     rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += held[layer] - rows);
     this.#counts.decodeEvictions++;

@@ -1,12 +1,12 @@
 /** @file One generation on its way through the CPU engine: waiting, prefilling, running, finished. */
-import { blocksFor } from "../cache/block.ts";
-import { rankedBudget } from "../cache/budgets.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
-import type { Continuation, GenerationRequest, KvCacheUsage, Resumption } from "../contract/generation.ts";
-import type { Projection } from "../engine/forecast.ts";
+import type { Continuation, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { Forecast } from "../engine/forecast.ts";
+import { LayerBudgets } from "../engine/layer_budgets.ts";
 import { usesCounts } from "../kernels/sampling/sampling_record.ts";
 import { promptCounts } from "../kernels/sampling/penalties.ts";
-import type { LayerScores, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
 import type { LayerRows } from "./cache/layer_rows.ts";
 import type { DecodeMemory } from "./decode_memory.ts";
 
@@ -19,8 +19,7 @@ export interface Residence {
 }
 
 export class Sequence {
-  /** Set at admission, cleared at the end. */
-  residence: Residence | null = null;
+  #residence: Residence | null = null;
   isFinished = false;
   /** Why the generation waits to be resumed; null while it does not. */
   pausedBy: "stop" | "length" | null = null;
@@ -37,32 +36,49 @@ export class Sequence {
   #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
   /** `[vocabularySize]`, where penalties apply. */
   readonly counts: Uint32Array | null;
-  /** Scores so far, by layer. */
-  readonly scores: Omit<LayerScores, "heldRows" | "headRows">[] = [];
+  /** The scores of its layers, and what its policy makes of them. */
+  readonly budgets: LayerBudgets;
   /** Set at admission where rows are evicted while tokens are generated, cleared at the end. */
   memory: DecodeMemory | null = null;
 
   constructor(
     readonly id: number,
     readonly request: GenerationRequest,
-    readonly projection: Projection,
+    readonly forecast: Forecast,
     vocabularySize: number,
   ) {
+    this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
     const { sampling, prompt } = request;
     this.counts = usesCounts(sampling) ? promptCounts(prompt, vocabularySize) : null;
     this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
   }
 
+  get context(): PolicyContext {
+    return this.forecast.context;
+  }
+
+  /** `null` keeps every row of the prompt. */
   get policy(): SequencePolicy | null {
-    return this.projection.policy;
+    return this.forecast.policy;
+  }
+
+  /** @throws {Error} before admission and after the end */
+  get residence(): Residence {
+    if (this.#residence === null) throw new Error(`Sequence ${this.id} has not been admitted, or has ended`);
+    return this.#residence;
+  }
+
+  /** Gives the sequence its residence at admission, and takes it at the end: for admission.ts alone. */
+  reside(residence: Residence | null): void {
+    this.#residence = residence;
   }
 
   get cache(): SequenceCache {
-    return this.#resident.cache;
+    return this.residence.cache;
   }
 
   get layers(): readonly LayerRows[] {
-    return this.#resident.layers;
+    return this.residence.layers;
   }
 
   /** Position of the last token, which the next step feeds; of the prompt's last token at first. */
@@ -70,9 +86,9 @@ export class Sequence {
     return this.request.prompt.length + this.accepted - 1;
   }
 
-  /** Whether there are more tokens to come. */
-  get isRunning(): boolean {
-    return this.accepted < this.end;
+  /** Tokens that are still to come. */
+  get remaining(): number {
+    return this.end - this.accepted;
   }
 
   /** Rows that have been generated so far: the last token's is not, until it is fed. */
@@ -121,49 +137,8 @@ export class Sequence {
     this.#logitsFrom = Math.max(1, start + logitsFrom);
   }
 
-  /** Whether an interval is over, with more tokens to come, and some layer holds more than its share of the budget. */
-  get isEvictionDue(): boolean {
-    const { eviction, context } = this.projection;
-    if (eviction === null || !this.isRunning || this.generatedRows % eviction.interval !== 0) return false;
-    const { policy: { window } } = eviction;
-    const kept = rankedBudget(context.budget, window) + window;
-    return this.layers.some(({ ranked, recent }) => Math.max(...ranked) + recent > kept);
-  }
-
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */
   get window(): number {
     return this.policy?.window ?? 0;
-  }
-
-  /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
-  prefilledUsage(): KvCacheUsage {
-    const { cache, layers, policy, window } = this;
-    const { promptLength: promptRows, layerCount } = this.projection.context;
-    const { blockBytes } = cache.pool;
-    const ranked = layers.map(({ ranked }) => Array.from(ranked));
-    // A compressed layer keeps its window beside the ranked rows, any other the whole prompt.
-    const recent = policy === null ? promptRows : window;
-    return {
-      policy: this.request.kvCache.policy,
-      promptRows,
-      rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
-      rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
-      bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
-      fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
-    };
-  }
-
-  /** The layers that have been scored so far, as a policy sees them. */
-  layerScores({ perHead }: SequencePolicy): LayerScores[] {
-    return this.scores.map((scores, layer) => ({
-      ...scores,
-      heldRows: this.cache.rankedRows[layer],
-      headRows: perHead ? this.layers[layer].ranked.slice() : undefined,
-    }));
-  }
-
-  get #resident(): Residence {
-    if (this.residence === null) throw new Error(`Sequence ${this.id} has not been admitted, or has ended`);
-    return this.residence;
   }
 }

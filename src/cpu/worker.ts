@@ -6,7 +6,7 @@ import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
-import type { EngineOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
@@ -56,7 +56,7 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function run(options: EngineOptions): Promise<void> {
+async function run(options: EngineWorkerOptions): Promise<void> {
   const { forward, pool } = await load(options);
   scheduler = new Scheduler(forward, pool, options.maxBatch, new PolicyRegistry(BUILT_IN_POLICIES), emit, log);
   await scheduler.run();
@@ -65,7 +65,7 @@ async function run(options: EngineOptions): Promise<void> {
   thread.close();
 }
 
-async function load(options: EngineOptions): Promise<{ forward: Forward; pool: BlockPool }> {
+async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; pool: BlockPool }> {
   const threads = options.threads ?? availableParallelism();
   const file = await openModel(options.model);
   try {
@@ -113,7 +113,7 @@ function loadProducts(
   runtime: Onnxruntime,
   file: ModelFile,
   config: ModelConfig,
-  options: EngineOptions,
+  options: EngineWorkerOptions,
   onProgress: LoadingProgress,
 ): Promise<Products> {
   return weightTypeOf(config, options) === "f32"
@@ -122,7 +122,7 @@ function loadProducts(
 }
 
 /** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
-function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineOptions): WeightType {
+function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions): WeightType {
   const fits = fitsInt8(config);
   if (cpuWeights === "int8" && !fits) {
     throw new RangeError(
@@ -133,7 +133,7 @@ function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineOptions): Weigh
 }
 
 /** Fills in what the user left open. */
-function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvType = "f32" }: EngineOptions) {
+function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
   }

@@ -5,7 +5,7 @@ import type { GenerationEvent, GenerationRequest, Resumption } from "../contract
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
-export interface EngineOptions {
+export interface EngineWorkerOptions {
   /** Threads that compute, on the CPU; as many as it has cores by default. */
   readonly threads?: number;
   /** What the CPU keeps weights as; its own choice by default. */
@@ -43,7 +43,7 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
-  | { readonly type: "start"; readonly options: EngineOptions }
+  | { readonly type: "start"; readonly options: EngineWorkerOptions }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }

@@ -4,13 +4,13 @@ import type { ModelConfig } from "../architecture/config.ts";
 import type { ServedModel } from "../contract/engine.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { elementCount } from "../formats/tensor_types.ts";
-import type { EngineOptions } from "./protocol.ts";
+import type { EngineWorkerOptions } from "./protocol.ts";
 
 /** Describes a model file, but for its sampling defaults. */
 export function describeModel(
   file: ModelFile,
   config: ModelConfig,
-  options: Pick<EngineOptions, "model" | "modelId">,
+  options: Pick<EngineWorkerOptions, "model" | "modelId">,
   contextLength: number,
 ): Omit<ServedModel, "sampling"> {
   const bytesByType = new Map<string, number>();

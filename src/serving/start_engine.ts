@@ -1,5 +1,5 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import { startEngine as startWorker } from "../engine/client.ts";
+import { startEngineWorker } from "../engine/client.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
@@ -8,6 +8,7 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
+import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
@@ -16,7 +17,19 @@ import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions =
-  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "device" | "threads" | "cpuWeights">
+  & Omit<
+    ServeOptions,
+    | "host"
+    | "port"
+    | "apiKey"
+    | "allowedOrigins"
+    | "allowedHosts"
+    | "specialTokensInMessages"
+    | "device"
+    | "threads"
+    | "cpuWeights"
+  >
+  & ConversationOptions
   & {
     /** Default: the GPU. */
     readonly device?: Device;
@@ -48,16 +61,20 @@ export interface RunningEngine {
  * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, device = "gpu", policy, kvBudget, decodeEviction, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, device = "gpu", policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }:
+    EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
-  const { text, chatTemplate } = await loadText(model);
-  const engine = await startWorker(
+  const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
+  const engine = await startEngineWorker(
     { ...options, thread: THREADS[device], model, defaultKvCache, policies, log: console.error },
     onProgress,
-  );
+  ).catch((error) => {
+    text.close();
+    throw error;
+  });
   return {
     engine,
     text,
@@ -91,11 +108,14 @@ function kvCacheOf(
  *
  * @throws {ModelFileError} when the file is damaged or not supported
  */
-export async function loadText(model: string): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
+export async function loadText(
+  model: string,
+  options: ConversationOptions = {},
+): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
   const file = await openModel(model);
   try {
-    const text = await createTextProcessor(file);
-    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer) };
+    const text = await createTextProcessor(file, (warning) => console.error(`${file.path}: ${warning}`));
+    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer, options) };
   } finally {
     file.close();
   }

@@ -71,7 +71,7 @@ const logitsOf = (events: readonly GenerationEvent[]) =>
 
 Deno.test("sequences that pause, rewind and go on tell the same story on both engines", async () => {
   const play = player();
-  const run: TestRun = new TestRun(model, (id, event) => play(id, event, run.scheduler));
+  const run: TestRun = new TestRun(model, (id, event) => play(id, event, run.loop));
   for (const asked of REQUESTS) run.add(asked);
   await run.end();
   const { events, stats } = await runOnCpu(cpu, REQUESTS, player());

@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 import { tinyGguf } from "../../fixtures/tiny_model.ts";
 import type { GenerationEvent } from "../../src/contract/generation.ts";
-import { type EngineClient, startEngine } from "../../src/engine/client.ts";
+import { type EngineClient, startEngineWorker } from "../../src/engine/client.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { collect, request, TEST_ENGINE, until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 
 const THREAD = new URL("../../src/cpu/worker.ts", import.meta.url);
 
-function startCpuEngine(options: Partial<Parameters<typeof startEngine>[0]> = {}): Promise<EngineClient> {
+function startCpuEngine(options: Partial<Parameters<typeof startEngineWorker>[0]> = {}): Promise<EngineClient> {
   return withFile(
     tinyGguf({ architecture: "llama", seed: 5 }),
     (model) =>
-      startEngine({ ...TEST_ENGINE, policies: builtInPolicies, thread: THREAD, threads: 2, model, ...options }),
+      startEngineWorker({ ...TEST_ENGINE, policies: builtInPolicies, thread: THREAD, threads: 2, model, ...options }),
   );
 }
 

@@ -28,8 +28,8 @@ const COMBINATIONS = builtInPolicies.scorers.flatMap((scorer) =>
   builtInPolicies.allocators.map((allocator) => `${scorer.name}+${allocator.name}`)
 );
 
-/** A row on the boundary of a budget may give way to another of nearly the same score, which moves what comes after. */
-const BOUNDARY = 1e-2;
+/** Sums of f32 in another order, through all layers and over some dozens of tokens. */
+const ROUNDING = 2e-3;
 
 type Random = () => number;
 const one = <T>(random: Random, of: readonly T[]): T => of[randomInteger(random, 0, of.length - 1)];
@@ -87,10 +87,18 @@ function logits(events: readonly GenerationEvent[]): number[] {
   return events.flatMap((event) => event.type === "logits" ? event.logits.flatMap((row) => [...row]) : []);
 }
 
+/**
+ * Whether rows can have the same score: the keys of a token in the first layer are equally long wherever it stands, and which of them
+ * is kept is then a matter of rounding.
+ */
+function isTied({ kvCache: { policy } }: GenerationRequest): boolean {
+  return policy.startsWith("knorm");
+}
+
 function assertClose(actual: readonly number[], expected: readonly number[], message: string): void {
   assert.equal(actual.length, expected.length, message);
   actual.forEach((value, i) =>
-    assert.ok(Math.abs(value - expected[i]) < BOUNDARY, `${message}: ${value}, ${expected[i]}`)
+    assert.ok(Math.abs(value - expected[i]) < ROUNDING, `${message}: ${value}, ${expected[i]}`)
   );
 }
 
@@ -107,6 +115,10 @@ for (const options of MODELS) {
       const { events, stats }: CpuRun = await runOnCpu(cpu, requests);
       requests.forEach((asked, i) => {
         const name = `round ${round}, request ${i}: ${JSON.stringify({ ...asked, prompt: asked.prompt.length })}`;
+        if (isTied(asked)) {
+          assert.deepEqual(outcomeOf(events[i]).kvCache, outcomeOf(run.events[i]).kvCache, name);
+          return;
+        }
         assert.deepEqual(summary(events[i]), summary(run.events[i]), name);
         assertClose(logprobs(events[i]), logprobs(run.events[i]), name);
         assertClose(logits(events[i]), logits(run.events[i]), name);

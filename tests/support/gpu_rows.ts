@@ -30,7 +30,7 @@ export async function runOnGpu(
   const { tryAdmit } = Admission.prototype;
   Admission.prototype.tryAdmit = function (sequence) {
     const admitted = tryAdmit.call(this, sequence);
-    if (admitted) cache = sequence.cache;
+    if (admitted) cache = sequence.residence.cache;
     return admitted;
   };
   try {

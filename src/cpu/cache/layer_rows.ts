@@ -33,6 +33,11 @@ export class LayerRows {
     this.#starts = new Uint32Array(kvHeadCount);
   }
 
+  /** Whether nothing has been stored yet. */
+  get isEmpty(): boolean {
+    return this.#keys === null;
+  }
+
   /** Whether all heads hold the same number of rows. */
   get isEven(): boolean {
     return this.ranked.every((rows) => rows === this.ranked[0]);

@@ -108,14 +108,14 @@ class Loader {
       turn(rows, inputs, floats.values.subarray(column), outputs);
       column += rows.length / inputs;
     });
-    return { floats, tensor: tensor(this.runtime, floats.address, [inputs, outputs]) };
+    return { floats, tensor: tensor(this.runtime.module, floats.address, [inputs, outputs]) };
   }
 
   async #vector(slices: readonly TensorSlice[]): Promise<F32Weight> {
     const values = await this.stored.vector(slices);
     const floats = this.runtime.floats(values.length);
     floats.values.set(values);
-    return { floats, tensor: tensor(this.runtime, floats.address, [values.length]) };
+    return { floats, tensor: tensor(this.runtime.module, floats.address, [values.length]) };
   }
 }
 

@@ -7,17 +7,17 @@ export type Place = readonly [address: number, shape: readonly number[]];
 
 /** Runs a graph; inputs and outputs are in its order. */
 export function runGraph(
-  runtime: Onnxruntime,
+  { module }: Onnxruntime,
   session: Session,
   inputs: readonly (Tensor | Place)[],
   outputs: readonly Place[],
 ): void {
   const made: Tensor[] = [];
   const make = ([address, shape]: Place) => {
-    const one = tensor(runtime, address, shape);
+    const one = tensor(module, address, shape);
     made.push(one);
     return one;
   };
   session.run(inputs.map((input) => typeof input === "number" ? input : make(input)), outputs.map(make));
-  for (const one of made) runtime.module._OrtReleaseTensor(one);
+  for (const one of made) module._OrtReleaseTensor(one);
 }

@@ -9,59 +9,15 @@
  * The module is 14 MB and is loaded only where it is asked for.
  */
 import { encodeModel, type Graph } from "./onnx_model.ts";
+import { check, lastError, LOG_ERRORS, type OnnxModule } from "./onnx_module.ts";
 import { Session } from "./session.ts";
 
 /** The most memory that a WebAssembly module addresses, in bytes. */
 export const MEMORY_LIMIT = 2 ** 32;
 
-/** What is used of the module that emscripten makes. Numbers are addresses, handles or, as results, error codes. */
-export interface OnnxModule {
-  readonly HEAPU8: Uint8Array<ArrayBuffer>;
-  readonly HEAP32: Int32Array<ArrayBuffer>;
-  UTF8ToString(address: number): string;
-  _malloc(bytes: number): number;
-  _free(address: number): void;
-  _OrtInit(threads: number, logLevel: number): number;
-  _OrtGetLastError(code: number, message: number): number;
-  _OrtCreateSessionOptions(
-    optimisation: number,
-    arena: number,
-    memoryPattern: number,
-    executionMode: number,
-    profiling: number,
-    profilePrefix: number,
-    logId: number,
-    logLevel: number,
-    logVerbosity: number,
-    optimisedModel: number,
-  ): number;
-  _OrtCreateSession(model: number, bytes: number, options: number): number | Promise<number>;
-  _OrtCreateRunOptions(logLevel: number, logVerbosity: number, terminate: boolean, tag: number): number;
-  _OrtCreateTensor(
-    type: number,
-    data: number,
-    bytes: number,
-    shape: number,
-    dimensions: number,
-    location: number,
-  ): number;
-  _OrtReleaseTensor(tensor: number): number;
-  _OrtRun(
-    session: number,
-    inputNames: number,
-    inputs: number,
-    inputCount: number,
-    outputNames: number,
-    outputCount: number,
-    outputs: number,
-    options: number,
-  ): number;
-}
-
 type ModuleFactory = (options: { readonly numThreads: number }) => Promise<OnnxModule>;
 
-/** Tells onnxruntime to report errors only, and to optimise graphs as far as it can. */
-const LOG_ERRORS = 3;
+/** Tells onnxruntime to optimise graphs as far as it can. */
 const ALL_OPTIMISATIONS = 99;
 
 /** The memory of the module is full. */
@@ -106,7 +62,7 @@ export class Onnxruntime {
     globalThis.Worker = Worker;
     WebAssembly.Memory = Memory;
     const runtime = new Onnxruntime(module, threads, memory!);
-    runtime.check(module._OrtInit(threads, LOG_ERRORS), "start onnxruntime");
+    check(module, module._OrtInit(threads, LOG_ERRORS), "start onnxruntime");
     return runtime;
   }
 
@@ -142,23 +98,8 @@ export class Onnxruntime {
     place.values.set(model);
     const handle = await module._OrtCreateSession(place.address, model.length, options);
     this.free(place);
-    if (handle === 0) throw this.error("compile a graph");
-    return new Session(this, handle, graph);
-  }
-
-  /** Throws the module's last error where `code` is one. */
-  check(code: number, action: string): void {
-    if (code !== 0) throw this.error(action);
-  }
-
-  /** The module's last error. */
-  error(action: string): Error {
-    const { module } = this;
-    const place = module._malloc(8);
-    module._OrtGetLastError(place, place + 4);
-    const message = module.UTF8ToString(module.HEAP32[place / 4 + 1] >>> 0);
-    module._free(place);
-    return new Error(`Cannot ${action}: ${message}`);
+    if (handle === 0) throw lastError(module, "compile a graph");
+    return new Session(module, handle, graph);
   }
 
   #allocate(bytes: number): number {

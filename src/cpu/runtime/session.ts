@@ -1,5 +1,5 @@
 /** @file A compiled graph, and tensors as notes of where their elements lie in the module's memory. */
-import type { OnnxModule, Onnxruntime } from "./onnxruntime.ts";
+import { check, lastError, LOG_ERRORS, type OnnxModule } from "./onnx_module.ts";
 import { ELEMENT_TYPES, type ElementType, type Graph } from "./onnx_model.ts";
 
 const ELEMENT_BYTES: Record<ElementType, number> = { f32: 4, u8: 1, i8: 1, i32: 4 };
@@ -19,12 +19,11 @@ const shapes = new WeakMap<OnnxModule, number>();
  * @param address of its first element, in bytes
  */
 export function tensor(
-  runtime: Onnxruntime,
+  module: OnnxModule,
   address: number,
   shape: readonly number[],
   type: ElementType = "f32",
 ): Tensor {
-  const { module } = runtime;
   let place = shapes.get(module);
   if (place === undefined) shapes.set(module, place = module._malloc(MOST_DIMENSIONS * 4));
   let bytes = ELEMENT_BYTES[type];
@@ -33,7 +32,7 @@ export function tensor(
     bytes *= size;
   });
   const handle = module._OrtCreateTensor(ELEMENT_TYPES[type], address, bytes, place, shape.length, CPU);
-  if (handle === 0) throw runtime.error(`make a tensor of shape [${shape.join(", ")}]`);
+  if (handle === 0) throw lastError(module, `make a tensor of shape [${shape.join(", ")}]`);
   return handle;
 }
 
@@ -45,8 +44,7 @@ export class Session {
   readonly #outputNames: number;
   readonly #options: number;
 
-  constructor(readonly runtime: Onnxruntime, readonly handle: number, readonly graph: Graph) {
-    const { module } = runtime;
+  constructor(readonly module: OnnxModule, readonly handle: number, readonly graph: Graph) {
     const names = (tensors: Graph["inputs"]) => {
       const place = module._malloc(4 * tensors.length);
       tensors.forEach(({ name }, i) => module.HEAP32[place / 4 + i] = encodeText(module, name));
@@ -61,7 +59,7 @@ export class Session {
 
   /** Runs the graph; inputs and outputs are in its order. Returns when it is done. */
   run(inputs: readonly Tensor[], outputs: readonly Tensor[]): void {
-    const { module } = this.runtime;
+    const { module } = this;
     module.HEAP32.set(inputs, this.#inputs / 4);
     module.HEAP32.set(outputs, this.#outputs / 4);
     const code = module._OrtRun(
@@ -74,11 +72,9 @@ export class Session {
       this.#outputs,
       this.#options,
     );
-    this.runtime.check(code, "run a graph");
+    check(module, code, "run a graph");
   }
 }
-
-const LOG_ERRORS = 3;
 
 function encodeText(module: OnnxModule, text: string): number {
   const bytes = new TextEncoder().encode(`${text}\0`);

@@ -1,0 +1,35 @@
+/** @file What the KV cache of a prompt came to, as it is reported. */
+import { blocksFor } from "../cache/block.ts";
+import type { KvCacheUsage } from "../contract/generation.ts";
+import type { SequenceCache } from "../cache/sequence_cache.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+
+/** A sequence as far as its cache goes, whatever device holds it. */
+export interface CachedSequence {
+  readonly request: GenerationRequest;
+  readonly context: PolicyContext;
+  /** `null` keeps every row. */
+  readonly policy: SequencePolicy | null;
+  /** Rows at the end of the prompt that are kept beside the ranked ones. */
+  readonly window: number;
+  readonly residence: { readonly cache: SequenceCache };
+}
+
+/** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
+export function kvCacheUsage({ request, policy, window, context, residence: { cache } }: CachedSequence): KvCacheUsage {
+  const { promptLength: promptRows, layerCount, kvHeadCount } = context;
+  const { blockBytes } = cache.pool;
+  const ranked = Array.from({ length: layerCount }, (_, layer) => Array.from(cache.headRows(layer, kvHeadCount)));
+  // A compressed layer keeps its window beside the ranked rows, any other the whole prompt.
+  const recent = policy === null ? promptRows : window;
+  return {
+    policy: request.kvCache.policy,
+    promptRows,
+    rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
+    rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
+    bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
+    fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
+  };
+}
