@@ -9,6 +9,7 @@ import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { HttpError } from "./errors.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import { GenerationRun } from "./generation/run.ts";
 import { planGeneration, requireRoom } from "./generation/plan.ts";
@@ -145,8 +146,13 @@ class LosslessMembers {
   /** @param body a valid JSON object */
   constructor(readonly body: string) {}
 
+  /** @throws {HttpError} 400 if the member nests too deeply or has a number that is too long */
   value(name: string): JsonValue {
-    return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
+    try {
+      return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
+    } catch (error) {
+      throw new HttpError(400, `${name} cannot be read: ${(error as Error).message}`, { param: name });
+    }
   }
 }
 

@@ -70,8 +70,8 @@ function requireFits(
 ): void {
   if (text.length <= tokens * longestToken) return;
   throw new UnservableRequestError(
-    `This model's maximum context length is ${tokens} tokens. However, the ${field} has ${text.length} characters, which are ` +
-      `more than ${Math.floor(text.length / longestToken)} tokens. Shorten the prompt`,
+    `This model's maximum context length is ${tokens} tokens. However, ${text.length} characters in the ${field} are more ` +
+      `than ${Math.floor(text.length / longestToken)} tokens. Shorten the prompt`,
     field,
     "context_length_exceeded",
   );
