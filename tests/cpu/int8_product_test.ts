@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { Crew, type Int8Matrix } from "../../src/cpu/kernels/crew.ts";
-import { largestElement } from "../../src/cpu/kernels/int8_product.ts";
+import { largestElement, weightIndex } from "../../src/cpu/kernels/int8_product.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 
 const runtime = await Onnxruntime.open(2);
@@ -43,7 +43,9 @@ Deno.test("products of 8-bit weights are the sums that they should be, whatever 
       for (let row = 0; row < rows; row++) {
         for (let output = 0; output < outputs; output++) {
           let sum = 0;
-          for (let k = 0; k < columns; k++) sum += values[output * columns + k] * x.values[row * columns + k];
+          for (let k = 0; k < columns; k++) {
+            sum += values[weightIndex(output, k, columns)] * x.values[row * columns + k];
+          }
           const expected = sum * scales[output] * x.scales[row];
           const error = Math.abs(y.values[row * outputs + output] - expected);
           // The sum is exact; it is rounded to f32, and so are two products.
@@ -75,6 +77,9 @@ Deno.test("expanded weights are weight times scale", async () => {
   const { matrix, values, scales } = randomMatrix(seededRandom(5), 132, 96);
   const y = runtime.floats(132 * 96);
   crew.expand(matrix, y.address, 96 * 4);
-  y.values.forEach((value, i) => assert.equal(value, Math.fround(values[i] * scales[Math.floor(i / 96)])));
+  y.values.forEach((value, i) => {
+    const [output, column] = [Math.floor(i / 96), i % 96];
+    assert.equal(value, Math.fround(values[weightIndex(output, column, 96)] * scales[output]));
+  });
   crew.close();
 });

@@ -9,12 +9,11 @@ import {
   KINDS,
   SHUT,
 } from "./crew_module.ts";
-import { ROW_COUNTS } from "./int8_product.ts";
 import type { CrewStart } from "./crew_worker.ts";
 
 /** A matrix of 8-bit weights in the module's memory: addresses in bytes. */
 export interface Int8Matrix {
-  /** i8 `[outputs][columns]`. */
+  /** i8, `outputs` times `columns` of them; see `weightIndex`. */
   readonly weights: number;
   /** f32 `[outputs]`. */
   readonly scales: number;
@@ -58,23 +57,12 @@ export class Crew {
    * @param y address of f32 `[rows][yStride]`, stride in bytes
    */
   multiply(matrix: Int8Matrix, rows: number, x: number, xScales: number, y: number, yStride: number): void {
-    for (let row = 0; row < rows;) {
-      const count = ROW_COUNTS.find((count) => count <= rows - row)!;
-      this.#run(
-        KINDS.product(count),
-        matrix,
-        x + row * matrix.columns * 2,
-        xScales + row * 4,
-        y + row * yStride,
-        yStride,
-      );
-      row += count;
-    }
+    this.#run(KINDS.product, matrix, rows, x, xScales, y, yStride);
   }
 
   /** The weights as f32, `[outputs][columns]`, from address `y` on; rows are `yStride` bytes apart, a multiple of 32. */
   expand(matrix: Int8Matrix, y: number, yStride: number): void {
-    this.#run(KINDS.expand, matrix, 0, 0, y, yStride);
+    this.#run(KINDS.expand, matrix, 0, 0, 0, y, yStride);
   }
 
   /** Ends the other threads. */
@@ -88,6 +76,7 @@ export class Crew {
   #run(
     kind: number,
     { weights, scales, outputs, columns }: Int8Matrix,
+    rows: number,
     x: number,
     xScales: number,
     y: number,
@@ -104,6 +93,7 @@ export class Crew {
     words[CONTROL.y] = y;
     words[CONTROL.columns] = columns;
     words[CONTROL.stride] = stride;
+    words[CONTROL.rows] = rows;
     this.exports.run(this.control);
   }
 }

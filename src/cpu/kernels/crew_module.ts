@@ -30,17 +30,18 @@ export const CONTROL = {
   y: 10,
   columns: 11,
   stride: 12,
+  rows: 13,
 } as const;
 export const CONTROL_WORDS = 16;
 
-/** What a job does: `expand`, or a product of so many rows. */
-export const KINDS = { stop: 0, expand: 8, product: (rows: number) => rows } as const;
+/** What a job does. */
+export const KINDS = { stop: 0, product: 1, expand: 2 } as const;
 
 /** Outputs taken of a job that nobody may work on. */
 export const SHUT = 0x40000000;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
-const LOOKS = 20_000;
+const LOOKS = 100_000;
 
 const word = (name: keyof typeof CONTROL) => `offset=${4 * CONTROL[name]} (local.get $control)`;
 const load = (name: keyof typeof CONTROL) => `(i32.load ${word(name)})`;
@@ -53,6 +54,21 @@ ${ROW_COUNTS.map(productFunction).join("\n")}
 ${TOTAL_FUNCTION}
 ${EXPAND_FUNCTION}
 
+;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
+(func $product (param $control i32) (param $first i32) (param $last i32) (local $row i32)
+  (loop $rows
+    ${
+  ROW_COUNTS.map((rows) => `
+    (if (i32.ge_u (i32.sub ${load("rows")} (local.get $row)) (i32.const ${rows})) (then
+      (call $product${rows} ${load("weights")} ${load("scales")}
+        (i32.add ${load("x")} (i32.mul (local.get $row) (i32.shl ${load("columns")} (i32.const 1))))
+        (i32.add ${load("xScales")} (i32.shl (local.get $row) (i32.const 2)))
+        (i32.add ${load("y")} (i32.mul (local.get $row) ${load("stride")}))
+        ${load("columns")} ${load("stride")} (local.get $first) (local.get $last))
+      (local.set $row (i32.add (local.get $row) (i32.const ${rows})))
+      (br $rows)))`).join("")
+}))
+
 ;; Takes pieces of the job that is open until there are none.
 (func $work (param $control i32) (local $first i32) (local $last i32) (local $kind i32)
   (loop $pieces
@@ -61,12 +77,8 @@ ${EXPAND_FUNCTION}
     (local.set $last (i32.add (local.get $first) ${load("piece")}))
     (if (i32.gt_u (local.get $last) ${load("outputs")}) (then (local.set $last ${load("outputs")})))
     (local.set $kind ${load("kind")})
-    ${
-  ROW_COUNTS.map((rows) => `
-    (if (i32.eq (local.get $kind) (i32.const ${KINDS.product(rows)})) (then
-      (call $product${rows} ${load("weights")} ${load("scales")} ${load("x")} ${load("xScales")} ${load("y")}
-        ${load("columns")} ${load("stride")} (local.get $first) (local.get $last))))`).join("")
-}
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.product})) (then
+      (call $product (local.get $control) (local.get $first) (local.get $last))))
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.expand})) (then
       (call $expand ${load("weights")} ${load("scales")} ${load("y")} ${load("columns")} ${load("stride")}
         (local.get $first) (local.get $last))))

@@ -10,11 +10,20 @@
 
 /** Outputs that a loop computes together. */
 export const OUTPUTS = 4;
-/** Columns of weights, padded with zeros, are a multiple of this. */
+/** Columns of weights, padded with zeros, are a multiple of this: a vector. */
 export const COLUMN_MULTIPLE = 16;
 
 /** Rows that a loop computes together: as many as accumulators fit into registers. */
-export const ROW_COUNTS = [4, 2, 1] as const;
+export const ROW_COUNTS = [2, 1] as const;
+
+/**
+ * Where a weight lies in its matrix, in bytes: `[outputs / 4][columns / 16][4][16]`, the order in which a product reads them. A single
+ * stream comes out of memory twice as fast as four.
+ */
+export function weightIndex(output: number, column: number, columns: number): number {
+  const [within, lane] = [output % OUTPUTS, column % COLUMN_MULTIPLE];
+  return (output - within) * columns + (column - lane) * OUTPUTS + within * COLUMN_MULTIPLE + lane;
+}
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
@@ -26,7 +35,7 @@ export function largestElement(columns: number): number {
 /**
  * `$product<rows>`: outputs `first` to `last`, both multiples of {@link OUTPUTS}.
  *
- * weights i8 `[outputs][columns]`; scales f32 `[outputs]`; x i16 `[rows][columns]`; xScales f32 `[rows]`; y f32 `[rows][stride]`,
+ * weights i8, see {@link weightIndex}; scales f32 `[outputs]`; x i16 `[rows][columns]`; xScales f32 `[rows]`; y f32 `[rows][stride]`,
  * stride in bytes.
  */
 export function productFunction(rows: number): string {
@@ -36,7 +45,7 @@ export function productFunction(rows: number): string {
   return `
 (func $product${rows} (param $weights i32) (param $scales i32) (param $x i32) (param $xScales i32) (param $y i32)
   (param $columns i32) (param $stride i32) (param $first i32) (param $last i32)
-  (local $k i32) (local $w i32) (local $at i32) (local $bytes v128) (local $low v128) (local $high v128)
+  (local $w i32) (local $end i32) (local $bytes v128) (local $low v128) (local $high v128)
   ${range(rows).map((row) => `(local $x${row} i32) (local $a${row} v128) (local $b${row} v128)`).join(" ")}
   ${each((output, row) => `(local ${accumulator(output, row)} v128)`)}
   (loop $outputs
@@ -48,7 +57,7 @@ export function productFunction(rows: number): string {
     ).join("\n")
   }
     (local.set $w (i32.add (local.get $weights) (i32.mul (local.get $first) (local.get $columns))))
-    (local.set $k (i32.const 0))
+    (local.set $end (i32.add (local.get $w) (i32.mul (i32.const ${OUTPUTS}) (local.get $columns))))
     (loop $inner
       ${
     range(rows).map((row) => `
@@ -56,11 +65,9 @@ export function productFunction(rows: number): string {
       (local.set $b${row} (v128.load offset=16 (local.get $x${row})))
       (local.set $x${row} (i32.add (local.get $x${row}) (i32.const 32)))`).join("")
   }
-      (local.set $at (i32.add (local.get $w) (local.get $k)))
       ${
     range(OUTPUTS).map((output) => `
-      (local.set $bytes (v128.load (local.get $at)))
-      (local.set $at (i32.add (local.get $at) (local.get $columns)))
+      (local.set $bytes (v128.load offset=${COLUMN_MULTIPLE * output} (local.get $w)))
       (local.set $low (i16x8.extend_low_i8x16_s (local.get $bytes)))
       (local.set $high (i16x8.extend_high_i8x16_s (local.get $bytes)))
       ${
@@ -70,7 +77,8 @@ export function productFunction(rows: number): string {
         (i32x4.dot_i16x8_s (local.get $high) (local.get $b${row})))))`).join("")
     }`).join("")
   }
-      (br_if $inner (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 16))) (local.get $columns))))
+      (br_if $inner (i32.lt_u
+        (local.tee $w (i32.add (local.get $w) (i32.const ${OUTPUTS * COLUMN_MULTIPLE}))) (local.get $end))))
     ${
     each((output, row) => {
       const sum = accumulator(output, row);
@@ -98,24 +106,34 @@ export const TOTAL_FUNCTION = `
       (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $lanes) (local.get $lanes)))))
   (f32.demote_f64 (f64.add (f64x2.extract_lane 0 (local.get $pairs)) (f64x2.extract_lane 1 (local.get $pairs)))))`;
 
-/** `$expand`: weights `first` to `last` as f32 `[outputs][stride]`, stride in bytes; the padding is left out. */
+/**
+ * `$expand`: weights `first` to `last` as f32 `[outputs][stride]`, stride in bytes and a multiple of 32; the padding is left out.
+ */
 export const EXPAND_FUNCTION = `
 (func $expand (param $weights i32) (param $scales i32) (param $y i32) (param $columns i32) (param $stride i32)
   (param $first i32) (param $last i32)
-  (local $from i32) (local $to i32) (local $end i32) (local $bytes v128) (local $half v128) (local $scale v128)
+  (local $from i32) (local $to i32) (local $end i32) (local $half v128) (local $scale v128)
   (loop $outputs
     (if (i32.ge_u (local.get $first) (local.get $last)) (then (return)))
     (local.set $scale (f32x4.splat (f32.load (i32.add (local.get $scales) (i32.shl (local.get $first) (i32.const 2))))))
-    (local.set $from (i32.add (local.get $weights) (i32.mul (local.get $first) (local.get $columns))))
+    (local.set $from (i32.add (local.get $weights) (i32.add
+      (i32.mul (i32.and (local.get $first) (i32.const ${-OUTPUTS})) (local.get $columns))
+      (i32.mul (i32.and (local.get $first) (i32.const ${OUTPUTS - 1})) (i32.const ${COLUMN_MULTIPLE})))))
     (local.set $to (i32.add (local.get $y) (i32.mul (local.get $first) (local.get $stride))))
     (local.set $end (i32.add (local.get $to) (local.get $stride)))
     (loop $inner
-      (local.set $half (i16x8.extend_low_i8x16_s (v128.load64_zero (local.get $from))))
-      (v128.store (local.get $to) (f32x4.mul (local.get $scale)
-        (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $half)))))
-      (v128.store offset=16 (local.get $to) (f32x4.mul (local.get $scale)
-        (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $half)))))
-      (local.set $from (i32.add (local.get $from) (i32.const 8)))
-      (br_if $inner (i32.lt_u (local.tee $to (i32.add (local.get $to) (i32.const 32))) (local.get $end))))
+      ;; Half a vector at a time, as the last one may be half.
+      ${
+  [0, 8].map((offset) => `
+      (if (i32.lt_u (local.get $to) (local.get $end)) (then
+        (local.set $half (i16x8.extend_low_i8x16_s (v128.load64_zero offset=${offset} (local.get $from))))
+        (v128.store (local.get $to) (f32x4.mul (local.get $scale)
+          (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $half)))))
+        (v128.store offset=16 (local.get $to) (f32x4.mul (local.get $scale)
+          (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $half)))))
+        (local.set $to (i32.add (local.get $to) (i32.const 32)))))`).join("")
+}
+      (local.set $from (i32.add (local.get $from) (i32.const ${OUTPUTS * COLUMN_MULTIPLE})))
+      (br_if $inner (i32.lt_u (local.get $to) (local.get $end))))
     (local.set $first (i32.add (local.get $first) (i32.const 1)))
     (br $outputs)))`;

@@ -5,7 +5,7 @@
 import type { ModelConfig } from "../../architecture/config.ts";
 import type { ModelFile } from "../../formats/model_file.ts";
 import { Crew, type Int8Matrix } from "../kernels/crew.ts";
-import { COLUMN_MULTIPLE, largestElement } from "../kernels/int8_product.ts";
+import { COLUMN_MULTIPLE, largestElement, weightIndex } from "../kernels/int8_product.ts";
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
 import type { Session } from "../runtime/session.ts";
 import { afterAttention, beforeAttention, queryKeyValueSize } from "./graphs.ts";
@@ -83,7 +83,7 @@ export class Int8Products implements Products {
   embed(token: number, target: Float32Array, at: number): void {
     const { values, scaleValues, columns } = this.weights.embedding;
     const scale = scaleValues[token];
-    for (let i = 0; i < this.config.hiddenSize; i++) target[at + i] = scale * values[token * columns + i];
+    for (let i = 0; i < this.config.hiddenSize; i++) target[at + i] = scale * values[weightIndex(token, i, columns)];
   }
 
   queryKeyValue(layer: number, hidden: number, rows: number, of: RowsOf, y: number): void {

@@ -1,18 +1,18 @@
 /**
- * @file Loads a model's matrices as 8-bit numbers, each output with a scale of its own: `[outputs, inputs]` as files have them, inputs
- * padded with zeros to whole vectors.
+ * @file Loads a model's matrices as 8-bit numbers, each output with a scale of its own, in the order in which products read them;
+ * inputs are padded with zeros to whole vectors.
  */
 import { type ModelTensors, modelTensors, type TensorSlice } from "../../architecture/architectures.ts";
 import type { ModelConfig } from "../../architecture/config.ts";
 import type { ModelFile } from "../../formats/model_file.ts";
 import type { Int8Matrix } from "../kernels/crew.ts";
-import { COLUMN_MULTIPLE, OUTPUTS } from "../kernels/int8_product.ts";
+import { COLUMN_MULTIPLE, OUTPUTS, weightIndex } from "../kernels/int8_product.ts";
 import type { Onnxruntime } from "../runtime/onnxruntime.ts";
 import { type LoadingProgress, StoredRows } from "./stored_rows.ts";
 
 /** A matrix whose elements can be looked at. */
 export interface Int8Weight extends Int8Matrix {
-  /** `[outputs, columns]` */
+  /** See `weightIndex`. */
   readonly values: Int8Array;
   /** `[outputs]` */
   readonly scaleValues: Float32Array;
@@ -104,7 +104,7 @@ class Loader {
     let output = 0;
     await this.stored.read(slices, (rows) => {
       for (let from = 0; from < rows.length; from += inputs) {
-        scales.values[output] = quantiseRow(rows, from, inputs, values, output * columns);
+        scales.values[output] = quantiseOutput(rows, from, inputs, values, output, columns);
         output++;
       }
     });
@@ -119,12 +119,23 @@ class Loader {
   }
 }
 
-/** Rounds a row to 8 bits and returns its scale. */
-function quantiseRow(rows: Float32Array, from: number, count: number, target: Int8Array, to: number): number {
+/** Rounds the weights of an output to 8 bits, puts them where they belong and returns their scale. */
+function quantiseOutput(
+  rows: Float32Array,
+  from: number,
+  count: number,
+  target: Int8Array,
+  output: number,
+  columns: number,
+): number {
   let largest = 0;
   for (let i = 0; i < count; i++) largest = Math.max(largest, Math.abs(rows[from + i]));
   const perScale = largest > 0 ? 127 / largest : 0;
-  for (let i = 0; i < count; i++) target[to + i] = Math.round(rows[from + i] * perScale);
+  for (let first = 0; first < count; first += COLUMN_MULTIPLE) {
+    const at = weightIndex(output, first, columns);
+    const end = Math.min(COLUMN_MULTIPLE, count - first);
+    for (let i = 0; i < end; i++) target[at + i] = Math.round(rows[from + first + i] * perScale);
+  }
   return largest / 127;
 }
 
