@@ -21,7 +21,7 @@ import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
@@ -107,10 +107,10 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 }
 
 async function askModel(
-  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode }: EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
-  await ensureAdapter(console.error);
+  const device = await chooseDevice(choice, console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(
     {
@@ -121,7 +121,10 @@ async function askModel(
       context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
       modelId: undefined,
       kvMemory: undefined,
-      kvType: "f16",
+      device,
+      threads,
+      cpuWeights,
+      kvType: undefined,
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },

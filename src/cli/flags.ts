@@ -5,6 +5,7 @@
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
 import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
+import { DEVICE_CHOICES } from "../serving/device.ts";
 import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import {
@@ -58,16 +59,31 @@ const ENGINE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** What computes. */
+const DEVICE_FLAGS = {
+  device: {
+    value: oneOf(...DEVICE_CHOICES),
+    default: "auto",
+    help: "What computes: a GPU, a software adapter of WebGPU's too; the CPU; or a GPU if there is one, else the CPU",
+  },
+  threads: { value: integer(1, 256), help: "Threads that compute on the CPU; default: as many as it has cores" },
+  cpuWeights: {
+    value: oneOf("int8", "f32"),
+    help: "Weights on the CPU: f32 is exact, int8 answers faster from a quarter of the memory; default: int8",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
     value: bytes,
-    help: "GPU memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+    help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
   },
-  kvType: { value: oneOf("f16", "f32"), default: "f16", help: "Element type of the KV cache" },
+  kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
@@ -90,6 +106,7 @@ export const SERVE_FLAGS = {
 /** `generate`: one completion on the terminal. */
 export const GENERATE_FLAGS = {
   ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
   temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
@@ -115,6 +132,7 @@ export const EVAL_SCORE_FLAGS = {
 /** `eval compare`: KV cache policies and budgets beside the full cache. */
 export const EVAL_COMPARE_FLAGS = {
   model: ENGINE_FLAGS.model,
+  ...DEVICE_FLAGS,
   suite: { value: oneOf(...SUITE_NAMES, "longbench"), default: "tasks", help: "Suite of questions" },
   records: {
     value: text("FOLDER", "a folder with files TASK.jsonl"),

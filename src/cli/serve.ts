@@ -2,7 +2,7 @@
 import { createApp } from "../routes/app.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
@@ -16,8 +16,7 @@ import { firstStopSignal } from "./signals.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
-  const adapter = await ensureAdapter(console.error);
-  if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
+  const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
   const shutdown = new AbortController();
@@ -28,10 +27,15 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, (progress) => {
-    show(progress);
-    door.progress(progress);
-  });
+  const { engine, text, chatTemplate, failed, close } = await start(
+    { ...options, device },
+    builtInPolicies,
+    (progress) => {
+      show(progress);
+      door.progress(progress);
+    },
+  );
+  console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
     text,

@@ -51,7 +51,7 @@ export class Metrics {
   /** Requests that the engine refused to queue. */
   readonly admissionRejections: Counter;
 
-  constructor({ model }: Engine) {
+  constructor({ model, device }: Engine) {
     this.#registry.setDefaultLabels({ model_name: model.id });
     const registers = [this.#registry];
     const histogram = (name: string, help: string, buckets: number[]) =>
@@ -88,6 +88,12 @@ export class Metrics {
       help: "Requests that the engine refused to queue",
       registers,
     });
+    new Gauge({
+      name: `${PREFIX}device_info`,
+      help: "What computes; always 1",
+      labelNames: ["device"],
+      registers,
+    }).set({ device }, 1);
     this.#fromEngine = ENGINE_METRICS.map((metric) => {
       const Sink = metric.type === "counter" ? Counter : Gauge;
       return {
