@@ -6,6 +6,7 @@ import { ensureAdapter } from "../serving/environment.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 import { startEngine } from "../serving/start_engine.ts";
@@ -27,11 +28,16 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const door = new FrontDoor(guarded);
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
+  const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, (progress) => {
-    show(progress);
-    door.progress(progress);
-  });
+  const { engine, text, chatTemplate, failed, close } = await start(
+    { ...options, model },
+    builtInPolicies,
+    (progress) => {
+      show(progress);
+      door.progress(progress);
+    },
+  );
   door.open(createApp({
     engine,
     text,
