@@ -24,6 +24,7 @@ import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
@@ -77,7 +78,8 @@ export async function runComparison(
   if (unknown !== undefined) {
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
-  const asking = options.url === undefined ? await askModel(options, start) : await askServer(options, options.url);
+  const local = { ...options, model: await localModel(options.model) };
+  const asking = options.url === undefined ? await askModel(local, start) : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });

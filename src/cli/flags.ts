@@ -25,7 +25,10 @@ import {
   type ValueType,
 } from "./values.ts";
 
-const modelFile = text("FILE", "a GGUF file or a directory with safetensors");
+const modelFile = text(
+  "MODEL",
+  "a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL",
+);
 
 const policyName: ValueType<string> = {
   placeholder: "NAME",
@@ -37,7 +40,7 @@ const policyName: ValueType<string> = {
 const ENGINE_FLAGS = {
   model: {
     value: modelFile,
-    help: "GGUF file, or directory with safetensors; default: the small model that comes with Ebb",
+    help: "GGUF file, directory with safetensors, or hf:OWNER/REPO[:FILE], pulled by need; default: the model in Ebb",
   },
   policy: {
     value: policyName,
@@ -116,8 +119,25 @@ export const GENERATE_FLAGS = {
 
 /** `inspect`: what a model file holds. */
 export const INSPECT_FLAGS = {
-  model: { value: modelFile, required: true, help: "GGUF file, or directory with safetensors" },
+  model: { value: modelFile, required: true, help: "GGUF file, directory with safetensors, or hf:OWNER/REPO[:FILE]" },
   json: { value: onOff, default: false, help: "Print JSON" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `pull`: gets a model. */
+export const PULL_FLAGS = {
+  model: {
+    value: text("MODEL", "hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL"),
+    required: true,
+    help: "Repository of the hub, a file of it (or a word of its name, such as Q8_0), or a URL",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `models`: lists the cache. */
+export const MODELS_FLAGS = {} as const satisfies Record<string, AnyFlag>;
+
+/** `rm`: deletes a model. */
+export const RM_FLAGS = {
+  name: { value: text("NAME", "a name that main.ts models lists"), required: true, help: "Model, as models lists it" },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `eval score`: scores of predictions that are already there. */
@@ -193,6 +213,8 @@ export const TASKS_FLAGS = {
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
+export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
+export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

@@ -9,6 +9,7 @@ import { builtInPolicies } from "../serving/policies.ts";
 import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { progressDisplay } from "./progress.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { formatBytes } from "./units.ts";
@@ -24,9 +25,10 @@ export interface GenerateOutput {
 /** Generates a completion of `--prompt`. */
 export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
+  const model = await localModel(options.model);
   const device = await chooseDevice(options.device, console.error);
   const { engine, text, close } = await startEngine(
-    { ...options, device, modelId: undefined, kvMemory: undefined, kvType: undefined, maxBatch: 1, maxQueue: 1 },
+    { ...options, model, device, modelId: undefined, kvMemory: undefined, kvType: undefined, maxBatch: 1, maxQueue: 1 },
     builtInPolicies,
     progressDisplay(),
   );

@@ -7,6 +7,7 @@ import { builtInPolicies } from "../serving/policies.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -26,9 +27,10 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const door = new FrontDoor(guarded);
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
+  const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(
-    { ...options, device },
+    { ...options, model, device },
     builtInPolicies,
     (progress) => {
       show(progress);
