@@ -19,11 +19,11 @@ import { formatReport, reportOf } from "../eval/report.ts";
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
@@ -107,9 +107,10 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 }
 
 async function askModel(
-  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode, plugin }: EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
+  const registry = await policiesOf({ plugin, policies });
   await ensureAdapter(console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(
@@ -125,11 +126,11 @@ async function askModel(
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },
-    builtInPolicies,
+    registry,
     progressDisplay(),
   );
   const { engine } = running;
-  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, builtInPolicies);
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, registry);
   return {
     ...running,
     model: engine.model.id,

@@ -5,10 +5,10 @@ import { GREEDY } from "../contract/sampling.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { DecodeTally } from "../routes/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { formatBytes } from "./units.ts";
@@ -24,10 +24,11 @@ export interface GenerateOutput {
 /** Generates a completion of `--prompt`. */
 export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
+  const policies = await policiesOf(options);
   await ensureAdapter(console.error);
   const { engine, text, close } = await startEngine(
     { ...options, modelId: undefined, kvMemory: undefined, kvType: "f16", maxBatch: 1, maxQueue: 1 },
-    builtInPolicies,
+    policies,
     progressDisplay(),
   );
   try {

@@ -4,9 +4,9 @@ import { crossOrigin } from "../routes/cross_origin.ts";
 import { serveHttp } from "../routes/serve.ts";
 import { createApp } from "../routes/server.ts";
 import { ensureAdapter } from "../serving/environment.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 import { startEngine } from "../serving/start_engine.ts";
@@ -17,6 +17,7 @@ import { startEngine } from "../serving/start_engine.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
+  const policies = await policiesOf(options);
   const adapter = await ensureAdapter(console.error);
   if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
 
@@ -28,13 +29,13 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const front = new Hono().all("*", (c) => app.fetch(c.req.raw, c.env));
   const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
-  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, progressDisplay());
+  const { engine, text, chatTemplate, failed, close } = await start(options, policies, progressDisplay());
   app = createApp({
     engine,
     text,
     chatTemplate,
     options: {
-      policies: builtInPolicies,
+      policies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
       allowedOrigins,
       log: (entry) => console.error(JSON.stringify(entry)),

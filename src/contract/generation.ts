@@ -17,6 +17,18 @@ export interface KvCacheChoice {
   readonly decodeInterval?: number;
 }
 
+/** Part of a prompt: rows `start` to `end`, the row at `end` not included. */
+export interface PromptRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What a message of a chat says, among the rows of the prompt; or the whole prompt, whose role is `prompt`. */
+export interface MessageRange extends PromptRange {
+  /** As the request has it: `system`, `user`, `assistant`, ... */
+  readonly role: string;
+}
+
 /** One sequence to generate. */
 export interface GenerationRequest {
   /** Token ids of the prompt; at least one. */
@@ -28,6 +40,8 @@ export interface GenerationRequest {
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
+  /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */
+  readonly messages?: readonly MessageRange[];
   /** Tokens that are fed behind the prompt, once its cache is compressed, before the first one is drawn. Default: none. */
   readonly continuation?: Continuation;
   /**

@@ -11,6 +11,7 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
 import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
@@ -52,12 +53,16 @@ export async function startEngine(
       event.preventDefault();
       reject(new Error(event.message));
     };
-    post({ type: "start", options: workerOptions });
+    post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
     worker.terminate();
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
+}
+
+function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
+  return policies.files.map(({ bundle }) => bundle);
 }
 
 /** What a policy cannot do is the request's fault. */

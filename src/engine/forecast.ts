@@ -54,6 +54,7 @@ export function projectRequest(
     blockSize: BLOCK_ROWS,
     promptLength,
     budget: parseBudget(budget, promptLength),
+    messages: request.messages ?? [{ role: "prompt", start: 0, end: promptLength }],
   };
   const policy = startPolicy(found, context, options, onFallback);
   const eviction = startEviction(request, found, context, onFallback);

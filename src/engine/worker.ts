@@ -14,6 +14,8 @@ import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
 import { Scheduler } from "./scheduler.ts";
 import { warmUp } from "./warm_up.ts";
@@ -35,10 +37,13 @@ let scheduler: Scheduler | null = null;
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      run(data.options).catch((error) => {
+      run(data.options, data.plugins).catch((error) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
         thread.postMessage({ type: "failed", failure: { name, message } });
       });
+      break;
+    case "plugins":
+      POLICIES.setFiles(data.plugins.map(evaluatePlugin));
       break;
     case "generate":
       scheduler!.add(data.id, data.request);
@@ -58,7 +63,8 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function run(options: EngineOptions): Promise<void> {
+async function run(options: EngineOptions, plugins: readonly PluginBundle[]): Promise<void> {
+  POLICIES.setFiles(plugins.map(evaluatePlugin));
   const gpu = await Gpu.open();
   const failed = new Promise<never>((_, reject) => {
     gpu.device.lost.then(({ message }) => reject(new Error(`The GPU device was lost: ${message}`)));

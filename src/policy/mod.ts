@@ -26,4 +26,5 @@ export { proportionalRows, rankedBudget, shareRows } from "../cache/budgets.ts";
 export { exactTopCounts } from "../scores/exact_top_counts.ts";
 export { histogramEntropy, scoreDepth } from "../scores/score_histogram.ts";
 export { topCounts } from "../scores/top_counts.ts";
+export type { MessageRange, PromptRange } from "../contract/generation.ts";
 export type { AttentionStatistics } from "../scores/layer_record.ts";

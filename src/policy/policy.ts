@@ -15,12 +15,10 @@
  * result (see fence.ts) and falls back to uniform budgets where a policy throws or returns nonsense.
  */
 import type { z } from "zod";
+import type { MessageRange } from "../contract/generation.ts";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
 import type { Score } from "./steps.ts";
 import type { ScoreNeeds } from "./steps/step_rules.ts";
-
-/** The version of this interface, which a plugin names. */
-export const POLICY_API = 1;
 
 /** The shape of the model and of one prompt. */
 export interface PolicyContext {
@@ -33,6 +31,8 @@ export interface PolicyContext {
   readonly promptLength: number;
   /** Mean rows per layer, the always kept rows of the window included. */
   readonly budget: number;
+  /** Where the messages of the chat are, in order. A prompt that is no chat is one range. */
+  readonly messages: readonly MessageRange[];
 }
 
 /** The shape of the model, of one prompt, and of what is to be shared. */
@@ -109,9 +109,23 @@ export interface Allocator<Options extends z.ZodObject = z.ZodObject> extends Pl
   allot(layers: readonly LayerScores[], context: AllocatorContext, options: z.infer<Options>): ArrayLike<number>;
 }
 
+/** What a policy is made of, for whoever makes it anew: with halves that were found by their names, or are guarded. */
+export interface PolicyRecipe {
+  readonly name: string;
+  readonly description: string;
+  /** The halves themselves, or their names. */
+  readonly scorer: Scorer | string;
+  readonly allocator: Allocator | string;
+  /** Options whose default differs from the halves' own. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Whether the score belongs to this policy alone, so that no other can be combined with it. */
+  readonly ownScore: boolean;
+}
+
 /** A policy. */
 export interface Policy extends Plugin {
   readonly kind: "policy";
+  readonly recipe: PolicyRecipe;
   /** The halves that it combines and that others can be combined with, if it has such. */
   readonly scorer?: Scorer;
   readonly allocator?: Allocator;

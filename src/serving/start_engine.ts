@@ -14,7 +14,7 @@ import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
-export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins">;
+export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "plugin">;
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {

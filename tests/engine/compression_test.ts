@@ -71,7 +71,15 @@ function flatScores(layers: ReturnType<typeof referencePrompt>): Float32Array[] 
 
 function contextOf(prompt: readonly number[], budget: number): PolicyContext {
   const { layerCount, kvHeadCount, headSize } = model.config;
-  return { layerCount, kvHeadCount, headSize, blockSize: BLOCK_ROWS, promptLength: prompt.length, budget };
+  return {
+    layerCount,
+    kvHeadCount,
+    headSize,
+    blockSize: BLOCK_ROWS,
+    promptLength: prompt.length,
+    budget,
+    messages: [],
+  };
 }
 
 /** The largest difference of two rows' elements. */

@@ -118,6 +118,7 @@ function expectedRows(
   const { prompt, kvCache: { policy, budget, decodeInterval, options } } = single;
   const interval = decodeInterval!;
   const { score } = findPolicy(policy)!.start({
+    messages: [],
     layerCount: LAYERS,
     kvHeadCount,
     headSize,

@@ -85,6 +85,7 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
       kvHeadCount: 2,
       headSize: 16,
       blockSize: 16,
+      messages: [],
       promptLength: length,
       budget,
     }, {});

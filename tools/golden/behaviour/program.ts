@@ -7,12 +7,7 @@ import { builtInPolicies } from "../../../src/serving/policies.ts";
 export { EMBEDDED_MODEL } from "../../../src/serving/embedded_model.ts";
 export { loadText } from "../../../src/serving/start_engine.ts";
 export type { EngineClient } from "../../../src/engine/client.ts";
-export type {
-  Generation,
-  GenerationEvent,
-  GenerationRequest,
-  KvCacheUsage,
-} from "../../../src/contract/generation.ts";
+export type { Generation, GenerationEvent, GenerationRequest, KvCacheUsage } from "../../../src/contract/generation.ts";
 export { GREEDY } from "../../../src/contract/sampling.ts";
 export { withDirectory } from "../../../tests/support/files.ts";
 export { GOLDEN_MODELS } from "../../../fixtures/golden_models.ts";
