@@ -6,9 +6,8 @@
 import { BLOCK_ROWS, blockBytes, blocksFor } from "../src/cache/block.ts";
 import type { Gpu } from "../src/gpu/gpu.ts";
 import {
-  decodeAttentionDispatch,
+  decodeAttentionDispatches,
   decodeAttentionKernel,
-  mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
 } from "../src/kernels/forward/decode_attention.ts";
@@ -74,12 +73,12 @@ function prefillAttention(gpu: Gpu, { element, rows, total }: AttentionCase, dat
   const keys = gpu.upload("keys", kvArray(element, data.keys));
   const values = gpu.upload("values", kvArray(element, data.values));
   const places = gpu.upload("rows", Uint32Array.from({ length: rows * 4 }, (_, i) => i % 4 === 0 ? i / 4 : 0));
-  const shape = { firstRow: 0, count: rows, capacity: total, outStride: QUERY_SIZE };
+  const shape = { kernel, queryHeads, headSize, firstRow: 0, count: rows, capacity: total, outStride: QUERY_SIZE };
   return {
     buffers: [keys, values, places],
     dispatches: (from: GPUBuffer, to: GPUBuffer): BoundDispatch[] => [{
       binding: gpu.binding(kernel, [from, keys, values, places, to]),
-      ...prefillAttentionDispatch(kernel, variant, shape),
+      ...prefillAttentionDispatch(shape),
     }],
   };
 }
@@ -113,7 +112,8 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
   const layerRows = gpu.upload("layer rows", Uint32Array.of(0, total - 1));
   const partials = gpu.createBuffer("partials", QUERY_SIZE * splits * 4);
   const stats = gpu.createBuffer("statistics", queryHeads * splits * 8);
-  const shape = {
+  const { split, merge } = decodeAttentionDispatches({
+    ...HEADS,
     layer: 0,
     step: 0,
     firstRow: 0,
@@ -122,7 +122,7 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
     tableStride: blocks,
     splits,
     outStride: QUERY_SIZE,
-  };
+  });
   return {
     buffers: [arena, tables, places, layerRows, partials, stats],
     dispatches: (from: GPUBuffer, to: GPUBuffer): BoundDispatch[] => [
@@ -131,11 +131,11 @@ function decodeAttention(gpu: Gpu, { element, total }: AttentionCase, data: Atte
           kernel,
           [from, places, layerRows, tables, arena, partials, stats, to],
         ),
-        ...decodeAttentionDispatch(variant, shape),
+        ...split,
       },
-      ...(splits === 1 ? [] : [{
+      ...(merge === null ? [] : [{
         binding: gpu.binding(mergeSplitsKernel(variant), [partials, stats, to]),
-        ...mergeSplitsDispatch(variant, shape),
+        ...merge,
       }]),
     ],
   };

@@ -5,7 +5,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { blocksFor } from "../src/cache/block.ts";
-import { type EngineClient, startEngine } from "../src/engine/client.ts";
+import { type EngineClient, startEngineWorker } from "../src/engine/client.ts";
 import type { KvCacheChoice, KvCacheUsage } from "../src/contract/generation.ts";
 import { GREEDY } from "../src/contract/sampling.ts";
 import { seededRandom } from "../fixtures/random.ts";
@@ -71,7 +71,7 @@ export async function benchmarkCompression(
     await writeFile(path, tinyGguf(MODEL));
     for (const defaultKvCache of CHOICES) {
       engines.push(
-        await startEngine({
+        await startEngineWorker({
           model: path,
           kvType: "f16",
           maxBatch: 1,

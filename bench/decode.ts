@@ -1,5 +1,5 @@
 /** @file How fast a small model decodes through the engine, and what each token costs besides GPU time. */
-import { startEngine } from "../src/engine/client.ts";
+import { startEngineWorker } from "../src/engine/client.ts";
 import type { Engine, EngineStats } from "../src/contract/engine.ts";
 import { GREEDY } from "../src/contract/sampling.ts";
 import { builtInPolicies } from "../src/serving/policies.ts";
@@ -52,7 +52,7 @@ export async function benchmarkDecode(
     progress(`decode: skipped, because there is no ${MODEL}`);
     return undefined;
   }
-  const engine = await startEngine({
+  const engine = await startEngineWorker({
     model: MODEL,
     context: Math.max(...CONTEXTS),
     kvType: "f16",

@@ -1,5 +1,5 @@
 /**
- * @file `deno task bench [kernels] [decode] [compression] [plot] [--quick]`: measures, prints tables, writes JSON.
+ * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON.
  *
  * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
@@ -11,10 +11,11 @@ import type { KernelResults } from "./kernel_results.ts";
 import { benchmarkKernels } from "./kernels.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
+import { benchmarkRequests, requestsText } from "./requests.ts";
 import { readReport, writeFigure, writeReport } from "./report.ts";
 import { compressionText, decodeText, kernelsText } from "./tables.ts";
 
-const NAMES = ["kernels", "decode", "compression", "plot"];
+const NAMES = ["kernels", "decode", "compression", "requests", "plot"];
 
 /** A usage error. */
 class CommandLineError extends Error {}
@@ -67,6 +68,7 @@ try {
   if (wanted.includes("kernels")) await report("kernels", quick, benchmarkKernels, kernelsText);
   if (wanted.includes("decode")) await report("decode", quick, benchmarkDecode, decodeText);
   if (wanted.includes("compression")) await report("compression", quick, benchmarkCompression, compressionText);
+  if (wanted.includes("requests")) await report("requests", quick, benchmarkRequests, requestsText);
   if (wanted.includes("plot")) await plot(quick);
 } catch (error) {
   console.error((error as Error).message);

@@ -6,8 +6,8 @@
  */
 import { TENSOR_TYPES } from "../src/formats/tensor_types.ts";
 import type { Gpu } from "../src/gpu/gpu.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../src/kernels/forward/matmul.ts";
-import { matvecKernel, matvecParams } from "../src/kernels/forward/matvec.ts";
+import { matmulDispatch, matmulKernel } from "../src/kernels/forward/matmul.ts";
+import { matvecDispatch, matvecKernel } from "../src/kernels/forward/matvec.ts";
 import { weightFormat } from "../src/kernels/weight_formats/weight_formats.ts";
 import { randomMatrix, type TestMatrix } from "../fixtures/matrices.ts";
 import { normalValues, seededRandom } from "../fixtures/random.ts";
@@ -55,8 +55,7 @@ export function ebbProducts(gpu: Gpu, of: ProductCase, { x, matrices }: ProductD
           matmulKernel({ format, bias: false, epilogue: "store", subgroupSize: gpu.subgroupSize }),
           buffers,
         ),
-        params: matmulParams({ rows: outputs, columns: inputs, count: vectors, xStride: inputs, yStride: outputs }),
-        grid: [Math.ceil(outputs / MATMUL_TILE), Math.ceil(vectors / MATMUL_TILE)],
+        ...matmulDispatch({ rows: outputs, columns: inputs, count: vectors, xStride: inputs, yStride: outputs }),
       };
     }
     const kernel = matvecKernel({
@@ -69,8 +68,7 @@ export function ebbProducts(gpu: Gpu, of: ProductCase, { x, matrices }: ProductD
     });
     return {
       binding: gpu.binding(kernel, buffers),
-      params: matvecParams({ rows: outputs, count: vectors, xStride: inputs, yStride: outputs, yOffset: 0 }),
-      grid: [Math.ceil(outputs / kernel.rowsPerWorkgroup), 1],
+      ...matvecDispatch({ kernel, rows: outputs, count: vectors, xStride: inputs, yStride: outputs, yOffset: 0 }),
     };
   };
   const [start, up, down] = [product(0, first, wide), product(0, output, wide), product(1, wide, output)];

@@ -29,7 +29,9 @@ const CONCURRENCY = 4;
 /** The greedy reply to a sample, begun with its prefix, asked through the model's chat template under the engine's default policy. */
 async function reply(running: RunningEngine, { prompt, answerPrefix, maxTokens }: TaskSample): Promise<string> {
   const { text, chatTemplate } = running;
-  const tokens = await text.encode(chatTemplate.apply([{ role: "user", content: prompt }]) + answerPrefix);
+  const tokens = await text.encode(
+    chatTemplate.render({ messages: [{ role: "user", content: prompt }] }).text + answerPrefix,
+  );
   return answerPrefix + (await ask(running, tokens, maxTokens)).text;
 }
 

@@ -75,9 +75,9 @@ async function readGguf(file: ModelFile): Promise<ModelConfig> {
     name: general.string("name", "") || nameOf(file.path),
     layerCount: fields.size("block_count"),
     hiddenSize,
-    feedForwardSize: fields.size("feed_forward_length"),
+    feedForwardSize: fields.sizeOfAllLayers("feed_forward_length"),
     queryHeadCount,
-    kvHeadCount: fields.size("attention.head_count_kv", queryHeadCount),
+    kvHeadCount: fields.sizeOfAllLayers("attention.head_count_kv", queryHeadCount),
     headSize,
     vocabularySize: ggufVocabularySize(file, names.embedding),
     contextLength: Math.min(trainedContext, readSlidingWindow(fields, "attention.sliding_window")),
@@ -330,8 +330,10 @@ function unknownArchitecture(file: ModelFile, field: string, value: string): Mod
 /** The last part of a path, without an extension. */
 function nameOf(path: string): string {
   const last = path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1)!;
-  return last.replace(/\.gguf$/i, "");
+  return last.replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "");
 }
+
+const SIZE = "a whole number of at least 1";
 
 /** Typed access to metadata: errors name the field, its value and what was expected. */
 class Fields {
@@ -361,9 +363,21 @@ class Fields {
     return this.#read(
       name,
       (value): value is number => Number.isSafeInteger(value) && value as number >= 1,
-      "a whole number of at least 1",
+      SIZE,
       missing,
     );
+  }
+
+  /** A size that may be given for every layer by itself; all must be the same. */
+  sizeOfAllLayers(name: string, missing?: number): number {
+    const values = this.#values[name];
+    if (!ArrayBuffer.isView(values) && !Array.isArray(values)) return this.size(name, missing);
+    const [first, ...others] = Array.from(values as ArrayLike<unknown>);
+    if (others.some((value) => value !== first)) {
+      throw this.error(name, values, "the same number for all layers, because Ebb supports no others");
+    }
+    if (!Number.isSafeInteger(first) || first as number < 1) throw this.error(name, values, SIZE);
+    return first as number;
   }
 
   positive(name: string, missing?: number): number {

@@ -64,6 +64,11 @@ export class SequenceCache {
     return this.#heads[layer];
   }
 
+  /** Ranked rows of every KV head of a layer, `[kvHeadCount]`. */
+  headRows(layer: number, kvHeadCount: number): Uint32Array {
+    return this.#heads[layer]?.rows.slice() ?? new Uint32Array(kvHeadCount).fill(this.rankedRows[layer]);
+  }
+
   /** Ranked blocks of a layer. */
   rankedBlocks(layer: number): number {
     return this.#heads[layer] ? this.packedBlocks[layer] : blocksFor(this.rankedRows[layer]);

@@ -7,8 +7,10 @@ import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
 import {
   type AnyFlag,
+  apiKey,
   bytes,
   cacheBudget,
+  hostName,
   integer,
   listOf,
   number,
@@ -65,7 +67,7 @@ const ENGINE_FLAGS = {
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
-  host: { value: text("HOST", "a host name or address"), default: "127.0.0.1", help: "Address to listen on" },
+  host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
     value: bytes,
@@ -75,10 +77,19 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
-  apiKey: { value: text("KEY", "a key"), help: "Key that clients must send; default: none is asked for" },
+  apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
   allowedOrigins: {
     value: listOf(origin),
     help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
+  },
+  allowedHosts: {
+    value: listOf(hostName),
+    help: "Names by which clients may call the server, beside its address and localhost, or * for any; default: none",
+  },
+  specialTokensInMessages: {
+    value: onOff,
+    default: false,
+    help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
   },
 } as const satisfies Record<string, AnyFlag>;
 
@@ -145,7 +156,7 @@ export const EVAL_COMPARE_FLAGS = {
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
   apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: text("KEY", "a key"), help: "Key that the server asks for; for --url" },
+  apiKey: { value: apiKey, help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,

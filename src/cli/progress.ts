@@ -11,7 +11,7 @@ export interface ProgressOutput {
   now(): number;
 }
 
-const STAGES = { tensors: "Loading tensors", shaders: "Compiling shaders" };
+const STAGES = { tensors: "Loading tensors", shaders: "Compiling shaders", kernels: "Warming up kernels" };
 
 /** Least milliseconds between two states shown: what an eye can follow, what a log can bear. */
 const TERMINAL_INTERVAL = 100;

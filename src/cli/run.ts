@@ -1,5 +1,6 @@
 /** @file From the program's arguments to its exit code. */
 import { ModelFileError } from "../formats/model_file.ts";
+import { workersEnded } from "../gpu/worker_end.ts";
 import { PluginError } from "../policy/loading/plugin_bundle.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -14,6 +15,8 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return exitCodeOf(error);
+  } finally {
+    await workersEnded();
   }
 }
 

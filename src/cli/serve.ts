@@ -1,8 +1,7 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
-import { Hono } from "hono";
-import { crossOrigin } from "../routes/cross_origin.ts";
-import { serveHttp } from "../routes/serve.ts";
-import { createApp } from "../routes/server.ts";
+import { FrontDoor } from "../routes/front_door.ts";
+import { createApp } from "../routes/app.ts";
+import { listen } from "../routes/listener.ts";
 import { ensureAdapter } from "../serving/environment.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
@@ -25,24 +24,28 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const shutdown = new AbortController();
   // The port comes first: that it is taken should be known before a large model has been loaded.
   const { allowedOrigins = [] } = options;
-  let app: Pick<Hono, "fetch"> = loadingApp(allowedOrigins);
-  const front = new Hono().all("*", (c) => app.fetch(c.req.raw, c.env));
-  const server = await serveHttp(front, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
+  const guarded = { allowedOrigins, allowedHosts: [options.host, ...options.allowedHosts ?? []] };
+  const door = new FrontDoor(guarded);
+  const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
-  const { engine, text, chatTemplate, failed, close } = await start(options, policies, progressDisplay());
-  app = createApp({
+  const show = progressDisplay();
+  const { engine, text, chatTemplate, failed, close } = await start(options, policies, (progress) => {
+    show(progress);
+    door.progress(progress);
+  });
+  door.open(createApp({
     engine,
     text,
     chatTemplate,
     options: {
       policies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
-      allowedOrigins,
+      ...guarded,
       log: (entry) => console.error(JSON.stringify(entry)),
       drain: drain.signal,
       shutdown: shutdown.signal,
     },
-  });
+  }));
   const stopped = firstStopSignal();
   console.log(`Listening on ${server.url}`);
 
@@ -60,14 +63,4 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   await server.finished;
   await close();
   return EXIT_CODES.ok.code;
-}
-
-/** Answers while there is no model yet. */
-function loadingApp(allowedOrigins: readonly string[]): Hono {
-  const app = new Hono();
-  if (allowedOrigins.length > 0) app.use(crossOrigin(allowedOrigins));
-  const error = { message: "The model is still loading", type: "server_error", param: null, code: "model_loading" };
-  app.get("/health", (c) => c.json({ status: "loading" }, 503));
-  app.all("*", (c) => c.json({ error }, 503, { "retry-after": "5" }));
-  return app;
 }

@@ -3,7 +3,7 @@ import { generateTask } from "../eval/tasks/families.ts";
 import { tokenCounter } from "../eval/tasks/token_counter.ts";
 import type { TaskSample } from "../eval/tasks/task.ts";
 import { openModel } from "../formats/open.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer } from "../text/load_tokenizer.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { TasksOptions } from "./flags.ts";

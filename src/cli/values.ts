@@ -1,5 +1,7 @@
 /** @file What the value of a flag may be: parsers from text, each with the words that help and errors use for it. */
 
+import { isIPv6 } from "node:net";
+
 /** A kind of value. */
 export interface ValueType<T> {
   /** Stands for the value in help texts; empty for a flag that takes none. */
@@ -97,6 +99,24 @@ export const cacheBudget: ValueType<number | string> = {
     const share = number(0, 100).parse(text.slice(0, -1));
     return share === undefined || share === 0 ? undefined : text;
   },
+};
+
+/** A host's name or address, without a port; an IPv6 address with or without the brackets that it has in URLs. */
+export const hostName: ValueType<string> = {
+  placeholder: "HOST",
+  expectation: "a host name or address, without a port",
+  parse(text) {
+    const host = text.replace(/^\[(.*)\]$/, "$1");
+    const isName = /^[a-z\d_*]([a-z\d_.-]*[a-z\d_.])?$/i.test(host);
+    return isName || isIPv6(host) ? host : undefined;
+  },
+};
+
+/** A key that a header can carry. */
+export const apiKey: ValueType<string> = {
+  placeholder: "KEY",
+  expectation: "a key of visible ASCII characters, without spaces: no header carries others",
+  parse: (text) => /^[\x21-\x7e]+$/.test(text) ? text : undefined,
 };
 
 /** The origin of web pages as browsers write it, or `*` for all. */

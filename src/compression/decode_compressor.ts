@@ -16,8 +16,8 @@ import { unpackRows, unpackRowsDispatch } from "../kernels/scoring/unpack_rows.t
 import { type Score, windowOf } from "../policy/steps.ts";
 import { MAX_WINDOW } from "../scores/limits.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
+import type { CompressorOptions } from "./scoring_work.ts";
 import { Compressor } from "./compressor.ts";
-import type { Dimensions } from "../model/dimensions.ts";
 import type { QueryLog } from "./query_log.ts";
 
 /** Where a layer's rows are. */
@@ -58,25 +58,26 @@ export class DecodeCompressor {
   readonly #unpacks: readonly Binding[];
 
   /**
+   * @param options its capacity is the rows of the longest sequence
    * @param arenas the block pool's buffers
    * @param table u32, all block tables
    * @param layerRecords see scores/layer_record.ts
    */
   constructor(
     readonly gpu: Gpu,
-    readonly dimensions: Dimensions,
+    readonly options: CompressorOptions,
     arenas: readonly GPUBuffer[],
     table: GPUBuffer,
     layerRecords: GPUBuffer,
   ) {
-    const { config: { kvHeadCount, queryHeadCount, headSize }, kvElement: element, positions } = dimensions;
-    const rowsBytes = kvHeadCount * positions * headSize * kvElementBytes(element);
+    const { kvHeadCount, queryHeadCount, headSize, element, capacity } = options;
+    const rowsBytes = kvHeadCount * capacity * headSize * kvElementBytes(element);
     const keys = gpu.createBuffer("unpacked keys", rowsBytes);
     const values = gpu.createBuffer("unpacked values", rowsBytes);
-    this.#queries = gpu.createBuffer("last queries", MAX_WINDOW * dimensions.querySize * 4);
+    this.#queries = gpu.createBuffer("last queries", MAX_WINDOW * queryHeadCount * headSize * 4);
     this.#compressor = new Compressor(
       gpu,
-      { kvHeadCount, queryHeadCount, headSize, element, capacity: positions },
+      options,
       { keys, values, windowQueries: this.#queries, tileQueries: this.#queries, layerRecords, table },
     );
     this.#unpacks = arenas.map((arena) => {
@@ -89,10 +90,9 @@ export class DecodeCompressor {
    * Records that all rows of a layer are read and those before the score's window scored. There must be some.
    */
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
-    const { kvHeadCount, headSize } = this.dimensions.config;
     const { layer, score, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
-    const shape = { ...rows, kvHeadCount, headSize, capacity: this.dimensions.positions };
+    const shape = { ...this.options, ...rows };
     recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
 
     const queries = queryLog?.rows ?? 0;

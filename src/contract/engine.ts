@@ -4,8 +4,8 @@ import type { SamplingDefaults } from "./sampling.ts";
 
 /** What the engine reports while it loads a model. */
 export interface LoadProgress {
-  readonly stage: "tensors" | "shaders";
-  /** Tensors uploaded or shaders compiled so far. */
+  readonly stage: "tensors" | "shaders" | "kernels";
+  /** Tensors uploaded, shaders compiled or kernels run for the first time so far. */
   readonly done: number;
   readonly total: number;
   /** Bytes uploaded so far and in all; for tensors only. */
@@ -84,5 +84,5 @@ export interface Engine {
   generate(request: GenerationRequest): Generation;
   stats(): Promise<EngineStats>;
   /** `ready`, or why not. */
-  readonly state: "loading" | "ready" | "draining" | "failed";
+  readonly state: "ready" | "draining" | "failed";
 }

@@ -16,9 +16,14 @@ export interface SamplingParameters {
   readonly repetitionPenalty: number;
   /** Added to the logits of single tokens. */
   readonly logitBias: readonly { readonly token: number; readonly bias: number }[];
+  /** The only tokens that may be drawn, if not all. */
+  readonly allowedTokens?: Uint32Array;
   /** Unsigned 32-bit. */
   readonly seed: number;
 }
+
+/** A bias that keeps a token from being drawn; finite, for WGSL knows no infinity. */
+export const FORBIDDEN_BIAS = -1e30;
 
 /** How tokens are drawn where a request says nothing of it. */
 export type SamplingDefaults = Pick<

@@ -25,30 +25,30 @@ export class Admission {
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
     for (let arena = 0; arena < this.pool.arenaCount; arena++) {
-      if (this.#unpromised(arena) < sequence.projectedBlocks) continue;
+      if (this.#unpromised(arena) < sequence.forecast.blocks) continue;
       this.#freeSlots.pop();
-      const cache = new SequenceCache(this.pool, arena, this.layerCount);
-      sequence.residence = { slot, arena, cache, reservedBlocks: sequence.projectedBlocks };
+      sequence.reside({ slot, cache: new SequenceCache(this.pool, arena, this.layerCount), buffers: null });
       this.#residents.add(sequence);
       return true;
     }
     return false;
   }
 
-  /** Takes back a sequence's slot and blocks. */
+  /** Takes back a sequence's slot, blocks and buffers. Idempotent. */
   release(sequence: Sequence): void {
-    if (sequence.residence === null) return;
-    sequence.cache.release();
-    this.#freeSlots.push(sequence.slot);
-    this.#residents.delete(sequence);
-    sequence.residence = null;
+    if (!this.#residents.delete(sequence)) return;
+    const { slot, cache, buffers } = sequence.residence;
+    cache.release();
+    buffers?.destroy();
+    this.#freeSlots.push(slot);
+    sequence.reside(null);
   }
 
   /** Free blocks of an arena that nobody has been promised. */
   #unpromised(arena: number): number {
     let blocks = this.pool.freeBlocks(arena);
-    for (const { residence } of this.#residents) {
-      if (residence!.arena === arena) blocks -= Math.max(0, residence!.reservedBlocks - residence!.cache.blocks);
+    for (const { forecast, residence: { cache } } of this.#residents) {
+      if (cache.arena === arena) blocks -= Math.max(0, forecast.blocks - cache.blocks);
     }
     return blocks;
   }

@@ -1,6 +1,7 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
+import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
@@ -13,10 +14,11 @@ import type {
 } from "../contract/generation.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { fittingTokens, mostNewTokens, projectRequest } from "./forecast.ts";
-import type { EngineFailure, EngineOptions, EngineReady, FromWorker, ToWorker } from "./protocol.ts";
+import { EventQueue, isLast } from "./event_queue.ts";
+import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
+import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
-export type { EngineOptions } from "./protocol.ts";
+export type { EngineWorkerOptions } from "./protocol.ts";
 
 /** What only the client needs to know. */
 export interface ClientOptions {
@@ -35,8 +37,8 @@ export interface ClientOptions {
  * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
  * @throws {RangeError} when a size does not fit this adapter
  */
-export async function startEngine(
-  options: EngineOptions & ClientOptions,
+export async function startEngineWorker(
+  options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
   const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
@@ -55,7 +57,7 @@ export async function startEngine(
     };
     post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
-    worker.terminate();
+    endWorker(worker);
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
@@ -66,9 +68,9 @@ function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
 }
 
 /** What a policy cannot do is the request's fault. */
-function unlessUnservable<Result>(project: () => Result): Result {
+function unlessUnservable<Result>(forecast: () => Result): Result {
   try {
-    return project();
+    return forecast();
   } catch (error) {
     throw new UnservableRequestError((error as Error).message, "kv_cache");
   }
@@ -157,7 +159,7 @@ export class EngineClient implements Engine {
       this.post({ type: "close" });
     }
     await this.#closed;
-    this.worker.terminate();
+    endWorker(this.worker);
   }
 
   fittingTokens(request: GenerationRequest): number {
@@ -190,7 +192,7 @@ export class EngineClient implements Engine {
         "context_length_exceeded",
       );
     }
-    const { blocks } = unlessUnservable(() => projectRequest(request, this.ready.cache, this.options.policies));
+    const { blocks } = unlessUnservable(() => forecastRequest(request, this.ready.cache, this.options.policies));
     if (blocks > this.ready.largestArena) {
       const mebibytes = (count: number) => `${Math.ceil(count * this.ready.blockBytes / 2 ** 20)} MiB`;
       throw new UnservableRequestError(
@@ -254,37 +256,4 @@ function checkContinuation({ tokens }: Continuation, vocabularySize: number): vo
   const unknown = tokens.find((token) => token >= vocabularySize);
   if (unknown === undefined) return;
   throw new RangeError(`The continuation has the token ${unknown}: expected ids below ${vocabularySize}`);
-}
-
-function isLast({ type }: GenerationEvent): boolean {
-  return type === "finished" || type === "failed";
-}
-
-/** Events of one generation, from the worker's pace to the reader's. */
-class EventQueue {
-  readonly #events: GenerationEvent[] = [];
-  #wake: () => void = () => {};
-
-  push(event: GenerationEvent): void {
-    this.#events.push(event);
-    this.#wake();
-  }
-
-  /** Yields events up to the last one; leaving early calls `abort`. */
-  async *iterate(abort: () => void): AsyncGenerator<GenerationEvent> {
-    let isDone = false;
-    try {
-      while (!isDone) {
-        const event = this.#events.shift();
-        if (event === undefined) {
-          await new Promise<void>((resolve) => this.#wake = resolve);
-          continue;
-        }
-        isDone = isLast(event);
-        yield event;
-      }
-    } finally {
-      if (!isDone) abort();
-    }
-  }
 }

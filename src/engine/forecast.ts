@@ -1,13 +1,14 @@
 /** @file Whether and how a request fits: its policy, and the blocks it can come to need. The client and the worker agree. */
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { parseBudget } from "../cache/budgets.ts";
-import { projectedBlocks, projectedEvictingBlocks } from "../cache/block_forecast.ts";
+import { forecastBlocks, forecastEvictingBlocks, type SharingSchedule } from "../cache/block_forecast.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
-import type { Policy, PolicyContext, SequencePolicy } from "../policy/policy.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { Policy, SequencePolicy } from "../policy/policy.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { ranksAgain } from "../policy/steps.ts";
 import { startPolicy } from "../policy/fence.ts";
-import { type DecodeEviction, decodeEviction } from "./eviction.ts";
+import { DecodeEviction } from "./eviction.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 
 /** The most tokens, given and drawn, that can follow the prompt. */
@@ -23,26 +24,28 @@ export interface CacheShape {
 }
 
 /** A request's policy at work, and the most blocks the sequence can come to hold. */
-export interface Projection {
+export interface Forecast {
   readonly context: PolicyContext;
+  /** `null` keeps every row of the prompt. */
   readonly policy: SequencePolicy | null;
   /** `null` keeps every row generated. */
   readonly eviction: DecodeEviction | null;
+  /** What is promised at admission. */
   readonly blocks: number;
 }
 
 /**
- * Starts the policy of a request and projects its need.
+ * Starts the policy of a request and forecasts its need.
  *
  * @param onFallback told why, where the policy fails and uniform budgets take its place
  * @throws {RangeError} when the budget cannot be read, or the policy cannot evict while tokens are generated and is to
  */
-export function projectRequest(
+export function forecastRequest(
   request: GenerationRequest,
   shape: CacheShape,
   policies: PolicyRegistry,
   onFallback: (reason: string) => void = () => {},
-): Projection {
+): Forecast {
   const { policy: name, budget, options = {} } = request.kvCache;
   const found = policies.find(name);
   if (found === undefined) throw new RangeError(`There is no KV cache policy "${name}"`);
@@ -60,16 +63,17 @@ export function projectRequest(
   const eviction = startEviction(request, found, context, onFallback);
   // A sequence may overrun its end by the rest of a submit.
   const newRows = mostNewTokens(request) + MAX_STEPS;
+  const schedule = sharingSchedule(policy, context.layerCount);
   const blocks = eviction === null
-    ? projectedBlocks(context, policy, newRows)
-    : projectedEvictingBlocks(context, policy, eviction.policy.window, eviction.interval);
+    ? forecastBlocks(context, schedule, newRows)
+    : forecastEvictingBlocks(context, schedule, eviction.policy.window, eviction.interval);
   return { context, policy, eviction, blocks };
 }
 
 /**
  * The most tokens, up to `request.maxTokens`, with which the sequence needs no more than `blocks`; 0 if there are none.
  *
- * @throws {RangeError} as {@link projectRequest}
+ * @throws {RangeError} as {@link forecastRequest}
  */
 export function fittingTokens(
   request: GenerationRequest,
@@ -77,7 +81,7 @@ export function fittingTokens(
   policies: PolicyRegistry,
   blocks: number,
 ): number {
-  const fits = (maxTokens: number) => projectRequest({ ...request, maxTokens }, shape, policies).blocks <= blocks;
+  const fits = (maxTokens: number) => forecastRequest({ ...request, maxTokens }, shape, policies).blocks <= blocks;
   if (fits(request.maxTokens)) return request.maxTokens;
   let [enough, tooMany] = [0, request.maxTokens];
   while (tooMany - enough > 1) {
@@ -86,6 +90,22 @@ export function fittingTokens(
     else tooMany = middle;
   }
   return enough;
+}
+
+/** What the forecast of blocks has to know of a policy; `null` where every row of the prompt is kept. */
+export function sharingSchedule(
+  policy: Pick<SequencePolicy, "window" | "perHead" | "provisionalRows" | "isRebalanceDue"> | null,
+  layerCount: number,
+): SharingSchedule | null {
+  if (policy === null) return null;
+  return {
+    window: policy.window,
+    perHead: policy.perHead,
+    layers: Array.from({ length: layerCount }, (_, layer) => ({
+      provisionalRows: policy.provisionalRows(layer),
+      isShared: policy.isRebalanceDue(layer),
+    })),
+  };
 }
 
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
@@ -115,5 +135,5 @@ function startEviction(
     );
   }
   // The first token comes without a row, and the last one needs no room.
-  return newTokens < decodeInterval + 2 ? null : decodeEviction(policy, decodeInterval);
+  return newTokens < decodeInterval + 2 ? null : new DecodeEviction(policy, decodeInterval);
 }

@@ -6,27 +6,16 @@
  * interval late.
  */
 import { blocksFor } from "../cache/block.ts";
-import { LAYER_RECORD_WORDS } from "../scores/layer_record.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
-import type { SequencePolicy } from "../policy/policy.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import { batchRow } from "./batch_row.ts";
+import { writeTables } from "./block_tables.ts";
 import type { Readback } from "./readback.ts";
+import { clearScores, type ScoreTransfer, sendScores } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
-
-/** Scores that a submit sends to the host, and what is to be done with them. */
-export interface ScoreTransfer {
-  readonly sequence: Sequence;
-  /** The policy that they were made for. */
-  readonly policy: SequencePolicy;
-  /** First pack row of its prompt. */
-  readonly start: number;
-  readonly fromLayer: number;
-  readonly throughLayer: number;
-  /** Whether the sequence's rows are to be allotted again. */
-  readonly isRebalance: boolean;
-}
 
 /** A sequence's part in a pack. */
 interface Member {
@@ -34,24 +23,6 @@ interface Member {
   readonly segment: Segment;
   /** The first layer whose scores have not been sent. */
   unsentLayer: number;
-}
-
-/**
- * Groups sequences that have the same prompt: it is prefilled once, and stored for each by its own policy. Those whose
- * scores themselves are read back stay alone, for these travel by pack row.
- */
-export function groupByPrompt(sequences: readonly Sequence[]): Sequence[][] {
-  const groups: Sequence[][] = [];
-  for (const sequence of sequences) {
-    const { prompt } = sequence.request;
-    const group = groups.find(([{ request, policy }]) =>
-      !policy?.exactScores && !sequence.policy?.exactScores && request.prompt.length === prompt.length &&
-      request.prompt.every((token, i) => token === prompt[i])
-    );
-    if (group === undefined) groups.push([sequence]);
-    else group.push(sequence);
-  }
-  return groups;
 }
 
 export class Pack {
@@ -70,8 +41,8 @@ export class Pack {
     let start = firstRow;
     const members: Member[] = [];
     this.#segments = groups.map((group) => {
-      const [{ request: { prompt: tokens }, slot: windowIndex }] = group;
-      const window = Math.max(...group.map(({ queryWindow }) => queryWindow));
+      const [{ request: { prompt: tokens }, residence: { slot: windowIndex } }] = group;
+      const window = Math.max(...group.map(queryWindow));
       const segment = { tokens, start, window, windowIndex };
       start += tokens.length;
       members.push(...group.map((sequence) => ({ sequence, segment, unsentLayer: 0 })));
@@ -80,13 +51,8 @@ export class Pack {
     this.#members = members;
     this.endRow = start;
     model.prefiller.place(this.#segments);
-    for (const { sequence: { policy, slot } } of members) {
-      if (policy === null) continue;
-      recorder.clear(
-        model.layerRecords,
-        model.recordLayout.record(slot, 0) * 4,
-        model.config.layerCount * LAYER_RECORD_WORDS * 4,
-      );
+    for (const { sequence } of members) {
+      if (sequence.policy !== null) clearScores(model, recorder, sequence);
     }
   }
 
@@ -134,16 +100,17 @@ export class Pack {
     const { prefiller, firstRows, firstSampler, dimensions } = this.model;
     const rowBytes = dimensions.hiddenStride * 4;
     const members = this.#members.filter(({ sequence }) => !sequence.isFinished);
-    const batch = members.map(({ sequence }) => sequence);
-    if (batch.length === 0) return batch;
+    const sequences = members.map(({ sequence }) => sequence);
+    if (sequences.length === 0) return sequences;
     members.forEach(({ segment: { start, tokens } }, row) => {
       const source = (start + tokens.length - 1) * rowBytes;
       recorder.copy(prefiller.hidden.buffer, source, firstSampler.hidden.buffer, row * rowBytes, rowBytes);
     });
+    const batch = sequences.map(batchRow);
     firstRows.set(batch);
     firstSampler.record(recorder, batch, 0);
-    for (const sequence of batch) sequence.recorded = 1;
-    return batch;
+    for (const { tokens } of sequences) tokens.recorded = 1;
+    return sequences;
   }
 
   /** Sums the attention of the tile just recorded for the prompts that are scored by that of all their rows. */
@@ -175,12 +142,14 @@ export class Pack {
   ): ScoreTransfer[] {
     const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
-    const { policy, cache, slot, arena, window } = sequence;
+    const { policy, window, residence } = sequence;
+    const { slot, cache, buffers } = residence;
+    const { arena } = cache;
     const { start, tokens: { length }, windowIndex } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
     if (policy === null) {
       cache.appendRecent(layer, length);
-      writeTables(this.model, sequence);
+      writeTables(this.model, residence);
       compressor.gatherRange(recorder, arena, { start, count: length, tableOffset });
       return [];
     }
@@ -188,12 +157,12 @@ export class Pack {
     const ranked = policy.provisionalRows(layer);
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
-    writeTables(this.model, sequence);
+    writeTables(this.model, residence);
     const headHistograms = policy.perHead ? recordLayout.headHistograms(slot) : undefined;
     if (headHistograms !== undefined) {
       recorder.clear(layerRecords, headHistograms * 4, recordLayout.headHistogramsWords * 4);
     }
-    const earlierQueries = segment.window - sequence.queryWindow;
+    const earlierQueries = segment.window - queryWindow(sequence);
     const recordOffset = recordLayout.record(slot, layer);
     const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
     compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
@@ -204,25 +173,23 @@ export class Pack {
       count: window,
       tableOffset: tableOffset + blocksFor(ranked),
     });
-    const { carriedAttention } = sequence;
-    if (carriedAttention !== null && policy.needs.attentionSums) {
+    const carriedAttention = buffers?.carriedAttention;
+    if (carriedAttention && policy.needs.attentionSums) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 
     const isRebalance = policy.isRebalanceDue(layer);
-    if (policy.exactScores) readback.copyScores(recorder, compressor.scores, start, length - window);
-    if (policy.perHead) readback.copyHeadHistograms(recorder, layerRecords, slot);
     if (!isRebalance && !policy.exactScores && !policy.perHead) return [];
-    const fromLayer = member.unsentLayer;
+    const transfer = { sequence, policy, start, fromLayer: member.unsentLayer, throughLayer: layer, isRebalance };
     member.unsentLayer = layer + 1;
-    readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, layer);
-    return [{ sequence, policy, start, fromLayer, throughLayer: layer, isRebalance }];
+    sendScores(this.model, recorder, readback, transfer);
+    return [transfer];
   }
 }
 
-/** Uploads what has changed of a sequence's block tables. */
-export function writeTables(model: Model, sequence: Sequence): void {
-  sequence.cache.takeChanges((layer, first, table, heads) =>
-    model.slots.writeTable(sequence.slot, layer, first, table, heads)
-  );
+/** Rows at the end of a prompt whose queries are needed to score the others, or for statistics. */
+function queryWindow({ policy, window }: Sequence): number {
+  if (policy === null) return 0;
+  const { needs, attentionStatistics } = policy;
+  return needs.windowQueries || attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
 }

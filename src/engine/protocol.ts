@@ -6,7 +6,7 @@ import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
-export interface EngineOptions {
+export interface EngineWorkerOptions {
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */
@@ -38,7 +38,7 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
-  | { readonly type: "start"; readonly options: EngineOptions; readonly plugins: readonly PluginBundle[] }
+  | { readonly type: "start"; readonly options: EngineWorkerOptions; readonly plugins: readonly PluginBundle[] }
   /** From now on, requests choose from these. */
   | { readonly type: "plugins"; readonly plugins: readonly PluginBundle[] }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }

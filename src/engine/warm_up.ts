@@ -1,14 +1,19 @@
 /**
- * @file Runs a few short sequences through everything once, since drivers compile a kernel when it first runs: no request
- * should have to wait for that.
+ * @file Runs every kernel once, since drivers compile a kernel when it first runs: no request should have to wait for that.
+ *
+ * Which kernels there are, and with what parameters, comes from a rehearsal: a few short sequences go through the scheduler
+ * without the GPU. Then the first dispatch of each kernel runs, one workgroup of it, whatever the number of layers.
  */
+import type { LoadProgress } from "../contract/engine.ts";
+import type { Pipeline, RehearsedDispatch } from "../gpu/gpu.ts";
+import { Recorder } from "../gpu/recorder.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import { projectRequest } from "./forecast.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { Scheduler } from "./scheduler.ts";
+import { forecastRequest } from "./forecast.ts";
+import { TurnLoop } from "./turn_loop.ts";
 
 /** Batches of 8, then 3, then 1: one for each number of vectors that kernels are generated for. */
 const TOKENS_TO_GENERATE = [40, 16, 16, 2, 2, 2, 2, 2];
@@ -17,19 +22,41 @@ const PROMPT_LENGTH = 40;
 const BUDGET = 16;
 
 /** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
-export async function warmUp(model: Model, policies: PolicyRegistry): Promise<void> {
+export async function warmUp(
+  model: Model,
+  policies: PolicyRegistry,
+  onProgress: (progress: LoadProgress) => void = () => {},
+): Promise<void> {
+  const dispatches = await rehearse(model, policies);
+  const recorder = new Recorder(model.gpu);
+  const report = (done: number) => onProgress({ stage: "kernels", done, total: dispatches.length });
+  for (const [done, { binding, params }] of dispatches.entries()) {
+    report(done);
+    recorder.dispatch(binding, { params, grid: [1] });
+    recorder.submit();
+    await model.gpu.device.queue.onSubmittedWorkDone();
+  }
+  if (dispatches.length > 0) report(dispatches.length);
+}
+
+/** The first dispatch of each kernel that short sequences need. */
+async function rehearse(model: Model, policies: PolicyRegistry): Promise<RehearsedDispatch[]> {
   const requests = warmUpRequests(model.dimensions).filter((request) =>
-    projectRequest(request, model.config, policies).blocks <= model.pool.largestArena
+    forecastRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
-  if (requests.length === 0) return;
+  if (requests.length === 0) return [];
+  const rehearsal = new Map<Pipeline, RehearsedDispatch>();
+  model.gpu.rehearsal = rehearsal;
   let open = requests.length;
-  const scheduler = new Scheduler(model, policies, (_, event) => {
-    if (event.type === "finished" && --open === 0) scheduler.close();
+  const loop = new TurnLoop(model, policies, (_, event) => {
+    if (event.type === "finished" && --open === 0) loop.close();
   }, () => {});
-  requests.forEach((request, index) => scheduler.add(index, request));
-  await scheduler.run();
-  scheduler.destroy();
+  requests.forEach((request, index) => loop.add(index, request));
+  await loop.run();
+  loop.destroy();
+  model.gpu.rehearsal = null;
   model.pool.resetPeak();
+  return [...rehearsal.values()];
 }
 
 function warmUpRequests({ contextLength, maxBatch }: Dimensions): GenerationRequest[] {

@@ -1,4 +1,4 @@
-/** @file The engine's thread: owns the device, the weights, the block pool and the scheduler. */
+/** @file The engine's thread: owns the device, the weights, the block pool and the loop. */
 import { basename } from "node:path";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
@@ -12,12 +12,12 @@ import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import type { ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
-import type { EngineOptions, FromWorker, ToWorker } from "./protocol.ts";
+import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
-import { Scheduler } from "./scheduler.ts";
+import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
 const thread = self as unknown as {
@@ -32,7 +32,7 @@ const LOSS_MILLISECONDS = 100;
 /** What requests choose from; the client knows the same. */
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
-let scheduler: Scheduler | null = null;
+let loop: TurnLoop | null = null;
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
@@ -46,24 +46,24 @@ thread.onmessage = ({ data }) => {
       POLICIES.setFiles(data.plugins.map(evaluatePlugin));
       break;
     case "generate":
-      scheduler!.add(data.id, data.request);
+      loop!.add(data.id, data.request);
       break;
     case "abort":
-      scheduler!.abort(data.id);
+      loop!.abort(data.id);
       break;
     case "resume":
-      scheduler!.resume(data.id, data.resumption);
+      loop!.resume(data.id, data.resumption);
       break;
     case "stats":
-      thread.postMessage({ type: "stats", id: data.id, stats: scheduler!.stats() });
+      thread.postMessage({ type: "stats", id: data.id, stats: loop!.stats() });
       break;
     case "close":
-      scheduler?.close();
+      loop?.close();
       break;
   }
 };
 
-async function run(options: EngineOptions, plugins: readonly PluginBundle[]): Promise<void> {
+async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   POLICIES.setFiles(plugins.map(evaluatePlugin));
   const gpu = await Gpu.open();
   const failed = new Promise<never>((_, reject) => {
@@ -86,7 +86,7 @@ async function run(options: EngineOptions, plugins: readonly PluginBundle[]): Pr
   thread.close();
 }
 
-async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
+async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
   const file = await openModel(options.model);
   let config: ModelConfig;
   let sampling: SamplingDefaults;
@@ -109,7 +109,7 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
-    await warmUp(model, POLICIES);
+    await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));
     thread.postMessage({
       type: "ready",
       ready: {
@@ -136,8 +136,8 @@ async function serve(gpu: Gpu, options: EngineOptions): Promise<void> {
     }
     events.push({ id, event });
   };
-  scheduler = new Scheduler(model, POLICIES, emit, log);
-  await scheduler.run();
+  loop = new TurnLoop(model, POLICIES, emit, log);
+  await loop.run();
 }
 
 /** Has a line for people written to standard error. */
@@ -146,7 +146,7 @@ function log(message: string): void {
 }
 
 /** Fills in what the user left open, and refuses what this adapter cannot hold. */
-function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
+function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOptions) {
   const limit = contextLimit(config, options.kvType, gpu.maxBindingBytes);
   if (options.context !== undefined && options.context > limit) {
     throw new RangeError(
@@ -171,7 +171,7 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineOptions) {
 function describe(
   file: ModelFile,
   config: ModelConfig,
-  options: EngineOptions,
+  options: EngineWorkerOptions,
   contextLength: number,
 ): Omit<ServedModel, "sampling"> {
   const bytesByType = new Map<string, number>();

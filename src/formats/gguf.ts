@@ -10,11 +10,13 @@
  * is allocated, so a file costs time and memory in proportion to its own header.
  */
 
-import type { ModelFile, TensorInfo, TensorType } from "./model_file.ts";
+import { type ModelFile, ModelFileError, type TensorInfo, type TensorType } from "./model_file.ts";
+import { basename } from "node:path";
 import { alignUp, GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VALUE_TYPES, type GgufValueType } from "./gguf_layout.ts";
 import { HeaderCursor } from "./header_cursor.ts";
 import { quote } from "./quote.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
+import { checkParts, partPaths } from "./split_gguf.ts";
 import { checkPlacement, modelFile, type StoredTensor } from "./stored_tensors.ts";
 import { elementCount, TENSOR_TYPE_NAMES, TENSOR_TYPES, tensorByteLength } from "./tensor_types.ts";
 
@@ -93,7 +95,8 @@ const UNSUPPORTED_TENSOR_TYPES: Readonly<Record<number, string>> = {
 };
 
 /**
- * Opens a GGUF file: reads and checks its header, and leaves the tensors to be read on demand.
+ * Opens a GGUF file, or all files of a model from the path of any one: reads and checks their headers, and leaves the tensors
+ * to be read on demand.
  *
  * Metadata values become strings, booleans and numbers (bigints where a 64-bit number is not a safe integer). Arrays of
  * strings, booleans and 64-bit integers become plain arrays, arrays of other numbers typed arrays: the tokenizer's
@@ -103,23 +106,47 @@ const UNSUPPORTED_TENSOR_TYPES: Readonly<Record<number, string>> = {
  * @throws {ModelFileError} when the file is damaged, hostile or uses something unsupported
  */
 export async function openGguf(path: string): Promise<ModelFile> {
-  const file = await RandomAccessFile.open(path);
+  const files: RandomAccessFile[] = [];
+  const readPart = async (path: string) => {
+    const file = await RandomAccessFile.open(path);
+    files.push(file);
+    return { path, ...readHeader(file) };
+  };
   try {
-    const header = new HeaderCursor(file, MAX_HEADER_BYTES);
-    checkMagicAndVersion(header);
-    header.field = "tensor count";
-    const tensorCount = header.size(MIN_TENSOR_INFO_BYTES);
-    header.field = "metadata count";
-    const metadataCount = header.size(MIN_METADATA_BYTES);
-    const metadata = readMetadata(header, metadataCount);
-    checkNotSplit(header, metadata);
-    const tensors = readTensorInfos(header, tensorCount, alignmentOf(header, metadata));
-    checkPlacement(tensors);
-    return modelFile({ path, format: "gguf", metadata, tensors, files: [file] });
+    const named = await readPart(path);
+    const count = partCount(named);
+    if (count === 1) return modelFile({ ...named, path, format: "gguf", files });
+    const paths = await partPaths(path, count);
+    const parts = [];
+    for (const part of paths) parts.push(basename(part) === basename(path) ? named : await readPart(part));
+    checkParts(parts);
+    const tensors = parts.flatMap(({ tensors }) => tensors);
+    return modelFile({ path, format: "gguf", metadata: parts[0].metadata, tensors, files });
   } catch (error) {
-    file.close();
+    for (const file of files) file.close();
     throw error;
   }
+}
+
+function readHeader(file: RandomAccessFile): { metadata: Record<string, unknown>; tensors: StoredTensor[] } {
+  const header = new HeaderCursor(file, MAX_HEADER_BYTES);
+  checkMagicAndVersion(header);
+  header.field = "tensor count";
+  const tensorCount = header.size(MIN_TENSOR_INFO_BYTES);
+  header.field = "metadata count";
+  const metadataCount = header.size(MIN_METADATA_BYTES);
+  const metadata = readMetadata(header, metadataCount);
+  const tensors = readTensorInfos(header, tensorCount, alignmentOf(header, metadata));
+  checkPlacement(tensors);
+  return { metadata, tensors };
+}
+
+/** The number of files that the model lies in. */
+function partCount({ path, metadata }: { path: string; metadata: Readonly<Record<string, unknown>> }): number {
+  const count = metadata["split.count"] ?? 1;
+  if (count === 0) return 1;
+  if (typeof count === "number" && Number.isInteger(count) && count > 0 && count < 100_000) return count;
+  throw new ModelFileError(`${path}: metadata "split.count" is ${describe(count)}: expected a number of files`);
 }
 
 function checkMagicAndVersion(header: HeaderCursor): void {
@@ -176,7 +203,8 @@ function readArray(header: HeaderCursor): unknown {
     return new TYPED_ARRAYS[type as keyof typeof TYPED_ARRAYS](bytes.buffer);
   }
   const values = [];
-  for (let i = 0; i < length; i++) values.push(readScalar(header, type));
+  // Arrays of strings are vocabularies, whose tokens may be any bytes.
+  for (let i = 0; i < length; i++) values.push(type === "string" ? header.losslessString() : readScalar(header, type));
   return values;
 }
 
@@ -185,15 +213,6 @@ function alignmentOf(header: HeaderCursor, metadata: Record<string, unknown>): n
   if (typeof alignment === "number" && alignment >= 1 && Number.isInteger(Math.log2(alignment))) return alignment;
   header.field = 'metadata "general.alignment"';
   throw header.error(`is ${describe(alignment)}: expected a power of two`);
-}
-
-function checkNotSplit(header: HeaderCursor, metadata: Record<string, unknown>): void {
-  const parts = metadata["split.count"] ?? 1;
-  if (parts === 0 || parts === 1) return;
-  header.field = 'metadata "split.count"';
-  throw header.error(
-    `is ${describe(parts)}: expected a model in one file, as "llama-gguf-split --merge" makes it from its parts`,
-  );
 }
 
 function readTensorInfos(header: HeaderCursor, count: number, alignment: number): StoredTensor[] {

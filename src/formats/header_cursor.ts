@@ -1,5 +1,6 @@
 /** @file Reads little-endian values one after the other from the start of a file, through a window of it in memory. */
 
+import { decodeLossless } from "./lossless_utf8.ts";
 import { ModelFileError } from "./model_file.ts";
 import type { RandomAccessFile } from "./random_access_file.ts";
 
@@ -101,6 +102,13 @@ export class HeaderCursor {
     const length = this.size(1);
     this.#take(length);
     return UTF8.decode(this.#window.subarray(this.#taken, this.#position));
+  }
+
+  /** A string whose bytes may be anything; see lossless_utf8.ts for those that are not UTF-8. */
+  losslessString(): string {
+    const length = this.size(1);
+    this.#take(length);
+    return decodeLossless(this.#window.subarray(this.#taken, this.#position));
   }
 
   /** A copy of the next `length` bytes, in a buffer of its own. */

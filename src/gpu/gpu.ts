@@ -67,6 +67,12 @@ const WANTED_LIMITS = [
 /** Known to Deno 2.9, but not to its types. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
 
+/** A dispatch that was noted instead of recorded. */
+export interface RehearsedDispatch {
+  readonly binding: Binding;
+  readonly params: readonly number[];
+}
+
 /** A device with its accounting. One per engine worker. */
 export class Gpu {
   /** Bytes of all live buffers. */
@@ -75,6 +81,8 @@ export class Gpu {
   /** Uniform parameters of the dispatches of one submit; see {@link Recorder}. */
   readonly params: GPUBuffer;
   readonly paramsSlots = PARAMS_SLOTS;
+  /** While it is set, nothing that is recorded runs: the first dispatch of each pipeline is noted here instead. */
+  rehearsal: Map<Pipeline, RehearsedDispatch> | null = null;
   readonly #pipelines = new Map<string, Pipeline>();
 
   private constructor(

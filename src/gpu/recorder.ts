@@ -43,8 +43,16 @@ export class Recorder {
 
   /** Runs a kernel over a grid of workgroups. */
   dispatch(binding: Binding, { params, grid }: Dispatch): void {
-    const [x, y = 1, z = 1] = grid;
+    // By index, as this runs hundreds of times a token: taken apart as a pattern, the array would be iterated over.
+    const x = grid[0];
+    const y = grid[1] ?? 1;
+    const z = grid[2] ?? 1;
     if (x === 0 || y === 0 || z === 0) return;
+    const { rehearsal } = this.gpu;
+    if (rehearsal !== null) {
+      if (!rehearsal.has(binding.pipeline)) rehearsal.set(binding.pipeline, { binding, params: [...params] });
+      return;
+    }
     // The arena is full: what was recorded must run before its slots are written again.
     if (this.#slot === this.gpu.paramsSlots) this.submit();
     const base = this.#slot * PARAMS_WORDS;

@@ -9,7 +9,13 @@ import type { PackedHeads } from "../cache/sequence_cache.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { biasRow, promptCounts } from "../kernels/sampling/penalties.ts";
-import { adjustsLogits, encodeSampling, SAMPLING_BYTES, usesCounts } from "../kernels/sampling/sampling_record.ts";
+import {
+  adjustsLogits,
+  encodeSampling,
+  SAMPLING_BYTES,
+  usesBias,
+  usesCounts,
+} from "../kernels/sampling/sampling_record.ts";
 import type { Dimensions } from "./dimensions.ts";
 import type { QueryLog } from "../compression/query_log.ts";
 
@@ -72,7 +78,7 @@ export class SlotState {
     if (!adjustsLogits(sampling)) return;
     const offset = slot * vocabularyStride * 4;
     if (usesCounts(sampling)) this.gpu.write(this.counts, offset, promptCounts(request.prompt, vocabularyStride));
-    if (sampling.logitBias.length > 0) this.gpu.write(this.bias, offset, biasRow(sampling.logitBias, vocabularyStride));
+    if (usesBias(sampling)) this.gpu.write(this.bias, offset, biasRow(sampling, vocabularyStride));
   }
 
   /** Sets the last token of a sequence, which the next step feeds. */

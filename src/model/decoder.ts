@@ -7,14 +7,12 @@
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import {
-  decodeAttentionDispatch,
+  decodeAttentionDispatches,
   decodeAttentionKernel,
-  type DecodeAttentionShape,
-  mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
 } from "../kernels/forward/decode_attention.ts";
-import { rotateGrid, rotateKernel, rotatePagesParams, type RotateVariant } from "../kernels/forward/rotate.ts";
+import { rotateKernel, rotatePagesDispatch } from "../kernels/forward/rotate.ts";
 import { subgroupDecodeAttentionKernel } from "../kernels/forward/subgroup_decode_attention.ts";
 import { LANES } from "../kernels/lanes.ts";
 import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
@@ -38,7 +36,6 @@ interface DecoderLayer {
 export class Decoder {
   readonly #layers: readonly DecoderLayer[];
   readonly #embedder: Embedder;
-  readonly #rotateVariant: RotateVariant;
   /** By arena. */
   readonly #attention: readonly Binding[];
   readonly #merge: Binding;
@@ -86,16 +83,13 @@ export class Decoder {
     const stats = gpu.createBuffer("attention statistics", maxBatch * queryHeads * maxSplits * 8);
 
     this.#embedder = new Embedder(gpu, weights.embedding, config.vocabularySize, state.tokens, batchRows.slots, hidden);
-    this.#rotateVariant = {
+    const variant = { element: kvElement, queryHeads, kvHeads, headSize };
+    const rotate = rotateKernel({
+      ...variant,
       destination: "pages",
-      element: kvElement,
-      queryHeads,
-      kvHeads,
-      headSize,
       pairing: config.rope.pairing,
       queryKeyNorm: config.queryKeyNorm,
-    };
-    const variant = { element: kvElement, queryHeads, kvHeads, headSize };
+    });
     const outputs = [partials, stats, this.#attended.buffer];
     const attentionKernel = gpu.subgroupSize === LANES
       ? subgroupDecodeAttentionKernel(variant)
@@ -124,7 +118,7 @@ export class Decoder {
         norm(layer.attentionNorm),
       ),
       rotate: arenas.map((arena) =>
-        gpu.binding(rotateKernel(this.#rotateVariant), [
+        gpu.binding(rotate, [
           queryKeyValue.buffer,
           ropeTable,
           ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
@@ -157,33 +151,35 @@ export class Decoder {
     this.#embedder.record(recorder, 0, count, true);
     for (const [layer, dispatches] of this.#layers.entries()) {
       dispatches.queryKeyValue.record(recorder, count);
-      const outStride = this.#attended.stride;
       let longest = 0;
       for (const row of batch) longest = Math.max(longest, row.rankedRows[layer] + row.recentRows[layer] + step + 1);
-      const shape = {
-        layer,
-        step,
-        countMax: maxBatch,
-        tableStride,
-        outStride,
-        splits: Math.ceil(longest / SPLIT_ROWS),
-      };
       for (const { arena, first, length } of arenas) {
-        const place = { firstRow: first, qkvStride: queryKeyValueStride, epsilon: config.rmsNormEpsilon };
-        recorder.dispatch(
-          dispatches.rotate[arena],
-          {
-            params: rotatePagesParams({ ...place, positionLimit: positions }, shape),
-            grid: rotateGrid(this.#rotateVariant, length),
-          },
-        );
-        this.#recordAttention(recorder, arena, { ...shape, firstRow: first, count: length });
+        const shape = {
+          queryHeads: config.queryHeadCount,
+          kvHeads: config.kvHeadCount,
+          headSize: config.headSize,
+          firstRow: first,
+          count: length,
+          layer,
+          step,
+          countMax: maxBatch,
+          tableStride,
+          qkvStride: queryKeyValueStride,
+          epsilon: config.rmsNormEpsilon,
+          positionLimit: positions,
+          splits: Math.ceil(longest / SPLIT_ROWS),
+          outStride: this.#attended.stride,
+        };
+        recorder.dispatch(dispatches.rotate[arena], rotatePagesDispatch(shape));
+        const { split, merge } = decodeAttentionDispatches(shape);
+        recorder.dispatch(this.#attention[arena], split);
+        if (merge !== null) recorder.dispatch(this.#merge, merge);
       }
       this.#logQueries(recorder, batch, layer, step);
       dispatches.output.record(recorder, count);
       dispatches.gateUp.record(recorder, count);
       if (dispatches.gateUp.epilogue !== "gated") {
-        recorder.dispatch(this.#activate, swigluDispatch(feedForwardStride, count));
+        recorder.dispatch(this.#activate, swigluDispatch({ width: feedForwardStride, count }));
       }
       dispatches.down.record(recorder, count);
     }
@@ -198,12 +194,6 @@ export class Decoder {
       const { rowBytes } = queryLog;
       recorder.copy(this.#queries, row * rowBytes, queryLog.buffer, queryLog.offset(layer, logRow), rowBytes);
     }
-  }
-
-  #recordAttention(recorder: Recorder, arena: number, shape: DecodeAttentionShape): void {
-    recorder.dispatch(this.#attention[arena], decodeAttentionDispatch(this.#rotateVariant, shape));
-    if (shape.splits === 1) return;
-    recorder.dispatch(this.#merge, mergeSplitsDispatch(this.#rotateVariant, shape));
   }
 }
 

@@ -3,7 +3,7 @@ import { blockBytes, blocksFor, HEAD_WORDS } from "../cache/block.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { SPLIT_ROWS } from "../kernels/forward/decode_attention.ts";
 import { type KvElement, kvElementBytes } from "../kernels/kv_element.ts";
-import { paddedColumns } from "../kernels/weight_formats/weight_formats.ts";
+import { paddedColumns } from "../kernels/weight_formats/weight_format.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 
 /** How a model is served. */

@@ -45,7 +45,13 @@ export class Model {
   /** What compresses the caches of running sequences; made when it is first asked for. */
   decodeCompressor(): DecodeCompressor {
     const { gpu, dimensions, arenas, slots, layerRecords } = this;
-    return this.#decodeCompressor ??= new DecodeCompressor(gpu, dimensions, arenas, slots.tables, layerRecords);
+    return this.#decodeCompressor ??= new DecodeCompressor(
+      gpu,
+      { ...this.compressor.options, capacity: dimensions.positions },
+      arenas,
+      slots.tables,
+      layerRecords,
+    );
   }
 
   /**

@@ -17,16 +17,9 @@ import {
   prefillAttentionDispatch,
   type PrefillAttentionKernel,
   prefillAttentionKernel,
-  type PrefillAttentionVariant,
 } from "../kernels/forward/prefill_attention.ts";
-import { rmsNorm, rmsNormParams } from "../kernels/forward/rms_norm.ts";
-import {
-  NO_WINDOW,
-  rotateGrid,
-  rotateKernel,
-  rotateScratchParams,
-  type RotateVariant,
-} from "../kernels/forward/rotate.ts";
+import { rmsNorm, rmsNormDispatch } from "../kernels/forward/rms_norm.ts";
+import { NO_WINDOW, rotateKernel, rotateScratchDispatch } from "../kernels/forward/rotate.ts";
 import { LANES } from "../kernels/lanes.ts";
 import { subgroupPrefillAttentionKernel } from "../kernels/forward/subgroup_prefill_attention.ts";
 import { swiglu, swigluDispatch } from "../kernels/forward/swiglu.ts";
@@ -73,8 +66,6 @@ export class Prefiller {
   readonly #attention: Binding;
   readonly #activate: Binding;
   readonly #layers: readonly PrefillLayer[];
-  readonly #rotateVariant: RotateVariant;
-  readonly #attentionVariant: PrefillAttentionVariant;
   readonly #attentionKernel: PrefillAttentionKernel;
   readonly #attended: Rows;
 
@@ -109,16 +100,16 @@ export class Prefiller {
       this.#rows,
       this.hidden,
     );
-    this.#attentionVariant = { element: kvElement, queryHeads, kvHeads, headSize };
-    this.#rotateVariant = {
-      ...this.#attentionVariant,
+    const variant = { element: kvElement, queryHeads, kvHeads, headSize };
+    const rotate = rotateKernel({
+      ...variant,
       destination: "scratch",
       pairing: config.rope.pairing,
       queryKeyNorm: config.queryKeyNorm,
-    };
+    });
     this.#attentionKernel = gpu.subgroupSize === LANES
-      ? subgroupPrefillAttentionKernel(this.#attentionVariant)
-      : prefillAttentionKernel(this.#attentionVariant);
+      ? subgroupPrefillAttentionKernel(variant)
+      : prefillAttentionKernel(variant);
     this.#attention = gpu.binding(this.#attentionKernel, [
       this.queries,
       this.keys,
@@ -130,7 +121,7 @@ export class Prefiller {
     this.#layers = weights.layers.map((layer): PrefillLayer => ({
       attentionNorm: gpu.binding(rmsNorm, [this.hidden.buffer, layer.attentionNorm, normed.buffer]),
       queryKeyValue: new ManyVectors(gpu, layer.queryKeyValue, normed, queryKeyValue, "store"),
-      rotate: gpu.binding(rotateKernel(this.#rotateVariant), [
+      rotate: gpu.binding(rotate, [
         queryKeyValue.buffer,
         ropeTable,
         ...(layer.queryKeyNorms ? [layer.queryKeyNorms] : []),
@@ -176,26 +167,29 @@ export class Prefiller {
     const { attentionNorm, queryKeyValue, rotate, output, feedForwardNorm, gateUp, down } = this.#layers[layer];
     const epsilon = config.rmsNormEpsilon;
     if (layer === 0) this.#embedder.record(recorder, first, count, false);
-    const normParams = rmsNormParams(hiddenStride, config.hiddenSize, epsilon, first);
-    recorder.dispatch(attentionNorm, { params: normParams, grid: [count] });
+    const norm = rmsNormDispatch({ stride: hiddenStride, width: config.hiddenSize, epsilon, firstRow: first, count });
+    recorder.dispatch(attentionNorm, norm);
     queryKeyValue.record(recorder, count);
-    const shape = { firstRow: first, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions };
-    recorder.dispatch(rotate, {
-      params: rotateScratchParams(shape, packRows),
-      grid: rotateGrid(this.#rotateVariant, count),
-    });
-    const outStride = this.#attended.stride;
-    const attention = prefillAttentionDispatch(this.#attentionKernel, this.#attentionVariant, {
+    const shape = {
+      queryHeads: config.queryHeadCount,
+      kvHeads: config.kvHeadCount,
+      headSize: config.headSize,
       firstRow: first,
       count,
       capacity: packRows,
-      outStride,
-    });
-    recorder.dispatch(this.#attention, attention);
+    };
+    recorder.dispatch(
+      rotate,
+      rotateScratchDispatch({ ...shape, qkvStride: queryKeyValueStride, epsilon, positionLimit: positions }),
+    );
+    recorder.dispatch(
+      this.#attention,
+      prefillAttentionDispatch({ ...shape, kernel: this.#attentionKernel, outStride: this.#attended.stride }),
+    );
     output.record(recorder, count, first);
-    recorder.dispatch(feedForwardNorm, { params: normParams, grid: [count] });
+    recorder.dispatch(feedForwardNorm, norm);
     gateUp.record(recorder, count);
-    recorder.dispatch(this.#activate, swigluDispatch(feedForwardStride, count));
+    recorder.dispatch(this.#activate, swigluDispatch({ width: feedForwardStride, count }));
     down.record(recorder, count, first);
   }
 }

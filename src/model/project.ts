@@ -3,8 +3,8 @@
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../kernels/forward/matmul.ts";
-import { type MatvecKernel, matvecKernel, matvecParams } from "../kernels/forward/matvec.ts";
+import { matmulDispatch, matmulKernel } from "../kernels/forward/matmul.ts";
+import { matvecDispatch, type MatvecKernel, matvecKernel } from "../kernels/forward/matvec.ts";
 import type { Matrix, Projection } from "./weights.ts";
 
 /** Vectors per workgroup that kernels are generated for; a step takes the smallest that fits, or several of the largest. */
@@ -74,18 +74,16 @@ export class FewVectors {
       const rows = this.epilogue === "gated" ? matrix.rows / 2 : matrix.rows;
       recorder.dispatch(
         binding,
-        {
-          params: matvecParams({
-            rows,
-            count,
-            xStride: this.x.stride,
-            yStride: this.y.stride,
-            yOffset: offset,
-            width: this.norm?.width,
-            epsilon: this.norm?.epsilon,
-          }),
-          grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / kernel.batch)],
-        },
+        matvecDispatch({
+          kernel,
+          rows,
+          count,
+          xStride: this.x.stride,
+          yStride: this.y.stride,
+          yOffset: offset,
+          width: this.norm?.width,
+          epsilon: this.norm?.epsilon,
+        }),
       );
     }
   }
@@ -116,18 +114,15 @@ export class ManyVectors {
     for (const { matrix, offset, binding } of this.#parts) {
       recorder.dispatch(
         binding,
-        {
-          params: matmulParams({
-            rows: matrix.rows,
-            columns: matrix.columns,
-            count,
-            xStride: this.x.stride,
-            yStride: this.y.stride,
-            yOffset: offset,
-            yFirst,
-          }),
-          grid: [Math.ceil(matrix.rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
-        },
+        matmulDispatch({
+          rows: matrix.rows,
+          columns: matrix.columns,
+          count,
+          xStride: this.x.stride,
+          yStride: this.y.stride,
+          yOffset: offset,
+          yFirst,
+        }),
       );
     }
   }

@@ -1,11 +1,11 @@
 /** @file From hidden states to sampled tokens: final norm, logits, penalties, sampling, log-probabilities. */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
-import type { Dispatch, Recorder } from "../gpu/recorder.ts";
-import { forcedTokens, forcedTokensParams, forcedTokensWorkgroups } from "../kernels/sampling/forced_tokens.ts";
-import { penalties, penaltiesGrid, penaltiesParams } from "../kernels/sampling/penalties.ts";
-import { sample, sampleParams } from "../kernels/sampling/sample.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { forcedTokens, forcedTokensDispatch } from "../kernels/sampling/forced_tokens.ts";
+import { penalties, penaltiesDispatch } from "../kernels/sampling/penalties.ts";
+import { sample, sampleDispatch } from "../kernels/sampling/sample.ts";
 import { RESULT_WORDS } from "../kernels/sampling/sampling_record.ts";
-import { topLogprobs } from "../kernels/sampling/top_logprobs.ts";
+import { topLogprobs, topLogprobsDispatch } from "../kernels/sampling/top_logprobs.ts";
 import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";
 import { FewVectors, type Rows } from "./project.ts";
@@ -71,21 +71,16 @@ export class Sampler {
   /** Records the logits of the batch's hidden states and the draw of their next tokens, as step `step` of the submit. */
   record(recorder: Recorder, batch: readonly BatchRow[], step: number): void {
     const { config, vocabularyStride, maxBatch, positions } = this.dimensions;
-    this.#output.record(recorder, batch.length);
+    const rows = batch.length;
+    this.#output.record(recorder, rows);
     const isAdjusted = batch.some((row) => row.adjustsLogits);
-    if (isAdjusted) {
-      recorder.dispatch(
-        this.#penalties,
-        { params: penaltiesParams(vocabularyStride), grid: penaltiesGrid(vocabularyStride, batch.length) },
-      );
-    }
-    const params = sampleParams(config.vocabularySize, vocabularyStride, step, maxBatch);
-    const row: Dispatch = { params, grid: [batch.length] };
-    recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, row);
-    if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, row);
+    if (isAdjusted) recorder.dispatch(this.#penalties, penaltiesDispatch({ rows, stride: vocabularyStride }));
+    const shape = { rows, vocabulary: config.vocabularySize, stride: vocabularyStride, step, maxRows: maxBatch };
+    recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, sampleDispatch(shape));
+    if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, topLogprobsDispatch(shape));
     if (batch.some((row) => row.forcedTokens > step)) {
-      const params = forcedTokensParams(batch.length, positions, vocabularyStride, step, maxBatch);
-      recorder.dispatch(this.#forcedTokens, { params, grid: [forcedTokensWorkgroups(batch.length)] });
+      const shape = { rows, positions, stride: vocabularyStride, step, maxRows: maxBatch };
+      recorder.dispatch(this.#forcedTokens, forcedTokensDispatch(shape));
     }
   }
 }

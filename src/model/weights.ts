@@ -9,12 +9,8 @@ import { dequantise } from "../formats/quantisation.ts";
 import { tensorByteLength } from "../formats/tensor_types.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import {
-  COLUMN_MULTIPLE,
-  paddedColumns,
-  type WeightFormat,
-  weightFormat,
-} from "../kernels/weight_formats/weight_formats.ts";
+import { COLUMN_MULTIPLE, paddedColumns, type WeightFormat } from "../kernels/weight_formats/weight_format.ts";
+import { weightFormat } from "../kernels/weight_formats/weight_formats.ts";
 import { type ModelTensors, modelTensors, type TensorSlice } from "../architecture/architectures.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 

@@ -3,16 +3,8 @@ import { z } from "zod";
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { rankedBudget } from "../cache/budgets.ts";
 import { checkDefinition } from "./check_definition.ts";
-import type {
-  Allocator,
-  AllocatorContext,
-  LayerScores,
-  Plugin,
-  Policy,
-  PolicyContext,
-  PolicyRecipe,
-  Scorer,
-} from "./policy.ts";
+import type { PolicyContext } from "./context.ts";
+import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, PolicyRecipe, Scorer } from "./policy.ts";
 import { ranksAgain, windowOf } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
 

@@ -2,7 +2,8 @@
  * @file The fence around policies: whatever a policy returns or throws, the engine gets numbers it can use.
  */
 import { checkedBudgets, rankedBudget, uniformBudgets } from "../cache/budgets.ts";
-import type { LayerScores, Policy, PolicyContext, SequencePolicy, StartedPolicy } from "./policy.ts";
+import type { PolicyContext } from "./context.ts";
+import type { LayerScores, Policy, SequencePolicy, StartedPolicy } from "./policy.ts";
 import { checkScore, needsOf, type Score, windowOf } from "./steps.ts";
 import { attention } from "./steps/attention.ts";
 import { pool } from "./steps/pool.ts";

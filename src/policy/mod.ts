@@ -5,7 +5,8 @@
 export { z } from "zod";
 export { defineAllocator, definePolicy, defineScorer } from "./define.ts";
 export type { AllocatorDefinition, Combination, OwnScore, ScorerDefinition } from "./define.ts";
-export type { Allocator, AllocatorContext, LayerScores, Policy, PolicyContext, Schedule, Scorer } from "./policy.ts";
+export type { PolicyContext } from "./context.ts";
+export type { Allocator, AllocatorContext, LayerScores, Policy, Schedule, Scorer } from "./policy.ts";
 export { defaultWindow } from "./default_window.ts";
 export { uniformAllocator } from "./uniform.ts";
 

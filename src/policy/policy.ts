@@ -15,25 +15,10 @@
  * result (see fence.ts) and falls back to uniform budgets where a policy throws or returns nonsense.
  */
 import type { z } from "zod";
-import type { MessageRange } from "../contract/generation.ts";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
+import type { PolicyContext } from "./context.ts";
 import type { Score } from "./steps.ts";
 import type { ScoreNeeds } from "./steps/step_rules.ts";
-
-/** The shape of the model and of one prompt. */
-export interface PolicyContext {
-  readonly layerCount: number;
-  readonly kvHeadCount: number;
-  readonly headSize: number;
-  /** Rows of a cache block. */
-  readonly blockSize: number;
-  /** Tokens of the prompt. */
-  readonly promptLength: number;
-  /** Mean rows per layer, the always kept rows of the window included. */
-  readonly budget: number;
-  /** Where the messages of the chat are, in order. A prompt that is no chat is one range. */
-  readonly messages: readonly MessageRange[];
-}
 
 /** The shape of the model, of one prompt, and of what is to be shared. */
 export interface AllocatorContext extends PolicyContext {

@@ -9,7 +9,7 @@
  * kept. Steps are plain data. What each of them checks and needs is in `steps/`, how the GPU computes it in
  * `compression/steps/`: a new step is one file in each, its kernel, and a line in the table of each.
  */
-import type { PolicyContext } from "./policy.ts";
+import type { PolicyContext } from "./context.ts";
 import { type Attention, attentionRules } from "./steps/attention.ts";
 import { type AttentionOfAll, attentionOfAllRules } from "./steps/attention_of_all.ts";
 import { type KeyDifference, keyDifferenceRules } from "./steps/key_difference.ts";

@@ -5,36 +5,56 @@
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
+import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./choice_text.ts";
-import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
-import { GenerationRun } from "./generation.ts";
-import { planGeneration } from "./generation_plan.ts";
-import { chatRequest, type MessageField, readRequest } from "./request_schema.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { encodeTexts } from "./generation/encode.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { planGeneration, requireRoom } from "./generation/plan.ts";
+import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
+import { readRequest } from "./requests/read.ts";
+import { requireModel } from "./models.ts";
+import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./token_text.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
   const { engine, text, chatTemplate } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(context, c.req, chatRequest);
+    const { request, text: body } = await readRequest(context, c.req.raw, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
+    requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
+    const client = c.req.raw.signal;
     const messages = request.messages.map(templateMessage);
-    const begun = request.continue_final_message ? messages.pop()!.content as string : "";
-    const tools = request.tools?.length && request.tool_choice !== "none" ? request.tools : undefined;
-    const prompt = chatTemplate.apply(messages, { tools }) + begun;
+    const members = new LosslessMembers(body);
+    const tools = request.tools?.length && request.tool_choice !== "none"
+      ? members.value("tools") as readonly unknown[]
+      : undefined;
+    const continueFinalMessage = request.continue_final_message === true;
+    const { text: prompt, encoding } = chatTemplate.render({
+      messages,
+      tools,
+      continueFinalMessage,
+      kwargs: templateVariables(request, members),
+    });
+    const [tokens] = await encodeTexts(context, [prompt.toWellFormed()], {
+      field: "messages",
+      client,
+      options: { ...encoding, ...request.add_special_tokens === false && { addSpecial: false } },
+    });
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-    const plan = planGeneration(context, { ...request, stop }, [await text.encode(prompt)], {
+    const plan = planGeneration(context, { ...request, stop }, [tokens], {
       promptField: "messages",
       topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
-      maxTokens: request.max_completion_tokens ?? request.max_tokens,
+      maxTokens: request.max_completion_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
-      continuation: request.continue_final_message === true,
+      continuation: continueFinalMessage,
     });
-    const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
+    const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
 
     const head = (object: string) => ({
@@ -92,16 +112,42 @@ export function chatCompletionsHandler(context: RouteContext) {
 }
 
 /** A message as chat templates know it. */
-function templateMessage({ role, content, name, tool_call_id, tool_calls }: MessageField): ChatMessage {
+function templateMessage({ role, content, ...fields }: MessageField): ChatMessage {
   return {
+    // Templates ask whether a field is defined; one that a client sent as null must not be.
+    ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)),
     // Templates know no developers.
     role: role === "developer" ? "system" : role,
-    content,
-    // Templates ask whether a field is defined; one that a client sent as null must not be.
-    ...name && { name },
-    ...tool_call_id && { tool_call_id },
-    ...tool_calls && { tool_calls },
+    content: content ?? null,
   };
+}
+
+/** What a request adds to the variables of the template. */
+function templateVariables(
+  { reasoning_effort, documents, chat_template_kwargs }: ChatRequest,
+  members: LosslessMembers,
+): Map<string, unknown> {
+  const variables = new Map<string, unknown>();
+  if (typeof reasoning_effort === "string") variables.set("reasoning_effort", reasoning_effort);
+  if (documents) variables.set("documents", members.value("documents"));
+  if (chat_template_kwargs) {
+    for (const [name, value] of members.value("chat_template_kwargs") as Map<string, unknown>) {
+      variables.set(name, value);
+    }
+  }
+  return variables;
+}
+
+/** Members of a request's body with their numbers and the order of their keys as they were sent. */
+class LosslessMembers {
+  #members: Map<string, string> | undefined;
+
+  /** @param body a valid JSON object */
+  constructor(readonly body: string) {}
+
+  value(name: string): JsonValue {
+    return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
+  }
 }
 
 /** One entry of `logprobs.content`. */

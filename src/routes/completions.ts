@@ -1,14 +1,19 @@
 /** @file `POST /v1/completions`: continues texts. */
 import type { Context } from "hono";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./choice_text.ts";
-import { requireModel, requireReady, type RouteContext, type RouteEnvironment } from "./context.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
-import { type FinishReason, GenerationRun } from "./generation.ts";
-import { planGeneration, requireTokens } from "./generation_plan.ts";
-import { completionRequest, type PromptField, readRequest } from "./request_schema.ts";
+import type { FinishReason } from "./generation/outcome.ts";
+import { encodeTexts } from "./generation/encode.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
+import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { readRequest } from "./requests/read.ts";
+import { requireModel } from "./models.ts";
+import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./token_text.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -23,18 +28,20 @@ interface Prompt {
 export function completionsHandler(context: RouteContext) {
   const { engine, text: { tokenizer } } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const request = await readRequest(context, c.req, completionRequest);
+    const { request } = await readRequest(context, c.req.raw, completionRequest);
     requireModel(context, request.model);
     requireReady(context);
-    const prompts = await Promise.all(splitPrompts(request.prompt).map((prompt) => readPrompt(context, prompt)));
+    const given = splitPrompts(request.prompt);
+    requireRoom(given.length, request.n ?? 1, engine.maxSequences, "prompt");
+    const client = c.req.raw.signal;
+    const prompts = await readPrompts(context, given, request.add_special_tokens ?? true, client);
     const plan = planGeneration(context, request, prompts.map(({ tokens }) => tokens), {
       promptField: "prompt",
       topLogprobs: request.logprobs ?? undefined,
-      maxTokens: request.max_tokens,
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
       continuation: true,
     });
-    const run = new GenerationRun(context, plan, { ...c.var, client: c.req.raw.signal });
+    const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
 
     const head = {
@@ -99,14 +106,23 @@ function splitPrompts(prompt: PromptField): (string | number[])[] {
   return typeof prompt[0] === "number" ? [prompt as number[]] : prompt as string[] | number[][];
 }
 
-async function readPrompt({ engine, text }: RouteContext, prompt: string | number[]): Promise<Prompt> {
-  if (typeof prompt !== "string") {
-    requireTokens(prompt, engine.model.vocabularySize, "prompt");
-    return { text: null, tokens: Uint32Array.from(prompt) };
+async function readPrompts(
+  context: RouteContext,
+  given: readonly (string | number[])[],
+  addSpecial: boolean,
+  client: AbortSignal,
+): Promise<Prompt[]> {
+  // Half a character, which JSON can hold, is in no text.
+  const texts = given.filter((prompt) => typeof prompt === "string").map((prompt) => prompt.toWellFormed());
+  const encoded = await encodeTexts(context, texts, { field: "prompt", client, options: { addSpecial } });
+  if (encoded.some(({ length }) => length === 0)) {
+    throw new HttpError(400, "prompt holds no tokens; expected a text that is not empty", { param: "prompt" });
   }
-  const tokens = await text.encode(prompt);
-  if (tokens.length > 0) return { text: prompt, tokens };
-  throw new HttpError(400, "prompt holds no tokens; expected a text that is not empty", { param: "prompt" });
+  if (texts.length > 0) return texts.map((text, at) => ({ text, tokens: encoded[at] }));
+  return (given as number[][]).map((ids) => {
+    requireTokens(ids, context.engine.model.vocabularySize, "prompt");
+    return { text: null, tokens: Uint32Array.from(ids) };
+  });
 }
 
 /** `logprobs` of the completions API; each list has one entry per token. */

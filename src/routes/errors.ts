@@ -1,4 +1,6 @@
 /** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
@@ -17,9 +19,13 @@ export interface ErrorBody {
 const TYPES = {
   400: "invalid_request_error",
   401: "authentication_error",
+  403: "permission_error",
   404: "invalid_request_error",
   405: "invalid_request_error",
+  408: "invalid_request_error",
   413: "invalid_request_error",
+  417: "invalid_request_error",
+  431: "invalid_request_error",
   499: "invalid_request_error",
   500: "server_error",
   503: "server_error",
@@ -30,6 +36,15 @@ export type ErrorStatus = keyof typeof TYPES;
 
 /** Seconds after which a client that met an overloaded, loading or draining server should ask again. */
 const RETRY_AFTER_SECONDS = "1";
+
+/** Most characters of a message, and of a field's name, in a reply: a client may have sent megabytes. */
+const MAX_MESSAGE_CHARACTERS = 2000;
+const MAX_NAME_CHARACTERS = 100;
+
+/** The beginning of a text that may be long, and may hold half a character. */
+export function clipped(text: string, characters: number = MAX_NAME_CHARACTERS): string {
+  return (text.length > characters ? `${text.slice(0, characters)}...` : text).toWellFormed();
+}
 
 /** An error with the HTTP reply that it becomes. */
 export class HttpError extends Error {
@@ -47,8 +62,8 @@ export class HttpError extends Error {
       headers?: Record<string, string>;
     } = {},
   ) {
-    super(message);
-    this.param = param;
+    super(clipped(message, MAX_MESSAGE_CHARACTERS));
+    this.param = param && clipped(param);
     this.code = code;
     // Clients retry every status from 500 on; what failed inside the server would only fail again.
     this.headers = status === 503
@@ -77,10 +92,17 @@ export function toHttpError(error: unknown): HttpError {
     return new HttpError(400, error.message, { param: error.field, code: error.code });
   }
   if (error instanceof ChatTemplateError) {
-    return new HttpError(400, error.message, { param: "messages", code: "chat_template_error" });
+    const fields = { param: "messages", code: "chat_template_error" };
+    return new HttpError(error.fault === "template" ? 500 : 400, error.message, fields);
   }
   // While its body was being read.
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();
   if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
+}
+
+/** The reply of an error. */
+export function sendError(c: Context, { body, status, headers }: HttpError): Response {
+  // Hono's types know the standard's statuses only.
+  return c.json(body, status as ContentfulStatusCode, headers);
 }

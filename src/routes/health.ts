@@ -1,6 +1,7 @@
 /** @file `GET /health`: 200 when requests are taken, 503 and the reason when not. */
 import type { Context } from "hono";
-import { engineState, type RouteContext } from "./context.ts";
+import type { RouteContext } from "./context.ts";
+import { engineState } from "./readiness.ts";
 
 /** Handles `GET /health`. */
 export function healthHandler(context: RouteContext) {

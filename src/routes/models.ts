@@ -1,6 +1,16 @@
 /** @file `GET /v1/models` and `GET /v1/models/:id`. */
 import type { Context } from "hono";
-import { requireModel, type RouteContext } from "./context.ts";
+import type { RouteContext } from "./context.ts";
+import { clipped, HttpError } from "./errors.ts";
+
+/** @throws {HttpError} 404 unless the served model is meant; a request that names none means it */
+export function requireModel({ engine }: RouteContext, id: string | null | undefined): void {
+  if (id === null || id === undefined || id === engine.model.id) return;
+  throw new HttpError(404, `The model '${clipped(id)}' does not exist; this server serves '${engine.model.id}'`, {
+    param: "model",
+    code: "model_not_found",
+  });
+}
 
 function describeModel({ engine: { model }, created }: RouteContext) {
   return {

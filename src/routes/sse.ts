@@ -4,7 +4,7 @@ import type { HttpError } from "./errors.ts";
 const encoder = new TextEncoder();
 const DONE = encoder.encode("data: [DONE]\n\n");
 /** A comment, which every client skips; it keeps proxies from closing a connection that has nothing to say yet. */
-const PING = encoder.encode(": ping\n\n");
+export const PING = encoder.encode(": ping\n\n");
 
 /** Headers of a reply that is an event stream. */
 export const EVENT_STREAM_HEADERS = {
@@ -14,6 +14,11 @@ export const EVENT_STREAM_HEADERS = {
   // nginx buffers replies unless told not to.
   "x-accel-buffering": "no",
 };
+
+/** Whether a reply is an event stream. */
+export function isEventStream({ headers }: Response): boolean {
+  return headers.get("content-type") === EVENT_STREAM_HEADERS["content-type"];
+}
 
 /** How to stream. */
 export interface EventStreamOptions {

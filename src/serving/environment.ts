@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { endWorker } from "../gpu/worker_end.ts";
 import type { AdapterSummary } from "./adapter_probe.ts";
 import { ExitError } from "../cli/exit_codes.ts";
 
@@ -130,7 +131,7 @@ function findAdapter(): Promise<AdapterSummary | null> {
     event.preventDefault();
     reject(new Error(`Looking for a WebGPU adapter failed: ${event.message}`));
   };
-  return promise.finally(() => worker.terminate());
+  return promise.finally(() => endWorker(worker));
 }
 
 async function execute(command: readonly string[]): Promise<{ success: boolean; output: string }> {

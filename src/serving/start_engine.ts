@@ -1,5 +1,5 @@
 /** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
-import { startEngine as startWorker } from "../engine/client.ts";
+import { startEngineWorker } from "../engine/client.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
@@ -8,13 +8,19 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
+import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
-export type EngineOptions = Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "plugin">;
+export type EngineOptions =
+  & Omit<
+    ServeOptions,
+    "host" | "port" | "apiKey" | "allowedOrigins" | "allowedHosts" | "plugin" | "specialTokensInMessages"
+  >
+  & ConversationOptions;
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {
@@ -34,13 +40,19 @@ export interface RunningEngine {
  * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }: EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
-  const { text, chatTemplate } = await loadText(model);
-  const engine = await startWorker({ ...options, model, defaultKvCache, policies, log: console.error }, onProgress);
+  const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
+  const engine = await startEngineWorker(
+    { ...options, model, defaultKvCache, policies, log: console.error },
+    onProgress,
+  ).catch((error) => {
+    text.close();
+    throw error;
+  });
   return {
     engine,
     text,
@@ -74,11 +86,14 @@ function kvCacheOf(
  *
  * @throws {ModelFileError} when the file is damaged or not supported
  */
-export async function loadText(model: string): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
+export async function loadText(
+  model: string,
+  options: ConversationOptions = {},
+): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
   const file = await openModel(model);
   try {
-    const text = await createTextProcessor(file);
-    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer) };
+    const text = await createTextProcessor(file, (warning) => console.error(`${file.path}: ${warning}`));
+    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer, options) };
   } finally {
     file.close();
   }

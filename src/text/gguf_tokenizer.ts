@@ -7,15 +7,19 @@
 
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
-import { libraryEncoder } from "./library_encoder.ts";
+import { acceptedBy, type AddedToken, AddedTokenFinder } from "./added_tokens.ts";
+import { LibraryEncoder, type TokenizerJson } from "./library_encoder.ts";
 import { splitMerge } from "./merges.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./pre_tokenizers.ts";
 import { SentencePieceSegmenter } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { isByteTokenText, type Spelling, TOKEN_KINDS, type TokenKind, Vocabulary } from "./vocabulary.ts";
-import { VocabularyTokenizer } from "./vocabulary_tokenizer.ts";
+import { type TokenizerParts, VocabularyTokenizer } from "./vocabulary_tokenizer.ts";
 
 type Metadata = Readonly<Record<string, unknown>>;
+
+/** Told what is odd about a file that is read all the same. */
+export type Warn = (message: string) => void;
 
 const PREFIX = "tokenizer.ggml.";
 
@@ -24,13 +28,13 @@ const PREFIX = "tokenizer.ggml.";
  *
  * @throws {ModelFileError} when it is missing, damaged or of an unknown kind; the message names the key
  */
-export function ggufTokenizer(metadata: Metadata): Tokenizer {
+export function ggufTokenizer(metadata: Metadata, warn: Warn = () => {}): Tokenizer {
   const model = metadata[PREFIX + "model"];
   switch (model) {
     case "llama":
-      return sentencePieceTokenizer(metadata);
+      return sentencePieceTokenizer(metadata, warn);
     case "gpt2":
-      return byteLevelTokenizer(metadata);
+      return byteLevelTokenizer(metadata, warn);
     case undefined:
       throw new ModelFileError(`The file has no tokenizer: the key ${PREFIX}model is missing`);
     default:
@@ -49,55 +53,47 @@ interface SpecialTokens {
   readonly addEndToken: boolean;
 }
 
-function sentencePieceTokenizer(metadata: Metadata): Tokenizer {
-  const { vocabulary, special } = readVocabulary(metadata, "sentencePiece", { begin: 1, end: 2, addBegin: true });
+function sentencePieceTokenizer(metadata: Metadata, warn: Warn): Tokenizer {
+  const { vocabulary, special } = readVocabulary(metadata, warn, "sentencePiece", { begin: 1, end: 2, addBegin: true });
   const scores = readArray(metadata, "scores", vocabulary.size, isFiniteNumber, "finite numbers");
-  if (scores === undefined) throw missing("scores");
-  const unknownToken = readTokenId(metadata, "unknown_token_id", vocabulary.size) ?? 0;
+  const unknownToken = readTokenId(metadata, "unknown_token_id", vocabulary.size, warn) ?? 0;
   const addSpacePrefix = readFlag(metadata, "add_space_prefix") ?? true;
 
-  const segmenter = new SentencePieceSegmenter(vocabulary, scores, unknownToken);
-  const userTokens = matcher(vocabulary, ["userDefined"]);
-  const allTokens = matcher(vocabulary, ["userDefined", "control", "unknown"]);
+  const segmenter = new SentencePieceSegmenter(vocabulary, scores ?? new Float32Array(vocabulary.size), unknownToken);
+  const finder = new AddedTokenFinder(addedTokens(vocabulary));
   return new VocabularyTokenizer({
     ...special,
     vocabulary,
     addSpacePrefix,
-    encodeText(text, parseSpecial) {
+    encodeText(text, options) {
       const tokens: number[] = [];
-      let afterSpecial = true;
-      for (const part of splitAround(text, parseSpecial ? allTokens : userTokens)) {
-        if (part.isToken) tokens.push(vocabulary.idOf(part.text)!);
-        else segmenter.segment((addSpacePrefix && afterSpecial ? "▁" : "") + part.text.replaceAll(" ", "▁"), tokens);
-        afterSpecial = part.isToken;
+      for (const section of finder.split(text, acceptedBy(options))) {
+        if ("id" in section) tokens.push(section.id);
+        else segmenter.segment((addSpacePrefix ? "▁" : "") + section.text.replaceAll(" ", "▁"), tokens);
       }
       return tokens;
     },
   });
 }
 
-function byteLevelTokenizer(metadata: Metadata): Tokenizer {
+function byteLevelTokenizer(metadata: Metadata, warn: Warn): Tokenizer {
   const preTokenizer = readPreTokenizer(metadata);
-  const { vocabulary, special } = readVocabulary(metadata, "byteLevel", {
+  const { vocabulary, special } = readVocabulary(metadata, warn, "byteLevel", {
     begin: null,
     end: null,
     addBegin: preTokenizer.addBeginToken ?? false,
   });
-  const { texts, kinds } = vocabulary;
+  const { texts } = vocabulary;
+  const { ignoreMerges = false } = preTokenizer;
   const merges = readArray(metadata, "merges", undefined, (value) => typeof value === "string", "strings");
   if (merges === undefined) throw missing("merges");
 
-  const addedTokens = texts.flatMap((content, id) =>
-    kinds[id] === "userDefined" || vocabulary.isSpecial(id)
-      ? [{ id, content, special: vocabulary.isSpecial(id), normalized: false }]
-      : []
-  );
   return new VocabularyTokenizer({
     ...special,
     vocabulary,
     addSpacePrefix: false,
-    encodeText: libraryEncoder({
-      added_tokens: addedTokens,
+    encodeText: byLibrary({
+      added_tokens: addedTokens(vocabulary),
       normalizer: null,
       pre_tokenizer: {
         type: "Sequence",
@@ -115,9 +111,13 @@ function byteLevelTokenizer(metadata: Metadata): Tokenizer {
       decoder: null,
       model: {
         type: "BPE",
-        vocab: Object.fromEntries(texts.map((text) => [text, vocabulary.idOf(text)!])),
+        // A whole word may be a token without merges: but not a special one, which no ordinary text spells.
+        vocab: Object.fromEntries(
+          texts.map((text) => [text, vocabulary.idOf(text)!] as const)
+            .filter(([, id]) => !(ignoreMerges && vocabulary.isSpecial(id))),
+        ),
         merges: merges.map((merge, i) => splitMerge(merge, vocabulary, `${PREFIX}merges[${i}]`)),
-        ignore_merges: preTokenizer.ignoreMerges ?? false,
+        ignore_merges: ignoreMerges,
       },
     }),
   });
@@ -140,6 +140,7 @@ function readPreTokenizer(metadata: Metadata): PreTokenizer {
 /** The vocabulary and its special tokens; `defaults` hold where the file does not say. */
 function readVocabulary(
   metadata: Metadata,
+  warn: Warn,
   spelling: Spelling,
   defaults: { begin: number | null; end: number | null; addBegin: boolean },
 ): { vocabulary: Vocabulary; special: SpecialTokens } {
@@ -170,7 +171,7 @@ function readVocabulary(
     );
   }
 
-  const tokenId = (key: string) => readTokenId(metadata, key, texts.length);
+  const tokenId = (key: string) => readTokenId(metadata, key, texts.length, warn);
   const within = (id: number | null) => id !== null && id < texts.length ? id : null;
   const beginToken = tokenId("bos_token_id") ?? within(defaults.begin);
   const named = [
@@ -182,7 +183,7 @@ function readVocabulary(
   for (const id of ends) kinds[id] = "control";
 
   const addBegin = readFlag(metadata, "add_bos_token");
-  if (addBegin && beginToken === null) {
+  if (addBegin && beginToken === null && metadata[PREFIX + "bos_token_id"] === undefined) {
     throw new ModelFileError(`${PREFIX}add_bos_token is true, but ${PREFIX}bos_token_id is missing`);
   }
   return {
@@ -196,23 +197,17 @@ function readVocabulary(
   };
 }
 
-/** One expression for the texts of all tokens of some kinds, longest first; undefined where there are none. */
-function matcher(vocabulary: Vocabulary, kinds: readonly TokenKind[]): RegExp | undefined {
-  const texts = vocabulary.texts.filter((_, id) => kinds.includes(vocabulary.kinds[id]));
-  if (texts.length === 0) return undefined;
-  texts.sort((a, b) => b.length - a.length);
-  return new RegExp(texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|"), "gu");
+function byLibrary(json: TokenizerJson): TokenizerParts["encodeText"] {
+  const encoder = new LibraryEncoder(json);
+  return (text, options) => encoder.encode(text, options);
 }
 
-/** The text cut around the matches of `tokens`; no part is empty. */
-function* splitAround(text: string, tokens: RegExp | undefined): Generator<{ text: string; isToken: boolean }> {
-  let end = 0;
-  for (const match of tokens === undefined ? [] : text.matchAll(tokens)) {
-    if (match.index > end) yield { text: text.slice(end, match.index), isToken: false };
-    yield { text: match[0], isToken: true };
-    end = match.index + match[0].length;
-  }
-  if (end < text.length) yield { text: text.slice(end), isToken: false };
+function addedTokens(vocabulary: Vocabulary): AddedToken[] {
+  return vocabulary.addedTokens.map((id) => ({
+    id,
+    content: vocabulary.texts[id],
+    special: vocabulary.isSpecial(id),
+  }));
 }
 
 function missing(key: string): ModelFileError {
@@ -255,14 +250,20 @@ function readFlag(metadata: Metadata, key: string): boolean | undefined {
   throw new ModelFileError(`${PREFIX}${key} is ${JSON.stringify(value)}: expected true or false`);
 }
 
-/** A token id of the metadata; undefined where it is absent or, as some converters write "none", -1. */
-function readTokenId(metadata: Metadata, key: string, vocabularySize: number): number | undefined {
+/**
+ * A token id of the metadata; undefined where it is absent, -1 (which some converters write for "none"), or beyond the
+ * vocabulary, which is warned about: such files are common, and work without the token.
+ */
+function readTokenId(metadata: Metadata, key: string, vocabularySize: number, warn: Warn): number | undefined {
   const value = metadata[PREFIX + key];
   if (value === undefined || value === -1 || value === 0xffffffff) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value >= vocabularySize) {
-    throw new ModelFileError(
-      `${PREFIX}${key} is ${String(value)}: expected a token id below ${vocabularySize}, the vocabulary's size`,
-    );
+  const expected = `expected a token id below ${vocabularySize}, the vocabulary's size`;
+  if (typeof value === "bigint" || (Number.isInteger(value) && value as number >= vocabularySize)) {
+    warn(`${PREFIX}${key} is ${String(value)}, which is ignored: ${expected}`);
+    return undefined;
+  }
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) {
+    throw new ModelFileError(`${PREFIX}${key} is ${String(value)}: ${expected}`);
   }
   return value;
 }

@@ -5,18 +5,13 @@
  * - `Digits` knows ASCII digits only; the original splits at every numeric character.
  * - `ByteLevel` uses JavaScript's `\s`, which counts U+FEFF as a space and U+0085 as none.
  * - `Metaspace` ignores `add_prefix_space: false` of old files, and `split`.
+ * - Added tokens: `single_word` is ignored, and nothing tells which of them may be found where. They are found here.
  */
 
 import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { acceptedBy, type AddedToken, AddedTokenFinder } from "./added_tokens.ts";
 import { GPT2_PATTERN } from "./pre_tokenizers.ts";
-
-/** A token that is looked for in the text before anything else happens to it. */
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
-  readonly normalized?: boolean;
-}
+import type { EncodeOptions } from "./tokenizer.ts";
 
 /** The parts of a `tokenizer.json` that encoding needs. */
 export interface TokenizerJson {
@@ -28,18 +23,51 @@ export interface TokenizerJson {
   readonly model: unknown;
 }
 
-/** A function that gives the tokens of a text, without begin and end tokens. */
-export function libraryEncoder(json: TokenizerJson): (text: string, parseSpecial: boolean) => number[] {
-  const mended = { ...json, pre_tokenizer: mendPreTokenizer(json.pre_tokenizer), post_processor: null, decoder: null };
-  const library = new Library(mended, {});
-  // Built when first needed: few texts are encoded so, and a large vocabulary takes a second and 100 MB.
-  let plainLibrary: Library | undefined;
-  return (text, parseSpecial) => {
-    const encoder = parseSpecial
-      ? library
-      : plainLibrary ??= new Library({ ...mended, added_tokens: json.added_tokens.filter((t) => !t.special) }, {});
-    return encoder.encode(text, { add_special_tokens: false }).ids;
-  };
+/** Encodes texts by the steps of a `tokenizer.json`. */
+export class LibraryEncoder {
+  // deno-lint-ignore no-explicit-any -- the library types its steps as objects, though they are functions
+  readonly #steps: { readonly normalizer: any; readonly pre_tokenizer: any; readonly model: any };
+  readonly #rawTokens: AddedTokenFinder;
+  readonly #normalizedTokens: AddedTokenFinder;
+
+  constructor(json: TokenizerJson) {
+    const pre_tokenizer = mendPreTokenizer(json.pre_tokenizer);
+    this.#steps = new Library({ ...json, pre_tokenizer, added_tokens: [], post_processor: null, decoder: null }, {});
+    const isNormalized = ({ normalized }: AddedToken) => normalized === true && json.normalizer !== null;
+    this.#rawTokens = new AddedTokenFinder(json.added_tokens.filter((token) => !isNormalized(token)));
+    const normalized = json.added_tokens.filter(isNormalized);
+    this.#normalizedTokens = new AddedTokenFinder(normalized, ({ content }) => this.normalize(content));
+  }
+
+  normalize(text: string): string {
+    return this.#steps.normalizer === null ? text : this.#steps.normalizer(text);
+  }
+
+  /** The tokens of a text, without begin and end tokens. */
+  encode(text: string, options: EncodeOptions): number[] {
+    return this.#rawTokens.split(text, acceptedBy(options)).flatMap((section) =>
+      "id" in section ? [section.id] : this.#encodeSection(section.text, section.start, options)
+    );
+  }
+
+  #encodeSection(text: string, start: number, options: EncodeOptions): number[] {
+    const { pre_tokenizer, model } = this.#steps;
+    const normalized = this.normalize(text);
+    const { plainRanges = [] } = options;
+    // Only rare vocabularies look for special tokens in normalized text; the others need no ranges in it.
+    let ranges: number[] | undefined;
+    const sections = this.#normalizedTokens.split(normalized, (...place) => {
+      ranges ??= plainRanges.map((at) => this.normalize(text.slice(0, Math.max(0, at - start))).length);
+      return acceptedBy({ ...options, plainRanges: ranges })(...place);
+    });
+    return sections.flatMap((section) => {
+      if ("id" in section) return [section.id];
+      // Some pre-tokenizers put a space before the first word of the whole text only.
+      const section_index = start + section.start === 0 ? 0 : 1;
+      const words: string[] = pre_tokenizer === null ? [section.text] : pre_tokenizer(section.text, { section_index });
+      return model(words).map((token: string) => model.tokens_to_ids.get(token) ?? model.unk_token_id);
+    });
+  }
 }
 
 // deno-lint-ignore no-explicit-any -- a tree of JSON that the library checks

@@ -28,6 +28,12 @@ export class SentencePieceSegmenter {
     );
   }
 
+  /** Special tokens are found before a text comes here; what is left of it does not spell them. */
+  #idOf(piece: string): number | undefined {
+    const id = this.#vocabulary.idOf(piece);
+    return id === undefined || this.#vocabulary.isSpecial(id) ? undefined : id;
+  }
+
   /** Appends the tokens of `text`, in which spaces are written `▁`, to `tokens`. */
   segment(text: string, tokens: number[]): void {
     if (text === "") return;
@@ -42,7 +48,7 @@ export class SentencePieceSegmenter {
     const merges = new MergeQueue();
     const propose = (left: number, right: number) => {
       if (left < 0 || right < 0) return;
-      const id = this.#vocabulary.idOf(text.slice(starts[left], ends[right]));
+      const id = this.#idOf(text.slice(starts[left], ends[right]));
       if (id !== undefined) merges.push({ score: this.#scores[id], left, right, end: ends[right] });
     };
     for (let i = 1; i < count; i++) propose(i - 1, i);
@@ -61,7 +67,7 @@ export class SentencePieceSegmenter {
 
     for (let i = 0; i >= 0; i = next[i]) {
       const piece = text.slice(starts[i], ends[i]);
-      const id = this.#vocabulary.idOf(piece);
+      const id = this.#idOf(piece);
       if (id !== undefined) tokens.push(id);
       else for (const byte of utf8.encode(piece)) tokens.push(this.#byteTokens[byte]);
     }

@@ -1,18 +1,38 @@
 /** @file Encodes texts without holding up the thread that asks: long ones are encoded in a worker. */
 
 import { Worker } from "node:worker_threads";
+import { UnservableRequestError } from "../contract/errors.ts";
 import type { ModelFile } from "../formats/model_file.ts";
+import { FairQueue } from "./fair_queue.ts";
+import { loadTokenizer } from "./load_tokenizer.ts";
 import type { EncodeReply, EncodeRequest } from "./text_worker.ts";
-import { type EncodeOptions, loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 
 /** Up to so many UTF-16 units a text is encoded in place: it takes a few milliseconds (byte-level BPE: 2 us a unit). */
 const INLINE_LENGTH = 2048;
 
+/** What may wait for the worker. In all as many units as four bodies of requests can have. */
+const QUEUE_LIMITS = { items: 4096, cost: 2 ** 26 };
+
+/** For whom a text is encoded, and how long it may be. */
+export interface EncodeTask extends EncodeOptions {
+  /** Aborted when nobody waits for the tokens any more. Texts with the same signal wait for each other. */
+  readonly signal?: AbortSignal;
+  /** Refuses a text that must have more tokens than this, before it is encoded; `field` is its name in the request. */
+  readonly limit?: { readonly tokens: number; readonly field: string };
+}
+
 /** A model's tokenizer whose encoding never blocks for long. */
 export interface TextProcessor {
   readonly tokenizer: Tokenizer;
-  /** As `tokenizer.encode`. Long texts are encoded one after the other. */
-  encode(text: string, options?: EncodeOptions): Promise<Uint32Array<ArrayBuffer>>;
+  /**
+   * As `tokenizer.encode`. Long texts are encoded one after the other.
+   *
+   * @throws {UnservableRequestError} when the text is longer than its limit allows (code `context_length_exceeded`)
+   * @throws {QueueFullError} when too much waits already
+   * @throws the signal's reason when it is aborted
+   */
+  encode(text: string, task?: EncodeTask): Promise<Uint32Array<ArrayBuffer>>;
   /** Ends the worker; encodings under way are rejected. Encode nothing more afterwards. */
   close(): void;
 }
@@ -21,17 +41,20 @@ export interface TextProcessor {
  * The text processor of a model. Its worker reads the tokenizer from the model's path once more, starting now, so that
  * the first long text need not wait for it; it keeps the process alive only while it has work.
  *
+ * @param warn is told what is odd about the file, though it is read. Default: nobody
  * @throws {ModelFileError} as {@linkcode loadTokenizer}
  */
-export async function createTextProcessor(file: ModelFile): Promise<TextProcessor> {
-  const tokenizer = await loadTokenizer(file);
+export async function createTextProcessor(file: ModelFile, warn?: (message: string) => void): Promise<TextProcessor> {
+  const tokenizer = await loadTokenizer(file, warn);
   let worker = new EncodingWorker(file.path);
   return {
     tokenizer,
-    async encode(text, options = {}) {
+    async encode(text, { signal, limit, ...options } = {}) {
+      signal?.throwIfAborted();
+      if (limit !== undefined) requireFits(text, limit, tokenizer);
       if (text.length <= INLINE_LENGTH) return tokenizer.encode(text, options);
       if (worker.failed) worker = new EncodingWorker(file.path);
-      return await worker.encode(text, options);
+      return await worker.encode(text, options, signal);
     },
     close() {
       worker.close();
@@ -39,9 +62,30 @@ export async function createTextProcessor(file: ModelFile): Promise<TextProcesso
   };
 }
 
+/** @throws {UnservableRequestError} when even the longest tokens would be too many */
+function requireFits(
+  text: string,
+  { tokens, field }: NonNullable<EncodeTask["limit"]>,
+  { longestToken }: Pick<Tokenizer, "longestToken">,
+): void {
+  if (text.length <= tokens * longestToken) return;
+  throw new UnservableRequestError(
+    `This model's maximum context length is ${tokens} tokens. However, the ${field} has ${text.length} characters, which are ` +
+      `more than ${Math.floor(text.length / longestToken)} tokens. Shorten the prompt`,
+    field,
+    "context_length_exceeded",
+  );
+}
+
+interface Job {
+  readonly request: EncodeRequest;
+  readonly result: PromiseWithResolvers<Uint32Array<ArrayBuffer>>;
+}
+
 class EncodingWorker {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, PromiseWithResolvers<Uint32Array<ArrayBuffer>>>();
+  readonly #queue = new FairQueue<Job>(QUEUE_LIMITS);
+  #running: Job | undefined;
   #nextId = 0;
   failed = false;
 
@@ -50,22 +94,29 @@ class EncodingWorker {
     this.#worker = new Worker(new URL("./text_worker.ts", import.meta.url), { workerData: { path } });
     this.#worker.unref();
     this.#worker.on("message", (reply: EncodeReply) => {
-      const request = this.#pending.get(reply.id);
-      this.#pending.delete(reply.id);
-      if (this.#pending.size === 0) this.#worker.unref();
-      if ("error" in reply) request?.reject(new Error(reply.error));
-      else request?.resolve(reply.tokens);
+      const { result } = this.#running!;
+      this.#running = undefined;
+      this.#startNext();
+      if ("error" in reply) result.reject(new Error(reply.error));
+      else result.resolve(reply.tokens);
     });
     this.#worker.on("error", (error: Error) => this.#fail(error.message));
   }
 
-  encode(text: string, options: EncodeOptions): Promise<Uint32Array<ArrayBuffer>> {
-    const id = this.#nextId++;
-    const request = Promise.withResolvers<Uint32Array<ArrayBuffer>>();
-    this.#pending.set(id, request);
-    this.#worker.ref();
-    this.#worker.postMessage({ id, text, options } satisfies EncodeRequest);
-    return request.promise;
+  async encode(text: string, options: EncodeOptions, signal?: AbortSignal): Promise<Uint32Array<ArrayBuffer>> {
+    const job: Job = { request: { id: this.#nextId++, text, options }, result: Promise.withResolvers() };
+    this.#queue.add(job, text.length, signal);
+    const giveUp = () => {
+      this.#queue.drop(job);
+      job.result.reject(signal!.reason);
+    };
+    signal?.addEventListener("abort", giveUp);
+    this.#startNext();
+    try {
+      return await job.result.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
   }
 
   close(): void {
@@ -73,9 +124,21 @@ class EncodingWorker {
     this.#fail("the text processor was closed");
   }
 
+  #startNext(): void {
+    if (this.#running !== undefined) return;
+    this.#running = this.#queue.take();
+    if (this.#running === undefined) {
+      this.#worker.unref();
+      return;
+    }
+    this.#worker.ref();
+    this.#worker.postMessage(this.#running.request);
+  }
+
   #fail(reason: string): void {
     this.failed = true;
-    for (const request of this.#pending.values()) request.reject(new Error(`Encoding a long text failed: ${reason}`));
-    this.#pending.clear();
+    const jobs = [...this.#running === undefined ? [] : [this.#running], ...this.#queue.takeAll()];
+    this.#running = undefined;
+    for (const { result } of jobs) result.reject(new Error(`Encoding a long text failed: ${reason}`));
   }
 }

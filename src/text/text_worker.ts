@@ -2,7 +2,8 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { openModel } from "../formats/open.ts";
-import { type EncodeOptions, loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { loadTokenizer } from "./load_tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 
 /** A text to encode. */
 export interface EncodeRequest {

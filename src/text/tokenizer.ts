@@ -1,8 +1,4 @@
-/** @file What a tokenizer is to the rest of Ebb, and how one is loaded from a model file. */
-
-import type { ModelFile } from "../formats/model_file.ts";
-import { ggufTokenizer } from "./gguf_tokenizer.ts";
-import { readTokenizerFiles, tokenizerFromFiles } from "./tokenizer_json.ts";
+/** @file What a tokenizer is to the rest of Ebb. */
 
 /** How a text is encoded. */
 export interface EncodeOptions {
@@ -13,6 +9,13 @@ export interface EncodeOptions {
    * true, which rendered chat templates need; switch it off for text that is not trusted to contain control tokens.
    */
   readonly parseSpecial?: boolean;
+  /**
+   * Parts of the text in which special tokens are plain characters all the same: `[start, end, start, end, ...]` in UTF-16
+   * units, ascending. Default: none.
+   */
+  readonly plainRanges?: readonly number[];
+  /** Further added tokens that are plain characters in `plainRanges`. Default: none. */
+  readonly plainTokens?: readonly number[];
 }
 
 /** How tokens are turned back into text. */
@@ -30,9 +33,13 @@ export interface DecodeOptions {
 export interface Tokenizer {
   /** One more than the highest token id. */
   readonly vocabularySize: number;
+  /** The most bytes that a token stands for. */
+  readonly longestToken: number;
   readonly beginToken: number | null;
   /** All tokens that end a generation (end of text, end of turn, ...); the file's own end token comes first. */
   readonly endTokens: readonly number[];
+  /** Tokens that are looked for as a whole before a text is cut into others: special ones and the user's own. */
+  readonly addedTokens: readonly number[];
   /** Whether `encode` puts the begin token in front. */
   readonly addBeginToken: boolean;
   /** Whether the first word of a text is written with a space before it (see {@linkcode DecodeOptions}). */
@@ -55,14 +62,4 @@ export interface Tokenizer {
   isSpecial(id: number): boolean;
   /** The id of the token that is written exactly so in the vocabulary, such as `<|im_end|>`. */
   idOf(text: string): number | undefined;
-}
-
-/**
- * The tokenizer of a model: from a GGUF file's metadata, or from the `tokenizer.json` of a safetensors directory.
- *
- * @throws {ModelFileError} when the tokenizer is missing, damaged or of an unknown kind
- */
-export async function loadTokenizer(file: ModelFile): Promise<Tokenizer> {
-  if (file.format === "gguf") return ggufTokenizer(file.metadata);
-  return tokenizerFromFiles(await readTokenizerFiles(file.path), file.metadata);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonObject } from "../formats/json_object.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
-import { libraryEncoder, type TokenizerJson } from "./library_encoder.ts";
+import { LibraryEncoder, type TokenizerJson } from "./library_encoder.ts";
 import { splitMerge } from "./merges.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { isByteTokenText, type Spelling, type TokenKind, Vocabulary } from "./vocabulary.ts";
@@ -51,7 +51,7 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObjec
   const decoder = readDecoder(json.decoder);
   const vocabulary = readVocabulary(json, decoder.spelling);
   const model = json.model as { vocab: JsonObject; merges: readonly (string | readonly string[])[] };
-  const encodeText = libraryEncoder({
+  const encoder = new LibraryEncoder({
     ...json,
     model: { ...model, merges: model.merges.map((merge, i) => splitMerge(merge, vocabulary, `model.merges[${i}]`)) },
   });
@@ -77,8 +77,17 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObjec
       (beginToken !== null && template.before.includes(beginToken)),
     addEndToken: (tokenizerConfig.add_eos_token as boolean | undefined) ?? template.after.includes(ends[0]),
     addSpacePrefix: decoder.stripsSpace,
-    encodeText,
+    written: writtenTokens(json, encoder),
+    encodeText: (text, options) => encoder.encode(text, options),
   });
+}
+
+/** Tokens that are looked for in normalized text, as they are written there: a space may have come to them. */
+function writtenTokens({ added_tokens }: TokenizerJson, encoder: LibraryEncoder): Map<number, string> {
+  const written = added_tokens.filter(({ normalized }) => normalized).map(({ id, content }) =>
+    [id, encoder.normalize(content).replaceAll("▁", " "), content] as const
+  );
+  return new Map(written.filter(([, text, content]) => text !== content).map(([id, text]) => [id, text]));
 }
 
 function readTokenizerJson(value: JsonObject): TokenizerJson {

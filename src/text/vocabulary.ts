@@ -1,5 +1,7 @@
 /** @file The tokens of a model: how each is written, what kind it is, and which bytes it stands for. */
 
+import { encodeLossless } from "../formats/lossless_utf8.ts";
+
 /** What a token is for; the numbers are GGUF's `tokenizer.ggml.token_type`. */
 export const TOKEN_KINDS = ["undefined", "normal", "unknown", "control", "userDefined", "unused", "byte"] as const;
 export type TokenKind = typeof TOKEN_KINDS[number];
@@ -34,6 +36,11 @@ export class Vocabulary {
     return this.#ids.get(text);
   }
 
+  /** The tokens that are looked for as a whole. */
+  get addedTokens(): number[] {
+    return this.kinds.flatMap((kind, id) => kind === "userDefined" || this.isSpecial(id) ? [id] : []);
+  }
+
   /** Whether a token controls the model rather than standing for text. */
   isSpecial(id: number): boolean {
     return this.kinds[id] === "control" || this.kinds[id] === "unknown";
@@ -44,13 +51,13 @@ export class Vocabulary {
     const text = this.texts[id];
     switch (this.kinds[id]) {
       case "normal":
-        return this.spelling === "byteLevel" ? byteLevelBytes(text) : utf8.encode(text.replaceAll("▁", " "));
+        return this.spelling === "byteLevel" ? byteLevelBytes(text) : encodeLossless(text.replaceAll("▁", " "));
       case "byte":
         return Uint8Array.of(parseInt(text.slice(3, 5), 16));
       case "unknown":
       case "control":
       case "userDefined":
-        return utf8.encode(text);
+        return encodeLossless(text);
       default:
         return new Uint8Array();
     }
@@ -66,8 +73,6 @@ export function byteTokenText(byte: number): string {
 export function isByteTokenText(text: string): boolean {
   return /^<0x[0-9A-F]{2}>$/.test(text);
 }
-
-const utf8 = new TextEncoder();
 
 /**
  * GPT-2's table: printable Latin-1 characters stand for their own byte, the other bytes are numbered from U+0100 on.
@@ -87,7 +92,7 @@ function byteLevelBytes(text: string): Uint8Array<ArrayBuffer> {
   for (let i = 0; i < text.length; i++) {
     const byte = BYTE_OF_CHARACTER.get(text[i]);
     // Some vocabularies hold added words in plain text among the byte-level ones.
-    if (byte === undefined) return utf8.encode(text);
+    if (byte === undefined) return encodeLossless(text);
     bytes[i] = byte;
   }
   return bytes;

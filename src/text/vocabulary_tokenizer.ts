@@ -12,22 +12,27 @@ export interface TokenizerParts {
   /** Whether `encode` appends the first end token. */
   readonly addEndToken: boolean;
   readonly addSpacePrefix: boolean;
+  /** How tokens are written in texts that are not written as they are called. Default: none. */
+  readonly written?: ReadonlyMap<number, string>;
   /** The tokens of a well-formed text, without begin and end tokens. */
-  encodeText(text: string, parseSpecial: boolean): number[];
+  encodeText(text: string, options: EncodeOptions): number[];
 }
 
 /** A tokenizer from its parts. */
 export class VocabularyTokenizer implements Tokenizer {
   readonly beginToken: number | null;
   readonly endTokens: readonly number[];
+  readonly addedTokens: readonly number[];
   readonly addBeginToken: boolean;
   readonly addSpacePrefix: boolean;
   readonly #parts: TokenizerParts;
+  #longestToken: number | undefined;
 
   constructor(parts: TokenizerParts) {
     this.#parts = parts;
     this.beginToken = parts.beginToken;
     this.endTokens = parts.endTokens;
+    this.addedTokens = parts.vocabulary.addedTokens;
     this.addBeginToken = parts.addBeginToken && parts.beginToken !== null;
     this.addSpacePrefix = parts.addSpacePrefix;
   }
@@ -36,8 +41,14 @@ export class VocabularyTokenizer implements Tokenizer {
     return this.#parts.vocabulary.size;
   }
 
-  encode(text: string, { addSpecial = true, parseSpecial = true }: EncodeOptions = {}): Uint32Array<ArrayBuffer> {
-    const tokens = this.#parts.encodeText(text.toWellFormed(), parseSpecial);
+  get longestToken(): number {
+    return this.#longestToken ??= Array.from({ length: this.vocabularySize }, (_, id) => this.tokenBytes(id).length)
+      .reduce((longest, length) => Math.max(longest, length), 1);
+  }
+
+  encode(text: string, options: EncodeOptions = {}): Uint32Array<ArrayBuffer> {
+    const { addSpecial = true } = options;
+    const tokens = this.#parts.encodeText(text.toWellFormed(), options);
     const begin = addSpecial && this.addBeginToken && tokens[0] !== this.beginToken ? [this.beginToken!] : [];
     const end = addSpecial && this.#parts.addEndToken ? this.endTokens.slice(0, 1) : [];
     const result = new Uint32Array(begin.length + tokens.length + end.length);
@@ -67,7 +78,8 @@ export class VocabularyTokenizer implements Tokenizer {
   }
 
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
-    return this.#parts.vocabulary.bytes(id);
+    const written = this.#parts.written?.get(id);
+    return written === undefined ? this.#parts.vocabulary.bytes(id) : new TextEncoder().encode(written);
   }
 
   tokenText(id: number): string {

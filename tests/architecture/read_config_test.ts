@@ -325,3 +325,22 @@ Deno.test("readModelConfig() refuses a tokenizer with more tokens than the embed
   const file = gguf({ "tokenizer.ggml.tokens": ["a", "b", "c"] }, { "token_embd.weight": [2, 2048] });
   await assertRefused(file, /"tokenizer.ggml.tokens" has 3 tokens, but tensor "token_embd.weight" only 2 rows/);
 });
+
+Deno.test("Sizes that are given layer by layer are read where all are the same", async () => {
+  const layers = (value: number) => new Uint32Array(16).fill(value);
+  const config = await readModelConfig(gguf({
+    "llama.attention.head_count_kv": layers(8),
+    "llama.feed_forward_length": layers(8192),
+  }));
+  assert.equal(config.kvHeadCount, 8);
+  assert.equal(config.feedForwardSize, 8192);
+  const mixed = layers(8);
+  mixed[3] = 4;
+  await assert.rejects(readModelConfig(gguf({ "llama.attention.head_count_kv": mixed })), {
+    name: "ModelFileError",
+    message: /"llama\.attention\.head_count_kv" is a list: expected the same number for all layers/,
+  });
+  await assert.rejects(readModelConfig(gguf({ "llama.feed_forward_length": layers(0) })), {
+    message: /"llama\.feed_forward_length" is a list: expected a whole number of at least 1/,
+  });
+});

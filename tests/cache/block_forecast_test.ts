@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
-import { projectedBlocks } from "../../src/cache/block_forecast.ts";
+import { forecastBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { sharingSchedule } from "../../src/engine/forecast.ts";
 import adakv from "../../src/plugins/adakv.ts";
 import dynamickv from "../../src/plugins/dynamickv.ts";
 import lava from "../../src/plugins/lava.ts";
@@ -10,7 +11,7 @@ import { startPolicy } from "../../src/policy/fence.ts";
 import { KV_HEADS, layerScores, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
-Deno.test("projectedBlocks() of a full cache is every row of every layer", () => {
+Deno.test("forecastBlocks() of a full cache is every row of every layer", () => {
   const context = {
     layerCount: 3,
     kvHeadCount: 1,
@@ -20,13 +21,13 @@ Deno.test("projectedBlocks() of a full cache is every row of every layer", () =>
     promptLength: 30,
     budget: 8,
   };
-  assert.equal(projectedBlocks(context, null, 2), 6);
-  assert.equal(projectedBlocks(context, null, 3), 9);
+  assert.equal(forecastBlocks(context, null, 2), 6);
+  assert.equal(forecastBlocks(context, null, 3), 9);
 });
 
 for (const isLate of [false, true]) {
   const when = isLate ? "one interval late" : "at once";
-  Deno.test(`No sequence takes more blocks than projected, sharings taking effect ${when}, policies failing or not`, () => {
+  Deno.test(`No sequence takes more blocks than forecast, sharings taking effect ${when}, policies failing or not`, () => {
     checkPeaks(isLate);
   });
 }
@@ -69,7 +70,7 @@ function checkPeaks(isLate: boolean): void {
     const policy = startPolicy(flaky, context, options, () => {});
     if (policy === null) continue;
     const newRows = randomInteger(random, 1, 60);
-    const projected = projectedBlocks(context, policy, newRows);
+    const forecast = forecastBlocks(context, sharingSchedule(policy, layerCount), newRows);
 
     const pool = new BlockPool({ arenas: [100_000], blockBytes: 1, layerCount });
     const cache = new SequenceCache(pool, 0, layerCount);
@@ -93,7 +94,7 @@ function checkPeaks(isLate: boolean): void {
     }
     if (isLate) share();
     cache.reserveRecent(newRows);
-    assert.ok(pool.peakBlocks <= projected, `${pool.peakBlocks} blocks at once, but ${projected} projected`);
+    assert.ok(pool.peakBlocks <= forecast, `${pool.peakBlocks} blocks at once, but ${forecast} forecast`);
     cache.release();
     assert.equal(pool.usedBlocks, 0);
   }

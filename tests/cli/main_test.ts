@@ -59,6 +59,8 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
   [["eval"], {}, 2, /^Unknown command "eval": expected [^\n]*eval compare, eval score[^\n]*\n$/],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
+  [["serve", "--api-key", "clé"], {}, 2, /^--api-key must be a key of visible ASCII [^\n]*, not "clé"\n$/],
+  [["serve", "--host", "localhost:80"], {}, 2, /^--host must be a host name or address, without a port, not [^\n]*\n$/],
   [
     ["eval", "score"],
     {},

@@ -29,14 +29,17 @@ Deno.test("serve has defaults for everything but names", () => {
     modelId: undefined,
     apiKey: undefined,
     allowedOrigins: undefined,
+    allowedHosts: undefined,
+    specialTokensInMessages: false,
   });
 });
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=::1 --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=[::1] --port 0 --kv-memory 2G " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
-    "--allowed-origins http://localhost:3000,https://example.org";
+    "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
+    "--special-tokens-in-messages";
   assert.deepEqual(parseServe(line), {
     model: "m.gguf",
     policy: "full",
@@ -53,6 +56,8 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     modelId: "tiny",
     apiKey: "secret",
     allowedOrigins: ["http://localhost:3000", "https://example.org"],
+    allowedHosts: ["ebb.example", "fd00::5"],
+    specialTokensInMessages: true,
   });
 });
 

@@ -34,7 +34,7 @@ async function startLoading() {
     stderr: "null",
   }).spawn();
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const loading = await firstAnswer(`${url}/v1/models`);
+  const loading = await firstAnswer(`${url}/health`);
   return {
     url,
     process,
@@ -71,15 +71,19 @@ async function startStream(url: string) {
 }
 
 Deno.test({
-  name: "serve answers 503 while loading, prints one line when ready, and finishes streams after a SIGTERM",
+  name:
+    "serve is not healthy while loading, has requests wait, prints one line when ready, and ends streams after a SIGTERM",
   ignore: Deno.build.os === "windows",
   async fn() {
     const { url, process, reader, loading, finishLoading } = await startLoading();
     assert.equal(loading.status, 503);
-    assert.equal((await loading.json()).error.code, "model_loading");
-    assert.equal(loading.headers.get("access-control-allow-origin"), "*");
+    assert.deepEqual(await loading.json(), { status: "loading" });
+    const waiting = fetch(`${url}/v1/models`, { headers: { origin: "https://example.org" } });
 
     assert.equal(await finishLoading(), `Listening on ${url}\n`);
+    const models = await waiting;
+    assert.equal((await models.json()).object, "list");
+    assert.equal(models.headers.get("access-control-allow-origin"), "*");
     const stream = await startStream(url);
     process.kill("SIGTERM");
     let text = "";

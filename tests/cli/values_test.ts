@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import {
+  apiKey,
   bytes,
   cacheBudget,
+  hostName,
   integer,
   listOf,
   number,
@@ -42,6 +44,28 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
   ["oneOf", oneOf("f16", "f32"), { f16: "f16", f32: "f32", F16: undefined, "": undefined }],
   ["listOf", listOf(integer(1)), { "1": [1], "3, 1,3": [3, 1], "1,0": undefined, "1,": undefined, "": undefined }],
   ["onOff", onOff, { true: true, "1": true, false: false, "0": false, yes: undefined, toString: undefined }],
+  ["apiKey", apiKey, {
+    "sk-1_~!": "sk-1_~!",
+    "": undefined,
+    "a b": undefined,
+    "a\n": undefined,
+    "clé": undefined,
+    "\u007f": undefined,
+  }],
+  ["hostName", hostName, {
+    "127.0.0.1": "127.0.0.1",
+    "ebb.example": "ebb.example",
+    "my_host-1": "my_host-1",
+    "::1": "::1",
+    "[::1]": "::1",
+    "[fd00::5]": "fd00::5",
+    "*": "*",
+    "": undefined,
+    "localhost:80": undefined,
+    "http://x": undefined,
+    "[::1]:80": undefined,
+    "a b": undefined,
+  }],
   ["text", text("FILE", "a file"), { "a b": "a b", "": undefined }],
   ["bytes", bytes, {
     "1000": 1000,

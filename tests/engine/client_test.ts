@@ -24,7 +24,7 @@ function refusal(error: unknown): { field: string; code: string | null; message:
   return error;
 }
 
-Deno.test("startEngine() reports the model, and that nothing runs yet", async () => {
+Deno.test("startEngineWorker() reports the model, and that nothing runs yet", async () => {
   assert.equal(engine.state, "ready");
   assert.equal(engine.model.contextLength, 512);
   assert.equal(engine.model.vocabularySize, 320);
@@ -37,7 +37,7 @@ Deno.test("startEngine() reports the model, and that nothing runs yet", async ()
   }
 });
 
-Deno.test("startEngine() says so when the context is longer than what the model was made for", async () => {
+Deno.test("startEngineWorker() says so when the context is longer than what the model was made for", async () => {
   const lines: string[] = [];
   const log = (line: string) => void lines.push(line);
   for (const context of [512, 600]) await (await startTestEngine(MODEL, { context, log })).close();
@@ -46,7 +46,7 @@ Deno.test("startEngine() says so when the context is longer than what the model 
   ]);
 });
 
-Deno.test("startEngine() names the flags that ask for more than the adapter can hold", async () => {
+Deno.test("startEngineWorker() names the flags that ask for more than the adapter can hold", async () => {
   await assert.rejects(
     () => startTestEngine(MODEL, { maxBatch: 2 ** 24 }),
     /^\w*: Cannot allocate .* bytes exceed .*; fewer sequences than 16777216 \(--max-batch\) or .* than 512 tokens \(--context\)/,

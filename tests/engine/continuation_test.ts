@@ -43,7 +43,7 @@ async function runParts(
     parts[id].push(partOf(run.events[id].slice(starts[id])));
     starts[id] = run.events[id].length;
     // Events are messages: what they lead to comes later.
-    queueMicrotask(() => next ? run.scheduler.resume(id, next) : run.scheduler.abort(id));
+    queueMicrotask(() => next ? run.loop.resume(id, next) : run.loop.abort(id));
   });
   for (const single of requests) run.add(single);
   const { stats } = await run.end();
@@ -177,6 +177,17 @@ Deno.test("a sequence that is resumed without rewinding keeps its answer, the st
     assert.deepEqual(second.ids, stop >= 0 ? expected.ids.slice(0, stop + 1) : expected.ids);
     assert.equal(second.logits.length, 20);
   }
+});
+
+Deno.test("a sequence that was rewound to one given token, and drew none, goes on behind that token", async () => {
+  const [first, ...rest] = randomPrompt(seededRandom(5), 6);
+  const continuation = { tokens: Uint32Array.of(first, ...rest) };
+  const [expected] = await runTogether(model, [request(PROMPT, { kvCache: COMPRESSED, continuation, maxTokens: 12 })]);
+  const [[, , last]] = await runParts([resumable({ kvCache: COMPRESSED, maxTokens: 9 })], [[
+    forced([first], { maxTokens: 0 }),
+    forced(rest, { rewind: false, maxTokens: 12 }),
+  ]]);
+  assert.deepEqual(last.ids, expected.ids);
 });
 
 Deno.test("a submit takes no more steps than there is room for logits, and no logits are lost", async () => {

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import { rankedBudget } from "../../src/cache/budgets.ts";
-import { decodeEviction } from "../../src/engine/eviction.ts";
+import { DecodeEviction } from "../../src/engine/eviction.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
-import { projectRequest } from "../../src/engine/forecast.ts";
+import { forecastRequest } from "../../src/engine/forecast.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
 import { needsOf, windowOf } from "../../src/policy/steps.ts";
@@ -349,7 +349,7 @@ Deno.test("random requests that evict, short of blocks and aborted on the way, k
     for (let round = 0; round < 2; round++) {
       const run: TestRun = new TestRun(model, (id, event) => {
         if (event.type !== (round === 0 ? "prefilled" : "evicted") || id % 4 !== 1) return;
-        setTimeout(randomInteger(random, 0, 40)).then(() => run.scheduler.abort(id));
+        setTimeout(randomInteger(random, 0, 40)).then(() => run.loop.abort(id));
       });
       for (const single of requests) run.add(single);
       const { outcomes, stats } = await run.end();
@@ -375,7 +375,7 @@ Deno.test("an abort in the middle of an eviction frees everything", async () => 
   compressor.store = (...given) => {
     store.apply(compressor, given);
     // The last layer of the second eviction has been recorded, its scores have not been read back.
-    if (++stored === 2 * LAYERS) queueMicrotask(() => run.scheduler.abort(id));
+    if (++stored === 2 * LAYERS) queueMicrotask(() => run.loop.abort(id));
   };
   const single = request(randomPrompt(seededRandom(5), 100), {
     maxTokens: 300,
@@ -394,7 +394,7 @@ Deno.test("an abort in the middle of an eviction frees everything", async () => 
 Deno.test("what an evicting sequence is promised does not grow with the tokens that it may generate", () => {
   const shape = { layerCount: LAYERS, kvHeadCount, headSize };
   const blocks = (maxTokens: number, kvCache: KvCacheChoice) =>
-    projectRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape, registry).blocks;
+    forecastRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape, registry).blocks;
   for (const policy of ["dynamickv", "tova", "h2o"]) {
     const kvCache = evicting(policy, 64, 128);
     assert.equal(blocks(1000, kvCache), blocks(1_000_000, kvCache), policy);
@@ -410,7 +410,7 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
   const published = evicting("dynamickv", 64, 128, { mode: "published" });
   assert.throws(
     () =>
-      projectRequest(
+      forecastRequest(
         request([1], { maxTokens: 500, kvCache: published }),
         { layerCount: 2, kvHeadCount, headSize },
         registry,
@@ -426,7 +426,7 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
   };
   const queries = (score: Score, interval: number, attentionStatistics = false) => {
     const scoring = { score, window: windowOf(score), needs: needsOf(score) };
-    return decodeEviction({ ...policy, ...scoring, attentionStatistics }, interval).queries;
+    return new DecodeEviction({ ...policy, ...scoring, attentionStatistics }, interval).queries;
   };
   const sums = [attentionOfAll({ window: 100 })];
   const norm = [keyNorm({ window: 8 })];

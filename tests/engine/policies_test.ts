@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { BIN_COUNT } from "../../src/scores/score_histogram.ts";
 import type { GenerationEvent, KvCacheChoice, KvCacheUsage } from "../../src/contract/generation.ts";
 import { GREEDY } from "../../src/contract/sampling.ts";
-import { Scheduler } from "../../src/engine/scheduler.ts";
+import { TurnLoop } from "../../src/engine/turn_loop.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { LayerScores, Policy } from "../../src/policy/policy.ts";
@@ -21,21 +21,21 @@ const model: Model = await withFile(
   (path) => loadTestModel(gpu, path, { contextLength: CONTEXT, kvElement: "f32" }),
 );
 
-/** Prefills prompts, all waiting from the start, on one scheduler, round after round. */
+/** Prefills prompts, all waiting from the start, on one loop, round after round. */
 class Runner {
   readonly #ended: Promise<void>;
   readonly #events = new Map<number, { usage?: KvCacheUsage; finish: PromiseWithResolvers<void> }>();
-  readonly scheduler: Scheduler;
+  readonly loop: TurnLoop;
   #next = 0;
 
   constructor() {
-    this.scheduler = new Scheduler(
+    this.loop = new TurnLoop(
       model,
       registry,
       (id, event) => this.#receive(id, event),
       (line) => assert.fail(line),
     );
-    this.#ended = this.scheduler.run();
+    this.#ended = this.loop.run();
   }
 
   async round(prompts: readonly { length: number; kvCache: KvCacheChoice }[]): Promise<KvCacheUsage[]> {
@@ -44,7 +44,7 @@ class Runner {
       const id = this.#next++;
       const state = { finish: Promise.withResolvers<void>() };
       this.#events.set(id, state);
-      this.scheduler.add(id, {
+      this.loop.add(id, {
         prompt: Uint32Array.from({ length }, () => randomInteger(random, 3, 299)),
         maxTokens: 3,
         stopTokens: [],
@@ -58,9 +58,9 @@ class Runner {
   }
 
   async end(): Promise<void> {
-    this.scheduler.close();
+    this.loop.close();
     await this.#ended;
-    this.scheduler.destroy();
+    this.loop.destroy();
   }
 
   #receive(id: number, event: GenerationEvent): void {
@@ -92,7 +92,7 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
     if (started === null) assert.deepEqual(rowsPerLayer, Array(LAYERS).fill(length));
     else assert.equal(rows, LAYERS * budget, `${policy}, ${length} rows`);
   }
-  const { policyFallbacks } = runner.scheduler.stats();
+  const { policyFallbacks } = runner.loop.stats();
   assert.equal(policyFallbacks, 0);
   assert.equal(model.pool.usedBlocks, 0);
   await runner.end();

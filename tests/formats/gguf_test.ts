@@ -270,7 +270,7 @@ const REFUSED: Record<string, [file: Uint8Array, message: RegExp]> = {
   ],
   "one part of several": [
     hostileFile({ metadata: [entry("split.count", UINT32, uint32(3))] }),
-    /"split.count" is 3: expected a model in one file/,
+    /"split.count" is 3: expected a name that ends in -00001-of-00003\.gguf/,
   ],
   "no dimensions": [hostileFile({ tensors: [tensorInfo("x", [], F32, 0)] }), /tensor "x" has 0 dimensions/],
   "five dimensions": [

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
-import { projectedBlocks } from "../../src/cache/block_forecast.ts";
+import { forecastBlocks } from "../../src/cache/block_forecast.ts";
+import { sharingSchedule } from "../../src/engine/forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
-import type { PolicyContext, SequencePolicy, StartedPolicy } from "../../src/policy/policy.ts";
+import type { PolicyContext } from "../../src/policy/context.ts";
+import type { StartedPolicy } from "../../src/policy/policy.ts";
 import { allocators, findPolicy, POLICY_NAMES, scorers } from "../support/policies.ts";
 import {
   attention,
@@ -77,7 +79,7 @@ for (const name of NAMES) {
   });
 }
 
-Deno.test("No policy holds more blocks than were projected for it", () => {
+Deno.test("No policy holds more blocks than were forecast for it", () => {
   const random = seededRandom(5);
   for (const name of NAMES) {
     for (let round = 0; round < 5; round++) {
@@ -107,8 +109,8 @@ Deno.test("No policy holds more blocks than were projected for it", () => {
         else seen.forEach((_, i) => cache.truncateHeads(i, rows.subarray(i * KV_HEADS, (i + 1) * KV_HEADS)));
       }
       cache.reserveRecent(20);
-      const projected = projectedBlocks(context, { ...policy, window } as SequencePolicy, 20);
-      assert.ok(pool.peakBlocks <= projected, `${name}: ${pool.peakBlocks} blocks, but ${projected} projected`);
+      const forecast = forecastBlocks(context, sharingSchedule({ ...policy, window }, layerCount), 20);
+      assert.ok(pool.peakBlocks <= forecast, `${name}: ${pool.peakBlocks} blocks, but ${forecast} forecast`);
     }
   }
 });

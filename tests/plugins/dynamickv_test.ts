@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { exactTopCounts } from "../../src/scores/exact_top_counts.ts";
 import dynamickv from "../../src/plugins/dynamickv.ts";
-import type { PolicyContext, StartedPolicy } from "../../src/policy/policy.ts";
+import type { PolicyContext } from "../../src/policy/context.ts";
+import type { StartedPolicy } from "../../src/policy/policy.ts";
 import { attention, pool } from "../../src/policy/mod.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { publishedRows } from "../support/published_dynamickv.ts";

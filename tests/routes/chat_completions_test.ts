@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
+import { fromJson } from "../../src/text/jinja/from_json.ts";
 import { byteTokens, fakeChatTemplate, TOKEN } from "../support/fake_text.ts";
 import { readBlocks, readEvents, startApp } from "./harness.ts";
 
@@ -89,7 +90,7 @@ Deno.test("each of n choices has a role, an end, and a seed of its own", async (
   const { post, engine } = startApp({
     script: (_, index) => ({ tokens: [index === 0 ? TOKEN.one : TOKEN.two, TOKEN.hello], delay: index }),
   });
-  const body = { messages: MESSAGES, n: 2, seed: -1, max_tokens: 2 };
+  const body = { messages: MESSAGES, n: 2, seed: -2, max_tokens: 2 };
   const events = await readEvents(await post(PATH, { ...body, stream: true }));
   for (const [index, word] of [" one", " two"].entries()) {
     const choices = events.flatMap(({ choices }) => choices).filter((choice) => choice.index === index);
@@ -101,7 +102,7 @@ Deno.test("each of n choices has a role, an end, and a seed of its own", async (
     ]);
     assert.deepEqual(choices.map((choice) => choice.finish_reason), [null, null, null, "length"]);
   }
-  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 1, 0]);
+  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 2, 2 ** 32 - 1]);
 });
 
 Deno.test("usage of several choices counts the prompt once and all tokens", async () => {
@@ -252,11 +253,11 @@ Deno.test("logprobs without alternatives have empty lists, and an impossible tok
 
 Deno.test("messages and tools reach the template, developers as the system", async () => {
   const seen: unknown[] = [];
-  const apply: ChatTemplate["apply"] = (messages, options) => {
-    seen.push({ messages, tools: options?.tools });
-    return "rendered";
+  const render: ChatTemplate["render"] = ({ messages, tools }) => {
+    seen.push({ messages, tools: tools && fromJson(tools) });
+    return { text: "rendered", encoding: {} };
   };
-  const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], apply });
+  const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], render });
   const tools = [{ type: "function", function: { name: "look", parameters: {} } }];
   const calls = [{ id: "c", type: "function", function: { name: "look", arguments: '{"x":1}' } }];
   const parts = [{ type: "text", text: "a" }, { type: "text", text: "b" }];
@@ -277,7 +278,7 @@ Deno.test("messages and tools reach the template, developers as the system", asy
   ];
   await post(PATH, body);
   await post(PATH, { ...body, tool_choice: "none" });
-  assert.deepEqual(seen, [{ messages, tools }, { messages, tools: undefined }]);
+  assert.deepEqual(seen, [{ messages, tools: fromJson(tools) }, { messages, tools: undefined }]);
 });
 
 Deno.test("a reply that the last message begins is continued", async () => {

@@ -76,8 +76,17 @@ Deno.test("choices of several prompts are numbered prompt by prompt, and echo th
 
 Deno.test("a seed is any integer, and choices never share one", async () => {
   const { post, engine } = startApp({ tokens: [TOKEN.end] });
-  for (const seed of [-1, 2 ** 32 + 7, 2 ** 60]) await post(PATH, { prompt: "x", n: 2, seed });
-  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 1, 0, 7, 8, 0, 1]);
+  for (const seed of [-2, 2 ** 32 + 7, 2 ** 60]) await post(PATH, { prompt: "x", n: 2, seed });
+  assert.deepEqual(engine.requests.map(({ sampling }) => sampling.seed), [2 ** 32 - 2, 2 ** 32 - 1, 7, 8, 0, 1]);
+});
+
+Deno.test("a seed of -1 is another one each time", async () => {
+  const { post, engine } = startApp({ tokens: [TOKEN.end] });
+  for (let i = 0; i < 4; i++) await post(PATH, { prompt: "x", seed: -1 });
+  const seeds = engine.requests.map(({ sampling }) => sampling.seed);
+  assert.ok(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32));
+  // That four random numbers of 32 bits are not all different happens once in 700 million times.
+  assert.equal(new Set(seeds).size, 4);
 });
 
 Deno.test("an echoed prompt of tokens is decoded without special tokens", async () => {

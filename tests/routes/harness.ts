@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { registry } from "../support/policies.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
-import { type AppOptions, createApp } from "../../src/routes/server.ts";
+import { type AppOptions, createApp } from "../../src/routes/app.ts";
+import type { EncodeTask } from "../../src/text/text_processor.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
 import { fakeChatTemplate, fakeText } from "../support/fake_text.ts";
 
@@ -11,11 +12,18 @@ export function startApp(
   behaviour: Script | FakeEngineOptions,
   options: Partial<AppOptions> = {},
   chatTemplate: ChatTemplate = fakeChatTemplate,
+  onEncode: (text: string, task?: EncodeTask) => void = () => {},
 ) {
   const engine = new FakeEngine("script" in behaviour ? behaviour : { script: () => behaviour });
   const app = createApp({
     engine,
-    text: fakeText,
+    text: {
+      tokenizer: fakeText.tokenizer,
+      encode(text, task) {
+        onEncode(text, task);
+        return fakeText.encode(text, task);
+      },
+    },
     chatTemplate,
     options: { policies: registry, log: showErrors, ...options },
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { serveHttp } from "../../src/routes/serve.ts";
-import type { AppOptions } from "../../src/routes/server.ts";
+import { listen } from "../../src/routes/listener.ts";
+import type { AppOptions } from "../../src/routes/app.ts";
 import type { FakeEngineOptions, Script } from "../support/fake_engine.ts";
 import { byteTokens, TOKEN } from "../support/fake_text.ts";
 import { startApp, until } from "./harness.ts";
@@ -21,7 +21,7 @@ function withClient(
   Deno.test(name, async () => {
     const { app, engine } = startApp(behaviour, options);
     const drain = new AbortController();
-    const server = await serveHttp(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+    const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
     const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "key", maxRetries: 0 });
     try {
       await body(client, engine);

@@ -1,5 +1,5 @@
 /** @file Engines over tiny models: requests in, everything that was reported out. */
-import { type EngineClient, type EngineOptions, startEngine } from "../../src/engine/client.ts";
+import { type EngineClient, type EngineWorkerOptions, startEngineWorker } from "../../src/engine/client.ts";
 import type {
   GeneratedToken,
   Generation,
@@ -67,14 +67,14 @@ export const TEST_ENGINE = {
   kvMemory: 8 * 2 ** 20,
   defaultKvCache: { policy: "full", budget: 1 },
   policies: registry,
-} as const satisfies Partial<Parameters<typeof startEngine>[0]>;
+} as const satisfies Partial<Parameters<typeof startEngineWorker>[0]>;
 
 /** Starts a real engine, worker and all, over a tiny model. */
 export function startTestEngine(
   model: TinyModelOptions,
-  options: Partial<EngineOptions & { maxQueue: number; log: (message: string) => void }> = {},
+  options: Partial<EngineWorkerOptions & { maxQueue: number; log: (message: string) => void }> = {},
 ): Promise<EngineClient> {
-  return withFile(tinyGguf(model), (path) => startEngine({ model: path, ...TEST_ENGINE, ...options }));
+  return withFile(tinyGguf(model), (path) => startEngineWorker({ model: path, ...TEST_ENGINE, ...options }));
 }
 
 /** Waits until a condition holds, for at most 20 seconds. */

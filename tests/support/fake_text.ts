@@ -42,8 +42,10 @@ const isSpecial = (id: number) => id >= TOKEN.begin && id <= TOKEN.turnEnd;
 
 export const fakeTokenizer: Tokenizer = {
   vocabularySize: VOCABULARY_SIZE,
+  longestToken: 10,
   beginToken: TOKEN.begin,
   endTokens: [TOKEN.end, TOKEN.turnEnd],
+  addedTokens: [TOKEN.begin, TOKEN.end, TOKEN.turnEnd],
   addBeginToken: true,
   addSpacePrefix: false,
   encode: (text, { addSpecial = true } = {}) =>
@@ -67,9 +69,13 @@ export const fakeText: TextEncoding = {
 export const fakeChatTemplate: ChatTemplate = {
   source: "",
   stopStrings: [],
-  apply(messages, { tools } = {}) {
+  render({ messages, tools, continueFinalMessage = false }) {
     if (messages[0].role === "assistant") throw new ChatTemplateError("Conversations must start with the user");
     const toolLine = tools ? `tools: ${JSON.stringify(tools)}\n` : "";
-    return `${toolLine}${messages.map(({ role, content }) => `${role}: ${content}\n`).join("")}assistant:`;
+    const begun = continueFinalMessage ? messages.at(-1)!.content : "";
+    const lines = (continueFinalMessage ? messages.slice(0, -1) : messages).map(({ role, content }) =>
+      `${role}: ${content}\n`
+    );
+    return { text: `${toolLine}${lines.join("")}assistant:${begun}`, encoding: {} };
   },
 };

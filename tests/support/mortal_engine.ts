@@ -3,7 +3,7 @@ import { EngineClient } from "../../src/engine/client.ts";
 import type { EngineReady, FromWorker, ToWorker } from "../../src/engine/protocol.ts";
 import { TEST_ENGINE } from "./engine.ts";
 
-/** A client like that of `startEngine()`. */
+/** A client like that of `startEngineWorker()`. */
 export interface MortalEngine {
   readonly engine: EngineClient;
   /** Destroys the worker's device. */

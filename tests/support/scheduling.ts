@@ -1,10 +1,10 @@
-/** @file A scheduler in the test's own thread, with a view of what it holds. */
+/** @file The engine's loop in the test's own thread, with a view of what it holds. */
 import assert from "node:assert/strict";
 import { Admission } from "../../src/engine/admission.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
 import { registry } from "./policies.ts";
-import { Scheduler } from "../../src/engine/scheduler.ts";
+import { TurnLoop } from "../../src/engine/turn_loop.ts";
 import { type PackedHeads, SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { ServingOptions } from "../../src/model/dimensions.ts";
@@ -61,9 +61,9 @@ export async function observedModel(
   };
 }
 
-/** A scheduler at work, and all that it reports. */
+/** A loop at work, and all that it reports. */
 export class TestRun {
-  readonly scheduler: Scheduler;
+  readonly loop: TurnLoop;
   /** Of every request, in the order of {@link add}. */
   readonly events: GenerationEvent[][] = [];
   readonly logged: string[] = [];
@@ -73,14 +73,14 @@ export class TestRun {
 
   /** @param onEvent Called after an event was noted down; must not abort at once: events are messages */
   constructor(model: Model, onEvent: (id: number, event: GenerationEvent) => void = () => {}) {
-    this.scheduler = new Scheduler(model, registry, (id, event) => {
+    this.loop = new TurnLoop(model, registry, (id, event) => {
       this.events[id].push(event);
       if (event.type === "finished") this.#open--;
       onEvent(id, event);
       this.#closeIfDone();
     }, (line) => this.logged.push(line));
     // Not before what was added in this turn waits.
-    this.#ended = Promise.resolve().then(() => this.scheduler.run());
+    this.#ended = Promise.resolve().then(() => this.loop.run());
     // end() reports it.
     this.#ended.catch(() => {});
   }
@@ -89,7 +89,7 @@ export class TestRun {
   add(request: GenerationRequest): number {
     const id = this.events.push([]) - 1;
     this.#open++;
-    this.scheduler.add(id, request);
+    this.loop.add(id, request);
     return id;
   }
 
@@ -98,13 +98,13 @@ export class TestRun {
     this.#allIn = true;
     this.#closeIfDone();
     await this.#ended;
-    const stats = this.scheduler.stats();
-    this.scheduler.destroy();
+    const stats = this.loop.stats();
+    this.loop.destroy();
     return { outcomes: this.events.map(outcomeOf), stats };
   }
 
   #closeIfDone(): void {
-    if (this.#allIn && this.#open === 0) this.scheduler.close();
+    if (this.#allIn && this.#open === 0) this.loop.close();
   }
 }
 
@@ -126,7 +126,7 @@ export async function watchingPromises(
   const look = (cache: SequenceCache) => check(cache.blocks, promises.get(cache)!);
   Admission.prototype.tryAdmit = function (sequence) {
     const admitted = tryAdmit.call(this, sequence);
-    if (admitted) promises.set(sequence.cache, sequence.projectedBlocks);
+    if (admitted) promises.set(sequence.residence.cache, sequence.forecast.blocks);
     return admitted;
   };
   SequenceCache.prototype.setRanked = function (...given) {

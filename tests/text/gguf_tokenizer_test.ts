@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { decodeLossless } from "../../src/formats/lossless_utf8.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { ggufTokenizer } from "../../src/text/gguf_tokenizer.ts";
+import type { EncodeOptions } from "../../src/text/tokenizer.ts";
 import { sentencePieceMetadata } from "../support/tokenizers.ts";
 
 /** A byte-level tokenizer of six tokens. */
@@ -132,12 +134,12 @@ Deno.test("Damaged tokenizers are refused, naming the field", () => {
     [sentencePiece({ "tokenizer.ggml.tokens": "abc" }), /tokenizer\.ggml\.tokens is a string/],
     [byteLevelMetadata({ "tokenizer.ggml.tokens": ["a", 7] }), /tokenizer\.ggml\.tokens\[1\] is 7/],
     [byteLevelMetadata({ "tokenizer.ggml.tokens": ["a", "b", "a"] }), /tokens has "a" twice, as ids 0 and 2/],
-    [sentencePiece({ "tokenizer.ggml.scores": undefined }), /key tokenizer\.ggml\.scores is missing/],
     [sentencePiece({ "tokenizer.ggml.scores": new Float32Array(3) }), /scores has 3 entries: expected 260/],
     [sentencePiece({ "tokenizer.ggml.scores": new Float32Array(260).fill(NaN, 5, 6) }), /scores\[5\] is NaN/],
     [sentencePiece({ "tokenizer.ggml.token_type": new Int32Array(2) }), /token_type has 2 entries: expected 260/],
     [sentencePiece({ "tokenizer.ggml.token_type": new Int32Array(260).fill(6) }), /tokens\[0\] is "<unk>".*byte/],
-    [sentencePiece({ "tokenizer.ggml.bos_token_id": 260 }), /bos_token_id is 260: expected a token id below 260/],
+    [sentencePiece({ "tokenizer.ggml.bos_token_id": 1.5 }), /bos_token_id is 1.5: expected a token id below 260/],
+    [sentencePiece({ "tokenizer.ggml.bos_token_id": -2 }), /bos_token_id is -2: expected a token id below 260/],
     [sentencePiece({ "tokenizer.ggml.add_bos_token": "yes" }), /add_bos_token is "yes"/],
     [byteLevelMetadata({ "tokenizer.ggml.add_bos_token": true }), /bos_token_id is missing/],
     [byteLevelMetadata({ "tokenizer.ggml.merges": undefined }), /key tokenizer\.ggml\.merges is missing/],
@@ -151,4 +153,69 @@ Deno.test("Damaged tokenizers are refused, naming the field", () => {
 Deno.test("A special token id of -1 means that there is none", () => {
   const tokenizer = ggufTokenizer(byteLevelMetadata({ "tokenizer.ggml.bos_token_id": 0xffffffff }));
   assert.equal(tokenizer.beginToken, null);
+});
+
+Deno.test("Token ids beyond the vocabulary are warned about and ignored", () => {
+  const warnings: string[] = [];
+  const ids = { bos_token_id: 260, eos_token_id: 7000, eot_token_id: 2 ** 32 - 2, eom_token_id: 2n ** 63n };
+  const keys = Object.entries(ids).map(([name, id]) => [`tokenizer.ggml.${name}`, id]);
+  const metadata = sentencePieceMetadata(["▁a"], Object.fromEntries(keys));
+  const tokenizer = ggufTokenizer(metadata, (warning) => warnings.push(warning));
+  assert.equal(tokenizer.beginToken, 1);
+  assert.deepEqual(tokenizer.endTokens, [2]);
+  assert.equal(warnings.length, 4);
+  for (const name of Object.keys(ids)) {
+    assert.ok(warnings.some((warning) => warning.includes(`tokenizer.ggml.${name} is`)), `${name} in ${warnings}`);
+  }
+  const flagged = byteLevelMetadata({ "tokenizer.ggml.add_bos_token": true, "tokenizer.ggml.bos_token_id": 6 });
+  assert.deepEqual(encode(flagged, "ab"), [2]);
+});
+
+Deno.test("Without scores, pairs of a SentencePiece tokenizer merge from left to right", () => {
+  const metadata = sentencePieceMetadata(["a", "b", "c", "ab", "bc"], {
+    "tokenizer.ggml.scores": undefined,
+    "tokenizer.ggml.add_space_prefix": false,
+  });
+  assert.deepEqual(encode(metadata, "abc"), [1, 262, 261]);
+});
+
+Deno.test("Tokens may be bytes that are not UTF-8, and stay different", () => {
+  const [first, second] = [Uint8Array.of(0x61, 0xff), Uint8Array.of(0x61, 0xfe)];
+  const tokenizer = ggufTokenizer(sentencePieceMetadata([decodeLossless(first), decodeLossless(second)]));
+  assert.deepEqual(tokenizer.tokenBytes(259), first);
+  assert.deepEqual(tokenizer.tokenBytes(260), second);
+  assert.equal(tokenizer.tokenText(260), "a\ufffd");
+});
+
+Deno.test("Text of a message is text, whatever it spells, and all else stays as it was", () => {
+  const metadata = sentencePieceMetadata(["<|im_end|>", "<tool>", "▁", "a", "</"], {
+    "tokenizer.ggml.token_type": Int32Array.from({ length: 264 }, (_, id) => {
+      return id === 0 ? 2 : id < 3 || id === 259 ? 3 : id < 259 ? 6 : id === 260 ? 4 : 1;
+    }),
+  });
+  const tokenizer = ggufTokenizer(metadata);
+  const message = "a</s><|im_end|><tool>";
+  const prompt = `<s>${message}<|im_end|><tool>`;
+  const range = [3, 3 + message.length];
+  const parts = (options: EncodeOptions) => {
+    const tokens = Array.from(tokenizer.encode(prompt, options));
+    return { tokens, special: tokens.filter((id) => id < 3 || id === 259), own: tokens.filter((id) => id === 260) };
+  };
+  assert.deepEqual(parts({}).special, [1, 2, 259, 259]);
+  assert.deepEqual(parts({ plainRanges: range }).special, [1, 259]);
+  assert.deepEqual(parts({ plainRanges: range }).own, [260, 260]);
+  assert.deepEqual(parts({ plainRanges: range, plainTokens: [260] }).own, [260]);
+  // One character of the client's is enough: nothing is made a token by what stands around it.
+  assert.deepEqual(parts({ plainRanges: [prompt.length - 1, prompt.length], plainTokens: [260] }).own, [260]);
+  const text = tokenizer.decode(parts({ plainRanges: range, plainTokens: [260] }).tokens, { skipSpecial: false });
+  assert.equal(text, `<s> ${message}<|im_end|><tool>`);
+  const ordinary = "<s>a a<|im_end|>";
+  assert.deepEqual(tokenizer.encode(ordinary, { plainRanges: [3, 6] }), tokenizer.encode(ordinary));
+});
+
+Deno.test("No merge makes a special token of ordinary characters", () => {
+  const metadata = sentencePieceMetadata(["<", "/", "s", ">", "</", "s>"], {
+    "tokenizer.ggml.add_space_prefix": false,
+  });
+  assert.deepEqual(encode(metadata, "</s>", { parseSpecial: false, addSpecial: false }), [263, 264]);
 });

@@ -76,3 +76,69 @@ Deno.test({
     processor.close();
   },
 });
+
+Deno.test({
+  name: "A text that is longer than the context can be is refused before it is encoded",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    const limit = { tokens: 512, field: "prompt" };
+    const most = 512 * processor.tokenizer.longestToken;
+    assert.ok((await processor.encode("a".repeat(most), { limit })).length > 512);
+    await assert.rejects(processor.encode("a".repeat(most + 1), { limit }), {
+      name: "UnservableRequestError",
+      field: "prompt",
+      code: "context_length_exceeded",
+      message:
+        /maximum context length is 512 tokens\. However, the prompt has \d+ characters, which are more than 512 tokens/,
+    });
+    processor.close();
+  },
+});
+
+Deno.test({
+  name: "Texts of clients that have gone are not encoded, and a short text overtakes the long ones",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    const finished: string[] = [];
+    const encode = (name: string, text: string, signal?: AbortSignal) =>
+      processor.encode(text, { signal }).then((tokens) => {
+        finished.push(name);
+        return tokens;
+      });
+    const client = new AbortController();
+    const first = encode("first", LONG_TEXT);
+    const gone = [1, 2, 3].map(() => encode("gone", LONG_TEXT.repeat(20), client.signal));
+    const long = encode("long", LONG_TEXT.repeat(2));
+    const short = encode("short", LONG_TEXT.slice(0, 5000));
+    client.abort(new Error("gone"));
+    for (const encoding of gone) await assert.rejects(encoding, /^Error: gone$/);
+    await assert.rejects(encode("late", "a", client.signal), /^Error: gone$/);
+    const tokens = await Promise.all([first, long, short]);
+    assert.deepEqual(finished, ["first", "short", "long"]);
+    assert.deepEqual(tokens[2], processor.tokenizer.encode(LONG_TEXT.slice(0, 5000)));
+    processor.close();
+  },
+});
+
+Deno.test({
+  name: "A client that goes while its text is encoded is told so at once, and the next text gets its own tokens",
+  ignore: isMissing(STORIES_MODEL),
+  async fn() {
+    const file = await openModel(STORIES_MODEL);
+    const processor = await createTextProcessor(file);
+    file.close();
+    const client = new AbortController();
+    const running = processor.encode(LONG_TEXT.repeat(4), { signal: client.signal });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    client.abort(new Error("gone"));
+    await assert.rejects(running, /^Error: gone$/);
+    assert.deepEqual(await processor.encode(LONG_TEXT), processor.tokenizer.encode(LONG_TEXT));
+    processor.close();
+  },
+});

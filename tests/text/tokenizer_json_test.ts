@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { type TokenizerFiles, tokenizerFromFiles } from "../../src/text/tokenizer_json.ts";
-import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { fakeGguf } from "../support/tokenizers.ts";
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);

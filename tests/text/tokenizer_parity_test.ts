@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { openModel } from "../../src/formats/open.ts";
 import { PRE_TOKENIZERS } from "../../src/text/pre_tokenizers.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
+import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer_json.ts";
 import { fakeGguf, isMissing, SMOLLM_DIRECTORY, smollmMetadata, STORIES_MODEL } from "../support/tokenizers.ts";
 

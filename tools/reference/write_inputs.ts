@@ -13,7 +13,7 @@ import { openModel } from "../../src/formats/open.ts";
 import { dequantise } from "../../src/formats/quantisation.ts";
 import { elementCount } from "../../src/formats/tensor_types.ts";
 import { loadChatTemplate } from "../../src/text/chat_template.ts";
-import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 
 const [model, directory, ...numbers] = Deno.args;
 const [length, firstSeed, samples] = numbers.map(Number);
@@ -55,7 +55,11 @@ const questions = TASK_FAMILY_NAMES.flatMap((family) =>
     const seed = firstSeed + index;
     const sample = generateTask(family, { length, seed, split: "evaluation", depth, countTokens });
     const { metric, answers, answerPrefix, maxTokens, reply } = sample;
-    const prompt = [...tokenizer.encode(chatTemplate.apply([{ role: "user", content: sample.prompt }]) + answerPrefix)];
+    const prompt = [
+      ...tokenizer.encode(
+        chatTemplate.render({ messages: [{ role: "user", content: sample.prompt }] }).text + answerPrefix,
+      ),
+    ];
     return { family, index, seed, metric, answers, answerPrefix, maxTokens, reply, prompt };
   })
 );

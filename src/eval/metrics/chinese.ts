@@ -1,11 +1,8 @@
 /**
  * @file LongBench's metrics for Chinese (`qa_f1_zh_score`, `rouge_zh_score`, `retrieval_zh_score` of its `metrics.py`), which
  * cut texts into words with jieba.
- *
- * jieba-wasm cuts as jieba 0.42.1 for Python does: of 4,000 random lines of dictionary words, single characters, digits, Latin
- * words and punctuation 14 came out otherwise, each for two percentages without a space between them ("50%50%").
  */
-import { cut } from "jieba-wasm";
+import { chineseWords } from "./chinese_words.ts";
 import { count } from "./count.ts";
 import { splitWords } from "./python_text.ts";
 import { wordsF1 } from "./qa_f1.ts";
@@ -15,22 +12,17 @@ import { rougeL } from "./rouge_l.ts";
 const PUNCTUATION =
   /[!-/:-@[-`{-~！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～｟｠｢｣､、〃》「」『』【】〔〕〖〗〘〙〚〛〜〝〞〟〰〾〿–—‘’‛“”„‟…‧﹏]/gu;
 
-/** Words as `jieba.cut(text, cut_all=False)` finds them: unknown ones are guessed from their characters. */
-function words(text: string): string[] {
-  return cut(text, true);
-}
-
 /** F1 of the words without punctuation, in [0, 1]. */
 export function qaF1Chinese(prediction: string, answer: string): number {
   const normalized = (text: string) =>
-    words(text).map((word) => splitWords(word.toLowerCase().replace(PUNCTUATION, "")).join(""))
+    chineseWords(text).map((word) => splitWords(word.toLowerCase().replace(PUNCTUATION, "")).join(""))
       .filter((word) => word !== "");
   return wordsF1(normalized(prediction), normalized(answer));
 }
 
 /** ROUGE-L over words, in [0, 1]. */
 export function rougeLChinese(prediction: string, reference: string): number {
-  return rougeL(words(prediction).join(" "), words(reference).join(" "));
+  return rougeL(chineseWords(prediction).join(" "), chineseWords(reference).join(" "));
 }
 
 /**

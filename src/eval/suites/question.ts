@@ -1,5 +1,5 @@
 /** @file A question to a model, ready to be asked and scored, and how it is put. */
-import type { ChatTemplate } from "../../text/chat_template.ts";
+import type { ChatMessage, ChatTemplate } from "../../text/chat_template.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { Sample } from "./sample.ts";
 
@@ -43,7 +43,7 @@ export interface QuestionRequest {
   readonly samples: number;
   readonly seed: number;
   readonly tokenizer: Tokenizer;
-  readonly chatTemplate: Pick<ChatTemplate, "apply">;
+  readonly chatTemplate: Pick<ChatTemplate, "render">;
 }
 
 /** How a model is asked: by its chat template, behind which an answer may have been begun. */
@@ -61,16 +61,17 @@ const ANSWER = "ANSWER";
 
 export function askedBy({ chatTemplate, tokenizer }: Pick<QuestionRequest, "chatTemplate" | "tokenizer">): Asking {
   const user = (content: string) => ({ role: "user", content });
+  const render = (messages: readonly ChatMessage[]) => chatTemplate.render({ messages }).text;
   return {
     ask({ context, question, answerPrefix }) {
-      const begun = chatTemplate.apply([user(context + question)]);
+      const begun = render([user(context + question)]);
       const start = question === "" ? -1 : begun.indexOf(context + question);
       return { prompt: begun + answerPrefix, questionStart: start === -1 ? undefined : start + context.length };
     },
     askNext(question, answerPrefix) {
-      const text = chatTemplate.apply([user("First"), { role: "assistant", content: ANSWER }, user(question)]);
+      const text = render([user("First"), { role: "assistant", content: ANSWER }, user(question)]);
       return text.slice(text.indexOf(ANSWER) + ANSWER.length) + answerPrefix;
     },
-    templateTokens: tokenizer.encode(chatTemplate.apply([user("")])).length,
+    templateTokens: tokenizer.encode(render([user("")])).length,
   };
 }

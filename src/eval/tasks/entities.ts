@@ -1,12 +1,7 @@
 /** @file People, things and numbers, drawn without repetition from the half that a split may use. */
-import { hash, type Random } from "./random.ts";
-import type { Split } from "./task.ts";
+import type { Random } from "./random.ts";
+import { type Split, splitOf } from "./split.ts";
 import { ADJECTIVES, FIRST_NAMES, LAST_NAMES, OBJECTS } from "./words.ts";
-
-/** The split that a name, a combination or a number belongs to: one in five is kept for evaluation. */
-export function splitOf(name: string): Split {
-  return hash(`split ${name}`) % 5 === 0 ? "evaluation" : "training";
-}
 
 /** Draws what a sample speaks of; nothing is drawn twice. */
 export class Entities {

@@ -1,9 +1,7 @@
 /** @file What a task family is, and what a sample of it holds. */
 import type { Entities } from "./entities.ts";
 import type { Random } from "./random.ts";
-
-/** Which half of the names, numbers and combinations a sample is made of; the two halves share none. */
-export type Split = "training" | "evaluation";
+import type { Split } from "./split.ts";
 
 /** How an answer is scored, from 0 to 1 (see scoring.ts). */
 export type TaskMetric = "contains" | "rougeL" | "editSimilarity";

@@ -23,7 +23,7 @@
  */
 import { BLOCK_ROWS, HEAD_WORDS, PACKED } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 
 /** Cache rows per split. */
@@ -53,7 +53,9 @@ function threadsFor(headSize: number): number {
 }
 
 /** Query heads of a group that one workgroup serves: the largest divisor of the group up to four. */
-export function headsPerWorkgroup({ queryHeads, kvHeads }: DecodeAttentionVariant): number {
+export function headsPerWorkgroup(
+  { queryHeads, kvHeads }: Pick<DecodeAttentionVariant, "queryHeads" | "kvHeads">,
+): number {
   let heads = Math.min(MAX_HEADS, queryHeads / kvHeads);
   while (queryHeads / kvHeads % heads !== 0) heads--;
   return heads;
@@ -269,36 +271,39 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** What a {@link decodeAttentionKernel} dispatch covers. */
+/** What the kernels of decode attention attend to. */
 export interface DecodeAttentionShape {
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
   readonly layer: number;
+  /** Steps of this submit before this one. */
   readonly step: number;
+  /** First of the batch rows that are served. */
   readonly firstRow: number;
+  /** Batch rows that are served. */
   readonly count: number;
   /** Row length of layerRows: batch rows per layer. */
   readonly countMax: number;
   /** Words of the tables per layer. */
   readonly tableStride: number;
+  /** Lots of {@link SPLIT_ROWS} that the longest sequence takes. */
   readonly splits: number;
+  /** Elements between rows of the output; a multiple of 4. */
   readonly outStride: number;
 }
 
-/** Grid and parameters of the split kernel. */
-export function decodeAttentionDispatch(
-  variant: DecodeAttentionVariant,
-  { layer, step, firstRow, count, countMax, tableStride, splits, outStride }: DecodeAttentionShape,
-): { params: number[]; grid: [number, number, number] } {
-  const scale = floatBits(1 / Math.sqrt(variant.headSize));
+/** Dispatches of a {@link decodeAttentionKernel} and then, where there are several splits, a {@link mergeSplitsKernel}. */
+export function decodeAttentionDispatches(
+  shape: DecodeAttentionShape,
+): { readonly split: Dispatch; readonly merge: Dispatch | null } {
+  const { queryHeads, layer, step, firstRow, count, countMax, tableStride, splits, outStride } = shape;
+  const scale = floatBits(1 / Math.sqrt(shape.headSize));
   return {
-    params: [layer, step, countMax, tableStride, splits, scale, outStride / 4, firstRow],
-    grid: [variant.queryHeads / headsPerWorkgroup(variant), splits, count],
+    split: {
+      params: [layer, step, countMax, tableStride, splits, scale, outStride / 4, firstRow],
+      grid: [queryHeads / headsPerWorkgroup(shape), splits, count],
+    },
+    merge: splits === 1 ? null : { params: [splits, outStride / 4, firstRow], grid: [queryHeads, count] },
   };
-}
-
-/** Grid and parameters of the merge kernel. */
-export function mergeSplitsDispatch(
-  { queryHeads }: DecodeAttentionVariant,
-  { splits, outStride, firstRow, count }: DecodeAttentionShape,
-): { params: number[]; grid: [number, number] } {
-  return { params: [splits, outStride / 4, firstRow], grid: [queryHeads, count] };
 }

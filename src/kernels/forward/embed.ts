@@ -7,7 +7,8 @@
  * Grid: (ceil(units of a row / 64), m).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_formats.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
+import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_format.ts";
 
 const THREADS = 64;
 
@@ -47,7 +48,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   };
 }
 
-/** What an {@link embedKernel} dispatch looks up. */
+/** What an {@link embedKernel} looks up. */
 export interface EmbedShape {
   readonly format: WeightFormat;
   /** Elements of a row, padded; also the stride of x. */
@@ -60,12 +61,14 @@ export interface EmbedShape {
   /** Rows of x to fill. */
   readonly first: number;
   readonly count: number;
+  /** Whether the ids are found by the rows' slots, or by the rows themselves. */
   readonly bySlot: boolean;
 }
 
-/** Grid and parameters of an {@link embedKernel} dispatch. */
-export function embedDispatch(shape: EmbedShape): { params: number[]; grid: [number, number] } {
-  const { format, columns, vocabulary, firstId, idCount, first, count, bySlot } = shape;
+/** A dispatch of an {@link embedKernel}. */
+export function embedDispatch(
+  { format, columns, vocabulary, firstId, idCount, first, count, bySlot }: EmbedShape,
+): Dispatch {
   const units = columns / format.unit;
   return {
     params: [units, columns / 4, bySlot ? 1 : 0, first, vocabulary, firstId, idCount],

@@ -17,15 +17,16 @@
  * Grid: (ceil(rows / 64), ceil(m / 64)).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import {
   COLUMN_MULTIPLE,
   planeDeclarations,
   WEIGHT_FUNCTIONS,
   type WeightFormat,
-} from "../weight_formats/weight_formats.ts";
+} from "../weight_formats/weight_format.ts";
 
 /** Rows and columns of y that a workgroup makes. */
-export const MATMUL_TILE = 64;
+const MATMUL_TILE = 64;
 const THREADS_PER_SIDE = 8;
 const THREADS = THREADS_PER_SIDE * THREADS_PER_SIDE;
 const PER_THREAD = MATMUL_TILE / THREADS_PER_SIDE;
@@ -144,7 +145,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** Shapes of one matrix product. */
+/** One matrix product. */
 export interface MatmulShape {
   /** Rows of W. */
   readonly rows: number;
@@ -152,16 +153,22 @@ export interface MatmulShape {
   readonly columns: number;
   /** Vectors. */
   readonly count: number;
+  /** Elements between vectors of x; a multiple of 4. */
   readonly xStride: number;
+  /** Elements between rows of y. */
   readonly yStride: number;
-  /** Column of y that row 0 of W goes to, and the row of y that vector 0 goes to. */
+  /** Column of y that row 0 of W goes to; 0 if not given. */
   readonly yOffset?: number;
+  /** Row of y that vector 0 goes to; 0 if not given. */
   readonly yFirst?: number;
 }
 
-/** Parameters of a {@link matmulKernel}. */
-export function matmulParams(
+/** A dispatch of a {@link matmulKernel}. */
+export function matmulDispatch(
   { rows, columns, count, xStride, yStride, yOffset = 0, yFirst = 0 }: MatmulShape,
-): number[] {
-  return [rows, count, columns / COLUMN_MULTIPLE, xStride / 4, yStride, yOffset, yFirst];
+): Dispatch {
+  return {
+    params: [rows, count, columns / COLUMN_MULTIPLE, xStride / 4, yStride, yOffset, yFirst],
+    grid: [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
+  };
 }

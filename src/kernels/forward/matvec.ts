@@ -14,8 +14,8 @@
  * Grid: (ceil(rows / rowsPerWorkgroup), ceil(m / batch)).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
-import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_formats.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
+import { planeDeclarations, WEIGHT_FUNCTIONS, type WeightFormat } from "../weight_formats/weight_format.ts";
 
 const THREADS = 64;
 
@@ -175,25 +175,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** Shapes of one matrix-vector product. */
+/** One product of a matrix and a few vectors. */
 export interface MatvecShape {
+  /** The kernel that makes it, which knows how much of it a workgroup makes. */
+  readonly kernel: MatvecKernel;
   /** Rows of W that make outputs: a gated matrix has twice as many. */
   readonly rows: number;
   /** Vectors. */
   readonly count: number;
   /** Elements between vectors of x; a multiple of 4. */
   readonly xStride: number;
+  /** Elements between rows of y. */
   readonly yStride: number;
   /** Column of y that row 0 goes to. */
   readonly yOffset: number;
-  /** Elements of x that the norm counts, and its epsilon. */
+  /** Elements of x that the norm counts, and its epsilon; where there is one. */
   readonly width?: number;
   readonly epsilon?: number;
 }
 
-/** Parameters of a {@link matvecKernel}. */
-export function matvecParams(
-  { rows, count, xStride, yStride, yOffset, width = 1, epsilon = 0 }: MatvecShape,
-): number[] {
-  return [rows, count, xStride / 4, yStride, yOffset, floatBits(width), floatBits(epsilon)];
+/** A dispatch of a {@link matvecKernel}. */
+export function matvecDispatch(
+  { kernel, rows, count, xStride, yStride, yOffset, width = 1, epsilon = 0 }: MatvecShape,
+): Dispatch {
+  return {
+    params: [rows, count, xStride / 4, yStride, yOffset, floatBits(width), floatBits(epsilon)],
+    grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / kernel.batch)],
+  };
 }

@@ -21,7 +21,7 @@
  * Grid: (ceil(m / rows of a workgroup), queryHeads).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { type KvElement, kvUnitType, loadKvUnit } from "../kv_element.ts";
 
 const SIDE = 8;
@@ -236,14 +236,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** Grid and parameters for `count` rows of q, the first of which is `firstRow` of the pack. */
+/** What a {@link prefillAttentionKernel} attends to. */
+export interface PrefillAttentionShape {
+  /** The kernel that attends, which knows how many rows a workgroup takes. */
+  readonly kernel: PrefillAttentionKernel;
+  readonly queryHeads: number;
+  readonly headSize: number;
+  /** Row of the pack that row 0 of q is. */
+  readonly firstRow: number;
+  /** Rows of q. */
+  readonly count: number;
+  /** Rows from one head to the next in keys and values. */
+  readonly capacity: number;
+  /** Elements between rows of the output; a multiple of 4. */
+  readonly outStride: number;
+}
+
+/** A dispatch of a {@link prefillAttentionKernel}. */
 export function prefillAttentionDispatch(
-  { rowsPerWorkgroup }: PrefillAttentionKernel,
-  { queryHeads, headSize }: PrefillAttentionVariant,
-  { firstRow, count, capacity, outStride }: { firstRow: number; count: number; capacity: number; outStride: number },
-): { params: number[]; grid: [number, number] } {
+  { kernel, queryHeads, headSize, firstRow, count, capacity, outStride }: PrefillAttentionShape,
+): Dispatch {
   return {
     params: [firstRow, count, capacity, floatBits(1 / Math.sqrt(headSize)), outStride / 4],
-    grid: [Math.ceil(count / rowsPerWorkgroup), queryHeads],
+    grid: [Math.ceil(count / kernel.rowsPerWorkgroup), queryHeads],
   };
 }

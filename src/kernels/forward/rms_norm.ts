@@ -4,7 +4,7 @@
  * Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 
 /** Threads that share one row, and each of which adds up the sums of all. */
 const THREADS = 32;
@@ -46,13 +46,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 `,
 };
 
-/**
- * Parameters of {@link rmsNorm}.
- *
- * @param stride elements from one row to the next; a multiple of 4, elements beyond `width` zero
- * @param width elements of a row that count
- * @param firstRow row of `input` that becomes row 0 of `output`
- */
-export function rmsNormParams(stride: number, width: number, epsilon: number, firstRow = 0): number[] {
-  return [stride / 4, floatBits(width), floatBits(epsilon), firstRow];
+/** The rows that {@link rmsNorm} normalises. */
+export interface RmsNormShape {
+  /** Elements from one row to the next; a multiple of 4, elements beyond `width` zero. */
+  readonly stride: number;
+  /** Elements of a row that count. */
+  readonly width: number;
+  /** Added to the mean of a row's squares. */
+  readonly epsilon: number;
+  /** Row of the input that becomes row 0 of the output. */
+  readonly firstRow: number;
+  /** Rows. */
+  readonly count: number;
+}
+
+/** A dispatch of {@link rmsNorm}. */
+export function rmsNormDispatch({ stride, width, epsilon, firstRow, count }: RmsNormShape): Dispatch {
+  return { params: [stride / 4, floatBits(width), floatBits(epsilon), firstRow], grid: [count] };
 }

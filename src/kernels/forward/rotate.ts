@@ -13,7 +13,7 @@
  */
 import { BLOCK_ROWS, PACKED } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
-import { floatBits } from "../../gpu/recorder.ts";
+import { type Dispatch, floatBits, type Grid } from "../../gpu/recorder.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 
 const THREADS = 64;
@@ -162,15 +162,15 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   };
 }
 
-/** Grid of a {@link rotateKernel} dispatch over `count` rows. */
-export function rotateGrid({ queryHeads, kvHeads, headSize }: RotateVariant, count: number): [number, number] {
-  return [Math.ceil((queryHeads + 2 * kvHeads) * headSize / 8 / THREADS), count];
-}
-
 /** What both kinds of {@link rotateKernel} need. */
-export interface RotateShape {
+interface RotateShape {
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
   /** `scratch`: the pack row that row 0 of qkv and q is. `pages`: the first row of qkv, q and `rows` alike. */
   readonly firstRow: number;
+  /** Rows. */
+  readonly count: number;
   /** Elements between rows of qkv. */
   readonly qkvStride: number;
   /** Epsilon of the query and key norm. */
@@ -179,18 +179,41 @@ export interface RotateShape {
   readonly positionLimit: number;
 }
 
-/** Parameters for the `pages` destination; `countMax` and `tableStride` are the row lengths of layerRows and tables. */
-export function rotatePagesParams(
-  { firstRow, qkvStride, epsilon, positionLimit }: RotateShape,
-  { layer, step, countMax, tableStride }: { layer: number; step: number; countMax: number; tableStride: number },
-): number[] {
-  return [firstRow, qkvStride / 4, floatBits(epsilon), positionLimit, layer, step, countMax, tableStride];
+/** What a {@link rotateKernel} with the destination `pages` rotates, and where it goes. */
+export interface RotatePagesShape extends RotateShape {
+  readonly layer: number;
+  /** Steps of this submit before this one. */
+  readonly step: number;
+  /** Row length of layerRows: batch rows per layer. */
+  readonly countMax: number;
+  /** Words of the tables per layer. */
+  readonly tableStride: number;
 }
 
-/** Parameters for the `scratch` destination, whose heads are `capacity` rows apart. */
-export function rotateScratchParams(
-  { firstRow, qkvStride, epsilon, positionLimit }: RotateShape,
-  capacity: number,
-): number[] {
-  return [firstRow, qkvStride / 4, floatBits(epsilon), positionLimit, capacity];
+/** What a {@link rotateKernel} with the destination `scratch` rotates, and where it goes. */
+export interface RotateScratchShape extends RotateShape {
+  /** Rows from one head to the next in keys and values. */
+  readonly capacity: number;
+}
+
+/** A dispatch of a {@link rotateKernel} with the destination `pages`. */
+export function rotatePagesDispatch(shape: RotatePagesShape): Dispatch {
+  const { firstRow, qkvStride, epsilon, positionLimit, layer, step, countMax, tableStride } = shape;
+  return {
+    params: [firstRow, qkvStride / 4, floatBits(epsilon), positionLimit, layer, step, countMax, tableStride],
+    grid: rotateGrid(shape),
+  };
+}
+
+/** A dispatch of a {@link rotateKernel} with the destination `scratch`. */
+export function rotateScratchDispatch(shape: RotateScratchShape): Dispatch {
+  const { firstRow, qkvStride, epsilon, positionLimit, capacity } = shape;
+  return {
+    params: [firstRow, qkvStride / 4, floatBits(epsilon), positionLimit, capacity],
+    grid: rotateGrid(shape),
+  };
+}
+
+function rotateGrid({ queryHeads, kvHeads, headSize, count }: RotateShape): Grid {
+  return [Math.ceil((queryHeads + 2 * kvHeads) * headSize / 8 / THREADS), count];
 }

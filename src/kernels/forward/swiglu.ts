@@ -5,6 +5,7 @@
  * Grid: (ceil(width / 4 / 64), m).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 
 const THREADS = 64;
 
@@ -27,7 +28,15 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/** Grid and parameters for `count` rows of `width` outputs. */
-export function swigluDispatch(width: number, count: number): { params: number[]; grid: [number, number] } {
+/** What {@link swiglu} activates. */
+export interface SwigluShape {
+  /** Outputs of a row; a multiple of 4. */
+  readonly width: number;
+  /** Rows. */
+  readonly count: number;
+}
+
+/** A dispatch of {@link swiglu}. */
+export function swigluDispatch({ width, count }: SwigluShape): Dispatch {
   return { params: [width / 4], grid: [Math.ceil(width / 4 / THREADS), count] };
 }

@@ -1,5 +1,6 @@
 /** @file Puts a given token in the place of the one that was drawn, for sequences that are told how they go on. */
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { RESULT_WORDS, SAMPLING_STRUCT, USES_COUNTS } from "./sampling_record.ts";
 
 const THREADS = 64;
@@ -13,7 +14,7 @@ const THREADS = 64;
  * 5. tokens u32 `[slots]`: receives the given token, for the next step's embedding
  * 6. counts u32 `[slots, stride]`: the given token is counted instead of the drawn one, only in slots that use counts
  *
- * Runs behind `sample`. Grid: {@link forcedTokensWorkgroups}, a thread for each row.
+ * Runs behind `sample`. Grid: a thread for each row.
  */
 export const forcedTokens: Kernel = {
   label: "forced-tokens",
@@ -46,25 +47,20 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link forcedTokens}.
- *
- * @param positions entries of a slot's continuation
- * @param stride elements of a slot's counts
- * @param step decode step inside the submit
- * @param maxRows rows of a block of result records
- */
-export function forcedTokensParams(
-  rows: number,
-  positions: number,
-  stride: number,
-  step: number,
-  maxRows: number,
-): number[] {
-  return [rows, positions, stride, step, maxRows];
+/** The rows whose tokens {@link forcedTokens} may put in place. */
+export interface ForcedTokensShape {
+  readonly rows: number;
+  /** Entries of a slot's continuation. */
+  readonly positions: number;
+  /** Elements of a slot's counts. */
+  readonly stride: number;
+  /** Decode step inside the submit. */
+  readonly step: number;
+  /** Rows of a block of result records. */
+  readonly maxRows: number;
 }
 
-/** Workgroups for a number of rows. */
-export function forcedTokensWorkgroups(rows: number): number {
-  return Math.ceil(rows / THREADS);
+/** A dispatch of {@link forcedTokens}. */
+export function forcedTokensDispatch({ rows, positions, stride, step, maxRows }: ForcedTokensShape): Dispatch {
+  return { params: [rows, positions, stride, step, maxRows], grid: [Math.ceil(rows / THREADS)] };
 }

@@ -6,6 +6,19 @@
  * -0 and +0 get one key. No logit gets the key 0: it stands for "not a token".
  */
 
+/** Rows of logits, and where what is found in each is written. */
+export interface LogitRowsShape {
+  readonly rows: number;
+  /** Entries of a row that count. */
+  readonly vocabulary: number;
+  /** Elements from one row to the next; a multiple of 4. */
+  readonly stride: number;
+  /** Decode step inside the submit: index of the result records' block and increment of the draw index. */
+  readonly step: number;
+  /** Rows of a block of result records. */
+  readonly maxRows: number;
+}
+
 /**
  * Threads of the workgroup, a power of two: 16 logits each until 256 is reached. Idle threads are not free: on Mesa's
  * llvmpipe 16 rows of a vocabulary of 512 take 1.4 ms with 256 threads and 0.3 ms with 32.

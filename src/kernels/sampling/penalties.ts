@@ -4,8 +4,9 @@
  * Frequency and presence penalties are OpenAI's and look at generated tokens only. The repetition penalty (Keskar et al.,
  * CTRL, 2019, equation 2 as Hugging Face mended it for negative logits) looks at the prompt too.
  */
-import type { SamplingParameters } from "../../contract/sampling.ts";
+import { FORBIDDEN_BIAS, type SamplingParameters } from "../../contract/sampling.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
 import { SAMPLING_STRUCT, USES_BIAS, USES_COUNTS } from "./sampling_record.ts";
 
 const THREADS = 256;
@@ -22,7 +23,7 @@ export const IN_PROMPT = 0x80000000;
  * 5. bias f32 `[slots, stride]`; read only in slots that have one
  * 6. adjusted f32 `[rows, stride]`: the outcome; rows without bias and penalties are copied
  *
- * Grid: {@link penaltiesGrid}.
+ * Grid: along `x` a thread for four logits of a row; `y` = rows.
  */
 export const penalties: Kernel = {
   label: "penalties",
@@ -59,18 +60,16 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 `,
 };
 
-/**
- * Parameters of {@link penalties}.
- *
- * @param stride elements from one row to the next, of logits, counts and bias; a multiple of 4
- */
-export function penaltiesParams(stride: number): number[] {
-  return [stride / 4];
+/** The logits that {@link penalties} adjusts. */
+export interface PenaltiesShape {
+  readonly rows: number;
+  /** Elements from one row to the next, of logits, counts and bias; a multiple of 4. */
+  readonly stride: number;
 }
 
-/** Workgroups of {@link penalties}. */
-export function penaltiesGrid(stride: number, rows: number): [number, number] {
-  return [Math.ceil(stride / (4 * THREADS)), rows];
+/** A dispatch of {@link penalties}. */
+export function penaltiesDispatch({ rows, stride }: PenaltiesShape): Dispatch {
+  return { params: [stride / 4], grid: [Math.ceil(stride / (4 * THREADS)), rows] };
 }
 
 /** The counts of a sequence that has generated nothing yet: u32 `[stride]`, {@link IN_PROMPT} at the prompt's tokens. */
@@ -81,8 +80,15 @@ export function promptCounts(prompt: Uint32Array, stride: number): Uint32Array<A
 }
 
 /** A sequence's bias: f32 `[stride]`; entries for one token add up. */
-export function biasRow(logitBias: SamplingParameters["logitBias"], stride: number): Float32Array<ArrayBuffer> {
+export function biasRow(
+  { logitBias, allowedTokens }: Pick<SamplingParameters, "logitBias" | "allowedTokens">,
+  stride: number,
+): Float32Array<ArrayBuffer> {
   const row = new Float32Array(stride);
+  if (allowedTokens !== undefined) {
+    row.fill(FORBIDDEN_BIAS);
+    for (const token of allowedTokens) row[token] = 0;
+  }
   for (const { token, bias } of logitBias) row[token] += bias;
   return row;
 }

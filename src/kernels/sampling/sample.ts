@@ -19,7 +19,8 @@
  * Rendering, JCGT 2020.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { forEachLogit, logitRowFunctions, rowThreads } from "./logit_row.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
+import { forEachLogit, logitRowFunctions, type LogitRowsShape, rowThreads } from "./logit_row.ts";
 import { RESULT_WORDS, SAMPLING_STRUCT, USES_COUNTS } from "./sampling_record.ts";
 
 /** Digits of a key from the top: 11 bits split f32 octaves in four, so the first digit already tells logits apart. */
@@ -242,14 +243,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   };
 }
 
-/**
- * Parameters of {@link sample}.
- *
- * @param vocabulary entries of a row that count
- * @param stride elements from one row to the next; a multiple of 4
- * @param step decode step inside the submit: index of the result records' block and increment of the draw index
- * @param maxRows rows of a block of result records
- */
-export function sampleParams(vocabulary: number, stride: number, step: number, maxRows: number): number[] {
-  return [vocabulary, stride, step, maxRows];
+/** A dispatch of {@link sample}. */
+export function sampleDispatch({ rows, vocabulary, stride, step, maxRows }: LogitRowsShape): Dispatch {
+  return { params: [vocabulary, stride, step, maxRows], grid: [rows] };
 }

@@ -56,7 +56,12 @@ export function usesCounts(parameters: SamplingParameters): boolean {
 
 /** Whether a batch with this sequence in it needs the `penalties` kernel before `sample`. */
 export function adjustsLogits(parameters: SamplingParameters): boolean {
-  return usesCounts(parameters) || parameters.logitBias.length > 0;
+  return usesCounts(parameters) || usesBias(parameters);
+}
+
+/** Whether the slot has a logit bias. */
+export function usesBias({ logitBias, allowedTokens }: SamplingParameters): boolean {
+  return logitBias.length > 0 || allowedTokens !== undefined;
 }
 
 /**
@@ -76,14 +81,14 @@ export function encodeSampling(parameters: SamplingParameters, topLogprobs?: num
   const record = new Uint32Array(SAMPLING_BYTES / 4);
   record.set([
     floatBits(greedy ? 0 : 1 / parameters.temperature),
-    parameters.topK > 0 ? parameters.topK : 0xffffffff,
+    parameters.topK > 0 ? Math.min(parameters.topK, 0xffffffff) : 0xffffffff,
     floatBits(parameters.topP),
     floatBits(parameters.minP > 0 ? Math.log(Math.min(parameters.minP, 1)) : LOWEST_FLOAT),
     floatBits(parameters.repetitionPenalty),
     floatBits(parameters.frequencyPenalty),
     floatBits(parameters.presencePenalty),
     parameters.seed,
-    (usesCounts(parameters) ? USES_COUNTS : 0) | (parameters.logitBias.length > 0 ? USES_BIAS : 0),
+    (usesCounts(parameters) ? USES_COUNTS : 0) | (usesBias(parameters) ? USES_BIAS : 0),
     topLogprobs === undefined ? 0 : 1 + topLogprobs,
   ]);
   return record;

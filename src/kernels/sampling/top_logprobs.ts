@@ -6,7 +6,8 @@
  * meet three times in one thread.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
-import { forEachLogit, logitRowFunctions, rowThreads } from "./logit_row.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
+import { forEachLogit, logitRowFunctions, type LogitRowsShape, rowThreads } from "./logit_row.ts";
 import { NO_TOKEN, RESULT_WORDS, SAMPLING_STRUCT } from "./sampling_record.ts";
 
 /**
@@ -17,7 +18,7 @@ import { NO_TOKEN, RESULT_WORDS, SAMPLING_STRUCT } from "./sampling_record.ts";
  * 4. results u32 `[steps, maxRows, RESULT_WORDS]`: from word 2 of the row's record, pairs of token id and bits of the f32
  *    log-probability, most likely first, the lowest id first among equals; `NO_TOKEN` where the vocabulary is exhausted
  *
- * Grid: one workgroup a row; rows that ask for none return at once. Parameters: `sampleParams`.
+ * Grid: one workgroup a row; rows that ask for none return at once.
  *
  * @param vocabulary entries of a row that count; picks the number of threads
  */
@@ -79,4 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 `,
   };
+}
+
+/** A dispatch of {@link topLogprobs}. */
+export function topLogprobsDispatch({ rows, vocabulary, stride, step, maxRows }: LogitRowsShape): Dispatch {
+  return { params: [vocabulary, stride, step, maxRows], grid: [rows] };
 }

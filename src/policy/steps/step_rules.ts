@@ -1,5 +1,5 @@
 /** @file What the host must know of a step of a score, whatever device computes it. */
-import type { PolicyContext } from "../policy.ts";
+import type { PolicyContext } from "../context.ts";
 
 /** What a score needs while a prompt is read, so that it can be computed when a layer is done. */
 export interface ScoreNeeds {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { splitOf } from "../../../src/eval/tasks/entities.ts";
+import { splitOf } from "../../../src/eval/tasks/split.ts";
 import { generateTask, TASK_FAMILY_NAMES } from "../../../src/eval/tasks/families.ts";
-import type { Split } from "../../../src/eval/tasks/task.ts";
+import type { Split } from "../../../src/eval/tasks/split.ts";
 import { ADJECTIVES, FIRST_NAMES, LAST_NAMES, OBJECTS } from "../../../src/eval/tasks/words.ts";
 
 const PERSON = new RegExp(`\\b(?:${FIRST_NAMES.join("|")}) (?:${LAST_NAMES.join("|")})\\b`, "g");

@@ -4,7 +4,8 @@ import { tokenCounter } from "../../../src/eval/tasks/token_counter.ts";
 import * as words from "../../../src/eval/tasks/words.ts";
 import { openModel } from "../../../src/formats/open.ts";
 import { loadChatTemplate } from "../../../src/text/chat_template.ts";
-import { loadTokenizer, type Tokenizer } from "../../../src/text/tokenizer.ts";
+import { loadTokenizer } from "../../../src/text/load_tokenizer.ts";
+import type { Tokenizer } from "../../../src/text/tokenizer.ts";
 import { learnVocabulary, SPECIAL_TOKENS, splitWords } from "../../../tools/train/bpe.ts";
 import { WordCachedEncoder } from "../../../tools/train/tokenizer.ts";
 
@@ -26,7 +27,7 @@ Deno.test("Training text has the tokens that the server gives the same chat", ()
     const countTokens = tokenCounter(tokenizer);
     const request = { length: 700, seed: 5, split: "evaluation", countTokens } as const;
     const { prompt, reply, answerPrefix } = generateTask(family, request);
-    const chat = template.apply([{ role: "user", content: prompt }]);
+    const chat = template.render({ messages: [{ role: "user", content: prompt }] }).text;
     assert.equal(chat, `<s><|user|>${prompt}<|assistant|>`);
     const [begin, user, assistant] = ["<s>", "<|user|>", "<|assistant|>"].map((name) => tokenizer.idOf(name)!);
     assert.deepEqual([...tokenizer.encode(chat)], [begin, user, ...encoder.encode(prompt), assistant]);

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import type { Gpu } from "../../../src/gpu/gpu.ts";
 import { BLOCK_ROWS, blocksFor, HEAD_WORDS, PACKED } from "../../../src/cache/block.ts";
 import {
-  decodeAttentionDispatch,
+  decodeAttentionDispatches,
   decodeAttentionKernel,
   type DecodeAttentionVariant,
-  mergeSplitsDispatch,
   mergeSplitsKernel,
   SPLIT_ROWS,
 } from "../../../src/kernels/forward/decode_attention.ts";
@@ -72,11 +71,11 @@ async function checkPrefillAttention(gpu: Gpu, generate: typeof prefillAttention
       const q = normalValues(random, count * queryHeads * headSize, 2);
       const outStride = queryHeads * headSize + 8;
       const kernel = generate(variant);
-      const shape = { firstRow, count, capacity, outStride };
+      const shape = { kernel, queryHeads, headSize, firstRow, count, capacity, outStride };
       const results = await runKernel(
         gpu,
         kernel,
-        prefillAttentionDispatch(kernel, variant, shape),
+        prefillAttentionDispatch(shape),
         [q, keys, values, rows, new Float32Array(count * outStride)],
       );
       const output = new Float32Array(results[4]);
@@ -205,6 +204,9 @@ async function checkDecode(
   const outStride = queryHeads * headSize + 4;
   const most = Math.max(...sequences.map((sequence) => longest(sequence) + sequence.recent + step + 1));
   const shape = {
+    queryHeads,
+    kvHeads,
+    headSize,
     layer,
     step,
     firstRow: 0,
@@ -214,10 +216,11 @@ async function checkDecode(
     outStride,
     splits: Math.ceil(most / SPLIT_ROWS),
   };
+  const { split, merge } = decodeAttentionDispatches(shape);
   const partial = await runKernel(
     gpu,
     generate(variant),
-    decodeAttentionDispatch(variant, shape),
+    split,
     [
       q,
       rows,
@@ -229,10 +232,10 @@ async function checkDecode(
       new Float32Array(countMax * outStride),
     ],
   );
-  const merged = shape.splits === 1 ? [partial[5], partial[6], partial[7]] : await runKernel(
+  const merged = merge === null ? [partial[5], partial[6], partial[7]] : await runKernel(
     gpu,
     mergeSplitsKernel(variant),
-    mergeSplitsDispatch(variant, shape),
+    merge,
     [new Float32Array(partial[5]), new Float32Array(partial[6]), new Float32Array(partial[7])],
   );
   const output = new Float32Array(merged[2]);
@@ -304,11 +307,22 @@ testDecode("decode attention with a single split writes the result itself", asyn
   const random = seededRandom(4);
   const arena = normalValues(random, BLOCK_ROWS * 8 * 2);
   const q = normalValues(random, 16);
-  const shape = { layer: 0, step: 0, firstRow: 0, count: 1, countMax: 1, tableStride: 1, splits: 1, outStride: 16 };
+  const { split, merge } = decodeAttentionDispatches({
+    ...variant,
+    layer: 0,
+    step: 0,
+    firstRow: 0,
+    count: 1,
+    countMax: 1,
+    tableStride: 1,
+    splits: 1,
+    outStride: 16,
+  });
+  assert.equal(merge, null);
   const results = await runKernel(
     gpu,
     generate(variant),
-    decodeAttentionDispatch(variant, shape),
+    split,
     [
       q,
       new Uint32Array(4),

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { TENSOR_TYPE_NAMES } from "../../../src/formats/tensor_types.ts";
 import { embedDispatch, embedKernel } from "../../../src/kernels/forward/embed.ts";
-import { paddedColumns, weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
+import { paddedColumns } from "../../../src/kernels/weight_formats/weight_format.ts";
+import { weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomMatrix } from "../../../fixtures/matrices.ts";
 import { seededRandom } from "../../../fixtures/random.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { TENSOR_TYPE_NAMES } from "../../../src/formats/tensor_types.ts";
-import { MATMUL_TILE, matmulKernel, matmulParams } from "../../../src/kernels/forward/matmul.ts";
-import { paddedColumns, weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
+import { matmulDispatch, matmulKernel } from "../../../src/kernels/forward/matmul.ts";
+import { paddedColumns } from "../../../src/kernels/weight_formats/weight_format.ts";
+import { weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomMatrix, randomRows } from "../../../fixtures/matrices.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
@@ -31,10 +32,7 @@ for (const type of TENSOR_TYPE_NAMES) {
         const results = await runKernel(
           gpu,
           matmulKernel({ format: weightFormat(type), bias, epilogue, subgroupSize }),
-          {
-            params: matmulParams({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
-            grid: [Math.ceil(rows / MATMUL_TILE), Math.ceil(count / MATMUL_TILE)],
-          },
+          matmulDispatch({ rows, columns: padded, count, xStride: padded, yStride, yOffset, yFirst }),
           [...matrix.planes, x, ...(bias ? [biases] : []), before],
         );
         const y = new Float32Array(results.at(-1)!);

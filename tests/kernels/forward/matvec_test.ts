@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { TENSOR_TYPE_NAMES } from "../../../src/formats/tensor_types.ts";
-import { matvecKernel, matvecParams, type MatvecVariant } from "../../../src/kernels/forward/matvec.ts";
-import { paddedColumns, weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
+import { matvecDispatch, matvecKernel, type MatvecVariant } from "../../../src/kernels/forward/matvec.ts";
+import { paddedColumns } from "../../../src/kernels/weight_formats/weight_format.ts";
+import { weightFormat } from "../../../src/kernels/weight_formats/weight_formats.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomMatrix, randomRows } from "../../../fixtures/matrices.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
@@ -33,10 +34,7 @@ async function checkMatvec(
   const results = await runKernel(
     gpu,
     kernel,
-    {
-      params: matvecParams({ rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
-      grid: [Math.ceil(rows / kernel.rowsPerWorkgroup), Math.ceil(count / batch)],
-    },
+    matvecDispatch({ kernel, rows, count, xStride: padded, yStride, yOffset, width: columns, epsilon: 1e-5 }),
     [...matrix.planes, x, ...(norm ? [normWeight] : []), ...(bias ? [biases] : []), before],
   );
   const y = new Float32Array(results.at(-1)!);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmsNorm, rmsNormParams } from "../../../src/kernels/forward/rms_norm.ts";
+import { rmsNorm, rmsNormDispatch } from "../../../src/kernels/forward/rms_norm.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
 
@@ -16,7 +16,7 @@ Deno.test("rmsNorm() equals the f64 formula on awkward widths", async () => {
     const results = await runKernel(
       gpu,
       rmsNorm,
-      { params: rmsNormParams(stride, width, 1e-5, firstRow), grid: [rows] },
+      rmsNormDispatch({ stride, width, epsilon: 1e-5, firstRow, count: rows }),
       [input, weight, output],
     );
     const actual = new Float32Array(results[2]);

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { BLOCK_ROWS } from "../../../src/cache/block.ts";
 import {
   NO_WINDOW,
-  rotateGrid,
   rotateKernel,
-  rotatePagesParams,
-  rotateScratchParams,
+  rotatePagesDispatch,
+  rotateScratchDispatch,
   type RotateVariant,
 } from "../../../src/kernels/forward/rotate.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
@@ -74,13 +73,17 @@ Deno.test("rotate() writes prompt rows to the layer's scratch and the last queri
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      {
-        params: rotateScratchParams(
-          { firstRow, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT },
-          capacity,
-        ),
-        grid: rotateGrid(variant, count),
-      },
+      rotateScratchDispatch({
+        queryHeads,
+        kvHeads,
+        headSize,
+        firstRow,
+        count,
+        qkvStride: stride,
+        epsilon: EPSILON,
+        positionLimit: CONTEXT,
+        capacity,
+      }),
       [
         qkv,
         angleTable(headSize),
@@ -145,15 +148,20 @@ Deno.test("rotate() writes decoded rows to the next slot of each sequence's page
     const results = await runKernel(
       gpu,
       rotateKernel(variant),
-      {
-        params: rotatePagesParams({ firstRow: 0, qkvStride: stride, epsilon: EPSILON, positionLimit: CONTEXT }, {
-          layer,
-          step,
-          countMax,
-          tableStride,
-        }),
-        grid: rotateGrid(variant, 2),
-      },
+      rotatePagesDispatch({
+        queryHeads,
+        kvHeads,
+        headSize,
+        firstRow: 0,
+        count: 2,
+        qkvStride: stride,
+        epsilon: EPSILON,
+        positionLimit: CONTEXT,
+        layer,
+        step,
+        countMax,
+        tableStride,
+      }),
       [
         qkv,
         angleTable(headSize),

@@ -7,7 +7,7 @@ Deno.test("swiglu() gates the second half of each row with the first", async () 
   const gpu = await testGpu();
   for (const [width, count] of [[4, 1], [172, 3], [260, 2]]) {
     const input = normalValues(seededRandom(width), 2 * width * count, 4);
-    const results = await runKernel(gpu, swiglu, swigluDispatch(width, count), [
+    const results = await runKernel(gpu, swiglu, swigluDispatch({ width, count }), [
       input,
       new Float32Array(width * count),
     ]);

@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
 import { GREEDY } from "../../../src/contract/sampling.ts";
-import {
-  forcedTokens,
-  forcedTokensParams,
-  forcedTokensWorkgroups,
-} from "../../../src/kernels/sampling/forced_tokens.ts";
+import { forcedTokens, forcedTokensDispatch } from "../../../src/kernels/sampling/forced_tokens.ts";
 import { encodeSampling, RESULT_WORDS, SAMPLING_BYTES } from "../../../src/kernels/sampling/sampling_record.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
@@ -45,10 +41,7 @@ Deno.test("forcedTokens() replaces drawn tokens where some are given, and moves 
       const buffers = await runKernel(
         await testGpu(),
         forcedTokens,
-        {
-          params: forcedTokensParams(rowCount, positions, stride, step, maxRows),
-          grid: [forcedTokensWorkgroups(rowCount)],
-        },
+        forcedTokensDispatch({ rows: rowCount, positions, stride, step, maxRows }),
         [rows, continuations, sampling, results, tokens, counts],
       );
       assert.deepEqual(new Uint32Array(buffers[4]), expectedTokens);

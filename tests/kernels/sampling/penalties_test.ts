@@ -5,13 +5,17 @@ import {
   biasRow,
   IN_PROMPT,
   penalties,
-  penaltiesGrid,
-  penaltiesParams,
+  penaltiesDispatch,
   promptCounts,
 } from "../../../src/kernels/sampling/penalties.ts";
 import { Recorder } from "../../../src/gpu/recorder.ts";
-import { sample, sampleParams } from "../../../src/kernels/sampling/sample.ts";
-import { adjustsLogits, encodeSampling, RESULT_WORDS } from "../../../src/kernels/sampling/sampling_record.ts";
+import { sample, sampleDispatch } from "../../../src/kernels/sampling/sample.ts";
+import {
+  adjustsLogits,
+  encodeSampling,
+  RESULT_WORDS,
+  usesBias,
+} from "../../../src/kernels/sampling/sampling_record.ts";
 import { readBuffer, runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { normalValues, randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
@@ -29,12 +33,13 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
       repetitionPenalty: 0.8,
       logitBias: [{ token: 5, bias: 7 }],
     },
+    { ...GREEDY, allowedTokens: Uint32Array.of(1, 4, 6), logitBias: [{ token: 4, bias: 2 }] },
     GREEDY,
   ];
   for (const vocabulary of [7, 1000, 1100]) {
     const stride = Math.ceil(vocabulary / 32) * 32;
     const rows = settings.length;
-    const slots = Uint32Array.from([5, 2, 0, 4, 1, 3]);
+    const slots = Uint32Array.from([5, 2, 0, 4, 1, 3, 6]);
     const sampling = new Uint32Array(rows * 16);
     const raw = normalValues(random, rows * stride, 3);
     const prompt = Uint32Array.from({ length: 20 }, () => randomInteger(random, 0, vocabulary - 1));
@@ -46,12 +51,12 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
       for (let i = 0; i < 30; i++) counts[slots[row] * stride + randomInteger(random, 0, vocabulary - 1)]++;
       // What slots without a flag hold belongs to nobody and must not be read.
       bias.fill(NaN, slots[row] * stride, (slots[row] + 1) * stride);
-      if (parameters.logitBias.length > 0) bias.set(biasRow(parameters.logitBias, stride), slots[row] * stride);
+      if (usesBias(parameters)) bias.set(biasRow(parameters, stride), slots[row] * stride);
     });
     const buffers = await runKernel(
       await testGpu(),
       penalties,
-      { params: penaltiesParams(stride), grid: penaltiesGrid(stride, rows) },
+      penaltiesDispatch({ rows, stride }),
       [raw, slots, sampling, counts, bias, new Float32Array(rows * stride).fill(NaN)],
     );
     const adjusted = new Float32Array(buffers[5]);
@@ -61,6 +66,7 @@ Deno.test("penalties() equals OpenAI's and CTRL's formulas after the bias", asyn
         const generated = count % IN_PROMPT;
         let expected = raw[row * stride + token];
         for (const entry of parameters.logitBias) if (entry.token === token) expected += entry.bias;
+        if (parameters.allowedTokens?.includes(token) === false) expected += -1e30;
         const { repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
         if (count > 0) expected = expected > 0 ? expected / repetitionPenalty : expected * repetitionPenalty;
         expected -= frequencyPenalty * generated + (generated > 0 ? presencePenalty : 0);
@@ -96,8 +102,8 @@ Deno.test("penalties() sees in each step what sample() generated in the steps be
   const draw = bind(sample(vocabulary), [raw, adjusted, slots, positions, sampling, tokens, results, counts]);
   const recorder = new Recorder(gpu);
   for (let step = 0; step < steps; step++) {
-    recorder.dispatch(adjust, { params: penaltiesParams(stride), grid: penaltiesGrid(stride, 1) });
-    recorder.dispatch(draw, { params: sampleParams(vocabulary, stride, step, 1), grid: [1] });
+    recorder.dispatch(adjust, penaltiesDispatch({ rows: 1, stride }));
+    recorder.dispatch(draw, sampleDispatch({ rows: 1, vocabulary, stride, step, maxRows: 1 }));
   }
   recorder.submit();
   const words = new Uint32Array(await readBuffer(gpu, results));
@@ -126,4 +132,10 @@ Deno.test("adjustsLogits() is true exactly for what changes logits", () => {
   assert.equal(adjustsLogits({ ...GREEDY, frequencyPenalty: 0.1 }), true);
   assert.equal(adjustsLogits({ ...GREEDY, presencePenalty: 0.1 }), true);
   assert.equal(adjustsLogits({ ...GREEDY, logitBias: [{ token: 1, bias: 1 }] }), true);
+});
+
+Deno.test("a top_k beyond 32 bits keeps all tokens, and is no other number modulo 2^32", () => {
+  const topK = (value: number) => encodeSampling({ ...GREEDY, temperature: 1, topK: value })[1];
+  assert.deepEqual([2 ** 32, 2 ** 32 + 1, 2 ** 53].map(topK), Array(3).fill(0xffffffff));
+  assert.deepEqual([0, 1, 5].map(topK), [0xffffffff, 1, 5]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GREEDY, type SamplingParameters } from "../../../src/contract/sampling.ts";
-import { sample, sampleParams } from "../../../src/kernels/sampling/sample.ts";
+import { sample, sampleDispatch } from "../../../src/kernels/sampling/sample.ts";
 import { decodeResult, encodeSampling, RESULT_WORDS } from "../../../src/kernels/sampling/sampling_record.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
@@ -37,7 +37,7 @@ async function sampleRows(rows: readonly Row[], slots = rows.map((_, index) => i
   const buffers = await runKernel(
     await testGpu(),
     sample(vocabulary),
-    { params: sampleParams(vocabulary, width, 1, maxRows), grid: [rows.length] },
+    sampleDispatch({ rows: rows.length, vocabulary, stride: width, step: 1, maxRows }),
     [
       raw,
       adjusted,

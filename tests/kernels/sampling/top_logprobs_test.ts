@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { GREEDY } from "../../../src/contract/sampling.ts";
-import { sampleParams } from "../../../src/kernels/sampling/sample.ts";
 import { decodeResult, encodeSampling, RESULT_WORDS } from "../../../src/kernels/sampling/sampling_record.ts";
-import { topLogprobs } from "../../../src/kernels/sampling/top_logprobs.ts";
+import { topLogprobs, topLogprobsDispatch } from "../../../src/kernels/sampling/top_logprobs.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
 import { limited, logSoftmax, ranking } from "../../support/sampling_reference.ts";
@@ -21,7 +20,7 @@ async function run(rows: readonly Float32Array[], wanted: readonly (number | und
   const [, , , results] = await runKernel(
     await testGpu(),
     topLogprobs(vocabulary),
-    { params: sampleParams(vocabulary, stride, 1, rows.length), grid: [rows.length] },
+    topLogprobsDispatch({ rows: rows.length, vocabulary, stride, step: 1, maxRows: rows.length }),
     [logits, slots, sampling, new Uint32Array(2 * rows.length * RESULT_WORDS).fill(UNTOUCHED)],
   );
   const words = new Uint32Array(results);

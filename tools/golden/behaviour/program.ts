@@ -1,6 +1,6 @@
 /** @file All that the record of the program's behaviour takes from the program: where files move, only this one changes. */
 import type { KvCacheChoice } from "../../../src/contract/generation.ts";
-import { startEngine as start } from "../../../src/engine/client.ts";
+import { startEngineWorker } from "../../../src/engine/client.ts";
 import { parseKvCacheChoice as parse } from "../../../src/policy/choice.ts";
 import { builtInPolicies } from "../../../src/serving/policies.ts";
 
@@ -14,7 +14,7 @@ export { GOLDEN_MODELS } from "../../../fixtures/golden_models.ts";
 export { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 export { tinyGguf } from "../../../fixtures/tiny_model.ts";
 
-export const startEngine = (options: Omit<Parameters<typeof start>[0], "policies">) =>
-  start({ ...options, policies: builtInPolicies });
+export const startEngine = (options: Omit<Parameters<typeof startEngineWorker>[0], "policies">) =>
+  startEngineWorker({ ...options, policies: builtInPolicies });
 
 export const parseKvCacheChoice = (value: unknown, defaults: KvCacheChoice) => parse(value, defaults, builtInPolicies);

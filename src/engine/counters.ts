@@ -1,0 +1,18 @@
+/** @file What the engine's thread counts from its start. */
+import type { EngineStats } from "../contract/engine.ts";
+
+export class Counters implements Partial<EngineStats> {
+  promptTokens = 0;
+  generatedTokens = 0;
+  decodeSteps = 0;
+  rebalances = 0;
+  rebalanceSeconds = 0;
+  decodeEvictions = 0;
+  policyFallbacks = 0;
+  encodeSeconds = 0;
+  readonly evictedRowsPerLayer: number[];
+
+  constructor(layerCount: number) {
+    this.evictedRowsPerLayer = new Array(layerCount).fill(0);
+  }
+}

@@ -1,0 +1,21 @@
+/** @file A turn of the engine's loop: what one submit was recorded for, so that its results find their way. */
+import type { EvictionTransfer } from "./record_eviction.ts";
+import type { LogitTransfer } from "./record_steps.ts";
+import type { Readback } from "./readback.ts";
+import type { ScoreTransfer } from "./score_transfer.ts";
+import type { Sequence } from "./sequence.ts";
+
+export interface Turn {
+  readonly readback: Readback;
+  /** Rows of the decode batch, and how many steps of it. */
+  readonly batch: readonly Sequence[];
+  readonly steps: number;
+  /** Logits that are reported, in order, each at its place in the readback. */
+  readonly logits: readonly LogitTransfer[];
+  /** Of sequences of the batch that evict after its last step. */
+  readonly evictions: readonly EvictionTransfer[];
+  readonly tiles: number;
+  readonly transfers: readonly ScoreTransfer[];
+  /** Rows of the batch of first tokens. */
+  readonly firsts: readonly Sequence[];
+}

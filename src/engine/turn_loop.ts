@@ -1,0 +1,180 @@
+/**
+ * @file The engine's loop: continuous batching of decoding sequences with layer-major prefill between their steps.
+ *
+ *     record(i+1) | map(i) blocks till i is done | submit(i+1) | map(i) sleeps 10 ms, i+1 runs | take in results of i | ...
+ *
+ * A turn is one submit: some decode steps of everything that runs, then some tiles of the prompts being prefilled. The
+ * host is always a turn behind the GPU: it knows row counts and positions ahead, and learns tokens, and with them the
+ * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
+ */
+import type { EngineStats } from "../contract/engine.ts";
+import type { GenerationRequest, Resumption } from "../contract/generation.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import type { Model } from "../model/model.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import { Packs } from "./packs.ts";
+import { Readback } from "./readback.ts";
+import { recordEviction } from "./record_eviction.ts";
+import { recordSteps } from "./record_steps.ts";
+import { type Emit, Scheduler } from "./scheduler.ts";
+import type { Sequence } from "./sequence.ts";
+import { takeIn } from "./take_in.ts";
+import type { Turn } from "./turn.ts";
+import { TurnPace } from "./turn_pace.ts";
+
+export class TurnLoop {
+  readonly #scheduler: Scheduler;
+  readonly #recorder: Recorder;
+  readonly #packs: Packs;
+  readonly #pace: TurnPace;
+  readonly #readbacks: Readback[];
+  #wake: () => void = () => {};
+  #isClosed = false;
+
+  /** @param log takes a line for people: a policy that failed */
+  constructor(readonly model: Model, policies: PolicyRegistry, emit: Emit, log: (message: string) => void) {
+    const { gpu, pool, config, dimensions } = model;
+    this.#scheduler = new Scheduler(config, policies, pool, dimensions.maxBatch, emit, log);
+    this.#recorder = new Recorder(gpu);
+    this.#packs = new Packs(model, this.#recorder);
+    this.#pace = new TurnPace(config.layerCount);
+    this.#readbacks = [new Readback(model), new Readback(model), new Readback(model)];
+  }
+
+  /** Queues a sequence. */
+  add(id: number, request: GenerationRequest): void {
+    this.#scheduler.add(id, request);
+    this.#wake();
+  }
+
+  /** Ends a sequence wherever it is; unknown ids have ended already. */
+  abort(id: number): void {
+    this.#scheduler.abort(id);
+  }
+
+  /** Lets a paused sequence go on; of one that has ended, nothing is left. */
+  resume(id: number, resumption: Resumption): void {
+    const resumed = this.#scheduler.resume(id, resumption);
+    if (resumed === null) return;
+    const { slots } = this.model;
+    slots.writeToken(resumed.slot, resumed.token);
+    slots.writeContinuation(resumed.slot, resumed.position, resumption.continuation.tokens);
+    this.#wake();
+  }
+
+  stats(): EngineStats {
+    const { pool, gpu } = this.model;
+    const { counters, residentCount, waitingCount } = this.#scheduler;
+    return {
+      ...counters,
+      evictedRowsPerLayer: [...counters.evictedRowsPerLayer],
+      running: residentCount,
+      waiting: waitingCount,
+      submits: this.#recorder.submits,
+      dispatches: this.#recorder.dispatches,
+      buffersCreated: gpu.counters.buffers,
+      bindGroupsCreated: gpu.counters.bindGroups,
+      blocksTotal: pool.totalBlocks,
+      blocksUsed: pool.usedBlocks,
+      blocksPeak: pool.peakBlocks,
+      blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blockBytes: pool.blockBytes,
+      gpuBytes: gpu.bytes,
+    };
+  }
+
+  /** Ends the loop after the present turn. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wake();
+  }
+
+  /** Frees the staging buffers, once {@link run} has ended. */
+  destroy(): void {
+    for (const readback of this.#readbacks) readback.destroy();
+  }
+
+  /** Runs until {@link close}. Rejects when the GPU fails. */
+  async run(): Promise<void> {
+    let inFlight: Turn | null = null;
+    while (!this.#isClosed) {
+      const next = this.#encoding(() => this.#recordTurn());
+      if (inFlight === null) {
+        this.#submit(next);
+        if (next === null) await this.#work();
+      } else {
+        const before = performance.now();
+        const mapped = inFlight.readback.map();
+        const blocked = performance.now() - before;
+        this.#submit(next);
+        await mapped;
+        this.#pace.adjust(inFlight, blocked);
+        this.#take(inFlight);
+      }
+      inFlight = next;
+    }
+    if (inFlight === null) return;
+    await inFlight.readback.map();
+    inFlight.readback.take(() => {});
+    this.#readbacks.push(inFlight.readback);
+  }
+
+  /** Waits until there may be something to do. */
+  async #work(): Promise<void> {
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    // Requests sent at the same moment are messages of their own: let them all arrive, so that they share a pack.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  /** Counts the time that something takes as spent on recording and submitting. */
+  #encoding<Result>(action: () => Result): Result {
+    const begun = performance.now();
+    const result = action();
+    this.#scheduler.counters.encodeSeconds += (performance.now() - begun) / 1000;
+    return result;
+  }
+
+  #submit(turn: Turn | null): void {
+    if (turn !== null) this.#encoding(() => this.#recorder.submit());
+  }
+
+  #take(turn: Turn): void {
+    turn.readback.take((results) => takeIn(this.model, this.#recorder, this.#scheduler, turn, results));
+    this.#readbacks.push(turn.readback);
+  }
+
+  #recordTurn(): Turn | null {
+    this.#packs.fill(this.#scheduler);
+    const { batch } = this.#scheduler;
+    const pack = this.#packs.next();
+    if (batch.length === 0 && pack === undefined) return null;
+    const readback = this.#readbacks.pop();
+    if (readback === undefined) throw new Error("The readback ring is empty");
+    const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
+    const turn = { readback, batch, ...decoding };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], firsts: [] };
+
+    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
+    if (!pack.isDone) return { ...turn, tiles, transfers, firsts: [] };
+    const firsts = pack.recordFirstTokens(this.#recorder);
+    if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
+    this.#scheduler.prefillRecorded(firsts);
+    return { ...turn, tiles, transfers, firsts };
+  }
+
+  /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */
+  #recordDecoding(
+    batch: readonly Sequence[],
+    readback: Readback,
+    besidePrefill: boolean,
+  ): Pick<Turn, "steps" | "logits" | "evictions"> {
+    if (batch.length === 0) return { steps: 0, logits: [], evictions: [] };
+    const [model, recorder] = [this.model, this.#recorder];
+    const recorded = recordSteps(model, recorder, readback, batch, this.#pace.steps(besidePrefill));
+    this.#scheduler.counters.decodeSteps += recorded.steps;
+    const evictions = this.#scheduler.standStill(batch).map((sequence) =>
+      recordEviction(model, recorder, readback, sequence, sequence.eviction!)
+    );
+    return { ...recorded, evictions };
+  }
+}

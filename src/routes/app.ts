@@ -1,0 +1,161 @@
+/** @file The HTTP application: routes, and what holds for all of them. */
+import { Hono } from "hono";
+import { requestId } from "hono/request-id";
+import { routePath } from "hono/route";
+import { timingSafeEqual } from "hono/utils/buffer";
+import type { Engine } from "../contract/engine.ts";
+import type { ChatTemplate } from "../text/chat_template.ts";
+import { chatCompletionsHandler } from "./chat_completions.ts";
+import { completionsHandler } from "./completions.ts";
+import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
+import { HttpError, sendError, toHttpError } from "./errors.ts";
+import { type GuardOptions, guards } from "./guards.ts";
+import { healthHandler } from "./health.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import { kvPoliciesHandler } from "./kv_policies.ts";
+import { metricsHandler } from "./metrics/handler.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
+import { modelHandler, modelsHandler } from "./models.ts";
+
+/** One line of the log. */
+export interface LogEntry {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly level: "info" | "error";
+  readonly event: string;
+  readonly [detail: string]: unknown;
+}
+
+/** How the application behaves. */
+export interface AppOptions extends GuardOptions {
+  /** What the field `kv_cache` can choose from. */
+  readonly policies: PolicyRegistry;
+  /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
+  readonly apiKeys?: readonly string[];
+  /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
+  readonly log?: (entry: LogEntry) => void;
+  /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
+  readonly keepAliveMilliseconds?: number;
+  /** Longest request body in bytes. Default: 16 MiB. */
+  readonly maxBodyBytes?: number;
+  /** How slowly a body may come in. Default: {@link SLOWEST_BODY}. */
+  readonly slowestBody?: BodyPace;
+  /** Aborted when no further request is to be taken. */
+  readonly drain?: AbortSignal;
+  /** Aborted when running generations are to end, each with an error. */
+  readonly shutdown?: AbortSignal;
+}
+
+/**
+ * Makes the application; `app.request()` and `app.fetch()` serve it without a socket.
+ *
+ * @example
+ * ```ts ignore
+ * const app = createApp({ engine, text, chatTemplate, options: { policies } });
+ * const response = await app.request("/v1/models");
+ * ```
+ */
+export function createApp(
+  { engine, text, chatTemplate, options }: {
+    engine: Engine;
+    text: TextEncoding;
+    chatTemplate: ChatTemplate;
+    options: AppOptions;
+  },
+): Hono<RouteEnvironment> {
+  const { policies, apiKeys = [], log = () => {} } = options;
+  const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
+  const record = (level: LogEntry["level"], event: string, details: object) =>
+    log({ time: new Date().toISOString(), level, event, ...details });
+  const context: RouteContext = {
+    engine,
+    text,
+    chatTemplate,
+    metrics: new Metrics(engine),
+    parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
+    keepAliveMilliseconds,
+    maxBodyBytes,
+    slowestBody: options.slowestBody ?? SLOWEST_BODY,
+    drain: options.drain,
+    shutdown: options.shutdown,
+    created: Math.floor(Date.now() / 1000),
+    reportError(error, requestId) {
+      const reply = toHttpError(error);
+      if (reply.status === 500 && reply !== error) {
+        record("error", "internal_error", {
+          request_id: requestId,
+          error: error instanceof Error ? error.stack : error,
+        });
+      }
+      return reply;
+    },
+  };
+
+  // A slash behind a path makes it no other path.
+  const app = new Hono<RouteEnvironment>({ strict: false });
+  app.use(requestId());
+  app.use(async (c, next) => {
+    const arrival = performance.now();
+    c.set("arrival", arrival);
+    await next();
+    const path = routePath(c, -1);
+    const { run } = c.var;
+    context.metrics.countHttpRequest(c.req.method, path === "/*" ? "unknown" : path, c.res.status);
+    const { status } = c.res;
+    // A stream is only opened by now; its line is written when it has ended.
+    const write = () =>
+      record("info", "request", {
+        request_id: c.var.requestId,
+        method: c.req.method,
+        path: c.req.path,
+        status,
+        seconds: (performance.now() - arrival) / 1000,
+        ...run && {
+          prompt_tokens: run.usage.prompt_tokens,
+          completion_tokens: run.usage.completion_tokens,
+          finish_reasons: run.outcomes,
+        },
+      });
+    if (run) run.ended.then(write);
+    else write();
+  });
+  // Before the keys are asked for: browsers send none with a preflight.
+  app.use(...guards(options));
+  app.get("/health", healthHandler(context));
+  if (apiKeys.length > 0) {
+    app.use(async (c, next) => {
+      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
+      if (key === undefined) {
+        throw new HttpError(401, "Missing API key; send it as 'Authorization: Bearer KEY'", NO_KEY);
+      }
+      const matches = await Promise.all(apiKeys.map((apiKey) => timingSafeEqual(apiKey, key)));
+      if (!matches.includes(true)) throw new HttpError(401, "Wrong API key", NO_KEY);
+      await next();
+    });
+  }
+  app.get("/metrics", metricsHandler(context));
+  app.get("/v1/models", modelsHandler(context));
+  app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
+  app.get("/v1/kv/policies", kvPoliciesHandler(policies));
+  app.post("/v1/completions", completionsHandler(context));
+  app.post("/v1/chat/completions", chatCompletionsHandler(context));
+
+  // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
+  for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {
+    app.all(path, (c) => {
+      throw new HttpError(405, `${c.req.path} does not take ${c.req.method}; use ${method}`, {
+        code: "method_not_allowed",
+        headers: { allow: method },
+      });
+    });
+  }
+  app.notFound((c) =>
+    sendError(c, new HttpError(404, `There is no ${c.req.method} ${c.req.path} here`, { code: "not_found" }))
+  );
+  app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
+  return app;
+}
+
+const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

@@ -1,0 +1,44 @@
+/** @file How choices end, and what a reply, the log and the metrics report of them. */
+
+/** Why a choice ended, as clients are told. */
+export type FinishReason = "stop" | "length";
+
+/** How a choice ended, as metrics and logs are told. */
+export type Outcome = FinishReason | "abort" | "error";
+
+/** `usage` of the reply. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** What the first sequence's KV cache came to; null if it ended before its prompt was read. */
+  readonly kv_cache: {
+    readonly policy: string;
+    readonly prompt_rows: number;
+    /** Means of the KV heads where those keep different numbers of rows. */
+    readonly rows_per_layer: readonly number[];
+    /** Only where the policy allots rows to every KV head. */
+    readonly rows_per_head?: readonly (readonly number[])[];
+    readonly bytes: number;
+    readonly full_bytes: number;
+    /** `bytes / full_bytes` */
+    readonly ratio: number;
+    /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
+    readonly decode_eviction?: {
+      readonly interval: number;
+      readonly evictions: number;
+      /** Rows of the prompt and of generated tokens that were held at the end. */
+      readonly rows_per_layer: readonly number[];
+    };
+  } | null;
+}
+
+/** The choices of one request at work, as far as the log reports them. */
+export interface RunReport {
+  /** Resolved when the last choice has ended, however it did. */
+  readonly ended: Promise<void>;
+  /** How each choice ended, in the order of their ends. */
+  readonly outcomes: readonly Outcome[];
+  readonly usage: Usage;
+}

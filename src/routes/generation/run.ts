@@ -1,0 +1,219 @@
+/**
+ * @file The choices of one request at work, the same for completions and chat completions.
+ *
+ *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
+ */
+import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
+import { Channel } from "./channel.ts";
+import { ChoiceText, type PlacedToken } from "./choice_text.ts";
+import type { RouteContext } from "../context.ts";
+import { DecodeTally } from "./decode_tally.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
+import type { GenerationPlan } from "./plan.ts";
+import type { ChoiceObserver } from "../metrics/metrics.ts";
+
+/** A piece of one choice. */
+export interface ChoiceDelta {
+  /** Prompts in order, and each prompt's choices in order. */
+  readonly index: number;
+  readonly text: string;
+  /** Tokens whose text has begun to be shown. */
+  readonly tokens: readonly PlacedToken[];
+  /** Set in the choice's last delta. */
+  readonly finishReason: FinishReason | null;
+}
+
+/** A whole choice. */
+export interface Choice {
+  readonly text: string;
+  readonly tokens: readonly PlacedToken[];
+  readonly finishReason: FinishReason;
+}
+
+/** Where a request came from. */
+export interface RequestOrigin {
+  readonly requestId: string;
+  /** `performance.now()` when the request arrived. */
+  readonly arrival: number;
+  /** Aborted when the client goes. */
+  readonly client: AbortSignal;
+}
+
+/** The choices of one request at work. */
+export class GenerationRun implements RunReport {
+  readonly ended: Promise<void>;
+  readonly #end: () => void;
+  readonly #context: RouteContext;
+  readonly #plan: GenerationPlan;
+  readonly #requestId: string;
+  readonly #generations: Generation[] = [];
+  readonly #deltas = new Channel<ChoiceDelta>();
+  readonly #outcomes: Outcome[] = [];
+  #completionTokens = 0;
+  #kvCache: KvCacheUsage | null = null;
+  readonly #decoding = new DecodeTally();
+  #aborted = false;
+
+  /**
+   * Queues every choice, or none.
+   *
+   * @throws {QueueFullError} @throws {UnservableRequestError} @throws {HttpError} if the client has gone already
+   */
+  constructor(context: RouteContext, plan: GenerationPlan, { requestId, arrival, client }: RequestOrigin) {
+    if (client.aborted) throw new ClientGoneError();
+    this.#context = context;
+    this.#plan = plan;
+    this.#requestId = requestId;
+    ({ promise: this.ended, resolve: this.#end } = Promise.withResolvers<void>());
+    try {
+      for (const request of plan.requests) this.#generations.push(context.engine.generate(request));
+    } catch (error) {
+      context.metrics.admissionRejections.inc();
+      this.#stopGenerations();
+      throw error;
+    }
+    client.addEventListener("abort", () => this.abort(), { once: true });
+    const shutDown = () => this.#fail(new HttpError(503, "The server is shutting down", { code: "shutting_down" }));
+    context.shutdown?.addEventListener("abort", shutDown);
+    this.ended.then(() => context.shutdown?.removeEventListener("abort", shutDown));
+    for (const index of this.#generations.keys()) {
+      this.#follow(index, context.metrics.startChoice(arrival, plan.requests[index]));
+    }
+  }
+
+  get outcomes(): readonly Outcome[] {
+    return this.#outcomes;
+  }
+
+  get usage(): Usage {
+    const { promptTokens } = this.#plan;
+    const cache = this.#kvCache;
+    const { decodeInterval } = this.#plan.requests[0].kvCache;
+    return {
+      prompt_tokens: promptTokens,
+      completion_tokens: this.#completionTokens,
+      total_tokens: promptTokens + this.#completionTokens,
+      // Prompts are not cached between requests.
+      prompt_tokens_details: { cached_tokens: 0 },
+      kv_cache: cache && {
+        policy: cache.policy,
+        prompt_rows: cache.promptRows,
+        rows_per_layer: cache.rowsPerLayer,
+        rows_per_head: cache.rowsPerHead,
+        bytes: cache.bytes,
+        full_bytes: cache.fullBytes,
+        ratio: cache.bytes / cache.fullBytes,
+        ...decodeInterval !== undefined && {
+          decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
+        },
+      },
+    };
+  }
+
+  /** The choices' pieces as they come, interleaved. Read once. @throws {HttpError} if the generation failed */
+  get deltas(): AsyncIterable<ChoiceDelta> {
+    return this.#deltas;
+  }
+
+  /** Reads every delta. @throws {HttpError} if the generation failed or the client has gone */
+  async collect(): Promise<Choice[]> {
+    const choices = this.#generations.map(() => ({
+      text: "",
+      tokens: [] as PlacedToken[],
+      finishReason: "stop" as FinishReason,
+    }));
+    for await (const { index, text, tokens, finishReason } of this.#deltas) {
+      const choice = choices[index];
+      choice.text += text;
+      choice.tokens.push(...tokens);
+      choice.finishReason = finishReason ?? choice.finishReason;
+    }
+    if (this.#aborted) throw new ClientGoneError();
+    return choices;
+  }
+
+  /** Ends every choice, because the client has gone. Idempotent, and harmless once the choices have ended. */
+  abort(): void {
+    this.#aborted = true;
+    this.#deltas.close();
+    this.#stopGenerations();
+  }
+
+  #fail(error: unknown): void {
+    this.#deltas.fail(this.#context.reportError(error, this.#requestId));
+    this.#stopGenerations();
+  }
+
+  #stopGenerations(): void {
+    for (const generation of this.#generations) generation.abort();
+  }
+
+  /** Follows one choice to its end, without ever waiting for the client: a stop string must be noticed at once. */
+  async #follow(index: number, observer: ChoiceObserver): Promise<void> {
+    let outcome: Outcome;
+    try {
+      outcome = await this.#readEvents(index, observer);
+    } catch (error) {
+      outcome = "error";
+      this.#fail(error);
+    }
+    observer.ended(outcome);
+    this.#outcomes.push(outcome);
+    if (this.#outcomes.length < this.#generations.length) return;
+    this.#deltas.close();
+    this.#end();
+  }
+
+  async #readEvents(index: number, observer: ChoiceObserver): Promise<Outcome> {
+    const { stopTokens } = this.#plan.requests[index];
+    const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
+    const emit = (finishReason: FinishReason | null) => {
+      if (finishReason) text.finish();
+      const delta = text.take();
+      if (delta.text || delta.tokens.length > 0 || finishReason) this.#deltas.push({ index, ...delta, finishReason });
+    };
+    let tokenCount = 0;
+    for await (const event of this.#generations[index].events) {
+      switch (event.type) {
+        case "prefilled":
+          if (index > 0) break;
+          this.#kvCache = event.kvCache;
+          this.#decoding.settle(event.kvCache.rowsPerLayer);
+          break;
+        case "evicted":
+          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
+          break;
+        case "tokens": {
+          observer.tokens(event.tokens.length);
+          for (const token of event.tokens) {
+            tokenCount++;
+            this.#completionTokens++;
+            if (index === 0) this.#decoding.generate();
+            // The token that ends a choice is counted but not shown.
+            if (stopTokens.includes(token.id)) continue;
+            text.push(token);
+            if (!text.stopped) continue;
+            emit("stop");
+            // Leaving the loop aborts the generation.
+            return "stop";
+          }
+          emit(null);
+          break;
+        }
+        case "finished":
+          this.#completionTokens += event.completionTokens - tokenCount;
+          if (event.reason === "aborted") {
+            if (this.#aborted) return "abort";
+            throw new HttpError(503, "The server stopped the generation", { code: "generation_stopped" });
+          }
+          emit(event.reason);
+          return event.reason;
+        case "failed":
+          throw new HttpError(500, event.message, { code: "generation_failed" });
+      }
+    }
+    if (this.#aborted) return "abort";
+    throw new Error(`The events of choice ${index} ended without a last one`);
+  }
+}

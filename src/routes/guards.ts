@@ -1,0 +1,86 @@
+/**
+ * @file Who may call: what every request has to pass before its body is read.
+ *
+ * A server on this machine is reached by every web page that its user opens. A page of another origin may send, though not
+ * read, as much as it likes (https://fetch.spec.whatwg.org/#http-cors-protocol), unless it is refused for its `Origin`; and
+ * one whose name leads to this machine (DNS rebinding) counts as of the same origin, unless it is refused for its `Host`.
+ */
+import type { MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
+import { isIP } from "node:net";
+import { clipped, HttpError } from "./errors.ts";
+
+/** Who may call. */
+export interface GuardOptions {
+  /** Origins whose web pages may call, such as `https://example.com`; `*` stands for any. Default: none. */
+  readonly allowedOrigins?: readonly string[];
+  /**
+   * Names by which the server may be called beside those of loopback, without a port; `0.0.0.0` and `::` stand for every
+   * address, `*` for everything. Default: everything.
+   */
+  readonly allowedHosts?: readonly string[];
+}
+
+/** The middleware that refuses callers with a 403. */
+export function guards({ allowedOrigins = [], allowedHosts = ["*"] }: GuardOptions): MiddlewareHandler[] {
+  const handlers = [hostGuard(allowedHosts), originGuard(allowedOrigins)];
+  // Before the check of origins, so that an allowed page can read even why something was refused.
+  return allowedOrigins.length > 0 ? [crossOrigin(allowedOrigins), ...handlers] : handlers;
+}
+
+/** Answers preflights, and adds to every reply the headers by which browsers show it to the pages of some origins. */
+function crossOrigin(origins: readonly string[]): MiddlewareHandler {
+  const handler = cors({
+    origin: origins.includes("*") ? "*" : [...origins],
+    allowMethods: ["GET", "HEAD", "POST"],
+    // What clients log, and what they go by when they try again.
+    exposeHeaders: ["x-request-id", "retry-after", "x-should-retry"],
+    // In seconds. Without it a preflight holds for five, and about every request needs one of its own.
+    maxAge: 3600,
+  });
+  return async (c, next) => {
+    // The rest is for the guards: they refuse it, whatever it is.
+    if (!isAllowed(origins, c.req.header("origin"))) return await next();
+    return await handler(c, next);
+  };
+}
+
+function originGuard(allowed: readonly string[]): MiddlewareHandler {
+  return async (c, next) => {
+    const origin = c.req.header("origin");
+    if (!isAllowed(allowed, origin)) {
+      throw new HttpError(
+        403,
+        `Web pages of ${clipped(origin!)} may not call this server; allow them with --allowed-origins`,
+        { code: "origin_not_allowed" },
+      );
+    }
+    await next();
+  };
+}
+
+/** Programs send no origin; browsers send one with whatever could change or cost anything. */
+function isAllowed(allowed: readonly string[], origin: string | undefined): boolean {
+  return origin === undefined || allowed.includes("*") || allowed.includes(origin);
+}
+
+function hostGuard(allowed: readonly string[]): MiddlewareHandler {
+  const names = new Set(allowed.map((name) => name.toLowerCase()));
+  const takesAddresses = names.has("0.0.0.0") || names.has("::");
+  return async (c, next) => {
+    // Without brackets, for one way of writing addresses; a dot at the end makes it no other name.
+    const host = new URL(c.req.url).hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
+    if (!names.has("*") && !names.has(host) && !isLoopback(host) && !(takesAddresses && isIP(host) > 0)) {
+      throw new HttpError(
+        403,
+        `This server is not known as ${clipped(host)}; call it by its address, or allow the name with --allowed-hosts`,
+        { code: "host_not_allowed" },
+      );
+    }
+    await next();
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return /^(.+\.)?localhost$/.test(host) || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}

@@ -1,0 +1,169 @@
+/** @file Binds the application to a socket and takes it down again without losing replies. */
+import { getRequestListener } from "@hono/node-server";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { HttpError } from "./errors.ts";
+import { probeHalfClosed } from "./half_closed.ts";
+import { answerMalformed, refuseWithoutHost } from "./malformed.ts";
+import { isEventStream } from "./sse.ts";
+
+/** Where to listen, and how to stop. */
+export interface ListenOptions {
+  /** Default: 127.0.0.1, so that nobody else reaches the server unless asked for. */
+  readonly hostname?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Aborted to stop: no further connections, running requests may finish. The application's `drain` is the same. */
+  readonly drain: AbortSignal;
+  /** Aborted by the server when the time to finish is over; the application's `shutdown` is its signal. */
+  readonly shutdown: AbortController;
+  /** How long running requests may take to finish, in milliseconds. Default: 30 seconds. */
+  readonly drainMilliseconds?: number;
+}
+
+/** A listening server. */
+export interface Listener {
+  readonly hostname: string;
+  readonly port: number;
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly url: string;
+  /** Resolved when every connection has been closed, or has had its time to end. */
+  readonly finished: Promise<void>;
+}
+
+/** The address cannot be listened on; the message says why and what to do. */
+export class ListenError extends Error {
+  override name = "ListenError";
+}
+
+const UNREADABLE = new HttpError(400, "The request's method or its host cannot be taken");
+
+/** After the running generations have been ended: how long a slow client may take to read its last event. */
+const FAREWELL_MILLISECONDS = 1000;
+
+/** How long a client may go on sending a body that has been answered already. */
+const FAREWELL_BODY_MILLISECONDS = 30_000;
+
+/** How long a connection may be idle: longer than the minute for which nginx, among others, keeps one for the next request. */
+const KEEP_ALIVE_MILLISECONDS = 75_000;
+
+/**
+ * Listens, through `node:http`: `Deno.serve()` does not notice that a client has gone once it has sent more than about a
+ * kilobyte (Deno 2.8.3 to 2.9.6), so that its generation would run on.
+ *
+ * @throws {ListenError} if the address is in use or cannot be had
+ */
+export async function listen(
+  app: { fetch(request: Request): Response | Promise<Response> },
+  options: ListenOptions,
+): Promise<Listener> {
+  const { port, drain, shutdown, drainMilliseconds = 30_000 } = options;
+  // As in URLs.
+  const hostname = (options.hostname ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
+  const streams = new WeakSet<ServerResponse>();
+  const answer = async (request: Request, { outgoing }: { outgoing: unknown }) => {
+    // Hono's middleware takes the standard's own requests only, which the adapter's are not.
+    const reply = await app.fetch(new Request(request.url, request));
+    if (isEventStream(reply)) streams.add(outgoing as ServerResponse);
+    return reply;
+  };
+  const listener = getRequestListener(answer, {
+    // Stands in for the header `host`, which HTTP 1.0 does not ask for.
+    hostname: "localhost",
+    // For what the standard's requests cannot hold, such as the method TRACE; the application answers all other errors.
+    errorHandler: () => Response.json(UNREADABLE.body, { status: UNREADABLE.status }),
+    overrideGlobalObjects: false,
+    // It cuts the connections of clients that are still sending; see below.
+    autoCleanupIncoming: false,
+  });
+  const server = createServer({
+    // A prompt may be long, and its connection slow: bodies have a pace of their own, see requests/pace.ts.
+    requestTimeout: 0,
+    headersTimeout: 60_000,
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+    // Refused below, with a body.
+    requireHostHeader: false,
+  }, (request, response) => {
+    if (!refuseWithoutHost(request, response)) listener(request, response);
+  });
+  // Left out of the types.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  answerMalformed(server);
+  // Without a whole request yet: not idle in node's sense, but nothing that a drain should wait for.
+  const silent = new Set<Socket>();
+  server.on("connection", (socket) => {
+    silent.add(socket);
+    socket.on("close", () => silent.delete(socket));
+  });
+  server.on("request", (request, response) => {
+    silent.delete(request.socket);
+    const { socket } = request;
+    const probe = () => probeHalfClosed(request, response, streams);
+    socket.once("end", probe);
+    response.on("close", () => {
+      socket.off("end", probe);
+      // Most clients read a reply only once they have sent everything, even what is too long to be taken. The listeners
+      // are those of the body's web stream, which stops the flow when nobody reads it.
+      request.removeAllListeners("data").resume();
+      if (!request.complete) endSlowly(request, socket);
+      // A connection is not idle before its reply has ended.
+      if (drain.aborted) server.closeIdleConnections();
+    });
+  });
+  const closed = new Promise<void>((resolve) => server.once("close", resolve));
+  try {
+    await once(server.listen(port, hostname), "listening");
+  } catch (error) {
+    throw describeListenError(error, hostname, port);
+  }
+
+  const stop = async () => {
+    const timers = [
+      setTimeout(() => shutdown.abort(), drainMilliseconds),
+      setTimeout(() => server.closeAllConnections(), drainMilliseconds + FAREWELL_MILLISECONDS),
+    ];
+    server.close();
+    for (const socket of silent) socket.destroy();
+    await closed;
+    timers.forEach(clearTimeout);
+  };
+  if (drain.aborted) stop();
+  else drain.addEventListener("abort", stop, { once: true });
+
+  const { address, port: boundPort } = server.address() as AddressInfo;
+  return {
+    hostname: address,
+    port: boundPort,
+    url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
+    finished: closed,
+  };
+}
+
+/** Lets a client go on sending for a while what has been answered already, then cuts the connection. */
+function endSlowly(request: IncomingMessage, socket: Socket): void {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_BODY_MILLISECONDS);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off("close", stop);
+  };
+  request.once("end", stop);
+  socket.once("close", stop);
+}
+
+function describeListenError(error: unknown, hostname: string, port: number): unknown {
+  if (!(error instanceof Error)) return error;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return new ListenError(
+        `Port ${port} of ${hostname} is in use; stop the program that uses it, or choose another port (0 takes a free one)`,
+      );
+    case "EACCES":
+      return new ListenError(`Port ${port} of ${hostname} may not be used by this user; choose one from 1024 up`);
+    default:
+      return new ListenError(
+        `Cannot listen on ${hostname}, port ${port} (${error.message}); expected an address of this machine`,
+      );
+  }
+}

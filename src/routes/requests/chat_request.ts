@@ -1,0 +1,117 @@
+/** @file The body of `POST /v1/chat/completions`. */
+import { z } from "zod";
+import { boolean, integerFrom, listOf, text } from "./checks.ts";
+import { refusals, REFUSED_CHAT_FIELDS } from "./refused_fields.ts";
+import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
+
+const MAX_MESSAGES = 2048;
+const MAX_PARTS = 2048;
+const MAX_TOOLS = 128;
+const MAX_TOOL_CALLS = 128;
+const MAX_DOCUMENTS = 128;
+
+/** One part of a message's content. */
+interface TextPart {
+  readonly type: "text";
+  readonly text: string;
+}
+
+const partsError =
+  'expected a string or an array of {"type": "text", "text": ...} parts: other kinds are not supported';
+
+// By hand, as prompts are.
+function isContent(value: unknown): value is string | TextPart[] | null {
+  if (typeof value === "string" || value === null) return true;
+  return Array.isArray(value) && value.length <= MAX_PARTS &&
+    value.every((part) => part?.type === "text" && typeof part.text === "string");
+}
+
+const toolCall = z.looseObject({
+  function: z.looseObject({ name: text, arguments: text }, { error: "expected an object" }),
+}, { error: "expected an object" });
+
+// Loose: templates know further fields, such as `reasoning_content`.
+const message = z.looseObject({
+  role: z.enum(["developer", "system", "user", "assistant", "tool"], {
+    error: 'expected "system", "developer", "user", "assistant" or "tool"',
+  }),
+  content: z.custom<string | TextPart[] | null>(isContent, { error: partsError }).optional(),
+  name: text.nullish(),
+  reasoning_content: text.nullish(),
+  tool_call_id: text.nullish(),
+  tool_calls: listOf(toolCall, MAX_TOOL_CALLS, "expected an array").nullish(),
+}, { error: "expected an object with role and content" })
+  .refine((value) => value.role === "assistant" || typeof value.content === "string" || Array.isArray(value.content), {
+    path: ["content"],
+    error: partsError,
+  });
+
+/** One message of a conversation. */
+export type MessageField = z.infer<typeof message>;
+
+const hasType = (value: unknown, type: string) => (value as { type?: unknown }).type === type;
+
+function isBegunReply(messages: readonly MessageField[]): boolean {
+  const { role, content } = messages.at(-1)!;
+  return messages.length > 1 && role === "assistant" && typeof content === "string";
+}
+
+/** What a template is given by the server itself. */
+const RESERVED_VARIABLES = ["messages", "tools", "add_generation_prompt", "continue_final_message", "chat_template"];
+
+const object = (expected: string) => z.looseObject({}, { error: expected });
+
+/** `POST /v1/chat/completions`. */
+export const chatRequest = z.object({
+  ...sharedFields,
+  ...refusals(REFUSED_CHAT_FIELDS),
+  messages: listOf(message, MAX_MESSAGES, "expected an array of messages")
+    .refine((messages) => messages.length > 0, { error: "expected at least one message" }),
+  max_completion_tokens: integerFrom(1).nullish(),
+  logprobs: boolean.nullish(),
+  top_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
+  tools: listOf(object("expected an object"), MAX_TOOLS, "expected an array of tools").nullish(),
+  tool_choice: z.unknown().refine(
+    (value) => value === undefined || value === null || value === "auto" || value === "none",
+    { error: 'expected "auto" or "none": forcing a tool call is not supported' },
+  ).optional(),
+  response_format: z.unknown().refine((value) => value === undefined || value === null || hasType(value, "text"), {
+    error: 'expected {"type": "text"}: structured output is not supported',
+  }).optional(),
+  modalities: z.unknown().refine(
+    (value) =>
+      value === undefined || value === null || (Array.isArray(value) && value.every((item) => item === "text")),
+    { error: 'expected ["text"]: only text is supported' },
+  ).optional(),
+  // The next three are variables of the template.
+  reasoning_effort: text.nullish(),
+  documents: listOf(object("expected an object"), MAX_DOCUMENTS, "expected an array of documents").nullish(),
+  chat_template_kwargs: object("expected an object").nullish(),
+  continue_final_message: boolean.nullish(),
+  add_generation_prompt: boolean.nullish(),
+}, { error: "expected a JSON object" })
+  .refine((request) => !request.top_logprobs || request.logprobs === true, {
+    path: ["top_logprobs"],
+    error: "expected logprobs to be true beside it",
+  })
+  .refine(({ messages, continue_final_message }) => !continue_final_message || isBegunReply(messages), {
+    path: ["continue_final_message"],
+    error: "expected the last of several messages to be the assistant's, with a string as its content",
+  })
+  // As in vLLM, whose field it is.
+  .refine((request) => !(request.continue_final_message && request.add_generation_prompt), {
+    path: ["add_generation_prompt"],
+    error: "expected it to be false beside continue_final_message",
+  })
+  .refine((request) => request.continue_final_message || request.add_generation_prompt !== false, {
+    path: ["add_generation_prompt"],
+    error: "expected it to be absent: a reply is always started",
+  })
+  .refine(({ chat_template_kwargs }) => RESERVED_VARIABLES.every((name) => !(name in (chat_template_kwargs ?? {}))), {
+    path: ["chat_template_kwargs"],
+    error: `expected none of ${RESERVED_VARIABLES.join(", ")}, which are not for it to set`,
+  })
+  .superRefine(checkTogether);
+
+/** A valid body of `POST /v1/chat/completions`. */
+export type ChatRequest = z.infer<typeof chatRequest>;

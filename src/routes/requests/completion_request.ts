@@ -1,0 +1,36 @@
+/** @file The body of `POST /v1/completions`. */
+import { z } from "zod";
+import { boolean, integerFrom, isTokenId } from "./checks.ts";
+import { refusals, REFUSED_COMPLETION_FIELDS } from "./refused_fields.ts";
+import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
+
+const MAX_PROMPTS = 1024;
+
+/** A prompt, or several: texts or token ids. Checked by hand: a union would walk a long array once per alternative. */
+export type PromptField = string | string[] | number[] | number[][];
+
+function isPrompt(value: unknown): value is PromptField {
+  if (typeof value === "string") return true;
+  if (!Array.isArray(value) || value.length === 0) return false;
+  if (typeof value[0] !== "number" && value.length > MAX_PROMPTS) return false;
+  if (typeof value[0] === "string") return value.every((item) => typeof item === "string");
+  const isTokenList = (list: unknown) => Array.isArray(list) && list.length > 0 && list.every(isTokenId);
+  return Array.isArray(value[0]) ? value.every(isTokenList) : isTokenList(value);
+}
+
+/** `POST /v1/completions`. */
+export const completionRequest = z.object({
+  ...sharedFields,
+  ...refusals(REFUSED_COMPLETION_FIELDS),
+  prompt: z.custom<PromptField>(isPrompt, {
+    error: "expected a string, an array of strings, an array of token ids, or an array of those, none of them empty, " +
+      `and at most ${MAX_PROMPTS} prompts`,
+  }),
+  echo: boolean.nullish(),
+  logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
+}, { error: "expected a JSON object" })
+  .refine((request) => !(request.echo && typeof request.logprobs === "number"), {
+    path: ["echo"],
+    error: "expected no logprobs beside it: log-probabilities of the prompt are not supported",
+  })
+  .superRefine(checkTogether);

@@ -1,0 +1,66 @@
+/** @file Reads and validates the body of a request, and words what is wrong with it. */
+import type { z } from "zod";
+import type { RouteContext } from "../context.ts";
+import { clipped, HttpError } from "../errors.ts";
+import { type BodySource, readJson } from "./body.ts";
+
+/** Problems of one request that are named in one reply. */
+const MAX_PROBLEMS = 3;
+const MAX_SHOWN_CHARACTERS = 60;
+const MAX_SHOWN_ENTRIES = 20;
+
+/**
+ * Reads and validates a request's body. Unknown fields are ignored.
+ *
+ * @returns the request, and its body as it was written
+ *
+ * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone; others
+ * as {@link readJson}
+ */
+export async function readRequest<Schema extends z.ZodType>(
+  context: RouteContext,
+  source: BodySource,
+  schema: Schema,
+): Promise<{ request: z.infer<Schema>; text: string }> {
+  const { value: body, text } = await readJson(context, source);
+  const result = schema.safeParse(body);
+  if (result.success) return { request: result.data, text };
+  const { issues } = result.error;
+  // A value can fail several parts of one check.
+  const sentences = new Set<string>();
+  for (const { path, message } of issues) {
+    if (sentences.size === MAX_PROBLEMS) break;
+    sentences.add(`${pathText(path) || "The request body"} ${shownValue(valueAt(body, path))}; ${message}`);
+  }
+  throw new HttpError(400, [...sentences].join(". "), { param: pathText(issues[0].path) || null });
+}
+
+/** `["messages", 0, "role"]` as `messages[0].role`. */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.map((key, at) => typeof key === "number" ? `[${key}]` : `${at === 0 ? "" : "."}${clipped(String(key))}`)
+    .join("");
+}
+
+function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value: any, key) => value?.[key], body);
+}
+
+function shownValue(value: unknown): string {
+  return value === undefined ? "is missing" : `is ${clipped(shortJson(value), MAX_SHOWN_CHARACTERS)}`;
+}
+
+/** The beginning of a value's JSON; hardly more of the value is looked at than is shown. */
+function shortJson(value: unknown, depth = 1): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, MAX_SHOWN_CHARACTERS));
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (depth > 4) return "...";
+  if (Array.isArray(value)) {
+    return `[${value.slice(0, MAX_SHOWN_ENTRIES).map((entry) => shortJson(entry, depth + 1)).join(",")}]`;
+  }
+  const fields: string[] = [];
+  for (const name in value) {
+    if (fields.length === MAX_SHOWN_ENTRIES) break;
+    fields.push(`${shortJson(name)}:${shortJson((value as Record<string, unknown>)[name], depth + 1)}`);
+  }
+  return `{${fields.join(",")}}`;
+}

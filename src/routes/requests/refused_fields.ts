@@ -1,0 +1,118 @@
+/**
+ * @file Fields of OpenAI's API, of vLLM and of llama-server that would change an answer, and that Ebb cannot honour: a
+ * request that uses one is refused by its name. With the values listed, a field asks for nothing, and is let pass.
+ *
+ * What changes no answer, such as `user`, `service_tier`, `cache_prompt` or `priority`, is not here, and is ignored.
+ */
+import { refused } from "./checks.ts";
+
+/** Why a field is refused, and the values with which it asks for nothing; an empty list stands for every empty list. */
+type Refusal = readonly [reason: string, ...neutral: readonly unknown[]];
+
+const STRUCTURED = "structured output is not supported";
+const MIROSTAT = "mirostat sampling is not supported";
+const DRY = "DRY sampling is not supported";
+const XTC = "XTC sampling is not supported";
+const REASONING = "thoughts are not told apart from answers";
+const TEXT_ONLY = "only text is supported";
+
+/** In requests of both kinds. */
+export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
+  // vLLM
+  min_tokens: ["a minimum length is not supported", 0],
+  prompt_logprobs: ["log-probabilities of the prompt are not supported"],
+  truncate_prompt_tokens: ["prompts are never truncated"],
+  use_beam_search: ["beam search is not supported", false],
+  length_penalty: ["beam search is not supported", 1],
+  early_stopping: ["beam search is not supported", false],
+  guided_json: [STRUCTURED],
+  guided_regex: [STRUCTURED, ""],
+  guided_choice: [STRUCTURED, []],
+  guided_grammar: [STRUCTURED, ""],
+  guided_decoding_backend: [STRUCTURED],
+  guided_whitespace_pattern: [STRUCTURED],
+  structured_outputs: [STRUCTURED],
+  structural_tag: [STRUCTURED, ""],
+  logits_processors: ["logits processors are not supported", []],
+  vllm_xargs: ["arguments of vLLM's own are not known"],
+  mm_processor_kwargs: [TEXT_ONLY],
+  media_io_kwargs: [TEXT_ONLY],
+  prompt_embeds: ["prompts are texts or tokens"],
+  return_tokens_as_token_ids: ["tokens are shown as texts", false],
+  return_token_ids: ["token ids are not reported", false],
+  thinking_token_budget: [REASONING],
+  repetition_detection: ["repetition does not end a reply"],
+  // llama-server
+  grammar: [STRUCTURED, ""],
+  grammar_lazy: [STRUCTURED, false],
+  grammar_triggers: [STRUCTURED, []],
+  json_schema: [STRUCTURED],
+  typical_p: ["locally typical sampling is not supported", 1],
+  top_n_sigma: ["top-n-sigma sampling is not supported", -1, 0],
+  min_keep: ["filters keep one token at least, not more", 0, 1],
+  xtc_probability: [XTC, 0],
+  dry_multiplier: [DRY, 0],
+  mirostat: [MIROSTAT, 0],
+  dynatemp_range: ["dynamic temperature is not supported", 0],
+  adaptive_target: ["adaptive sampling is not supported", -1],
+  samplers: ["the order of filters is fixed"],
+  repeat_last_n: ["penalties look at all of the prompt and the answer", -1],
+  penalize_nl: ["newlines are penalised as all tokens are", true],
+  n_indent: ["a minimum of indentation is not supported", 0],
+  n_keep: ["a context is never shifted", 0, -1],
+  n_discard: ["a context is never shifted", 0],
+  n_probs: ["use logprobs", 0],
+  post_sampling_probs: ["log-probabilities are the model's own", false],
+  t_max_predict_ms: ["a limit of time is not supported, use max_tokens", 0, -1],
+  image_data: [TEXT_ONLY, []],
+  multimodal_data: [TEXT_ONLY, []],
+  lora: ["adapters are not supported", []],
+  control_vectors: ["control vectors are not supported", []],
+  response_fields: ["replies have all of their fields", []],
+  return_tokens: ["token ids are not reported", false],
+  timings_per_token: ["times are not reported", false],
+  return_progress: ["progress is not reported", false],
+  // Of servers near to these
+  regex: [STRUCTURED, ""],
+  ebnf: [STRUCTURED, ""],
+  enable_thinking: ["give it in chat_template_kwargs"],
+};
+
+/** In `POST /v1/completions` alone. */
+export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
+  best_of: ["choosing among candidates is not supported, use n", 1],
+  suffix: ["inserting text before a suffix is not supported", ""],
+  response_format: [STRUCTURED],
+  input_prefix: ["infilling is not supported", ""],
+  input_suffix: ["infilling is not supported", ""],
+  input_extra: ["infilling is not supported", []],
+};
+
+/** In `POST /v1/chat/completions` alone. */
+export const REFUSED_CHAT_FIELDS: Readonly<Record<string, Refusal>> = {
+  audio: [TEXT_ONLY],
+  functions: ["use tools instead", []],
+  function_call: ["use tools instead", "auto", "none"],
+  parallel_tool_calls: ["calls are written as text, as many as the model makes", true],
+  web_search_options: ["searching the web is not supported"],
+  verbosity: ["how long answers are is up to the model", "medium"],
+  chat_template: ["the model's own chat template is used"],
+  echo: ["messages are not repeated", false],
+  include_reasoning: [REASONING, true],
+  reasoning_format: [REASONING, "none"],
+  reasoning_budget: [REASONING, -1],
+  thinking_forced_open: [REASONING, false],
+  parse_tool_calls: ["calls are written as text", false],
+};
+
+/** The checks of a table of refusals. */
+export function refusals<Table extends Readonly<Record<string, Refusal>>>(table: Table) {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, [reason, ...neutral]]) => [name, refused(reason, asksForNothing(neutral))]),
+  ) as { [Name in keyof Table]: ReturnType<typeof refused> };
+}
+
+function asksForNothing(neutral: readonly unknown[]): (value: unknown) => boolean {
+  const empty = neutral.some(Array.isArray);
+  return (value) => neutral.includes(value) || (empty && Array.isArray(value) && value.length === 0);
+}
