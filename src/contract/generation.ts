@@ -93,6 +93,8 @@ export interface KvCacheUsage {
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
   readonly fullBytes: number;
+  /** Why the policy failed and uniform budgets took its place; not there if it did not. */
+  readonly fallback?: string;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
@@ -103,8 +105,8 @@ export type GenerationEvent =
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
   /** Where a resumable generation has come to its end, of which there may be more. */
   | { readonly type: "paused"; readonly reason: "stop" | "length"; readonly completionTokens: number }
-  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token. */
-  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[] }
+  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token; and, if the policy has failed, why. */
+  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[]; readonly fallback?: string }
   | {
     readonly type: "finished";
     readonly reason: "stop" | "length" | "aborted";

@@ -4,7 +4,9 @@ import type { KvCacheUsage } from "../contract/generation.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
-export function kvCacheUsage({ request, policy, window, context, residence: { cache } }: Sequence): KvCacheUsage {
+export function kvCacheUsage(
+  { request, policy, window, context, fallback, residence: { cache } }: Sequence,
+): KvCacheUsage {
   const { promptLength: promptRows, layerCount, kvHeadCount } = context;
   const { blockBytes } = cache.pool;
   const ranked = Array.from({ length: layerCount }, (_, layer) => Array.from(cache.headRows(layer, kvHeadCount)));
@@ -17,5 +19,6 @@ export function kvCacheUsage({ request, policy, window, context, residence: { ca
     rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
     bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
     fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
+    fallback: fallback.reason,
   };
 }

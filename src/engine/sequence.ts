@@ -16,13 +16,23 @@ import { LayerBudgets } from "./layer_budgets.ts";
 import type { Residence } from "./residence.ts";
 import { TokenProgress } from "./token_progress.ts";
 
+/** Why uniform budgets took the place of a sequence's policy; undefined while they have not. */
+export interface Fallback {
+  reason: string | undefined;
+}
+
 export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
   isFinished = false;
   #residence: Residence | null = null;
 
-  constructor(readonly id: number, readonly request: GenerationRequest, readonly forecast: Forecast) {
+  constructor(
+    readonly id: number,
+    readonly request: GenerationRequest,
+    readonly forecast: Forecast,
+    readonly fallback: Fallback,
+  ) {
     this.tokens = new TokenProgress(request);
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
   }

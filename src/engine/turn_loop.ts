@@ -68,6 +68,7 @@ export class TurnLoop {
     return {
       ...counters,
       evictedRowsPerLayer: [...counters.evictedRowsPerLayer],
+      policyFallbacks: { ...counters.policyFallbacks },
       running: residentCount,
       waiting: waitingCount,
       submits: this.#recorder.submits,

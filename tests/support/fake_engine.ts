@@ -129,7 +129,7 @@ export class FakeEngine implements Engine {
       rebalanceSeconds: 0.5,
       decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
-      policyFallbacks: 1,
+      policyFallbacks: { dynamickv: 1 },
       gpuBytes: 123456,
     });
   }

@@ -92,7 +92,7 @@ export class Metrics {
       const Sink = metric.type === "counter" ? Counter : Gauge;
       return {
         metric,
-        sink: new Sink({ name: PREFIX + metric.name, help: metric.help, labelNames: ["layer"], registers }),
+        sink: new Sink({ name: PREFIX + metric.name, help: metric.help, labelNames: ["layer", "policy"], registers }),
       };
     });
   }
@@ -134,7 +134,8 @@ export class Metrics {
       if (!stats) continue;
       const value = metric.value(stats);
       if (typeof value === "number") sink.inc(value);
-      else value.forEach((layerValue, layer) => sink.inc({ layer }, layerValue));
+      else if (Array.isArray(value)) value.forEach((layerValue, layer) => sink.inc({ layer }, layerValue));
+      else for (const [policy, count] of Object.entries(value)) sink.inc({ policy }, count);
     }
     return this.#registry.metrics();
   }
