@@ -44,6 +44,8 @@ export interface EngineStats {
   readonly evictedRowsPerLayer: readonly number[];
   /** Times that policies threw or returned nonsense and were replaced by uniform budgets, by policy. */
   readonly policyFallbacks: Readonly<Record<string, number>>;
+  /** Scores by the kernels of plugins that were no numbers of at least 0 and count as 0, by policy. */
+  readonly unusableScores: Readonly<Record<string, number>>;
   readonly gpuBytes: number;
 }
 

@@ -9,6 +9,7 @@ export class Counters implements Partial<EngineStats> {
   rebalanceSeconds = 0;
   decodeEvictions = 0;
   readonly policyFallbacks: Record<string, number> = {};
+  readonly unusableScores: Record<string, number> = {};
   encodeSeconds = 0;
   readonly evictedRowsPerLayer: number[];
 

@@ -53,5 +53,7 @@ export type FromWorker =
   | { readonly type: "events"; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: "stats"; readonly id: number; readonly stats: EngineStats }
   | { readonly type: "log"; readonly message: string }
+  /** Plugins have been changed, or why not: those before are still there then. */
+  | { readonly type: "plugins"; readonly failure: EngineFailure | null }
   | { readonly type: "failed"; readonly failure: EngineFailure }
   | { readonly type: "closed" };

@@ -24,6 +24,8 @@ export class Scheduler {
   readonly counters: Counters;
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
+  /** Policies whose unusable scores have been logged. */
+  readonly #unusable = new Set<string>();
   #waiting: Sequence[] = [];
   #running: Sequence[] = [];
 
@@ -141,6 +143,7 @@ export class Scheduler {
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence);
+    if (sequence.unusableScores > 0) this.#logUnusable(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
     this.emit(sequence.id, { type: "prefilled", kvCache });
@@ -178,6 +181,16 @@ export class Scheduler {
     this.counters.decodeEvictions++;
     this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
     this.#running.push(sequence);
+  }
+
+  /** Once for each policy. */
+  #logUnusable({ request: { kvCache: { policy } }, unusableScores }: Sequence): void {
+    if (this.#unusable.has(policy)) return;
+    this.#unusable.add(policy);
+    this.log(
+      `KV cache policy ${policy}: ${unusableScores} scores of a prompt were no numbers of at least 0 and count as 0; further ones ` +
+        "are counted in the metric ebb_kv_unusable_scores_total",
+    );
   }
 
   #countEvicted(rowsOf: (layer: number) => number): void {

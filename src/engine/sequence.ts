@@ -25,6 +25,8 @@ export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
   isFinished = false;
+  /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
+  unusableScores = 0;
   #residence: Residence | null = null;
 
   constructor(

@@ -16,3 +16,21 @@ export interface PolicyContext {
   /** Where the messages of the chat are, in order. A prompt that is no chat is one range. */
   readonly messages: readonly MessageRange[];
 }
+
+/** The rotary position embedding of a model: pair `f` of a key or query at position `p` is turned by `p * frequencies[f]` radians. */
+export interface Rotary {
+  /** `[headSize / 2]` */
+  readonly frequencies: Float64Array;
+  /** Which two elements are a pair: (2i, 2i + 1), or (i, i + headSize / 2). */
+  readonly pairing: "adjacent" | "halves";
+}
+
+/** The shape of the model and of one prompt, of which a layer has been read. */
+export interface LayerContext extends PolicyContext {
+  /** Counted from 0. */
+  readonly layer: number;
+  readonly queryHeadCount: number;
+  /** Rows of the prompt before the window. */
+  readonly scoredRows: number;
+  readonly rotary: Rotary;
+}

@@ -16,9 +16,9 @@
  */
 import type { z } from "zod";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
-import type { PolicyContext } from "./context.ts";
-import type { Score } from "./steps.ts";
-import type { ScoreNeeds } from "./steps/step_rules.ts";
+import type { LayerContext, PolicyContext } from "./context.ts";
+import type { HostStep, Score } from "./steps.ts";
+import type { HostInputs, ScoreNeeds } from "./steps/step_rules.ts";
 
 /** The shape of the model, of one prompt, and of what is to be shared. */
 export interface AllocatorContext extends PolicyContext {
@@ -136,8 +136,18 @@ export interface StartedPolicy {
 
 /** The same behind the fence: its numbers can be used as they are. */
 export interface SequencePolicy extends StartedPolicy {
+  /** Another one once the host's part of the policy's own has failed. */
+  readonly score: Score;
   /** Last rows of the prompt, which are always kept. */
   readonly window: number;
   readonly needs: ScoreNeeds;
+  /** Steps of the score that have something computed on the host for every layer, before it is recorded. */
+  readonly hostSteps: readonly HostStep[];
+  /** Whether its score has a kernel of a plugin's own. */
+  readonly hasKernel: boolean;
+  /** Whether it has failed: it is asked no more. */
+  readonly hasFailed: boolean;
+  /** Has it computed; `null` once that has failed, from when on the score has no such steps. */
+  computeOnHost(step: HostStep, inputs: HostInputs, context: LayerContext): Float32Array<ArrayBuffer> | null;
   allot(layers: readonly LayerScores[]): Uint32Array;
 }

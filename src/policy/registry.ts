@@ -5,6 +5,7 @@
 import { policyOf } from "./define.ts";
 import type { PluginBundle } from "./loading/plugin_bundle.ts";
 import type { Allocator, Plugin, Policy, Scorer } from "./policy.ts";
+import type { Score } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
 
 /** For people: how a combination is named. */
@@ -31,6 +32,8 @@ export class PolicyRegistry {
   #policies: readonly Policy[] = [];
   #scorers: readonly Scorer[] = [];
   #allocators: readonly Allocator[] = [];
+  /** Throws where the engine that the policies are for cannot compute a score. Set by it. */
+  checkRunnable: (score: Score) => void = () => {};
   readonly #combinations = new Map<string, Policy>();
 
   /**

@@ -423,6 +423,10 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
     provisionalRows: () => 1,
     isRebalanceDue: () => true,
     allot: () => new Uint32Array(),
+    hostSteps: [],
+    hasKernel: false,
+    hasFailed: false,
+    computeOnHost: () => null,
   };
   const queries = (score: Score, interval: number, attentionStatistics = false) => {
     const scoring = { score, window: windowOf(score), needs: needsOf(score) };

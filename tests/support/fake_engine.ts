@@ -130,6 +130,7 @@ export class FakeEngine implements Engine {
       decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
       policyFallbacks: { dynamickv: 1 },
+      unusableScores: { mine: 8 },
       gpuBytes: 123456,
     });
   }

@@ -88,5 +88,11 @@ export const ENGINE_METRICS: readonly EngineMetric[] = [
     help: "Times that a policy failed and uniform budgets took its place, by policy",
     value: (stats) => stats.policyFallbacks,
   },
+  {
+    name: "kv_unusable_scores_total",
+    type: "counter",
+    help: "Scores by kernels of plugins that were no numbers of at least 0 and count as 0, by policy",
+    value: (stats) => stats.unusableScores,
+  },
   { name: "gpu_memory_bytes", type: "gauge", help: "GPU memory in use", value: (stats) => stats.gpuBytes },
 ];
