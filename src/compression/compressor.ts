@@ -147,12 +147,12 @@ export class Compressor {
     }
   }
 
-  /** Forgets the unusable scores of a segment: see {@link unusableScores}. */
-  clearUnusable(recorder: Recorder, segmentIndex: number): void {
-    recorder.clear(this.unusableScores, segmentIndex * 4, 4);
+  /** Records that a counter of {@link unusableScores} starts anew. */
+  clearUnusable(recorder: Recorder, counter: number): void {
+    recorder.clear(this.unusableScores, counter * 4, 4);
   }
 
-  /** u32 `[segment]`: scores by kernels of plugins that were no numbers of at least 0, and count as 0. */
+  /** u32 `[counter]`: scores by kernels of plugins that were no numbers of at least 0, and count as 0. */
   get unusableScores(): GPUBuffer {
     return unusableScoresBuffer(this.#work);
   }

@@ -57,6 +57,8 @@ export interface SegmentScoring {
   readonly recordOffset: number;
   /** First word of histograms of every KV head, if those are to be added to instead. */
   readonly headHistograms?: number;
+  /** Which counter of unusable scores is the prompt's; `segmentIndex` if not given. */
+  readonly counter?: number;
   /** What the host has computed for steps. */
   readonly hostNumbers?: ReadonlyMap<Step, GPUBuffer>;
 }

@@ -130,6 +130,7 @@ export class Pack {
     const { slot } = sequence.residence;
     return {
       segmentIndex: segment.windowIndex,
+      counter: slot,
       earlierQueries: segment.window - queryWindow(sequence),
       start: segment.start,
       length: segment.tokens.length,

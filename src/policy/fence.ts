@@ -62,6 +62,8 @@ class GuardedPolicy implements SequencePolicy {
   readonly needs: ScoreNeeds;
   readonly #base: number;
   readonly #scoredRows: number;
+  /** What the policy itself has asked for, by layer: it is shown no more rows than that. */
+  readonly #ownProvisionalRows: number[] = [];
   /** Rows that every layer has room for: those that the score protects, as far as the budget reaches. */
   readonly #floor: number;
   readonly hostSteps: readonly HostStep[];
@@ -110,6 +112,7 @@ class GuardedPolicy implements SequencePolicy {
           `The policy's provisional rows of layer ${layer} must be a whole number up to ${this.#scoredRows}, but are ${rows}`,
         );
       }
+      this.#ownProvisionalRows[layer] = rows;
       return Math.max(rows, this.#floor);
     }, () => Math.min(this.#base, this.#scoredRows));
   }
@@ -121,13 +124,23 @@ class GuardedPolicy implements SequencePolicy {
 
   allot(layers: readonly LayerScores[]): Uint32Array {
     const heads = this.perHead ? this.context.kvHeadCount : 1;
-    const held = layers.flatMap(({ heldRows, headRows }) => this.perHead ? Array.from(headRows!) : [heldRows]);
+    const heldIn = (layers: readonly LayerScores[]) =>
+      layers.flatMap(({ heldRows, headRows }) => this.perHead ? Array.from(headRows!) : [heldRows]);
+    const held = heldIn(layers);
     const total = this.#base * this.context.layerCount * heads;
     return this.#ask((policy) => {
-      const checked = checkedBudgets(policy.allot(layers), held, total, heads);
+      const shown = this.#floor === 0 ? layers : layers.map((layer, i) => this.#asAskedFor(layer, i));
+      const checked = checkedBudgets(policy.allot(shown), heldIn(shown), total, heads);
       if (!checked.ok) throw new RangeError(checked.reason);
       return withFloors(checked.rows, held, this.#floor);
     }, () => uniformBudgets(held, total));
+  }
+
+  /** A layer without the rows that it holds only because they are protected. */
+  #asAskedFor(layer: LayerScores, index: number): LayerScores {
+    const most = this.#ownProvisionalRows[index] ?? Infinity;
+    const { heldRows, headRows } = layer;
+    return { ...layer, heldRows: Math.min(heldRows, most), headRows: headRows?.map((rows) => Math.min(rows, most)) };
   }
 
   #ask<T>(question: (policy: StartedPolicy) => T, uniform: () => T): T {

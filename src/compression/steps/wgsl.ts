@@ -16,7 +16,7 @@ export function userScoresVariant(options: CompressorOptions, { code, uniforms }
   return { element, headSize, kvHeadCount, queryHeadCount, code, uniforms: Object.keys(uniforms) };
 }
 
-/** u32 `[segment]`: the scores so far that were no numbers of at least 0. */
+/** u32 `[counter]`: the scores so far that were no numbers of at least 0. */
 export function unusableScoresBuffer(work: ScoringWork): GPUBuffer {
   const { windowQueries } = work.buffers;
   const { queryHeadCount, headSize } = work.options;
@@ -69,7 +69,7 @@ export const recordWgsl: StepRecorder<Wgsl> = (work, recorder, step, segment) =>
     scored,
     firstQuery: segmentIndex * MAX_WINDOW + earlierQueries,
     window: Math.min(step.window, queries),
-    counter: segmentIndex,
+    counter: segment.counter ?? segmentIndex,
     uniforms: Object.values(step.uniforms),
   });
   work.dispatch(recorder, kernel, [keys, values, windowQueries, work.scores, unusableScoresBuffer(work)], dispatch);

@@ -61,11 +61,11 @@ fn ${name}(row: u32, i: u32) -> f32 {
 }`;
   return `
 struct EbbUniforms { ${uniforms.length === 0 ? "ebb_none: f32" : uniforms.map((name) => `${name}: f32`).join(", ")} }
-struct EbbParams {
+struct Params {
   start: u32, scored: u32, length: u32, capacity: u32, window: u32, first_query: u32, counter: u32,
-  @align(16) uniforms: EbbUniforms
+  ${uniforms.map((_, i) => `uniform_${i}: f32,`).join(" ")}
 }
-@group(0) @binding(0) var<uniform> params: EbbParams;
+@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ebb_keys: array<${kvVec4Type(element)}>;
 @group(0) @binding(2) var<storage, read> ebb_values: array<${kvVec4Type(element)}>;
 @group(0) @binding(3) var<storage, read> ebb_queries: array<f32>;
@@ -91,7 +91,7 @@ fn window_query(w: u32, g: u32, i: u32) -> f32 {
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   if (thread.x >= params.scored) { return; }
   ebb_kv_head = thread.y;
-  uniforms = params.uniforms;
+  ${uniforms.map((name, i) => `uniforms.${name} = params.uniform_${i};`).join(" ")}
   // By its bits: what is no number compares as compilers like.
   let result: f32 = score(thread.x);
   let bits = bitcast<u32>(result);
@@ -125,7 +125,7 @@ export interface UserScoresShape {
 export function userScoresDispatch(shape: UserScoresShape): Dispatch {
   const { kvHeadCount, start, length, scored, capacity, firstQuery, window, counter, uniforms } = shape;
   return {
-    params: [start, scored, length, capacity, window, firstQuery, counter, 0, ...uniforms.map(floatBits)],
+    params: [start, scored, length, capacity, window, firstQuery, counter, ...uniforms.map(floatBits)],
     grid: [Math.ceil(scored / THREADS), kvHeadCount],
   };
 }
