@@ -2,7 +2,7 @@
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import type { TextEncoding } from "../routes/context.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
 import { ensureAdapter } from "../serving/environment.ts";

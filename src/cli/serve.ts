@@ -1,14 +1,14 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
-import { FrontDoor } from "../routes/front_door.ts";
 import { createApp } from "../routes/app.ts";
+import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { ensureAdapter } from "../serving/environment.ts";
+import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
-import { startEngine } from "../serving/start_engine.ts";
 
 /**
  * Serves until the first SIGINT or SIGTERM, then finishes the requests at hand; a second signal ends the process.

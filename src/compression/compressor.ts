@@ -42,7 +42,8 @@ export class Compressor {
   /** What was compiled of what plugins bring. */
   readonly #compiled = new Set<string>();
   readonly #moves: SlotMoves;
-  readonly #arenas: { readonly buffer: GPUBuffer; readonly gather: Binding }[] = [];
+  /** By arena. */
+  readonly #gathers: Binding[] = [];
 
   constructor(
     readonly gpu: Gpu,
@@ -72,8 +73,8 @@ export class Compressor {
   addArena(buffer: GPUBuffer): number {
     const { keys, values, table } = this.buffers;
     const kernel = gatherRows(this.options.element);
-    this.#arenas.push({ buffer, gather: this.gpu.binding(kernel, [keys, values, this.indices, table, buffer]) });
-    return this.#arenas.length - 1;
+    this.#moves.addArena(buffer);
+    return this.#gathers.push(this.gpu.binding(kernel, [keys, values, this.indices, table, buffer])) - 1;
   }
 
   /** See {@link addAttention}: scores that need attention sums need this for every row of a layer, in order. */
@@ -212,7 +213,7 @@ export class Compressor {
    * @param moves (source, target) of each; no slot is both
    */
   moveSlots(recorder: Recorder, arena: number, moves: Uint32Array<ArrayBuffer>): void {
-    this.#moves.record(recorder, this.#arenas[arena].buffer, moves);
+    this.#moves.record(recorder, arena, moves);
   }
 
   /** Frees the scratch. The buffers given at construction and the arenas stay. */
@@ -223,7 +224,7 @@ export class Compressor {
 
   #gather(recorder: Recorder, arena: number, rows: RowGather, isRanked: boolean): void {
     const shape = { ...this.options, indexCapacity: this.options.capacity, isRanked, ...rows };
-    recorder.dispatch(this.#arenas[arena].gather, gatherRowsDispatch(shape));
+    recorder.dispatch(this.#gathers[arena], gatherRowsDispatch(shape));
   }
 }
 

@@ -1,7 +1,4 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
-import { ModelFileError } from "../formats/model_file.ts";
-import { NoAdapterError } from "../gpu/gpu.ts";
-import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
@@ -12,6 +9,9 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
+import { ModelFileError } from "../formats/model_file.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
+import { endWorker } from "../gpu/worker_end.ts";
 import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { EventQueue, isLast } from "./event_queue.ts";

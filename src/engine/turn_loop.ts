@@ -50,6 +50,8 @@ export class TurnLoop {
   /** Ends a sequence wherever it is; unknown ids have ended already. */
   abort(id: number): void {
     this.#scheduler.abort(id);
+    // What it held may be what others wait for.
+    this.#wake();
   }
 
   /** Lets a paused sequence go on; of one that has ended, nothing is left. */

@@ -4,8 +4,8 @@ import { decodeEvictionJsonSchema, optionsJsonSchema } from "../policy/choice.ts
 import { type AnyPlugin, combinationName, type PolicyRegistry } from "../policy/registry.ts";
 
 /**
- * Handles `GET /v1/kv/policies`. Each tells the file that it came from; null where it came with Ebb. A ready-made policy tells which scorer and allocator it combines, where it does. A combination
- * can evict while tokens are generated if both its halves can.
+ * Handles `GET /v1/kv/policies`. Each tells the file that it came from; null where it came with Ebb. A ready-made policy tells
+ * which scorer and allocator it combines, where it does. A combination can evict while tokens are generated if both its halves can.
  */
 export function kvPoliciesHandler(registry: PolicyRegistry) {
   const describe = (plugin: AnyPlugin) => ({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { findPolicy } from "../support/policies.ts";
 import { TOKEN } from "../support/fake_text.ts";
+import { findPolicy } from "../support/policies.ts";
 import { readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {

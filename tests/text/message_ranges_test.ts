@@ -50,7 +50,9 @@ Deno.test("messageRows() finds what each message says among the tokens of the mo
 
 Deno.test("messageRows() counts the begin token and the space before the first word, which are not in the text", async () => {
   const template = "{% for message in messages %}{{ message.content }}{% endfor %}";
-  const tokenizer = ggufTokenizer(sentencePieceMetadata([" Hi"], { "tokenizer.chat_template": template }));
+  const tokenizer = ggufTokenizer(
+    sentencePieceMetadata(["▁", "▁Hi", "H", "i", "▁H"], { "tokenizer.chat_template": template }),
+  );
   const { text, encoding, messages } =
     (await loadChatTemplate(fakeGguf({ "tokenizer.chat_template": template }), tokenizer))
       .render({ messages: [{ role: "user", content: "Hi" }], addGenerationPrompt: false });
