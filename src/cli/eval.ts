@@ -19,12 +19,12 @@ import { formatReport, reportOf } from "../eval/report.ts";
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
@@ -109,9 +109,11 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 }
 
 async function askModel(
-  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode, plugin }:
+    EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
+  const registry = await policiesOf({ plugin, policies });
   const device = await chooseDevice(choice, console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(
@@ -130,11 +132,11 @@ async function askModel(
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },
-    builtInPolicies,
+    registry,
     progressDisplay(),
   );
   const { engine } = running;
-  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, builtInPolicies);
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, registry);
   return {
     ...running,
     model: engine.model.id,

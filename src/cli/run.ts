@@ -2,6 +2,7 @@
 import { ModelFileError } from "../formats/model_file.ts";
 import { HubError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
+import { PluginError } from "../policy/loading/plugin_bundle.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
@@ -61,5 +62,6 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
   if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
   if (error instanceof HubError && error.isMissing) return EXIT_CODES.modelUnusable.code;
+  if (error instanceof PluginError) return EXIT_CODES.pluginUnusable.code;
   return EXIT_CODES.failure.code;
 }

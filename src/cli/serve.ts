@@ -3,11 +3,11 @@ import { createApp } from "../routes/app.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { chooseDevice } from "../serving/device.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -17,6 +17,7 @@ import { firstStopSignal } from "./signals.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
+  const policies = await policiesOf(options);
   const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
@@ -31,7 +32,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(
     { ...options, model, device },
-    builtInPolicies,
+    policies,
     (progress) => {
       show(progress);
       door.progress(progress);
@@ -43,7 +44,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     text,
     chatTemplate,
     options: {
-      policies: builtInPolicies,
+      policies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
       ...guarded,
       log: (entry) => console.error(JSON.stringify(entry)),

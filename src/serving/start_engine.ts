@@ -23,6 +23,7 @@ export type EngineOptions =
     | "apiKey"
     | "allowedOrigins"
     | "allowedHosts"
+    | "plugin"
     | "specialTokensInMessages"
     | "device"
     | "threads"
