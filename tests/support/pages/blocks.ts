@@ -38,11 +38,11 @@ export function blocksOf(page: string): Block[] {
   const lines = page.split("\n");
   const blocks: Block[] = [];
   for (let at = 0; at < lines.length; at++) {
-    const [, fence, info] = /^(```+)(.*)$/.exec(lines[at]) ?? [];
+    const [, indent, fence, info] = /^( *)(```+)(.*)$/.exec(lines[at]) ?? [];
     if (fence === undefined) continue;
-    const end = lines.indexOf(fence, at + 1);
+    const end = lines.indexOf(indent + fence, at + 1);
     if (end === -1) throw new SyntaxError(`Line ${at + 1}: the block does not end`);
-    const content = lines.slice(at + 1, end).map((line) => `${line}\n`).join("");
+    const content = lines.slice(at + 1, end).map((line) => `${line.slice(indent.length)}\n`).join("");
     blocks.push({ ...kindOf(info.trim(), at + 1), line: at + 1, content, lead: paragraphBefore(lines, at) });
     at = end;
   }

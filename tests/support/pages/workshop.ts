@@ -17,15 +17,20 @@ export class Workshop {
 
   private constructor(readonly directory: string) {}
 
-  /** Copies the project. */
-  static async open(): Promise<Workshop> {
+  /**
+   * Copies the project.
+   *
+   * @param usesNpx whether `npx -y deno@VERSION` fetches that Deno; else it is the one that runs the tests
+   */
+  static async open({ usesNpx = false } = {}): Promise<Workshop> {
     const directory = await Deno.makeTempDir({ prefix: "ebb-test-" });
     await copyInto(directory, "");
-    // `npx -y deno@VERSION` as the Deno that runs the tests: other tests prove that npx finds it.
     await Deno.mkdir(`${directory}/.bin`);
-    const shim = `#!/bin/sh\nshift 2\nexec "${Deno.execPath()}" "$@"\n`;
-    await Deno.writeTextFile(`${directory}/.bin/npx`, shim, { mode: 0o755 });
     await Deno.symlink(Deno.execPath(), `${directory}/.bin/deno`);
+    if (!usesNpx) {
+      const shim = `#!/bin/sh\nshift 2\nexec "${Deno.execPath()}" "$@"\n`;
+      await Deno.writeTextFile(`${directory}/.bin/npx`, shim, { mode: 0o755 });
+    }
     return new Workshop(directory);
   }
 
@@ -63,7 +68,7 @@ export class Workshop {
 
   /** Starts a server on a free port, and waits until it listens. */
   async startServer(command: string): Promise<void> {
-    const process = this.#bash(`exec ${command}`).spawn();
+    const process = this.#bash(command, true).spawn();
     const complaints = new Response(process.stderr).text();
     const lines = process.stdout.pipeThrough(new TextDecoderStream());
     let printed = "";
@@ -73,7 +78,8 @@ export class Workshop {
       if (host === undefined) continue;
       this.#server = { process, host };
       this.#closing = async () => {
-        process.kill("SIGTERM");
+        // npx and a shell end without a word to what they have started: the signal goes to the whole group.
+        Deno.kill(-process.pid, "SIGTERM");
         await Promise.all([process.status, complaints, lines.cancel()]);
       };
       return;
@@ -95,7 +101,7 @@ export class Workshop {
     return this.#server === null ? text : text.replaceAll(WRITTEN_ADDRESS, this.#server.host);
   }
 
-  #bash(commands: string): Deno.Command {
+  #bash(commands: string, detached = false): Deno.Command {
     const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("EBB_"));
     return new Deno.Command("bash", {
       args: ["-euo", "pipefail", "-c", this.addressed(commands)],
@@ -107,6 +113,7 @@ export class Workshop {
         NO_COLOR: "1",
       },
       clearEnv: true,
+      detached,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
