@@ -8,11 +8,16 @@ import type { Report } from "../../src/eval/report.ts";
 /** Results by the name of their comparison in plan.ts. */
 export type Reports = Readonly<Record<string, Report<ComparisonResults>>>;
 
+/** The figures by name. */
+export function readmeCharts(reports: Reports): Record<string, string> {
+  return { "rows-by-task": layersChart(reports), "policies-by-situation": situationsChart(reports) };
+}
+
 const LAYERS_BUDGET = "6.9%";
 const PANEL_WIDTH = 440;
 
 /** Rows that each layer keeps under two policies, a line for each family of tasks. */
-export function layersChart({ tasks: { results } }: Reports): string {
+function layersChart({ tasks: { results } }: Reports): string {
   const shown = results.tasks.filter(({ budget }) => budget === LAYERS_BUDGET);
   const [{ length, samples }] = shown;
   const highest = Math.max(
@@ -65,12 +70,10 @@ const SHOWN_POLICIES = ["readahead", "keydiff", "snapkv", "dynamickv"];
 const SCORE: Series = { name: "per cent of the full cache's average score", colour: "#2a6fbb" };
 
 /** What is left of the full cache's score in four situations. */
-export function situationsChart(reports: Reports): string {
+function situationsChart(reports: Reports): string {
   return drawChart({
     title: "Per cent of the full cache's average score, by policy",
-    notes: [
-      "ebb-mini, nine families of tasks (two questions need seven); bars that are missing were not measured",
-    ],
+    notes: ["ebb-mini, mean over the families of tasks; a policy without a bar was not measured"],
     series: [],
     panels: SITUATIONS.map(({ title, comparison, budget, turn }): Panel => {
       const { tasks } = reports[comparison].results;
