@@ -7,7 +7,7 @@ import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
-import { policiesOf } from "./policies.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -18,6 +18,7 @@ import { firstStopSignal } from "./signals.ts";
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
   const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
   const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
@@ -31,7 +32,20 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(
-    { ...options, model, device },
+    {
+      model,
+      modelId: options.modelId,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      kvMemory: options.kvMemory,
+      kvType: options.kvType,
+      maxBatch: options.maxBatch,
+      maxQueue: options.maxQueue,
+      specialTokensInMessages: options.specialTokensInMessages,
+      defaultKvCache,
+    },
     policies,
     (progress) => {
       show(progress);
