@@ -10,7 +10,7 @@ import type { EngineFailure, EngineWorkerOptions, FromWorker, ToWorker } from ".
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
-import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
+import { dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
@@ -18,7 +18,7 @@ import { PolicyRegistry } from "../policy/registry.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
-import { checkMemory, type WeightType } from "./products/memory.ts";
+import { planMemory, weightCount, type WeightType } from "./memory_plan.ts";
 import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
@@ -94,16 +94,16 @@ async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; p
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);
-    const serving = servingOptions(config, options);
+    const weights = weightTypeOf(config, options);
+    const serving = servingOptions(weightCount(file, config), config, weights, options);
     const dimensions = dimensionsOf(config, serving);
-    checkMemory(file, config, weightTypeOf(config, options), serving.kvMemory);
     const runtime = await Onnxruntime.open(threads);
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
       thread.postMessage({ type: "progress", progress });
     };
-    const products = await loadProducts(runtime, file, config, options, onProgress);
+    const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
@@ -137,12 +137,13 @@ function loadProducts(
   runtime: Onnxruntime,
   file: ModelFile,
   config: ModelConfig,
-  options: EngineWorkerOptions,
+  weights: WeightType,
+  maxBatch: number,
   onProgress: LoadingProgress,
 ): Promise<Products> {
-  return weightTypeOf(config, options) === "f32"
+  return weights === "f32"
     ? F32Products.load(runtime, file, config, onProgress)
-    : Int8Products.load(runtime, file, config, options.maxBatch, onProgress);
+    : Int8Products.load(runtime, file, config, maxBatch, onProgress);
 }
 
 /** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
@@ -157,7 +158,12 @@ function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions):
 }
 
 /** Fills in what the user left open. */
-function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions) {
+function servingOptions(
+  parameters: number,
+  config: ModelConfig,
+  weights: WeightType,
+  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
   }
@@ -167,8 +173,8 @@ function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvTy
         "make no sense",
     );
   }
-  const serving = { contextLength: context ?? config.contextLength, maxBatch, kvElement: kvType };
-  return { ...serving, kvMemory: kvMemory ?? defaultKvMemory(config, serving) };
+  const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
+  return { ...plan, maxBatch, kvElement: kvType };
 }
 
 // Events of a turn travel together: the loop emits them between two looks at the mail.

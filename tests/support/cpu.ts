@@ -11,7 +11,7 @@ import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
 import { F32Products } from "../../src/cpu/products/f32_products.ts";
 import { Int8Products } from "../../src/cpu/products/int8_products.ts";
-import type { WeightType } from "../../src/cpu/products/memory.ts";
+import type { WeightType } from "../../src/cpu/memory_plan.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dimensionsOf } from "../../src/model/dimensions.ts";
