@@ -230,8 +230,8 @@ export class Scheduler {
         cached.append(rows, keys, rows, keys + (queryKeyValueSize - querySize) / 2);
         cache.appendRecent(layer, 1);
         sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
-        forward.attendRow(row, cached);
       });
+      forward.attendRows(batch.map(({ layers }) => layers[layer]));
       forward.after(layer, this.#hidden.address, batch.length, "step");
     }
     this.#counts.decodeSteps++;
