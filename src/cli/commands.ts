@@ -4,6 +4,9 @@ import {
   EVAL_SCORE_FLAGS,
   GENERATE_FLAGS,
   INSPECT_FLAGS,
+  POLICY_CHECK_FLAGS,
+  POLICY_NEW_FLAGS,
+  POLICY_TRY_FLAGS,
   SERVE_FLAGS,
   TASKS_FLAGS,
 } from "./flags.ts";
@@ -47,6 +50,24 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "Score a model's answers to LongBench's questions",
     flags: EVAL_SCORE_FLAGS,
     load: async () => (await import("./eval.ts")).evalScore,
+  },
+  "policy new": {
+    summary: "Write a KV cache policy of your own to begin with",
+    flags: POLICY_NEW_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_new.ts")).policyNew,
+  },
+  "policy check": {
+    summary: "Look for faults in KV cache policies of your own, without a model",
+    flags: POLICY_CHECK_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_check.ts")).policyCheck,
+  },
+  "policy try": {
+    summary: "Compare KV cache policies of your own with some of Ebb's, in minutes",
+    flags: POLICY_TRY_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_try.ts")).policyTry,
   },
   tasks: {
     summary: "Print a question about a long document, with its answers, as JSON",

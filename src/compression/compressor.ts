@@ -25,7 +25,7 @@ import { recordRanking } from "./ranking.ts";
 import { type CompressorBuffers, type CompressorOptions, ScoringWork, type SegmentScoring } from "./scoring_work.ts";
 import { SlotMoves } from "./slot_moves.ts";
 import { recordStep } from "./steps/steps.ts";
-import { compileWgsl, unusableScoresBuffer } from "./steps/wgsl.ts";
+import { compileWgsl, unusableScoresBuffer, userScoresVariant } from "./steps/wgsl.ts";
 
 /** Rows of a pack and where they go. */
 export interface RowGather {
@@ -132,7 +132,7 @@ export class Compressor {
    * @returns why it cannot be compiled, and where in its code; `null` if it can
    */
   async compile(step: Wgsl): ReturnType<typeof compileWgsl> {
-    const fault = await compileWgsl(this.#work, step);
+    const fault = await compileWgsl(this.gpu, userScoresVariant(this.options, step));
     if (fault === null) this.#compiled.add(kernelOf(step));
     return fault;
   }

@@ -119,7 +119,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
     POLICIES.checkRunnable = (score) => compressor.checkRunnable(score);
     changePlugins = async (plugins) => {
       const files = plugins.map(evaluatePlugin);
-      await compileKernels(compressor, config, files);
+      await compileKernels((step) => compressor.compile(step), config, files);
       POLICIES.setFiles(files);
     };
     await changePlugins(plugins);

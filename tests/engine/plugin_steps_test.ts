@@ -289,7 +289,7 @@ export default definePolicy({
   })],
 });`;
     const files = (await bundled(text)).map(evaluatePlugin);
-    const error = await compileKernels(model.compressor, model.config, files).then(
+    const error = await compileKernels((step) => model.compressor.compile(step), model.config, files).then(
       () => null,
       (error) => error as Error,
     );
