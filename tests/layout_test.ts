@@ -24,6 +24,7 @@ const ROOMS = [
   "text",
   "engine",
   "cpu",
+  "hub",
   "serving",
   "routes",
   "charts",

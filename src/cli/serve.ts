@@ -2,10 +2,11 @@
 import { createApp } from "../routes/app.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
@@ -17,8 +18,7 @@ import { firstStopSignal } from "./signals.ts";
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
   const policies = await policiesOf(options);
-  const adapter = await ensureAdapter(console.error);
-  if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
+  const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
   const shutdown = new AbortController();
@@ -28,11 +28,17 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const door = new FrontDoor(guarded);
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
+  const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(options, policies, (progress) => {
-    show(progress);
-    door.progress(progress);
-  });
+  const { engine, text, chatTemplate, failed, close } = await start(
+    { ...options, model, device },
+    policies,
+    (progress) => {
+      show(progress);
+      door.progress(progress);
+    },
+  );
+  console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
     text,

@@ -20,8 +20,13 @@ import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWor
 
 export type { EngineWorkerOptions } from "./protocol.ts";
 
+/** The GPU engine's thread. */
+const GPU_WORKER = new URL("./worker.ts", import.meta.url);
+
 /** What only the client needs to know. */
 export interface ClientOptions {
+  /** The module of the engine's thread; the GPU engine's by default. */
+  readonly thread?: URL;
   readonly defaultKvCache: KvCacheChoice;
   /** What requests choose from; the worker knows the same. */
   readonly policies: PolicyRegistry;
@@ -41,8 +46,8 @@ export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const { thread = GPU_WORKER, defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
+  const worker = new Worker(thread, { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -84,7 +89,7 @@ function errorOf({ name, message }: EngineFailure): Error {
 
 export class EngineClient implements Engine {
   readonly model;
-  readonly adapter: string;
+  readonly device: string;
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";
@@ -102,10 +107,10 @@ export class EngineClient implements Engine {
     readonly worker: Worker,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
-    readonly options: Required<ClientOptions>,
+    readonly options: Required<Omit<ClientOptions, "thread">>,
   ) {
     this.model = ready.model;
-    this.adapter = ready.adapter;
+    this.device = ready.device;
     this.defaultKvCache = options.defaultKvCache;
     // A full batch is not in the queue.
     this.maxSequences = ready.maxBatch + options.maxQueue;
