@@ -137,8 +137,8 @@ export class Compressor {
     return fault;
   }
 
-  /** @throws {TypeError} if a score has a kernel that has not been compiled */
-  checkRunnable(score: Score): void {
+  /** The score. @throws {TypeError} if it has a kernel that has not been compiled */
+  runnable(score: Score): Score {
     for (const step of allSteps(score)) {
       if (step.name !== "wgsl" || this.#compiled.has(kernelOf(step))) continue;
       throw new TypeError(
@@ -146,6 +146,7 @@ export class Compressor {
           "options, which uniforms can tell it of",
       );
     }
+    return score;
   }
 
   /** Records that a counter of {@link unusableScores} starts anew. */

@@ -15,8 +15,8 @@ import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { Forward } from "./forward.ts";
-import { checkRunnable } from "./steps/steps.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
 import { checkMemory, type WeightType } from "./products/memory.ts";
@@ -73,7 +73,7 @@ thread.onmessage = ({ data }) => {
 
 async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   POLICIES.setFiles(plugins.map(evaluatePlugin));
-  POLICIES.checkRunnable = checkRunnable;
+  POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
   scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
   await scheduler.run();

@@ -113,7 +113,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
       );
     });
     const { compressor } = model;
-    POLICIES.checkRunnable = (score) => compressor.checkRunnable(score);
+    POLICIES.runnable = (score) => compressor.runnable(score);
     changePlugins = async (plugins) => {
       const files = plugins.map(evaluatePlugin);
       await compileKernels((step) => compressor.compile(step), config, files);

@@ -6,6 +6,7 @@ import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
@@ -66,6 +67,7 @@ export async function startEngine(
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
+  if (device === "cpu") policies.runnable = withoutKernels;
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(

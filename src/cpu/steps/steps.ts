@@ -1,5 +1,5 @@
 /** @file Walks a policy's steps: the CPU half of each, by name. */
-import { allSteps, type Score, type Step } from "../../policy/steps.ts";
+import type { Score, Step } from "../../policy/steps.ts";
 import { scoreByAttention } from "./attention.ts";
 import { scoreByAttentionOfAll } from "./attention_of_all.ts";
 import { scoreByKeyDifference } from "./key_difference.ts";
@@ -29,7 +29,7 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   linear: scoreLinearly,
   onHost: scoreOnHost,
   wgsl: () => {
-    throw new Error("WGSL needs a GPU");
+    throw new Error("WGSL needs a GPU: withoutKernels() should have taken it out");
   },
   plus: (rows, { score, weight }, scores) => combined(scores, scoreRows(rows, score as Score), weight),
   times: (rows, { score }, scores) => combined(scores, scoreRows(rows, score as Score), null),
@@ -40,14 +40,6 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   positive: makePositive,
   protect: protectRows,
 };
-
-/** @throws {TypeError} if there is a step that only a GPU can compute */
-export function checkRunnable(score: Score): void {
-  if (!allSteps(score).some(({ name }) => name === "wgsl")) return;
-  throw new TypeError(
-    "Its score is computed by WGSL, which needs a GPU, and this server computes on the CPU: start it with --device gpu",
-  );
-}
 
 /** The scores of rows. */
 export function scoreRows(rows: ScoredRows, score: Score): Scores {

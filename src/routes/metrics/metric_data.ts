@@ -52,6 +52,6 @@ function describe(name: string, help: string) {
 }
 
 /** Prometheus's text carries no times, so none is filled in. */
-function dataPoint<Value>(value: Value, attributes: Record<string, number>) {
+function dataPoint<Value>(value: Value, attributes: Record<string, number | string>) {
   return { value, attributes, startTime: [0, 0] as [number, number], endTime: [0, 0] as [number, number] };
 }
