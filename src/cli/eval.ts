@@ -21,9 +21,10 @@ import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
@@ -77,7 +78,8 @@ export async function runComparison(
   if (unknown !== undefined) {
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
-  const asking = options.url === undefined ? await askModel(options, start) : await askServer(options, options.url);
+  const local = { ...options, model: await localModel(options.model) };
+  const asking = options.url === undefined ? await askModel(local, start) : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });
@@ -107,10 +109,10 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 }
 
 async function askModel(
-  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode }: EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
-  await ensureAdapter(console.error);
+  const device = await chooseDevice(choice, console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(
     {
@@ -121,7 +123,10 @@ async function askModel(
       context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
       modelId: undefined,
       kvMemory: undefined,
-      kvType: "f16",
+      device,
+      threads,
+      cpuWeights,
+      kvType: undefined,
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },

@@ -1,5 +1,6 @@
 /** @file From the program's arguments to its exit code. */
 import { ModelFileError } from "../formats/model_file.ts";
+import { HubError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -59,5 +60,6 @@ function commandOf(given: readonly string[]): [name: string | undefined, args: r
 function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
   if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
+  if (error instanceof HubError && error.isMissing) return EXIT_CODES.modelUnusable.code;
   return EXIT_CODES.failure.code;
 }

@@ -65,6 +65,8 @@ export interface ServedModel {
 /** The engine as the routes see it. */
 export interface Engine {
   readonly model: ServedModel;
+  /** What computes, for people: a GPU's name, or the CPU. */
+  readonly device: string;
   /** Policy and budget of requests that name none. */
   readonly defaultKvCache: KvCacheChoice;
   /** Sequences that it holds at once, running and waiting: further ones are refused. */

@@ -1,7 +1,4 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
-import { ModelFileError } from "../formats/model_file.ts";
-import { NoAdapterError } from "../gpu/gpu.ts";
-import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
@@ -12,6 +9,9 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
+import { ModelFileError } from "../formats/model_file.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
+import { endWorker } from "../gpu/worker_end.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
@@ -19,8 +19,13 @@ import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWor
 
 export type { EngineWorkerOptions } from "./protocol.ts";
 
+/** The GPU engine's thread. */
+const GPU_WORKER = new URL("./worker.ts", import.meta.url);
+
 /** What only the client needs to know. */
 export interface ClientOptions {
+  /** The module of the engine's thread; the GPU engine's by default. */
+  readonly thread?: URL;
   readonly defaultKvCache: KvCacheChoice;
   /** What requests choose from; the worker knows the same. */
   readonly policies: PolicyRegistry;
@@ -40,8 +45,8 @@ export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const { thread = GPU_WORKER, defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
+  const worker = new Worker(thread, { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -79,7 +84,7 @@ function errorOf({ name, message }: EngineFailure): Error {
 
 export class EngineClient implements Engine {
   readonly model;
-  readonly adapter: string;
+  readonly device: string;
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";
@@ -96,10 +101,10 @@ export class EngineClient implements Engine {
     readonly worker: Worker,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
-    readonly options: Required<ClientOptions>,
+    readonly options: Required<Omit<ClientOptions, "thread">>,
   ) {
     this.model = ready.model;
-    this.adapter = ready.adapter;
+    this.device = ready.device;
     this.defaultKvCache = options.defaultKvCache;
     // A full batch is not in the queue.
     this.maxSequences = ready.maxBatch + options.maxQueue;

@@ -6,6 +6,10 @@ import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
 export interface EngineWorkerOptions {
+  /** Threads that compute, on the CPU; as many as it has cores by default. */
+  readonly threads?: number;
+  /** What the CPU keeps weights as; its own choice by default. */
+  readonly cpuWeights?: "f32" | "int8";
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */
@@ -14,7 +18,8 @@ export interface EngineWorkerOptions {
   readonly context?: number;
   /** Bytes of the block pool. */
   readonly kvMemory?: number;
-  readonly kvType: KvElement;
+  /** f16 by default on the GPU; always f32 on the CPU. */
+  readonly kvType?: KvElement;
   readonly maxBatch: number;
 }
 
@@ -26,7 +31,8 @@ export interface EngineReady {
   readonly largestArena: number;
   readonly blockBytes: number;
   readonly maxBatch: number;
-  readonly adapter: string;
+  /** What computes: the name of the GPU's adapter, or of the CPU's library. */
+  readonly device: string;
 }
 
 /** Why the worker stopped. */

@@ -1,20 +1,17 @@
 /** @file The engine's thread: owns the device, the weights, the block pool and the loop. */
-import { basename } from "node:path";
-import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
-import { elementCount } from "../formats/tensor_types.ts";
 import { BindingLimitError, Gpu } from "../gpu/gpu.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
-import type { ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { describeModel } from "./served_model.ts";
 import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -107,12 +104,12 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
     thread.postMessage({
       type: "ready",
       ready: {
-        model: { ...describe(file, config, options, serving.contextLength), sampling },
+        model: { ...describeModel(file, config, options, serving.contextLength), sampling },
         cache: config,
         largestArena: model.pool.largestArena,
         blockBytes: model.pool.blockBytes,
         maxBatch: options.maxBatch,
-        adapter: gpu.adapterName,
+        device: gpu.adapterName,
       },
     });
   } finally {
@@ -141,7 +138,8 @@ function log(message: string): void {
 
 /** Fills in what the user left open, and refuses what this adapter cannot hold. */
 function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOptions) {
-  const limit = contextLimit(config, options.kvType, gpu.maxBindingBytes);
+  const { kvType = "f16" } = options;
+  const limit = contextLimit(config, kvType, gpu.maxBindingBytes);
   if (options.context !== undefined && options.context > limit) {
     throw new RangeError(
       `--context is ${options.context}: expected at most ${limit}, for what a prompt needs while it is read has to fit ` +
@@ -157,31 +155,7 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
   const serving = {
     contextLength: options.context ?? Math.min(config.contextLength, limit),
     maxBatch: options.maxBatch,
-    kvElement: options.kvType,
+    kvElement: kvType,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
-}
-
-function describe(
-  file: ModelFile,
-  config: ModelConfig,
-  options: EngineWorkerOptions,
-  contextLength: number,
-): Omit<ServedModel, "sampling"> {
-  const bytesByType = new Map<string, number>();
-  let parameterCount = 0;
-  for (const { type, byteLength, shape } of file.tensors.values()) {
-    bytesByType.set(type, (bytesByType.get(type) ?? 0) + byteLength);
-    parameterCount += elementCount(shape);
-  }
-  const [quantisation] = [...bytesByType].sort((a, b) => b[1] - a[1])[0];
-  return {
-    id: options.modelId ?? basename(options.model).replace(/\.gguf$/i, ""),
-    contextLength,
-    vocabularySize: config.vocabularySize,
-    parameterCount,
-    weightBytes: file.tensorBytes,
-    architecture: config.architecture,
-    quantisation,
-  };
 }

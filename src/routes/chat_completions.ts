@@ -5,19 +5,19 @@
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
-import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
-import { GenerationRun } from "./generation/run.ts";
 import { planGeneration, requireRoom } from "./generation/plan.ts";
-import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
-import { readRequest } from "./requests/read.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
+import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
+import { LosslessMembers } from "./requests/lossless_members.ts";
+import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
@@ -136,18 +136,6 @@ function templateVariables(
     }
   }
   return variables;
-}
-
-/** Members of a request's body with their numbers and the order of their keys as they were sent. */
-class LosslessMembers {
-  #members: Map<string, string> | undefined;
-
-  /** @param body a valid JSON object */
-  constructor(readonly body: string) {}
-
-  value(name: string): JsonValue {
-    return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
-  }
 }
 
 /** One entry of `logprobs.content`. */

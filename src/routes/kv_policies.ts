@@ -1,7 +1,7 @@
 /** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, and the options of each. */
 import type { Context } from "hono";
-import type { Plugin } from "../policy/policy.ts";
 import { decodeEvictionJsonSchema, optionsJsonSchema } from "../policy/choice.ts";
+import type { Plugin } from "../policy/policy.ts";
 import { combinationName, type PolicyRegistry } from "../policy/registry.ts";
 
 function describe({ name, description, options }: Plugin) {

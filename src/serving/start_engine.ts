@@ -6,18 +6,41 @@ import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
-import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
+import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import type { Device } from "./device.ts";
 import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions =
-  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "allowedHosts" | "specialTokensInMessages">
-  & ConversationOptions;
+  & Omit<
+    ServeOptions,
+    | "host"
+    | "port"
+    | "apiKey"
+    | "allowedOrigins"
+    | "allowedHosts"
+    | "specialTokensInMessages"
+    | "device"
+    | "threads"
+    | "cpuWeights"
+  >
+  & ConversationOptions
+  & {
+    /** Default: the GPU. */
+    readonly device?: Device;
+    readonly threads?: number;
+    readonly cpuWeights?: "int8" | "f32";
+  };
+
+/** The modules of the engines' threads. */
+const THREADS: Record<Device, URL> = {
+  gpu: new URL("../engine/worker.ts", import.meta.url),
+  cpu: new URL("../cpu/worker.ts", import.meta.url),
+};
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {
@@ -37,14 +60,15 @@ export interface RunningEngine {
  * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, device = "gpu", policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }:
+    EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
-    { ...options, model, defaultKvCache, policies, log: console.error },
+    { ...options, thread: THREADS[device], model, defaultKvCache, policies, log: console.error },
     onProgress,
   ).catch((error) => {
     text.close();

@@ -25,5 +25,5 @@ for (const [name, { flags }] of Object.entries(COMMANDS)) {
 Deno.test("The usage line shows what must be given", () => {
   assert.match(commandHelp("serve"), /^Usage: main\.ts serve \[FLAGS\]$/m);
   assert.match(commandHelp("generate"), /^Usage: main\.ts generate --prompt TEXT \[FLAGS\]$/m);
-  assert.match(commandHelp("inspect"), /^Usage: main\.ts inspect FILE \[FLAGS\]$/m);
+  assert.match(commandHelp("inspect"), /^Usage: main\.ts inspect MODEL \[FLAGS\]$/m);
 });

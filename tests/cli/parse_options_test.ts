@@ -19,10 +19,13 @@ Deno.test("serve has defaults for everything but names", () => {
     kvBudget: 1024,
     decodeEviction: undefined,
     context: undefined,
+    device: "auto",
+    threads: undefined,
+    cpuWeights: undefined,
     host: "127.0.0.1",
     port: 8000,
     kvMemory: undefined,
-    kvType: "f16",
+    kvType: undefined,
     maxBatch: 16,
     maxQueue: 256,
     modelId: undefined,
@@ -35,7 +38,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=[::1] --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages";
@@ -45,6 +48,9 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     kvBudget: "6.9%",
     decodeEviction: 64,
     context: 4096,
+    device: "cpu",
+    threads: 2,
+    cpuWeights: "f32",
     host: "::1",
     port: 0,
     kvMemory: 2 * 1024 ** 3,

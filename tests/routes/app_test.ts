@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { findPolicy } from "../support/policies.ts";
 import { TOKEN } from "../support/fake_text.ts";
+import { findPolicy } from "../support/policies.ts";
 import { readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {
@@ -10,7 +10,7 @@ Deno.test("/health says whether requests are taken", async () => {
     const response = await app.request("/health");
     return [response.status, await response.json()];
   };
-  assert.deepEqual(await health(), [200, { status: "ok" }]);
+  assert.deepEqual(await health(), [200, { status: "ok", device: "a fake" }]);
   engine.state = "failed";
   assert.deepEqual(await health(), [503, { status: "failed" }]);
   engine.state = "ready";
@@ -29,7 +29,14 @@ Deno.test("/v1/models lists the served model", async () => {
     object: "model",
     owned_by: "ebb",
     max_model_len: 256,
-    meta: { architecture: "llama", quantisation: "F16", n_vocab: 300, n_params: 1000, size: 4000 },
+    meta: {
+      architecture: "llama",
+      quantisation: "F16",
+      n_vocab: 300,
+      n_params: 1000,
+      size: 4000,
+      device: "a fake",
+    },
   });
   assert.deepEqual(await (await app.request("/v1/models/org/model")).json(), data[0]);
   assert.deepEqual(await (await app.request("/v1/models/org%2Fmodel")).json(), data[0]);

@@ -50,6 +50,7 @@ export interface FakeEngineOptions {
 
 export class FakeEngine implements Engine {
   readonly model: ServedModel;
+  readonly device = "a fake";
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";

@@ -16,6 +16,7 @@ export const ROOMS: readonly string[] = [
   "text",
   "engine",
   "cpu",
+  "hub",
   "serving",
   "routes",
   "charts",

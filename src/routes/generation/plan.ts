@@ -1,11 +1,11 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
 import type { GenerationRequest } from "../../contract/generation.ts";
-import type { ChoiceTextOptions } from "./choice_text.ts";
 import { FORBIDDEN_BIAS } from "../../contract/sampling.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
 import { HttpError } from "../errors.ts";
 import type { GenerationFields } from "../requests/shared_fields.ts";
+import type { ChoiceTextOptions } from "./choice_text.ts";
 
 /** The seed that stands for another one each time, in llama-server. */
 const ANY_SEED = -1;

@@ -4,14 +4,14 @@
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
 import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
+import type { RouteContext } from "../context.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import type { ChoiceObserver } from "../metrics/metrics.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
-import type { RouteContext } from "../context.ts";
 import { DecodeTally } from "./decode_tally.ts";
-import { ClientGoneError, HttpError } from "../errors.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
-import type { ChoiceObserver } from "../metrics/metrics.ts";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -69,7 +69,7 @@ export class GenerationRun implements RunReport {
     try {
       for (const request of plan.requests) this.#generations.push(context.engine.generate(request));
     } catch (error) {
-      context.metrics.admissionRejections.inc();
+      context.metrics.countRejection();
       this.#stopGenerations();
       throw error;
     }

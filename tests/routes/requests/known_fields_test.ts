@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { GenerationRequest } from "../../../src/contract/generation.ts";
-import { parseJson } from "../../../src/text/json_text.ts";
 import { fromJson } from "../../../src/text/jinja/from_json.ts";
+import { parseJson } from "../../../src/text/json_text.ts";
 import { byteTokens, TOKEN } from "../../support/fake_text.ts";
 import { readError, startApp } from "../harness.ts";
 
