@@ -24,6 +24,7 @@ const ROOMS = [
   "text",
   "engine",
   "cpu",
+  "embedding",
   "hub",
   "serving",
   "routes",

@@ -23,6 +23,7 @@ export type EngineOptions =
     | "apiKey"
     | "allowedOrigins"
     | "allowedHosts"
+    | "embeddingModel"
     | "specialTokensInMessages"
     | "device"
     | "threads"
