@@ -6,8 +6,6 @@ import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../
 import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
-import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import {
   type AnyFlag,
   apiKey,
@@ -22,7 +20,6 @@ import {
   type OptionsOf,
   origin,
   text,
-  type ValueType,
 } from "./values.ts";
 
 const modelFile = text(
@@ -30,11 +27,19 @@ const modelFile = text(
   "a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL",
 );
 
-const policyName: ValueType<string> = {
-  placeholder: "NAME",
-  expectation: `${builtInPolicies.policies.map(({ name }) => name).join(", ")} or ${COMBINATION_EXAMPLE}`,
-  parse: (text) => builtInPolicies.find(text)?.name,
-};
+/** Whether there is one of that name is known when the plugins have been loaded: see policies.ts. */
+const policyName = text("NAME", "the name of a KV cache policy");
+
+const pluginPath = text("FILE", "a policy plugin, or a directory of such");
+
+/** Flags of every command that knows policies. */
+const PLUGIN_FLAGS = {
+  plugin: {
+    value: listOf(pluginPath),
+    repeats: true,
+    help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
+  },
+} as const satisfies Record<string, AnyFlag>;
 
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
@@ -56,6 +61,7 @@ const ENGINE_FLAGS = {
     value: integer(1, 65536),
     help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
   },
+  ...PLUGIN_FLAGS,
   context: {
     value: integer(1),
     help: "Longest prompt plus completion, in tokens; default: the model's own",
@@ -178,6 +184,7 @@ export const EVAL_COMPARE_FLAGS = {
     default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv"],
     help: "KV cache policies; the full cache is always asked too",
   },
+  ...PLUGIN_FLAGS,
   budgets: {
     value: listOf(cacheBudget),
     default: [64, 128, "6.9%"],

@@ -4,11 +4,11 @@ import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { chooseDevice } from "../serving/device.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -18,6 +18,8 @@ import { firstStopSignal } from "./signals.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
+  const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
   const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
@@ -33,8 +35,21 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(
-    { ...options, model, device },
-    builtInPolicies,
+    {
+      model,
+      modelId: options.modelId,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      kvMemory: options.kvMemory,
+      kvType: options.kvType,
+      maxBatch: options.maxBatch,
+      maxQueue: options.maxQueue,
+      specialTokensInMessages: options.specialTokensInMessages,
+      defaultKvCache,
+    },
+    policies,
     (progress) => {
       show(progress);
       door.progress(progress);
@@ -47,7 +62,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     text,
     chatTemplate,
     options: {
-      policies: builtInPolicies,
+      policies,
       apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
       ...guarded,
       log: (entry) => console.error(JSON.stringify(entry)),

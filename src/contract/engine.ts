@@ -42,8 +42,10 @@ export interface EngineStats {
   readonly decodeEvictions: number;
   /** Rows that policies dropped, per layer. */
   readonly evictedRowsPerLayer: readonly number[];
-  /** Policies that threw or returned nonsense and were replaced by uniform budgets. */
-  readonly policyFallbacks: number;
+  /** Times that policies threw or returned nonsense and were replaced by uniform budgets, by policy. */
+  readonly policyFallbacks: Readonly<Record<string, number>>;
+  /** Scores by the kernels of plugins that were no numbers of at least 0 and count as 0, by policy. */
+  readonly unusableScores: Readonly<Record<string, number>>;
   readonly gpuBytes: number;
 }
 

@@ -10,8 +10,9 @@ import { setImmediate } from "node:timers";
 import type { EngineStats } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
-import { forecastRequest } from "../engine/forecast.ts";
+import { type Forecast, forecastRequest } from "../engine/forecast.ts";
 import type { DecodeEviction } from "../engine/eviction.ts";
+import type { Fallback } from "../engine/sequence.ts";
 import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
 import { Admission } from "./admission.ts";
 import { decodeMemory, evict } from "./eviction.ts";
@@ -51,9 +52,9 @@ export class Scheduler {
     rebalances: 0,
     rebalanceSeconds: 0,
     decodeEvictions: 0,
-    policyFallbacks: 0,
   };
   readonly #evictedRows: number[];
+  readonly #policyFallbacks: Record<string, number> = {};
 
   /** @param log takes a line for people: a policy that failed */
   constructor(
@@ -73,11 +74,20 @@ export class Scheduler {
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
     const { config } = this.forward;
-    const forecast = forecastRequest(request, config, this.policies, (reason) => {
-      this.#counts.policyFallbacks++;
-      this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
-    });
-    const sequence = new Sequence(id, request, forecast, config.vocabularySize);
+    const { policy } = request.kvCache;
+    const fallback: Fallback = { reason: undefined };
+    let forecast: Forecast;
+    try {
+      forecast = forecastRequest(request, config, this.policies, (reason) => {
+        this.#policyFallbacks[policy] = (this.#policyFallbacks[policy] ?? 0) + 1;
+        fallback.reason ??= reason;
+        this.log(`KV cache policy ${policy} failed, uniform budgets take its place: ${reason}`);
+      });
+    } catch (error) {
+      // The client has asked the same before: the policy has changed since, or does not always say the same.
+      return this.emit(id, { type: "failed", message: (error as Error).message });
+    }
+    const sequence = new Sequence(id, request, forecast, fallback, config.vocabularySize);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);
     this.#wake();
@@ -103,6 +113,8 @@ export class Scheduler {
     const { pool, forward } = this;
     return {
       ...this.#counts,
+      policyFallbacks: { ...this.#policyFallbacks },
+      unusableScores: {},
       running: this.#admission.residentCount,
       waiting: this.#waiting.length,
       submits: 0,

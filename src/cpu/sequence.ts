@@ -3,6 +3,7 @@ import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { Continuation, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { Forecast } from "../engine/forecast.ts";
 import { LayerBudgets } from "../engine/layer_budgets.ts";
+import type { Fallback } from "../engine/sequence.ts";
 import { usesCounts } from "../kernels/sampling/sampling_record.ts";
 import { promptCounts } from "../kernels/sampling/penalties.ts";
 import type { PolicyContext } from "../policy/context.ts";
@@ -45,6 +46,7 @@ export class Sequence {
     readonly id: number,
     readonly request: GenerationRequest,
     readonly forecast: Forecast,
+    readonly fallback: Fallback,
     vocabularySize: number,
   ) {
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);

@@ -6,12 +6,14 @@ import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
-import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import type { EngineFailure, EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
@@ -21,6 +23,7 @@ import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
+import { checkRunnable } from "./steps/steps.ts";
 
 const thread = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -28,15 +31,30 @@ const thread = self as unknown as {
   close(): void;
 };
 
+/** What requests choose from; the client knows the same. */
+const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
+POLICIES.checkRunnable = checkRunnable;
+
 let scheduler: Scheduler | null = null;
+
+function changePlugins(plugins: readonly PluginBundle[]): void {
+  POLICIES.setFiles(plugins.map(evaluatePlugin));
+}
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      run(data.options).catch((error) => {
-        const { name, message } = error instanceof Error ? error : new Error(String(error));
-        thread.postMessage({ type: "failed", failure: { name, message } });
+      run(data.options, data.plugins).catch((error) => {
+        thread.postMessage({ type: "failed", failure: failureOf(error) });
       });
+      break;
+    case "plugins":
+      try {
+        changePlugins(data.plugins);
+        thread.postMessage({ type: "plugins", failure: null });
+      } catch (error) {
+        thread.postMessage({ type: "plugins", failure: failureOf(error) });
+      }
       break;
     case "generate":
       scheduler!.add(data.id, data.request);
@@ -56,9 +74,15 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function run(options: EngineWorkerOptions): Promise<void> {
+function failureOf(error: unknown): EngineFailure {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return { name, message };
+}
+
+async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
+  changePlugins(plugins);
   const { forward, pool } = await load(options);
-  scheduler = new Scheduler(forward, pool, options.maxBatch, new PolicyRegistry(BUILT_IN_POLICIES), emit, log);
+  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
   await scheduler.run();
   forward.products.close();
   thread.postMessage({ type: "closed" });

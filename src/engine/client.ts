@@ -12,7 +12,8 @@ import type {
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
@@ -38,7 +39,7 @@ export interface ClientOptions {
 /**
  * Starts an engine worker and waits until it is ready.
  *
- * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
+ * @throws {ModelFileError} when the model cannot be run @throws {PluginError} when the kernel of a plugin cannot be compiled @throws {NoAdapterError} without a WebGPU adapter
  * @throws {RangeError} when a size does not fit this adapter
  */
 export async function startEngineWorker(
@@ -59,12 +60,16 @@ export async function startEngineWorker(
       event.preventDefault();
       reject(new Error(event.message));
     };
-    post({ type: "start", options: workerOptions });
+    post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
     endWorker(worker);
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
+}
+
+function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
+  return policies.files.map(({ bundle }) => bundle);
 }
 
 /** What a policy cannot do is the request's fault. */
@@ -78,7 +83,7 @@ function unlessUnservable<Result>(forecast: () => Result): Result {
 
 /** Errors cross threads as data: gives them back their class. */
 function errorOf({ name, message }: EngineFailure): Error {
-  const known = [ModelFileError, NoAdapterError, RangeError].find((type) => type.name === name);
+  const known = [ModelFileError, PluginError, NoAdapterError, RangeError].find((type) => type.name === name);
   return known ? new known(message) : new Error(message);
 }
 
@@ -95,6 +100,7 @@ export class EngineClient implements Engine {
   readonly #closed: Promise<void>;
   #resolveClosed: () => void = () => {};
   #resolveFailed: (error: Error) => void = () => {};
+  #pluginsChanged: PromiseWithResolvers<void> | null = null;
   #nextId = 1;
 
   constructor(
@@ -162,6 +168,27 @@ export class EngineClient implements Engine {
     endWorker(this.worker);
   }
 
+  /**
+   * Has requests choose from other plugins; those that run finish with what they have.
+   *
+   * @throws {PluginError} when the kernel of a plugin cannot be compiled; then nothing has changed
+   * @throws {TypeError} as {@link PolicyRegistry.setFiles}
+   */
+  async changePlugins(files: readonly PluginFile[]): Promise<void> {
+    // Here first, where a clash of names changes nothing.
+    const { policies } = this.options;
+    const before = policies.files;
+    policies.setFiles(files);
+    this.#pluginsChanged = Promise.withResolvers();
+    this.post({ type: "plugins", plugins: files.map(({ bundle }) => bundle) });
+    try {
+      await this.#pluginsChanged.promise;
+    } catch (error) {
+      policies.setFiles(before);
+      throw error;
+    }
+  }
+
   fittingTokens(request: GenerationRequest): number {
     return unlessUnservable(() =>
       fittingTokens(request, this.ready.cache, this.options.policies, this.ready.largestArena)
@@ -219,6 +246,10 @@ export class EngineClient implements Engine {
         break;
       case "log":
         this.options.log(message.message);
+        break;
+      case "plugins":
+        if (message.failure === null) this.#pluginsChanged?.resolve();
+        else this.#pluginsChanged?.reject(errorOf(message.failure));
         break;
       case "failed":
         this.#fail(errorOf(message.failure));

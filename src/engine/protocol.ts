@@ -2,6 +2,7 @@
 import type { KvElement } from "../kernels/kv_element.ts";
 import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
@@ -43,7 +44,9 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
-  | { readonly type: "start"; readonly options: EngineWorkerOptions }
+  | { readonly type: "start"; readonly options: EngineWorkerOptions; readonly plugins: readonly PluginBundle[] }
+  /** From now on, requests choose from these. */
+  | { readonly type: "plugins"; readonly plugins: readonly PluginBundle[] }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }
@@ -56,5 +59,7 @@ export type FromWorker =
   | { readonly type: "events"; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: "stats"; readonly id: number; readonly stats: EngineStats }
   | { readonly type: "log"; readonly message: string }
+  /** Plugins have been changed, or why not: those before are still there then. */
+  | { readonly type: "plugins"; readonly failure: EngineFailure | null }
   | { readonly type: "failed"; readonly failure: EngineFailure }
   | { readonly type: "closed" };

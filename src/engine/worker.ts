@@ -10,8 +10,11 @@ import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
 import { describeModel } from "./served_model.ts";
+import { compileKernels } from "./plugin_kernels.ts";
 import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -29,13 +32,22 @@ const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let loop: TurnLoop | null = null;
 
+/** Sets the plugins that requests choose from, once their kernels have been compiled. */
+let changePlugins: (plugins: readonly PluginBundle[]) => Promise<void>;
+
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      run(data.options).catch((error) => {
+      run(data.options, data.plugins).catch((error) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
         thread.postMessage({ type: "failed", failure: { name, message } });
       });
+      break;
+    case "plugins":
+      changePlugins(data.plugins).then(
+        () => thread.postMessage({ type: "plugins", failure: null }),
+        ({ name, message }) => thread.postMessage({ type: "plugins", failure: { name, message } }),
+      );
       break;
     case "generate":
       loop!.add(data.id, data.request);
@@ -55,7 +67,7 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function run(options: EngineWorkerOptions): Promise<void> {
+async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   const gpu = await Gpu.open();
   const failed = new Promise<never>((_, reject) => {
     gpu.device.lost.then(({ message }) => reject(new Error(`The GPU device was lost: ${message}`)));
@@ -64,7 +76,7 @@ async function run(options: EngineWorkerOptions): Promise<void> {
     });
   });
   try {
-    await Promise.race([serve(gpu, options), failed]);
+    await Promise.race([serve(gpu, options, plugins), failed]);
   } catch (error) {
     // Calls on a lost device may fail before the loss is reported, which says more.
     await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
@@ -77,7 +89,7 @@ async function run(options: EngineWorkerOptions): Promise<void> {
   thread.close();
 }
 
-async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
+async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   const file = await openModel(options.model);
   let config: ModelConfig;
   let sampling: SamplingDefaults;
@@ -100,6 +112,14 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
+    const { compressor } = model;
+    POLICIES.checkRunnable = (score) => compressor.checkRunnable(score);
+    changePlugins = async (plugins) => {
+      const files = plugins.map(evaluatePlugin);
+      await compileKernels(compressor, config, files);
+      POLICIES.setFiles(files);
+    };
+    await changePlugins(plugins);
     await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));
     thread.postMessage({
       type: "ready",

@@ -5,6 +5,7 @@
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
+import { messageRows } from "../text/message_ranges.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
@@ -34,7 +35,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       ? members.value("tools") as readonly unknown[]
       : undefined;
     const continueFinalMessage = request.continue_final_message === true;
-    const { text: prompt, encoding } = chatTemplate.render({
+    const { text: prompt, encoding, messages: spoken } = chatTemplate.render({
       messages,
       tools,
       continueFinalMessage,
@@ -53,6 +54,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
       continuation: continueFinalMessage,
+      messages: messageRows(text.tokenizer, prompt.toWellFormed(), tokens, spoken),
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);

@@ -69,7 +69,7 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   assert.equal(object, "list");
   const named = (list: { name: string }[], name: string) => list.find((entry) => entry.name === name);
   const snapkv = named(policies, "snapkv") as Record<string, any>;
-  assert.deepEqual([snapkv.scorer, snapkv.allocator], ["snapkv", "uniform"]);
+  assert.deepEqual([snapkv.scorer, snapkv.allocator, snapkv.file], ["snapkv", "uniform", null]);
   assert.match(snapkv.description, /same number of rows in every layer/);
   assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling", "valueNorm"]);
   const full = named(policies, "full") as Record<string, any>;

@@ -130,7 +130,8 @@ export class FakeEngine implements Engine {
       rebalanceSeconds: 0.5,
       decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
-      policyFallbacks: 1,
+      policyFallbacks: { dynamickv: 1 },
+      unusableScores: { mine: 8 },
       gpuBytes: 123456,
     });
   }

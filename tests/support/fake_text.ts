@@ -76,6 +76,6 @@ export const fakeChatTemplate: ChatTemplate = {
     const lines = (continueFinalMessage ? messages.slice(0, -1) : messages).map(({ role, content }) =>
       `${role}: ${content}\n`
     );
-    return { text: `${toolLine}${lines.join("")}assistant:${begun}`, encoding: {} };
+    return { text: `${toolLine}${lines.join("")}assistant:${begun}`, encoding: {}, messages: [] };
   },
 };

@@ -1,5 +1,5 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
-import type { GenerationRequest } from "../../contract/generation.ts";
+import type { GenerationRequest, MessageRange } from "../../contract/generation.ts";
 import { FORBIDDEN_BIAS } from "../../contract/sampling.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
@@ -22,6 +22,8 @@ export interface EndpointFields {
   readonly defaultMaxTokens: number;
   /** Whether what is generated goes on with the prompt's text; otherwise a text of its own begins. */
   readonly continuation: boolean;
+  /** As in GenerationRequest. */
+  readonly messages?: readonly MessageRange[];
 }
 
 /** Everything that is decided before the engine is asked. */
@@ -83,6 +85,7 @@ export function planGeneration(
       },
       topLogprobs: endpoint.topLogprobs,
       kvCache,
+      ...endpoint.messages?.length && { messages: endpoint.messages },
     };
     // A limit that nobody set gives way to the memory; where not even one token fits, the engine says so.
     const maxTokens = given ?? Math.max(1, engine.fittingTokens(request));

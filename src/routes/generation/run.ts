@@ -104,6 +104,7 @@ export class GenerationRun implements RunReport {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
           decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
         },
@@ -182,7 +183,9 @@ export class GenerationRun implements RunReport {
           this.#decoding.settle(event.kvCache.rowsPerLayer);
           break;
         case "evicted":
-          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
+          if (index > 0) break;
+          this.#decoding.evict(event.rowsPerLayer);
+          if (event.fallback !== undefined) this.#kvCache = { ...this.#kvCache!, fallback: event.fallback };
           break;
         case "tokens": {
           observer.tokens(event.tokens.length);

@@ -17,7 +17,9 @@ export function engineMetricData(stats: EngineStats): MetricData[] {
     const amount = value(stats);
     const dataPoints = typeof amount === "number"
       ? [dataPoint(amount, {})]
-      : amount.map((layerAmount, layer) => dataPoint(layerAmount, { layer }));
+      : Array.isArray(amount)
+      ? amount.map((layerAmount, layer) => dataPoint(layerAmount, { layer }))
+      : Object.entries(amount).map(([policy, count]) => dataPoint(count, { policy }));
     const common = describe(name, help);
     return type === "counter"
       ? { ...common, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
@@ -46,6 +48,6 @@ function describe(name: string, help: string) {
 }
 
 /** Prometheus's text carries no times, so none is filled in. */
-function dataPoint<Value>(value: Value, attributes: Record<string, number>) {
+function dataPoint<Value>(value: Value, attributes: Record<string, number | string>) {
   return { value, attributes, startTime: [0, 0] as [number, number], endTime: [0, 0] as [number, number] };
 }

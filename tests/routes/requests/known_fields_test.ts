@@ -160,7 +160,7 @@ Deno.test("what the template is to know reaches it: its variables, null contents
     stopStrings: [],
     render({ messages, kwargs }) {
       seen.push([messages, fromJson(kwargs)]);
-      return { text: "rendered", encoding: {} };
+      return { text: "rendered", encoding: {}, messages: [] };
     },
   });
   const documents = [{ title: "t", text: "x" }];
@@ -188,7 +188,7 @@ Deno.test("tools and variables reach the template with their numbers and keys as
     stopStrings: [],
     render({ tools, kwargs }) {
       seen.push(tools, kwargs);
-      return { text: "rendered", encoding: {} };
+      return { text: "rendered", encoding: {}, messages: [] };
     },
   });
   const tool = '{"2":1.0,"1":1234567890123456789,"type":"function"}';
