@@ -96,6 +96,10 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  embeddingModel: {
+    value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
+    help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",
+  },
   apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
   allowedOrigins: {
     value: listOf(origin),
