@@ -78,6 +78,7 @@ if (import.meta.main) {
       context: undefined,
       modelId: undefined,
       kvMemory: undefined,
+      prefixCache: 0,
       kvType: "f16",
       maxBatch: CONCURRENCY,
       maxQueue: CONCURRENCY,

@@ -121,6 +121,7 @@ async function askModel(
       context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
       modelId: undefined,
       kvMemory: undefined,
+      prefixCache: 0,
       kvType: "f16",
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,

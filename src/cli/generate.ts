@@ -26,7 +26,7 @@ export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
   await ensureAdapter(console.error);
   const { engine, text, close } = await startEngine(
-    { ...options, modelId: undefined, kvMemory: undefined, kvType: "f16", maxBatch: 1, maxQueue: 1 },
+    { ...options, modelId: undefined, kvMemory: undefined, prefixCache: 0, kvType: "f16", maxBatch: 1, maxQueue: 1 },
     builtInPolicies,
     progressDisplay(),
   );

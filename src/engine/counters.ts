@@ -9,6 +9,8 @@ export class Counters implements Partial<EngineStats> {
   rebalanceSeconds = 0;
   decodeEvictions = 0;
   policyFallbacks = 0;
+  prefixQueries = 0;
+  prefixHits = 0;
   encodeSeconds = 0;
   readonly evictedRowsPerLayer: number[];
 

@@ -14,6 +14,8 @@ export interface EngineWorkerOptions {
   readonly context?: number;
   /** Bytes of the block pool. */
   readonly kvMemory?: number;
+  /** Bytes of it that may be kept for prompts to come while nobody needs them; 0 by default. */
+  readonly prefixCache?: number;
   readonly kvType: KvElement;
   readonly maxBatch: number;
 }

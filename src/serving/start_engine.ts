@@ -37,14 +37,23 @@ export interface RunningEngine {
  * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }: EngineOptions,
+  {
+    model = EMBEDDED_MODEL,
+    policy,
+    kvBudget,
+    decodeEviction,
+    // All that there is.
+    prefixCache = Infinity,
+    specialTokensInMessages,
+    ...options
+  }: EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
-    { ...options, model, defaultKvCache, policies, log: console.error },
+    { ...options, prefixCache, model, defaultKvCache, policies, log: console.error },
     onProgress,
   ).catch((error) => {
     text.close();

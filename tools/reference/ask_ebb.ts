@@ -22,6 +22,7 @@ const running = await startEngine(
     context: undefined,
     modelId: undefined,
     kvMemory: undefined,
+    prefixCache: 0,
     kvType: "f32",
     maxBatch: 16,
     maxQueue: 64,

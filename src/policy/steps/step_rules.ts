@@ -11,6 +11,11 @@ export interface ScoreNeeds {
   readonly layerQueries: boolean;
 }
 
+/** Whether the queries of all rows of a prompt are needed: then each has to pass every layer, whatever is cached of it. */
+export function needsAllQueries({ attentionSums, layerQueries }: ScoreNeeds): boolean {
+  return attentionSums || layerQueries;
+}
+
 /** The pure half of a step. */
 export interface StepRules<Step> {
   /** `source`: gives scores; it comes first. `modifier`: changes the scores of the steps before it. */
