@@ -175,6 +175,28 @@ Deno.test("a draft does not displace the beginning of its own prompt", () => {
   assert.equal(rowsFound(index, tokensOf(1, 2, 3, 4)), 48);
 });
 
+Deno.test("what follows a block that has been given up is not kept either, though somebody holds it", () => {
+  const { pool, index } = setUp([5 * LAYERS]);
+  const [first, second] = [read(index, 0, tokensOf(1)), read(index, 0, tokensOf(1, 2))];
+  // The second one has a block of its own for what the first one had stored before.
+  assert.equal(index.keptBlocks, 2 * LAYERS);
+  first.release();
+  const ids = pool.allocate(0, 3 * LAYERS, 0);
+  assert.deepEqual([index.keptBlocks, rowsFound(index, tokensOf(1, 2))], [0, 0]);
+  second.release();
+  pool.release(0, ids);
+  assert.equal(pool.emptyBlocks(0), 5 * LAYERS);
+});
+
+Deno.test("a cleared PrefixIndex keeps nothing, at any depth", () => {
+  const { pool, index } = setUp([10 * LAYERS]);
+  read(index, 0, tokensOf(1, 2, 3)).release();
+  read(index, 0, tokensOf(1, 4)).release();
+  const draft = index.draft(0, tokensOf(5, 6))!;
+  index.clear();
+  assert.deepEqual([index.keptBlocks, pool.emptyBlocks(0), draft.isAbandoned], [0, 10 * LAYERS, true]);
+});
+
 Deno.test("a prefix is cut to where it has no more idle blocks than there may be", () => {
   const { index } = setUp([100]);
   const cache = read(index, 0, tokensOf(1, 2));
