@@ -80,7 +80,8 @@ function rowsFound({ prefixIndex }: Model, tokens: readonly number[]): number {
 
 Deno.test("a conversation goes on from the rows of its answers, where every row was kept", async () => {
   cached.model.prefixIndex.clear();
-  const turns = [80, 33, 60].map((length, turn) => randomPrompt(seededRandom(50 + turn), length));
+  // With the answers of 40 tokens, whole blocks: but for the row of the last one, which is never fed.
+  const turns = [88, 24, 60].map((length, turn) => randomPrompt(seededRandom(50 + turn), length));
   let said: number[] = [];
   for (const [turn, added] of turns.entries()) {
     const prompt = [...said, ...added];
@@ -89,7 +90,6 @@ Deno.test("a conversation goes on from the rows of its answers, where every row 
     const expected = await alone(plain.model, asked);
     const actual = await alone(cached.model, asked);
     assertSame(actual, expected, `turn ${turn}`);
-    // The last token was drawn and never fed.
     assert.equal(actual.cachedTokens, wholeBlocks(said.length - 1));
     said = [...prompt, ...actual.ids];
   }
