@@ -4,6 +4,9 @@ import {
   EVAL_SCORE_FLAGS,
   GENERATE_FLAGS,
   INSPECT_FLAGS,
+  MODELS_FLAGS,
+  PULL_FLAGS,
+  RM_FLAGS,
   SERVE_FLAGS,
   TASKS_FLAGS,
 } from "./flags.ts";
@@ -37,6 +40,23 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     flags: INSPECT_FLAGS,
     positional: "model",
     load: async () => (await import("./inspect.ts")).inspect,
+  },
+  pull: {
+    summary: "Get a model from the hub or a URL, into the cache of models",
+    flags: PULL_FLAGS,
+    positional: "model",
+    load: async () => (await import("./pull.ts")).pull,
+  },
+  models: {
+    summary: "List the models in the cache",
+    flags: MODELS_FLAGS,
+    load: async () => (await import("./pull.ts")).models,
+  },
+  rm: {
+    summary: "Delete a model from the cache",
+    flags: RM_FLAGS,
+    positional: "name",
+    load: async () => (await import("./pull.ts")).rm,
   },
   "eval compare": {
     summary: "Compare KV cache policies and budgets by a model's answers",

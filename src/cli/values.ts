@@ -18,6 +18,8 @@ export interface Flag<T> {
   readonly help: string;
   readonly default?: T;
   readonly required?: true;
+  /** Whether it may be given several times, each adding to the list. */
+  readonly repeats?: true;
 }
 
 // deno-lint-ignore no-explicit-any -- a table holds flags of different types

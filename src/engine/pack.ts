@@ -6,6 +6,7 @@
  * interval late. Rows that the prefix cache has pass no layer, see prompt_prefix.ts.
  */
 import { BLOCK_ROWS, blocksFor } from "../cache/block.ts";
+import type { SegmentScoring } from "../compression/scoring_work.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
@@ -14,6 +15,7 @@ import { batchRow } from "./batch_row.ts";
 import { writeTables } from "./block_tables.ts";
 import { PromptPrefix, queryWindow } from "./prompt_prefix.ts";
 import type { Readback } from "./readback.ts";
+import { type HostScoring, requestHostScoring } from "./host_scoring.ts";
 import { clearScores, type ScoreTransfer, sendScores } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -43,6 +45,8 @@ export class Pack {
   #layer = 0;
   /** The next tile. */
   #tile = 0;
+  /** The host's part in the scores of a layer that has been read, and waits for it to be scored; empty if none does. */
+  #hostScorings: readonly HostScoring[] = [];
 
   /** Places the prompts of `groups`, whose sequences must have been admitted, into the pack rows from `firstRow` on. */
   constructor(readonly model: Model, recorder: Recorder, groups: readonly Sequence[][], firstRow: number) {
@@ -78,11 +82,20 @@ export class Pack {
 
   /**
    * Records up to `tiles` tiles. Stops early where scores have to be read back, so that at most one lot is on its way
-   * per submit.
+   * per submit, and where the host has a part in them.
    *
-   * @returns the tiles recorded, and the scores to be read back
+   * @returns the tiles recorded, the scores to be read back, and what the host is to compute then
    */
-  record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
+  record(
+    recorder: Recorder,
+    readback: Readback,
+    tiles: number,
+  ): { tiles: number; transfers: ScoreTransfer[]; hostScorings: readonly HostScoring[] } {
+    if (this.#hostScorings.length > 0) {
+      const transfers = this.#storeLayers(recorder, readback);
+      this.#hostScorings = [];
+      if (transfers.length > 0 || this.isDone) return { tiles: 0, transfers, hostScorings: [] };
+    }
     for (let done = 1; done <= tiles; done++) {
       if (this.#tile === 0) { for (const prefix of this.#prefixes) prefix.restore(recorder, this.#layer); }
       const { first, count } = this.#tiles[this.#tile++];
@@ -90,15 +103,47 @@ export class Pack {
       this.#addAttention(recorder, first, count);
       if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, first, count);
       if (this.#tile < this.#tiles.length) continue;
-      const layer = this.#layer++;
-      this.#tile = 0;
-      for (const prefix of this.#prefixes) prefix.store(recorder, layer);
-      const transfers = this.#members.flatMap((member) =>
-        member.sequence.isFinished ? [] : this.#storeLayer(recorder, readback, member, layer)
-      );
-      if (transfers.length > 0 || this.isDone) return { tiles: done, transfers };
+      this.#hostScorings = this.#members.flatMap((member) => this.#requestHostScoring(recorder, member) ?? []);
+      if (this.#hostScorings.length > 0) return { tiles: done, transfers: [], hostScorings: this.#hostScorings };
+      const transfers = this.#storeLayers(recorder, readback);
+      if (transfers.length > 0 || this.isDone) return { tiles: done, transfers, hostScorings: [] };
     }
-    return { tiles, transfers: [] };
+    return { tiles, transfers: [], hostScorings: [] };
+  }
+
+  /** Whether the prompts stand still, as the host has not computed what the present layer's scores need. */
+  get isWaiting(): boolean {
+    return this.#hostScorings.some(({ numbers }) => numbers === null);
+  }
+
+  #requestHostScoring(recorder: Recorder, member: Member): HostScoring | null {
+    if (member.sequence.isFinished) return null;
+    return requestHostScoring(this.model, recorder, member.sequence, this.#layer, this.#scoringOf(member, this.#layer));
+  }
+
+  /** Records the way of the rows of the layer that has been read from the scratch into blocks. */
+  #storeLayers(recorder: Recorder, readback: Readback): ScoreTransfer[] {
+    const layer = this.#layer++;
+    this.#tile = 0;
+    for (const prefix of this.#prefixes) prefix.store(recorder, layer);
+    return this.#members.flatMap((member) =>
+      member.sequence.isFinished ? [] : this.#storeLayer(recorder, readback, member, layer)
+    );
+  }
+
+  #scoringOf({ sequence, segment }: Member, layer: number): SegmentScoring {
+    const { recordLayout } = this.model;
+    const { slot } = sequence.residence;
+    return {
+      segmentIndex: segment.windowIndex,
+      counter: slot,
+      earlierQueries: segment.window - queryWindow(sequence),
+      start: segment.start,
+      length: segment.tokens.length,
+      recordOffset: recordLayout.record(slot, layer),
+      headHistograms: sequence.policy?.perHead ? recordLayout.headHistograms(slot) : undefined,
+      hostNumbers: this.#hostScorings.find((scoring) => scoring.sequence === sequence)?.numbers ?? undefined,
+    };
   }
 
   /** Lets others find the prompts where all layers have been recorded, and lets go of what was found of them. Idempotent. */
@@ -159,7 +204,7 @@ export class Pack {
     const { policy, window, residence } = sequence;
     const { slot, cache, buffers } = residence;
     const { arena } = cache;
-    const { start, tokens: { length }, windowIndex } = segment;
+    const { start, tokens: { length } } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
     if (policy === null) {
       const shared = cache.recentRows[layer];
@@ -177,13 +222,11 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, residence);
-    const headHistograms = policy.perHead ? recordLayout.headHistograms(slot) : undefined;
+    const scoring = this.#scoringOf(member, layer);
+    const { headHistograms } = scoring;
     if (headHistograms !== undefined) {
       recorder.clear(layerRecords, headHistograms * 4, recordLayout.headHistogramsWords * 4);
     }
-    const earlierQueries = segment.window - queryWindow(sequence);
-    const recordOffset = recordLayout.record(slot, layer);
-    const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
     compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });

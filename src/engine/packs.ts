@@ -37,8 +37,8 @@ export class Packs {
 
   /** The pack whose turn it is. It is the last one from now on. */
   next(): Pack | undefined {
-    const pack = this.#packs.shift();
-    if (pack !== undefined) this.#packs.push(pack);
+    const pack = this.#packs.find(({ isWaiting }) => !isWaiting);
+    if (pack !== undefined) this.#packs = [...this.#packs.filter((other) => other !== pack), pack];
     return pack;
   }
 

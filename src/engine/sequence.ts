@@ -16,15 +16,27 @@ import { LayerBudgets } from "./layer_budgets.ts";
 import type { Residence } from "./residence.ts";
 import { TokenProgress } from "./token_progress.ts";
 
+/** Why uniform budgets took the place of a sequence's policy; undefined while they have not. */
+export interface Fallback {
+  reason: string | undefined;
+}
+
 export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
   isFinished = false;
   /** Rows of the prompt that came from the prefix cache. */
   cachedRows = 0;
+  /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
+  unusableScores = 0;
   #residence: Residence | null = null;
 
-  constructor(readonly id: number, readonly request: GenerationRequest, readonly forecast: Forecast) {
+  constructor(
+    readonly id: number,
+    readonly request: GenerationRequest,
+    readonly forecast: Forecast,
+    readonly fallback: Fallback,
+  ) {
     this.tokens = new TokenProgress(request);
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
   }

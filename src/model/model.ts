@@ -15,7 +15,7 @@ import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
 import { Prefiller } from "./prefiller.ts";
 import { PrefixRows } from "./prefix_rows.ts";
-import { ropeTable } from "../architecture/rope.ts";
+import { ropeFrequencies, ropeTable } from "../architecture/rope.ts";
 import { Sampler } from "./sampler.ts";
 import { loadWeights } from "./weights.ts";
 
@@ -107,13 +107,14 @@ export class Model {
     shaders(2);
     const recordLayout = new RecordLayout(dimensions.maxBatch, config.layerCount, config.kvHeadCount);
     const layerRecords = gpu.createBuffer("layer records", recordLayout.words * 4);
-    const { kvHeadCount, queryHeadCount, headSize } = config;
+    const { kvHeadCount, queryHeadCount, headSize, rope } = config;
     const compressor = new Compressor(gpu, {
       kvHeadCount,
       queryHeadCount,
       headSize,
       element: dimensions.kvElement,
       capacity: dimensions.packRows,
+      rotary: { frequencies: ropeFrequencies(rope, dimensions.positions), pairing: rope.pairing },
     }, {
       keys: prefiller.keys,
       values: prefiller.values,
@@ -121,6 +122,7 @@ export class Model {
       tileQueries: prefiller.queries,
       layerRecords,
       table: slots.tables,
+      ropeTable: table,
     });
     for (const arena of arenas) compressor.addArena(arena);
     const { keys, values } = prefiller;

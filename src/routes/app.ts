@@ -4,20 +4,21 @@ import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
 import type { Engine } from "../contract/engine.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
-import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
 import { healthHandler } from "./health.ts";
-import { parseKvCacheChoice } from "../policy/choice.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
-import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
+import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 
 /** One line of the log. */
 export interface LogEntry {

@@ -2,7 +2,7 @@
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
-import type { TextProcessor } from "../text/text_processor.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import type { HttpError } from "./errors.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
@@ -21,9 +21,6 @@ export interface RequestVariables {
 export interface RouteEnvironment {
   Variables: RequestVariables;
 }
-
-/** Of the text processor, what the routes use. */
-export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
 
 /** What every endpoint is given. */
 export interface RouteContext {

@@ -12,7 +12,7 @@ export function requireModel({ engine }: RouteContext, id: string | null | undef
   });
 }
 
-function describeModel({ engine: { model }, created }: RouteContext) {
+function describeModel({ engine: { model, device }, created }: RouteContext) {
   return {
     id: model.id,
     object: "model",
@@ -27,6 +27,8 @@ function describeModel({ engine: { model }, created }: RouteContext) {
       n_vocab: model.vocabularySize,
       n_params: model.parameterCount,
       size: model.weightBytes,
+      /** What computes. */
+      device,
     },
   };
 }

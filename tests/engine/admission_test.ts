@@ -26,7 +26,8 @@ function setUp(arenas: readonly number[]) {
   return { pool, index, admission: new Admission(index, LAYERS, 4) };
 }
 
-const sequenceOf = (single: GenerationRequest) => new Sequence(0, single, forecastRequest(single, SHAPE, registry));
+const sequenceOf = (single: GenerationRequest) =>
+  new Sequence(0, single, forecastRequest(single, SHAPE, registry), { reason: undefined });
 
 /** Leaves the first rows of the prompt in an arena, held by the cache that is returned. */
 function keep(index: PrefixIndex, arena: number, blocks: number): SequenceCache {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { listen, ListenError } from "../../src/routes/listener.ts";
 import type { AppOptions, LogEntry } from "../../src/routes/app.ts";
+import { listen, ListenError } from "../../src/routes/listener.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { startApp, until } from "./harness.ts";
 

@@ -52,6 +52,7 @@ export interface FakeEngineOptions {
 
 export class FakeEngine implements Engine {
   readonly model: ServedModel;
+  readonly device = "a fake";
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";
@@ -134,7 +135,8 @@ export class FakeEngine implements Engine {
       rebalanceSeconds: 0.5,
       decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
-      policyFallbacks: 1,
+      policyFallbacks: { dynamickv: 1 },
+      unusableScores: { mine: 8 },
       gpuBytes: 123456,
     });
   }

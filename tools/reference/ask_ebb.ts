@@ -16,13 +16,7 @@ await ensureAdapter(console.error);
 const running = await startEngine(
   {
     model,
-    policy: "full",
-    decodeEviction: undefined,
-    kvBudget: 1024,
-    context: undefined,
-    modelId: undefined,
-    kvMemory: undefined,
-    prefixCache: 0,
+    defaultKvCache: { policy: "full", budget: 1024, options: {} },
     kvType: "f32",
     maxBatch: 16,
     maxQueue: 64,

@@ -25,6 +25,8 @@ export interface Usage {
     readonly full_bytes: number;
     /** `bytes / full_bytes` */
     readonly ratio: number;
+    /** Why the policy failed and uniform budgets took its place, if it did. */
+    readonly fallback?: string;
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
     readonly decode_eviction?: {
       readonly interval: number;

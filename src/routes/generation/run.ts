@@ -4,14 +4,14 @@
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
 import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
+import type { RouteContext } from "../context.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import type { ChoiceObserver } from "../metrics/metrics.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
-import type { RouteContext } from "../context.ts";
 import { DecodeTally } from "./decode_tally.ts";
-import { ClientGoneError, HttpError } from "../errors.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
-import type { ChoiceObserver } from "../metrics/metrics.ts";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -70,7 +70,7 @@ export class GenerationRun implements RunReport {
     try {
       for (const request of plan.requests) this.#generations.push(context.engine.generate(request));
     } catch (error) {
-      context.metrics.admissionRejections.inc();
+      context.metrics.countRejection();
       this.#stopGenerations();
       throw error;
     }
@@ -104,6 +104,7 @@ export class GenerationRun implements RunReport {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
           decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
         },
@@ -186,7 +187,9 @@ export class GenerationRun implements RunReport {
           this.#decoding.settle(event.kvCache.rowsPerLayer);
           break;
         case "evicted":
-          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
+          if (index > 0) break;
+          this.#decoding.evict(event.rowsPerLayer);
+          if (event.fallback !== undefined) this.#kvCache = { ...this.#kvCache!, fallback: event.fallback };
           break;
         case "tokens": {
           observer.tokens(event.tokens.length);

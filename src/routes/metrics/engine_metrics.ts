@@ -1,12 +1,12 @@
 /** @file The metrics that the engine counts, as data: their names, and where the engine's statistics have them. */
 import type { EngineStats } from "../../contract/engine.ts";
 
-/** A metric that the engine counts; one value, or one per layer. */
+/** A metric that the engine counts; one value, or one per layer or policy. */
 export interface EngineMetric {
   readonly name: string;
   readonly type: "counter" | "gauge";
   readonly help: string;
-  readonly value: (stats: EngineStats) => number | readonly number[];
+  readonly value: (stats: EngineStats) => number | readonly number[] | Readonly<Record<string, number>>;
 }
 
 export const ENGINE_METRICS: readonly EngineMetric[] = [
@@ -103,8 +103,14 @@ export const ENGINE_METRICS: readonly EngineMetric[] = [
   {
     name: "kv_policy_fallbacks_total",
     type: "counter",
-    help: "Times that a policy failed and uniform budgets took its place",
+    help: "Times that a policy failed and uniform budgets took its place, by policy",
     value: (stats) => stats.policyFallbacks,
+  },
+  {
+    name: "kv_unusable_scores_total",
+    type: "counter",
+    help: "Scores by kernels of plugins that were no numbers of at least 0 and count as 0, by policy",
+    value: (stats) => stats.unusableScores,
   },
   { name: "gpu_memory_bytes", type: "gauge", help: "GPU memory in use", value: (stats) => stats.gpuBytes },
 ];
