@@ -89,8 +89,12 @@ export const SERVE_FLAGS = {
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
-    value: bytes,
+    value: bytes(1),
     help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+  },
+  prefixCache: {
+    value: bytes(0),
+    help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },

@@ -134,6 +134,9 @@ export class Scheduler {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: 0,
+      prefixQueries: 0,
+      prefixHits: 0,
       blockBytes: pool.blockBytes,
       evictedRowsPerLayer: [...this.#evictedRows],
       gpuBytes: 0,
@@ -212,7 +215,7 @@ export class Scheduler {
     const kvCache = kvCacheUsage(sequence);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     sequence.budgets.forget();
-    this.emit(sequence.id, { type: "prefilled", kvCache });
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: 0 });
   }
 
   /** One step of all that run. @returns whether there was anything to do */

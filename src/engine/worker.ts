@@ -176,6 +176,7 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
     contextLength: options.context ?? Math.min(config.contextLength, limit),
     maxBatch: options.maxBatch,
     kvElement: kvType,
+    prefixCache: options.prefixCache,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
 }
