@@ -6,7 +6,7 @@ import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
-import type { EngineFailure, EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
@@ -15,6 +15,7 @@ import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
@@ -23,7 +24,6 @@ import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
-import { checkRunnable } from "./steps/steps.ts";
 
 const thread = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -33,27 +33,24 @@ const thread = self as unknown as {
 
 /** What requests choose from; the client knows the same. */
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
-POLICIES.checkRunnable = checkRunnable;
 
 let scheduler: Scheduler | null = null;
-
-function changePlugins(plugins: readonly PluginBundle[]): void {
-  POLICIES.setFiles(plugins.map(evaluatePlugin));
-}
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
       run(data.options, data.plugins).catch((error) => {
-        thread.postMessage({ type: "failed", failure: failureOf(error) });
+        const { name, message } = error instanceof Error ? error : new Error(String(error));
+        thread.postMessage({ type: "failed", failure: { name, message } });
       });
       break;
     case "plugins":
       try {
-        changePlugins(data.plugins);
+        POLICIES.setFiles(data.plugins.map(evaluatePlugin));
         thread.postMessage({ type: "plugins", failure: null });
       } catch (error) {
-        thread.postMessage({ type: "plugins", failure: failureOf(error) });
+        const { name, message } = error as Error;
+        thread.postMessage({ type: "plugins", failure: { name, message } });
       }
       break;
     case "generate":
@@ -74,13 +71,9 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-function failureOf(error: unknown): EngineFailure {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return { name, message };
-}
-
 async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
-  changePlugins(plugins);
+  POLICIES.setFiles(plugins.map(evaluatePlugin));
+  POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
   scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
   await scheduler.run();
@@ -162,7 +155,7 @@ function servingOptions(
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
-  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
@@ -172,6 +165,9 @@ function servingOptions(
       `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
         "make no sense",
     );
+  }
+  if (prefixCache !== undefined && prefixCache > 0) {
+    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };

@@ -13,6 +13,7 @@ import { F32Products } from "../../src/cpu/products/f32_products.ts";
 import { Int8Products } from "../../src/cpu/products/int8_products.ts";
 import type { Products } from "../../src/cpu/products/products.ts";
 import type { WeightType } from "../../src/cpu/memory_plan.ts";
+import type { PolicyRegistry } from "../../src/policy/registry.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dimensionsOf } from "../../src/model/dimensions.ts";
@@ -107,6 +108,7 @@ export async function runOnCpu(
   { forward, pool, maxBatch }: CpuModel,
   requests: readonly GenerationRequest[],
   onEvent: (id: number, event: GenerationEvent, scheduler: Scheduler) => void = () => {},
+  policies: PolicyRegistry = builtInPolicies,
 ): Promise<CpuRun> {
   const events: GenerationEvent[][] = requests.map(() => []);
   const held: HeldKeys[] = [];
@@ -117,7 +119,7 @@ export async function runOnCpu(
     return tryAdmit.call(this, sequence);
   };
   let open = requests.length;
-  const scheduler = new Scheduler(forward, pool, maxBatch, builtInPolicies, (id, event) => {
+  const scheduler = new Scheduler(forward, pool, maxBatch, policies, (id, event) => {
     events[id].push(event);
     if (event.type === "prefilled") held[id] = heldKeys(sequences.get(id)!, forward.config.headSize);
     if (event.type === "finished" && --open === 0) scheduler.close();
