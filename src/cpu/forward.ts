@@ -65,8 +65,6 @@ export class Forward {
   readonly #stepAttention: StepAttention | null;
   /** How queries and keys are rotated. */
   readonly rotary: Rotary;
-  /** Runs of graphs so far. */
-  runs = 0;
 
   private constructor(
     readonly runtime: Onnxruntime,
@@ -139,7 +137,6 @@ export class Forward {
     if (this.#stepAttention === null) return caches.forEach((cache, row) => this.#attendRow(row, cache));
     const { queryKeyValue, queryKeyValueSize, attended, querySize } = this;
     this.#stepAttention.run(caches, queryKeyValue.address, queryKeyValueSize * 4, attended.address, querySize * 4);
-    this.runs++;
   }
 
   /** The same of one row, in onnxruntime. */
@@ -335,6 +332,5 @@ export class Forward {
 
   #run(session: Session, inputs: readonly (Tensor | Place)[], outputs: readonly Place[]): void {
     runGraph(this.runtime, session, inputs, outputs);
-    this.runs++;
   }
 }

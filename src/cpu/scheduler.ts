@@ -126,7 +126,7 @@ export class Scheduler {
       running: this.#admission.residentCount,
       waiting: this.#waiting.length,
       submits: 0,
-      dispatches: forward.runs,
+      dispatches: forward.runtime.runs + (forward.products.crew?.jobs ?? 0),
       encodeSeconds: 0,
       buffersCreated: 0,
       bindGroupsCreated: 0,

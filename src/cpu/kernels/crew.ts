@@ -26,6 +26,8 @@ export interface Int8Matrix {
 const PIECE = 64;
 
 export class Crew {
+  /** Jobs that have been done. */
+  jobs = 0;
   /** The control record's words as floats. */
   readonly #floats: Float32Array;
 
@@ -86,6 +88,7 @@ export class Crew {
     words[CONTROL.stride] = headSize * 4;
     this.#floats[CONTROL.xScales] = 1 / Math.sqrt(headSize);
     this.exports.run(this.control);
+    this.jobs++;
   }
 
   /** Ends the other threads. */
@@ -118,6 +121,7 @@ export class Crew {
     words[CONTROL.stride] = stride;
     words[CONTROL.rows] = rows;
     this.exports.run(this.control);
+    this.jobs++;
   }
 }
 

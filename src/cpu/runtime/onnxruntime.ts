@@ -36,6 +36,8 @@ export interface HeapFloats {
 export class Onnxruntime {
   /** Bytes that {@link floats} and {@link bytes} have handed out. */
   allocatedBytes = 0;
+  /** Graphs that have been run. */
+  runs = 0;
   readonly #sizes = new Map<number, number>();
 
   private constructor(
