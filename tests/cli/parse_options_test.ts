@@ -30,6 +30,7 @@ Deno.test("serve has defaults for everything but names", () => {
     maxBatch: 16,
     maxQueue: 256,
     modelId: undefined,
+    embeddingModel: undefined,
     apiKey: undefined,
     allowedOrigins: undefined,
     allowedHosts: undefined,
@@ -40,7 +41,7 @@ Deno.test("serve has defaults for everything but names", () => {
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
     "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G " +
-    "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
+    "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --embedding-model minilm --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages";
   assert.deepEqual(parseServe(line), {
@@ -60,6 +61,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     maxBatch: 4,
     maxQueue: 0,
     modelId: "tiny",
+    embeddingModel: "minilm",
     apiKey: "secret",
     allowedOrigins: ["http://localhost:3000", "https://example.org"],
     allowedHosts: ["ebb.example", "fd00::5"],
