@@ -89,8 +89,12 @@ export const SERVE_FLAGS = {
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
-    value: bytes,
+    value: bytes(1),
     help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+  },
+  prefixCache: {
+    value: bytes(0),
+    help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
@@ -206,6 +210,43 @@ export const EVAL_COMPARE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+const policyFile = { value: pluginPath, required: true, help: "File with policies, or a directory of such" } as const;
+
+/** `policy new`: a file to begin with. */
+export const POLICY_NEW_FLAGS = {
+  file: {
+    value: text("FILE", "a file to write, such as mine.ts"),
+    required: true,
+    help: "File to write, such as mine.ts",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy check`: faults of policies. */
+export const POLICY_CHECK_FLAGS = {
+  file: policyFile,
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the rows that layers keep; default: the policy's file with .check.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy try`: a small comparison. */
+export const POLICY_TRY_FLAGS = {
+  file: policyFile,
+  model: ENGINE_FLAGS.model,
+  budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
+  length: {
+    value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
+    default: 512,
+    help: "Length of the prompts, in tokens",
+  },
+  samples: { value: integer(1), default: 6, help: "Questions of each task" },
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the scores; default: the policy's file with .try.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `tasks`: a sample of a family of tasks. */
 export const TASKS_FLAGS = {
   family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
@@ -228,4 +269,7 @@ export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
+export type PolicyNewOptions = OptionsOf<typeof POLICY_NEW_FLAGS>;
+export type PolicyCheckOptions = OptionsOf<typeof POLICY_CHECK_FLAGS>;
+export type PolicyTryOptions = OptionsOf<typeof POLICY_TRY_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

@@ -43,6 +43,8 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
       cpuWeights: options.cpuWeights,
       context: options.context,
       kvMemory: options.kvMemory,
+      // All of it that nobody needs.
+      prefixCache: options.prefixCache ?? Infinity,
       kvType: options.kvType,
       maxBatch: options.maxBatch,
       maxQueue: options.maxQueue,

@@ -99,7 +99,8 @@ export interface KvCacheUsage {
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
-  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
+  /** `cachedTokens`: those at the beginning of the prompt that came from the prefix cache. */
+  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage; readonly cachedTokens: number }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }

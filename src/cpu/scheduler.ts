@@ -52,9 +52,9 @@ export class Scheduler {
     rebalances: 0,
     rebalanceSeconds: 0,
     decodeEvictions: 0,
+    policyFallbacks: {} as Record<string, number>,
   };
   readonly #evictedRows: number[];
-  readonly #policyFallbacks: Record<string, number> = {};
 
   /** @param log takes a line for people: a policy that failed */
   constructor(
@@ -75,17 +75,24 @@ export class Scheduler {
   add(id: number, request: GenerationRequest): void {
     const { config } = this.forward;
     const { policy } = request.kvCache;
+    const { policyFallbacks } = this.#counts;
     const fallback: Fallback = { reason: undefined };
     let forecast: Forecast;
     try {
       forecast = forecastRequest(request, config, this.policies, (reason) => {
-        this.#policyFallbacks[policy] = (this.#policyFallbacks[policy] ?? 0) + 1;
+        policyFallbacks[policy] = (policyFallbacks[policy] ?? 0) + 1;
         fallback.reason ??= reason;
         this.log(`KV cache policy ${policy} failed, uniform budgets take its place: ${reason}`);
       });
     } catch (error) {
       // The client has asked the same before: the policy has changed since, or does not always say the same.
       return this.emit(id, { type: "failed", message: (error as Error).message });
+    }
+    if (forecast.blocks > this.pool.largestArena) {
+      return this.emit(id, {
+        type: "failed",
+        message: `The KV cache policy ${policy} asks for more memory than there is`,
+      });
     }
     const sequence = new Sequence(id, request, forecast, fallback, config.vocabularySize);
     this.#sequences.set(id, sequence);
@@ -113,7 +120,8 @@ export class Scheduler {
     const { pool, forward } = this;
     return {
       ...this.#counts,
-      policyFallbacks: { ...this.#policyFallbacks },
+      policyFallbacks: { ...this.#counts.policyFallbacks },
+      // Of kernels, of which there are none here.
       unusableScores: {},
       running: this.#admission.residentCount,
       waiting: this.#waiting.length,
@@ -126,6 +134,9 @@ export class Scheduler {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: 0,
+      prefixQueries: 0,
+      prefixHits: 0,
       blockBytes: pool.blockBytes,
       evictedRowsPerLayer: [...this.#evictedRows],
       gpuBytes: 0,
@@ -204,7 +215,7 @@ export class Scheduler {
     const kvCache = kvCacheUsage(sequence);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     sequence.budgets.forget();
-    this.emit(sequence.id, { type: "prefilled", kvCache });
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: 0 });
   }
 
   /** One step of all that run. @returns whether there was anything to do */
@@ -279,7 +290,7 @@ export class Scheduler {
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer });
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
   }
 
   #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {

@@ -19,6 +19,8 @@ export interface EngineWorkerOptions {
   readonly context?: number;
   /** Bytes of the block pool. */
   readonly kvMemory?: number;
+  /** Bytes of it that may be kept for prompts to come while nobody needs them; 0 by default. */
+  readonly prefixCache?: number;
   /** f16 by default on the GPU; always f32 on the CPU. */
   readonly kvType?: KvElement;
   readonly maxBatch: number;

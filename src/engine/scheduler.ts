@@ -6,7 +6,7 @@
  *                                                           |  ^
  *                          standStill() evicting, evicted() |  | paused, resume()
  */
-import type { BlockPool } from "../cache/block_pool.ts";
+import type { PrefixIndex } from "../cache/prefix_index.ts";
 import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Admission } from "./admission.ts";
@@ -30,19 +30,20 @@ export class Scheduler {
   #running: Sequence[] = [];
 
   /**
+   * @param prefixIndex of the pool that sequences get their blocks from
    * @param slots sequences that can be resident at once
    * @param log takes a line for people: a policy that failed
    */
   constructor(
     readonly shape: CacheShape,
     readonly policies: PolicyRegistry,
-    readonly pool: BlockPool,
+    readonly prefixIndex: PrefixIndex,
     slots: number,
     readonly emit: Emit,
     readonly log: (message: string) => void,
   ) {
     this.counters = new Counters(shape.layerCount);
-    this.#admission = new Admission(pool, shape.layerCount, slots);
+    this.#admission = new Admission(prefixIndex, shape.layerCount, slots);
   }
 
   /** Sequences that have been let in and have not ended. */
@@ -81,7 +82,7 @@ export class Scheduler {
       // The client has asked the same before: the policy has changed since, or does not always say the same.
       return this.emit(id, { type: "failed", message: (error as Error).message });
     }
-    if (forecast.blocks > this.pool.largestArena) {
+    if (forecast.blocks > this.prefixIndex.pool.largestArena) {
       return this.emit(id, {
         type: "failed",
         message: `The KV cache policy ${policy} asks for more memory than there is`,
@@ -146,7 +147,12 @@ export class Scheduler {
     if (sequence.unusableScores > 0) this.#logUnusable(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
-    this.emit(sequence.id, { type: "prefilled", kvCache });
+    const { cachedRows } = sequence;
+    if (this.prefixIndex.isOn) {
+      this.counters.prefixQueries += kvCache.promptRows;
+      this.counters.prefixHits += cachedRows;
+    }
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: cachedRows });
     sequence.budgets.forget();
     if (sequence.policy !== null) this.#running.push(sequence);
   }
@@ -198,6 +204,14 @@ export class Scheduler {
     evictedRowsPerLayer.forEach((rows, layer) => evictedRowsPerLayer[layer] = rows + rowsOf(layer));
   }
 
+  /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
+  #keepPrefix(sequence: Sequence): void {
+    const { keepsRows, request: { prompt }, tokens } = sequence;
+    if (!this.prefixIndex.isOn || !keepsRows || tokens.recorded === 0) return;
+    const { cache } = sequence.residence;
+    this.prefixIndex.add(cache.arena, Uint32Array.from([...prompt, ...tokens.fed]), (layer) => cache.table(layer));
+  }
+
   /** Says that a sequence has paused, once nothing of it is computed any more. */
   #reportPause({ id, tokens: { pausedBy, isTaken, drawn } }: Sequence): void {
     if (!isTaken) return;
@@ -213,6 +227,7 @@ export class Scheduler {
     sequence.isFinished = true;
     this.#sequences.delete(sequence.id);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#keepPrefix(sequence);
     this.#admission.release(sequence);
     this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.tokens.drawn });
   }

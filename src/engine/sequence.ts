@@ -25,6 +25,8 @@ export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
   isFinished = false;
+  /** Rows of the prompt that came from the prefix cache. */
+  cachedRows = 0;
   /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
   unusableScores = 0;
   #residence: Residence | null = null;
@@ -51,6 +53,11 @@ export class Sequence {
   /** `null` keeps every row generated. */
   get eviction(): DecodeEviction | null {
     return this.forecast.eviction;
+  }
+
+  /** Whether its blocks can be shared: it keeps every row where it is. */
+  get keepsRows(): boolean {
+    return this.policy === null && this.eviction === null;
   }
 
   /** @throws {Error} before admission and after the end */

@@ -33,8 +33,8 @@ export class TurnLoop {
 
   /** @param log takes a line for people: a policy that failed */
   constructor(readonly model: Model, policies: PolicyRegistry, emit: Emit, log: (message: string) => void) {
-    const { gpu, pool, config, dimensions } = model;
-    this.#scheduler = new Scheduler(config, policies, pool, dimensions.maxBatch, emit, log);
+    const { gpu, prefixIndex, config, dimensions } = model;
+    this.#scheduler = new Scheduler(config, policies, prefixIndex, dimensions.maxBatch, emit, log);
     this.#recorder = new Recorder(gpu);
     this.#packs = new Packs(model, this.#recorder);
     this.#pace = new TurnPace(config.layerCount);
@@ -65,7 +65,7 @@ export class TurnLoop {
   }
 
   stats(): EngineStats {
-    const { pool, gpu } = this.model;
+    const { pool, prefixIndex, gpu } = this.model;
     const { counters, residentCount, waitingCount } = this.#scheduler;
     return {
       ...counters,
@@ -82,6 +82,7 @@ export class TurnLoop {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: prefixIndex.keptBlocks,
       blockBytes: pool.blockBytes,
       gpuBytes: gpu.bytes,
     };
@@ -165,6 +166,7 @@ export class TurnLoop {
 
     const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
     if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [] };
+    pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     this.#scheduler.prefillRecorded(firsts);

@@ -113,10 +113,10 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
       );
     });
     const { compressor } = model;
-    POLICIES.checkRunnable = (score) => compressor.checkRunnable(score);
+    POLICIES.runnable = (score) => compressor.runnable(score);
     changePlugins = async (plugins) => {
       const files = plugins.map(evaluatePlugin);
-      await compileKernels(compressor, config, files);
+      await compileKernels((step) => compressor.compile(step), config, files);
       POLICIES.setFiles(files);
     };
     await changePlugins(plugins);
@@ -176,6 +176,7 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
     contextLength: options.context ?? Math.min(config.contextLength, limit),
     maxBatch: options.maxBatch,
     kvElement: kvType,
+    prefixCache: options.prefixCache,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
 }

@@ -26,6 +26,7 @@ Deno.test("serve has defaults for everything but names", () => {
     host: "127.0.0.1",
     port: 8000,
     kvMemory: undefined,
+    prefixCache: undefined,
     kvType: undefined,
     maxBatch: 16,
     maxQueue: 256,
@@ -40,7 +41,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --embedding-model minilm --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages";
@@ -57,6 +58,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     host: "::1",
     port: 0,
     kvMemory: 2 * 1024 ** 3,
+    prefixCache: 0,
     kvType: "f32",
     maxBatch: 4,
     maxQueue: 0,
