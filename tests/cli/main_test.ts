@@ -51,7 +51,7 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     [],
     {},
     2,
-    /^A command is missing: serve, generate, inspect, pull, models, rm, eval compare, eval score, tasks; see --help\n$/,
+    /^A command is missing: serve, generate, [^\n]*; see --help\n$/,
   ],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
   [
