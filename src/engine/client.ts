@@ -13,6 +13,7 @@ import type {
   Resumption,
 } from "../contract/generation.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
@@ -26,6 +27,8 @@ export interface ClientOptions {
   readonly policies: PolicyRegistry;
   /** Sequences that may wait for admission; more are refused. */
   readonly maxQueue: number;
+  /** The tokenizer's tokens, which are asked for when the first request with a grammar comes. Default: such requests are refused. */
+  readonly vocabulary?: () => PackedVocabulary;
   /** Takes a line for people. */
   readonly log?: (message: string) => void;
 }
@@ -40,7 +43,7 @@ export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
+  const { defaultKvCache, policies, maxQueue, vocabulary, log = () => {}, ...workerOptions } = options;
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
@@ -59,7 +62,7 @@ export async function startEngineWorker(
     endWorker(worker);
     throw error;
   });
-  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
+  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, vocabulary, log });
 }
 
 /** What a policy cannot do is the request's fault. */
@@ -91,12 +94,13 @@ export class EngineClient implements Engine {
   #resolveClosed: () => void = () => {};
   #resolveFailed: (error: Error) => void = () => {};
   #nextId = 1;
+  #hasVocabulary = false;
 
   constructor(
     readonly worker: Worker,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
-    readonly options: Required<ClientOptions>,
+    readonly options: ClientOptions & Required<Pick<ClientOptions, "log">>,
   ) {
     this.model = ready.model;
     this.adapter = ready.adapter;
@@ -114,6 +118,7 @@ export class EngineClient implements Engine {
 
   generate(request: GenerationRequest): Generation {
     this.#check(request);
+    if (request.grammar !== undefined) this.#sendVocabulary();
     const id = this.#nextId++;
     const queue = new EventQueue();
     this.#generations.set(id, queue);
@@ -163,6 +168,13 @@ export class EngineClient implements Engine {
     );
   }
 
+  /** Once. */
+  #sendVocabulary(): void {
+    if (this.#hasVocabulary) return;
+    this.#hasVocabulary = true;
+    this.post({ type: "vocabulary", vocabulary: this.options.vocabulary!() });
+  }
+
   #notReady(): Error {
     return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
@@ -178,6 +190,9 @@ export class EngineClient implements Engine {
       if (continuation !== undefined) checkContinuation(continuation, this.model.vocabularySize);
     } catch (error) {
       throw new UnservableRequestError((error as Error).message, "continuation");
+    }
+    if (request.grammar !== undefined && this.options.vocabulary === undefined) {
+      throw new UnservableRequestError("The engine was given no vocabulary to follow a grammar with", "grammar");
     }
     const behind = mostNewTokens(request);
     if (prompt.length + behind > contextLength) {

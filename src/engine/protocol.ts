@@ -2,6 +2,7 @@
 import type { KvElement } from "../kernels/kv_element.ts";
 import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
@@ -37,6 +38,8 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
+  /** Comes before the first request with a grammar. */
+  | { readonly type: "vocabulary"; readonly vocabulary: PackedVocabulary }
   | { readonly type: "start"; readonly options: EngineWorkerOptions }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }

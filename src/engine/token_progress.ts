@@ -41,6 +41,7 @@ export class TokenProgress {
   #givenEnd = 0;
   #end = 0;
   #logitsFrom = Infinity;
+  #isHeld = false;
   #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
   #lastToken = 0;
 
@@ -73,6 +74,16 @@ export class TokenProgress {
     return this.recorded - 1;
   }
 
+  /** Tokens that may still be drawn, as far as it is known which ones have been. */
+  get left(): number {
+    return this.#end - this.#accepted;
+  }
+
+  /** Whether all that is read back is surplus, see {@link hold}. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   /** Whether everything that was recorded has been read back. */
   get isTaken(): boolean {
     return this.#taken >= this.recorded;
@@ -92,7 +103,7 @@ export class TokenProgress {
   /** Takes in tokens that have been read back. All that come after an end are surplus. */
   take(tokens: readonly GeneratedToken[]): TakenTokens {
     this.#taken += tokens.length;
-    if (this.pausedBy !== null) return { drawn: [], end: null };
+    if (this.pausedBy !== null || this.#isHeld) return { drawn: [], end: null };
     const { stopTokens } = this.request;
     const given = Math.min(tokens.length, Math.max(0, this.#givenEnd - this.#accepted));
     const drawn = tokens.slice(given, this.#end - this.#accepted);
@@ -103,6 +114,19 @@ export class TokenProgress {
     this.#lastToken = kept.at(-1)?.id ?? this.#given.tokens[this.#accepted - 1 - this.#given.start];
     if (stop >= 0) return { drawn: kept, end: "stop" };
     return { drawn: kept, end: this.#accepted === this.#end ? "length" : null };
+  }
+
+  /** Makes all tokens surplus that have not been taken yet, until {@link release}. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Goes on behind the last token that counts, once all surplus has been read back. */
+  release(): Pick<ResumedToken, "token" | "surplusRows"> {
+    const surplusRows = this.recorded - this.#accepted;
+    this.recorded = this.#taken = this.#accepted;
+    this.#isHeld = false;
+    return { token: this.#lastToken, surplusRows };
   }
 
   /** Takes a paused generation up again. */

@@ -15,6 +15,8 @@ import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
+import { workerGuides } from "./guides.ts";
 import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -31,6 +33,7 @@ const LOSS_MILLISECONDS = 100;
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let loop: TurnLoop | null = null;
+let vocabulary: PackedVocabulary | null = null;
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
@@ -39,6 +42,9 @@ thread.onmessage = ({ data }) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
         thread.postMessage({ type: "failed", failure: { name, message } });
       });
+      break;
+    case "vocabulary":
+      vocabulary = data.vocabulary;
       break;
     case "generate":
       loop!.add(data.id, data.request);
@@ -130,7 +136,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
     }
     events.push({ id, event });
   };
-  loop = new TurnLoop(model, POLICIES, emit, log);
+  loop = new TurnLoop(model, POLICIES, emit, log, workerGuides(() => vocabulary!));
   await loop.run();
 }
 

@@ -9,6 +9,7 @@ import type { PolicyRegistry } from "../policy/registry.ts";
 import type { TextEncoding } from "../routes/context.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
+import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import { ExitError } from "../cli/exit_codes.ts";
@@ -44,7 +45,14 @@ export async function startEngine(
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
-    { ...options, model, defaultKvCache, policies, log: console.error },
+    {
+      ...options,
+      model,
+      defaultKvCache,
+      policies,
+      vocabulary: () => packVocabulary(text.tokenizer),
+      log: console.error,
+    },
     onProgress,
   ).catch((error) => {
     text.close();

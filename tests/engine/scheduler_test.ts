@@ -18,7 +18,10 @@ class Desk {
   constructor({ blocks = 1000, slots = 4 } = {}) {
     this.pool = new BlockPool({ arenas: [blocks], blockBytes: 1, layerCount: SHAPE.layerCount });
     const emit = (id: number, event: GenerationEvent) => this.events.push({ id, event });
-    this.scheduler = new Scheduler(SHAPE, registry, this.pool, slots, emit, (line) => assert.fail(line));
+    this.scheduler = new Scheduler(SHAPE, registry, this.pool, slots, emit, (line) => assert.fail(line), {
+      send: () => assert.fail("no request has a grammar"),
+      close() {},
+    });
   }
 
   add(...requests: GenerationRequest[]): void {

@@ -17,6 +17,7 @@ import { matmulKernel } from "../../src/kernels/forward/matmul.ts";
 import { matvecKernel } from "../../src/kernels/forward/matvec.ts";
 import { moveSlots } from "../../src/kernels/scoring/move_slots.ts";
 import { penalties } from "../../src/kernels/sampling/penalties.ts";
+import { tokenMask } from "../../src/kernels/sampling/token_mask.ts";
 import { countScores } from "../../src/kernels/scoring/count_scores.ts";
 import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/forward/prefill_attention.ts";
@@ -114,6 +115,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   ],
   "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
+  "token_mask.ts": [[tokenMask]],
   "count_scores.ts": [[countScores]],
   "pool_scores.ts": [[poolScores]],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],

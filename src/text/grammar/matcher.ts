@@ -6,7 +6,6 @@
  */
 import { createRequire } from "node:module";
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from "@mlc-ai/web-xgrammar";
-import type { Tokenizer } from "../tokenizer.ts";
 
 type XGrammar = typeof import("@mlc-ai/web-xgrammar");
 
@@ -29,43 +28,30 @@ async function loadLibrary(): Promise<XGrammar> {
 
 /** Compiles grammars for one vocabulary, and follows texts through them. */
 export class GrammarEngine {
-  /** The token of the vocabulary for each single byte. */
+  /** The token for each single byte. */
   readonly byteTokens: readonly (number | undefined)[];
 
   private constructor(
     readonly library: XGrammar,
     readonly compiler: GrammarCompiler,
-    readonly tokenizer: Pick<Tokenizer, "vocabularySize" | "tokenBytes" | "isSpecial">,
+    readonly tokens: readonly Uint8Array[],
   ) {
     const byteTokens: number[] = [];
-    for (let id = 0; id < tokenizer.vocabularySize; id++) {
-      const bytes = tokenizer.tokenBytes(id);
-      if (bytes.length === 1 && !tokenizer.isSpecial(id)) byteTokens[bytes[0]] ??= id;
-    }
+    tokens.forEach((bytes, id) => {
+      if (bytes.length === 1) byteTokens[bytes[0]] ??= id;
+    });
     this.byteTokens = byteTokens;
   }
 
-  static async create(
-    tokenizer: Pick<Tokenizer, "vocabularySize" | "tokenBytes" | "isSpecial">,
-  ): Promise<GrammarEngine> {
+  /** @param tokens the bytes of each; one without any is in no text */
+  static async create(tokens: readonly Uint8Array[]): Promise<GrammarEngine> {
     const library = await loadLibrary();
-    const size = tokenizer.vocabularySize;
-    // Tokens without bytes are never allowed. The one behind the last stands for the end.
-    const vocabulary: unknown[] = Array.from({ length: size }, (_, id) => {
-      const bytes = tokenizer.tokenBytes(id);
-      return tokenizer.isSpecial(id) || bytes.some(isNeverText) ? "" : bytes;
-    });
-    vocabulary.push("<end>");
-    // Bytes are as good as texts to the library, though its types do not say so.
-    const info = await library.TokenizerInfo.createTokenizerInfo(vocabulary as string[], "raw", false, size + 1, [
-      size,
+    // The one behind the last stands for the end. Bytes are as good as texts to the library, though its types do not say so.
+    const vocabulary = [...tokens, "<end>"] as string[];
+    const info = await library.TokenizerInfo.createTokenizerInfo(vocabulary, "raw", false, vocabulary.length, [
+      tokens.length,
     ]);
-    return new GrammarEngine(library, await library.GrammarCompiler.createGrammarCompiler(info, false), tokenizer);
-  }
-
-  /** Words of a mask. */
-  get maskWords(): number {
-    return Math.ceil((this.tokenizer.vocabularySize + 1) / 32);
+    return new GrammarEngine(library, await library.GrammarCompiler.createGrammarCompiler(info, false), tokens);
   }
 
   /** @param grammar from `printGrammar` */
@@ -79,11 +65,6 @@ export class GrammarEngine {
   }
 }
 
-/** Bytes that are in no UTF-8 text; the library lets them pass. */
-function isNeverText(byte: number): boolean {
-  return byte === 0xc0 || byte === 0xc1 || byte >= 0xf5;
-}
-
 /** What may come next; a bit for each token, and one behind them for the end. */
 export interface NextTokens {
   readonly mask: Uint32Array<ArrayBuffer>;
@@ -95,7 +76,7 @@ export class TextMatcher {
   constructor(readonly engine: GrammarEngine, readonly matcher: GrammarMatcher) {}
 
   async next(): Promise<NextTokens> {
-    const end = this.engine.tokenizer.vocabularySize;
+    const end = this.engine.tokens.length;
     const mask = new Uint32Array(await this.matcher.getNextTokenBitmask());
     const mayEnd = hasBit(mask, end);
     mask[end >> 5] &= ~(1 << (end & 31));

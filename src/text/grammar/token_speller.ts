@@ -1,5 +1,4 @@
 /** @file Spells bytes in tokens, each as long as can be. It need not be how the tokenizer would: any spelling is the same text. */
-import type { Tokenizer } from "../tokenizer.ts";
 
 /** Tokens of more bytes are not looked for. */
 const LONGEST = 16;
@@ -7,13 +6,13 @@ const LONGEST = 16;
 export class TokenSpeller {
   readonly #tokens = new Map<string, number>();
 
-  constructor(tokenizer: Pick<Tokenizer, "vocabularySize" | "tokenBytes" | "isSpecial">) {
-    for (let id = 0; id < tokenizer.vocabularySize; id++) {
-      if (tokenizer.isSpecial(id)) continue;
-      const bytes = tokenizer.tokenBytes(id);
-      const spelled = String.fromCharCode(...bytes.subarray(0, LONGEST + 1));
-      if (spelled !== "" && spelled.length <= LONGEST && !this.#tokens.has(spelled)) this.#tokens.set(spelled, id);
-    }
+  /** @param tokens the bytes of each */
+  constructor(tokens: readonly Uint8Array[]) {
+    tokens.forEach((bytes, id) => {
+      if (bytes.length === 0 || bytes.length > LONGEST) return;
+      const spelled = String.fromCharCode(...bytes);
+      if (!this.#tokens.has(spelled)) this.#tokens.set(spelled, id);
+    });
   }
 
   /** @returns null if the vocabulary has no token for one of the bytes */
