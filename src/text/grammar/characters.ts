@@ -77,6 +77,6 @@ export function printCharacters(set: CharacterSet): string {
 }
 
 function printRanges(set: CharacterSet): string {
-  const escaped = (code: number) => `\\x${code.toString(16).padStart(2, "0")}`;
+  const escaped = (code: number) => `\\u${code.toString(16).padStart(4, "0")}`;
   return set.map(([first, last]) => first === last ? escaped(first) : `${escaped(first)}-${escaped(last)}`).join("");
 }

@@ -114,7 +114,7 @@ function printText(text: string): string {
   const printed = Array.from(text, (character) => {
     const code = character.codePointAt(0)!;
     if (character === '"' || character === "\\") return `\\${character}`;
-    return code < 0x20 || code === 0x7f ? `\\x${code.toString(16).padStart(2, "0")}` : character;
+    return code < 0x20 || code === 0x7f ? `\\u${code.toString(16).padStart(4, "0")}` : character;
   });
   return `"${printed.join("")}"`;
 }

@@ -36,10 +36,11 @@ const MOST_ALTERNATIVES = 256;
  * The rules of the documents of a schema, `root` first.
  *
  * @param schema as `JSON.parse` gives it
+ * @param prefix of the names of its own rules, so that several schemas find room in one grammar
  * @throws {UnsupportedGrammarError} naming what cannot be followed, and where it is
  */
-export function schemaRules(schema: unknown): Rules {
-  return new SchemaReader(schema).read();
+export function schemaRules(schema: unknown, prefix = ""): Rules {
+  return new SchemaReader(schema, prefix).read();
 }
 
 /** As {@link schemaRules}, as a text. */
@@ -52,11 +53,12 @@ class SchemaReader {
   readonly #names = new Map<unknown, string>();
   #level = 0;
 
-  constructor(readonly root: unknown) {}
+  constructor(readonly root: unknown, readonly prefix: string) {}
 
   read(): Rules {
-    this.#rules.set("root", text(""));
-    this.#rules.set("root", this.#read(this.root, "schema"));
+    const root = `${this.prefix}root`;
+    this.#rules.set(root, text(""));
+    this.#rules.set(root, this.#read(this.root, "schema"));
     for (const [name, body] of Object.entries(JSON_RULES)) this.#rules.set(name, body);
     return this.#rules;
   }
@@ -79,7 +81,7 @@ class SchemaReader {
   }
 
   #newName(): string {
-    const name = `schema_${this.#rules.size}`;
+    const name = `${this.prefix}schema_${this.#rules.size}`;
     this.#rules.set(name, choice());
     if (this.#rules.size > MOST_RULES) throw new UnsupportedGrammarError(`more than ${MOST_RULES} parts`);
     return name;
