@@ -9,6 +9,7 @@ import { encodeTexts } from "./generation/encode.ts";
 import { GenerationRun } from "./generation/run.ts";
 import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
 import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { answerGrammar } from "./requests/structured_output.ts";
 import { readRequest } from "./requests/read.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
@@ -39,6 +40,7 @@ export function completionsHandler(context: RouteContext) {
       promptField: "prompt",
       topLogprobs: request.logprobs ?? undefined,
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
+      grammar: answerGrammar(request)?.grammar,
       continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });

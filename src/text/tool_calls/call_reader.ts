@@ -24,9 +24,18 @@ export class CallReader {
   /** Whether a call has been found. */
   #anyCall = false;
 
-  /** @param tools names that can be called */
-  constructor(readonly format: ToolCallFormat, readonly tools: ReadonlySet<string>) {
-    this.#state = format.begin === null ? "start" : "text";
+  /** Characters at the start of what is held that the prompt has, not the answer. */
+  #unwritten = 0;
+
+  /**
+   * @param tools names that can be called
+   * @param isBegun whether the mark before a call has been written already
+   */
+  constructor(readonly format: ToolCallFormat, readonly tools: ReadonlySet<string>, isBegun = false) {
+    this.#state = format.begin === null ? "start" : isBegun ? "call" : "text";
+    if (!isBegun || format.begin === null) return;
+    this.#held = format.begin;
+    this.#unwritten = format.begin.length;
   }
 
   push(piece: string): AnswerPart[] {
@@ -42,8 +51,9 @@ export class CallReader {
 
   /** What was held back. Call once, after the last piece. */
   flush(): AnswerPart[] {
-    const held = this.#held;
+    const held = this.#held.slice(this.#unwritten);
     this.#held = "";
+    this.#unwritten = 0;
     // Behind a call, white space and what is left of its end mark say nothing.
     const { end } = this.format;
     if (held === "" || (this.#state === "behind" && (held.trim() === "" || end?.startsWith(held.trim())))) return [];
@@ -124,6 +134,7 @@ export class CallReader {
     if (calls === null) return this.#refuse(parts, begin === null ? this.#held.length : from);
     parts.push(...calls.map((call) => ({ type: "call" as const, call })));
     this.#anyCall = true;
+    this.#unwritten = 0;
     this.#held = json.slice(length);
     this.#become("behind");
   }
@@ -136,8 +147,10 @@ export class CallReader {
 
   /** What looked like a call is text: so much of it, at least. */
   #refuse(parts: AnswerPart[], length: number): void {
-    if (length > 0) parts.push({ type: "text", text: this.#held.slice(0, length) });
+    const text = this.#held.slice(this.#unwritten, length);
+    if (text !== "") parts.push({ type: "text", text });
     this.#held = this.#held.slice(length);
+    this.#unwritten = 0;
     this.#become("text");
   }
 
