@@ -1,6 +1,7 @@
 /** @file Random texts of a grammar over a small vocabulary, without a model. */
 import { closingTokens } from "../../src/text/grammar/closing.ts";
 import { type CompiledGrammar, GrammarEngine, hasBit } from "../../src/text/grammar/matcher.ts";
+import { GuidedText } from "../../src/text/grammar/guided_text.ts";
 import { TokenSpeller } from "../../src/text/grammar/token_speller.ts";
 
 const encoder = new TextEncoder();
@@ -76,6 +77,35 @@ export async function walk(
     matcher.dispose();
   }
   return bytesOf(tokens);
+}
+
+/**
+ * The bytes of a text that a grammar guides, of at most `remaining` tokens, and whether it came to its end.
+ *
+ * @param pick one of the tokens that may come next; the one behind all others ends the text
+ */
+export async function guidedWalk(
+  grammar: CompiledGrammar,
+  remaining: number,
+  pick: (allowed: readonly number[]) => number,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; tokens: number; replaced: number }> {
+  const stop = WALK_TOKENS.length;
+  const text = new GuidedText(await engine.match(grammar), speller, { remaining, stopTokens: [stop] });
+  const tokens: number[] = [];
+  let replaced = 0;
+  let { mask } = await text.begin();
+  while (mask !== null && tokens.length < remaining) {
+    const current = mask;
+    const allowed = Array.from({ length: stop + 1 }, (_, token) => token).filter((token) => hasBit(current, token));
+    const token = pick(allowed);
+    if (token === stop) break;
+    const next = await text.advance(token);
+    if (next.replacement !== null) replaced++;
+    tokens.push(next.replacement ?? token);
+    mask = next.mask;
+  }
+  text.dispose();
+  return { bytes: bytesOf(tokens), tokens: tokens.length, replaced };
 }
 
 function bytesOf(tokens: readonly number[]): Uint8Array<ArrayBuffer> {

@@ -2,7 +2,7 @@
  * @file The shortest way that is easily found from within a document to its end.
  *
  * It goes from byte to byte: what must come next is taken, and where there is a choice, first what closes (a quote, a bracket),
- * then what has been taken least often, so that no loop goes on for ever.
+ * then what has been taken least often, so that no loop goes on for ever. A text that is too short yet is filled with long words.
  */
 import { hasBit, type TextMatcher } from "./matcher.ts";
 import type { TokenSpeller } from "./token_speller.ts";
@@ -11,6 +11,8 @@ import type { TokenSpeller } from "./token_speller.ts";
 const MOST_BYTES = 16_384;
 /** Places on a way at which there is a choice: each takes about a millisecond to look at. */
 const MOST_CHOICES = 512;
+/** Words that are put into a text that may not end yet; more would be a text that has to end in some other way. */
+const MOST_FILLERS = 128;
 
 const CLOSING = '}]"';
 /** Last comes what opens anew. */
@@ -36,15 +38,18 @@ const encoder = new TextEncoder();
  * @returns null if no way was found
  */
 export async function closingTokens(matcher: TextMatcher, speller: TokenSpeller): Promise<number[] | null> {
-  const { byteTokens } = matcher.engine;
+  const { byteTokens, tokens } = matcher.engine;
   const bytes: number[] = [];
+  let taken = 0;
+  let filled = 0;
   const uses = new Uint32Array(256);
-  const take = (byte: number) => {
-    const token = byteTokens[byte];
+  const takeToken = (token: number | undefined) => {
     if (token === undefined || !matcher.accept(token)) return false;
-    bytes.push(byte);
+    taken++;
+    bytes.push(...tokens[token]);
     return true;
   };
+  const take = (byte: number) => takeToken(byteTokens[byte]);
   try {
     for (let choices = 0; choices < MOST_CHOICES && bytes.length < MOST_BYTES; choices++) {
       const forced = encoder.encode(matcher.forced);
@@ -52,6 +57,14 @@ export async function closingTokens(matcher: TextMatcher, speller: TokenSpeller)
       const { mask, mayEnd } = await matcher.next();
       if (mayEnd) return speller.spell(Uint8Array.from(bytes));
       const allowed = byteTokens.flatMap((token, byte) => token !== undefined && hasBit(mask, token) ? [byte] : []);
+      const isOpenText = allowed.length > MOST_OUTSIDE_TEXT && !allowed.includes(QUOTE);
+      const filler = isOpenText && filled < MOST_FILLERS
+        ? speller.fillers.find((token) => hasBit(mask, token))
+        : undefined;
+      if (filler !== undefined && takeToken(filler)) {
+        filled++;
+        continue;
+      }
       const closes = (byte: number) =>
         allowed.length > MOST_OUTSIDE_TEXT ? byte === QUOTE : byte === BRACE || byte === BRACKET;
       const cost = (byte: number) => RANKS[byte] + (closes(byte) ? -4096 : 4096 * uses[byte]);
@@ -61,6 +74,6 @@ export async function closingTokens(matcher: TextMatcher, speller: TokenSpeller)
     }
     return null;
   } finally {
-    matcher.back(bytes.length);
+    matcher.back(taken);
   }
 }

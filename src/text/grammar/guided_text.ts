@@ -63,16 +63,17 @@ export class GuidedText {
     if (this.#closing !== null || this.#remaining > this.#nextLook) return null;
     const way = await closingTokens(this.matcher, this.speller);
     const left = this.#remaining - (way?.length ?? Infinity);
-    if (left > 0) this.#nextLook = this.#remaining - Math.max(1, Math.floor(left / MOST_GROWTH));
-    else if (left === 0) this.#closing = way;
-    else return await this.#turnBack(token);
-    return null;
+    if (left === 0) this.#closing = way;
+    else this.#lookAgainIn(left > 0 ? left : this.#remaining);
+    return left < 0 && token !== null ? await this.#turnBack(token) : null;
   }
 
-  /** Takes the way to the end that there was before the last token; if there is none in time, the text will be cut. */
-  async #turnBack(token: number | null): Promise<number | null> {
-    this.#nextLook = -1;
-    if (token === null) return null;
+  #lookAgainIn(tokens: number): void {
+    this.#nextLook = this.#remaining - Math.max(1, Math.floor(tokens / MOST_GROWTH));
+  }
+
+  /** Takes the way to the end that there was before the last token; if there was none in time, there may be one later. */
+  async #turnBack(token: number): Promise<number | null> {
     this.matcher.back(1);
     const way = await closingTokens(this.matcher, this.speller);
     if (way === null || way.length === 0 || way.length > this.#remaining + 1) {

@@ -2,9 +2,12 @@
 
 /** Tokens of more bytes are not looked for. */
 const LONGEST = 16;
+const MOST_FILLERS = 64;
 
 export class TokenSpeller {
   readonly #tokens = new Map<string, number>();
+  /** Long words, longest first: what fills most text with fewest tokens. */
+  readonly fillers: readonly number[];
 
   /** @param tokens the bytes of each */
   constructor(tokens: readonly Uint8Array[]) {
@@ -13,6 +16,8 @@ export class TokenSpeller {
       const spelled = String.fromCharCode(...bytes);
       if (!this.#tokens.has(spelled)) this.#tokens.set(spelled, id);
     });
+    const words = [...this.#tokens].filter(([spelled]) => /^[ 0-9a-zA-Z]{2,}$/.test(spelled));
+    this.fillers = words.sort(([a], [b]) => b.length - a.length).slice(0, MOST_FILLERS).map(([, id]) => id);
   }
 
   /** @returns null if the vocabulary has no token for one of the bytes */
