@@ -1,5 +1,7 @@
 /**
- * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON.
+ * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON;
+ * `deno task bench gpu` examines this machine's GPU (see gpu/main.ts), and `deno task bench report` writes what GPUs were
+ * found to do into docs/benchmarks.md; `deno task bench cpu` compares engines on the CPU (see cpu/main.ts).
  *
  * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
@@ -8,13 +10,17 @@ import { parseArgs } from "node:util";
 import { benchmarkCompression, type CompressionResults } from "./compression.ts";
 import { benchmarkDecode } from "./decode.ts";
 import type { KernelResults } from "./kernel_results.ts";
-import { benchmarkKernels } from "./kernels.ts";
+import { benchmarkCpu } from "./cpu/main.ts";
+import { checkGpu, GpuOptionError } from "./gpu/main.ts";
+import { writeGpuPage } from "./gpu/page.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
 import { benchmarkRequests, requestsText } from "./requests.ts";
 import { readReport, writeFigure, writeReport } from "./report.ts";
-import { compressionText, decodeText, kernelsText } from "./tables.ts";
+import { compressionText, decodeText } from "./tables.ts";
 
+/** Each has arguments of its own. */
+const SINGLE_NAMES = ["gpu", "cpu", "report"];
 const NAMES = ["kernels", "decode", "compression", "requests", "plot"];
 
 /** A usage error. */
@@ -25,7 +31,9 @@ function parseCommandLine(args: string[]): { wanted: readonly string[]; quick: b
   const { values: { quick }, positionals } = parseArguments(args);
   const unknown = positionals.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
-    throw new CommandLineError(`There is no benchmark "${unknown}": expected one of ${NAMES.join(", ")}`);
+    throw new CommandLineError(
+      `There is no benchmark "${unknown}": expected one of ${[...NAMES, ...SINGLE_NAMES].join(", ")}`,
+    );
   }
   return { wanted: positionals.length === 0 ? NAMES : positionals, quick };
 }
@@ -63,13 +71,49 @@ async function plot(quick: boolean): Promise<void> {
   }
 }
 
-try {
-  const { wanted, quick } = parseCommandLine(Deno.args);
-  if (wanted.includes("kernels")) await report("kernels", quick, benchmarkKernels, kernelsText);
+/** In a process of its own, since only it needs what its peer needs. */
+async function measureKernels(quick: boolean): Promise<void> {
+  const path = (name: string) => new URL(name, import.meta.url).pathname;
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `--lock=${path("deno.lock")}`, path("kernels_main.ts"), ...(quick ? ["--quick"] : [])],
+    stdin: "inherit",
+  }).spawn().status;
+  if (!success) throw new Error("The kernels could not be measured: see above");
+}
+
+/** The benchmarks that can run one after the other. */
+async function measure(args: string[]): Promise<void> {
+  const { wanted, quick } = parseCommandLine(args);
+  if (wanted.includes("kernels")) await measureKernels(quick);
   if (wanted.includes("decode")) await report("decode", quick, benchmarkDecode, decodeText);
   if (wanted.includes("compression")) await report("compression", quick, benchmarkCompression, compressionText);
   if (wanted.includes("requests")) await report("requests", quick, benchmarkRequests, requestsText);
   if (wanted.includes("plot")) await plot(quick);
+}
+
+async function run([name, ...rest]: string[]): Promise<number> {
+  if (name === "gpu") {
+    try {
+      return await checkGpu(rest);
+    } catch (error) {
+      throw error instanceof GpuOptionError ? new CommandLineError(error.message) : error;
+    }
+  }
+  if (name === "cpu") {
+    await benchmarkCpu(rest);
+    return 0;
+  }
+  if (name === "report") {
+    if (rest.length > 0) throw new CommandLineError(`report takes no arguments, got "${rest.join(" ")}"`);
+    console.log(`Written: ${(await writeGpuPage()).join(", ")}`);
+    return 0;
+  }
+  await measure(name === undefined ? [] : [name, ...rest]);
+  return 0;
+}
+
+try {
+  Deno.exit(await run(Deno.args));
 } catch (error) {
   console.error((error as Error).message);
   Deno.exit(error instanceof CommandLineError ? 2 : 1);

@@ -18,19 +18,31 @@ import { LayerBudgets } from "./layer_budgets.ts";
 import type { Residence } from "./residence.ts";
 import { TokenProgress } from "./token_progress.ts";
 
+/** Why uniform budgets took the place of a sequence's policy; undefined while they have not. */
+export interface Fallback {
+  reason: string | undefined;
+}
+
 export class Sequence {
   readonly tokens: TokenProgress;
   /** `null` lets any token come. */
   readonly constraint: Constraint | null;
   readonly budgets: LayerBudgets;
-  /** Its tokens that count, where they are bound to something. */
-  readonly generated: number[] = [];
   /** A drawn token that counts only once it is known what follows it. */
   asked: GeneratedToken | null = null;
   isFinished = false;
+  /** Rows of the prompt that came from the prefix cache. */
+  cachedRows = 0;
+  /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
+  unusableScores = 0;
   #residence: Residence | null = null;
 
-  constructor(readonly id: number, readonly request: GenerationRequest, readonly forecast: Forecast) {
+  constructor(
+    readonly id: number,
+    readonly request: GenerationRequest,
+    readonly forecast: Forecast,
+    readonly fallback: Fallback,
+  ) {
     this.tokens = new TokenProgress(request);
     this.constraint = Constraint.of(request);
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
@@ -58,6 +70,11 @@ export class Sequence {
   /** `null` keeps every row generated. */
   get eviction(): DecodeEviction | null {
     return this.forecast.eviction;
+  }
+
+  /** Whether its blocks can be shared: it keeps every row where it is. */
+  get keepsRows(): boolean {
+    return this.policy === null && this.eviction === null;
   }
 
   /** @throws {Error} before admission and after the end */

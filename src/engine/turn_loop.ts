@@ -42,9 +42,9 @@ export class TurnLoop {
     log: (message: string) => void,
     makeGuides: GuidesMaker = NO_GUIDANCE,
   ) {
-    const { gpu, pool, config, dimensions } = model;
+    const { gpu, prefixIndex, config, dimensions } = model;
     this.#guides = makeGuides((guidance) => this.#guide(guidance));
-    this.#scheduler = new Scheduler(config, policies, pool, dimensions.maxBatch, emit, log, this.#guides);
+    this.#scheduler = new Scheduler(config, policies, prefixIndex, dimensions.maxBatch, emit, log, this.#guides);
     this.#recorder = new Recorder(gpu);
     this.#packs = new Packs(model, this.#recorder);
     this.#pace = new TurnPace(config.layerCount);
@@ -75,11 +75,13 @@ export class TurnLoop {
   }
 
   stats(): EngineStats {
-    const { pool, gpu } = this.model;
+    const { pool, prefixIndex, gpu } = this.model;
     const { counters, residentCount, waitingCount } = this.#scheduler;
     return {
       ...counters,
       evictedRowsPerLayer: [...counters.evictedRowsPerLayer],
+      policyFallbacks: { ...counters.policyFallbacks },
+      unusableScores: { ...counters.unusableScores },
       running: residentCount,
       waiting: waitingCount,
       submits: this.#recorder.submits,
@@ -90,6 +92,7 @@ export class TurnLoop {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: prefixIndex.keptBlocks,
       blockBytes: pool.blockBytes,
       gpuBytes: gpu.bytes,
     };
@@ -132,7 +135,7 @@ export class TurnLoop {
         if (next === null) await this.#work();
       } else {
         const before = performance.now();
-        const mapped = inFlight.readback.map();
+        const mapped = this.#map(inFlight);
         const blocked = performance.now() - before;
         this.#submit(next);
         await mapped;
@@ -143,7 +146,7 @@ export class TurnLoop {
     }
     this.#guides.close();
     if (inFlight === null) return;
-    await inFlight.readback.map();
+    await this.#map(inFlight);
     inFlight.readback.take(() => {});
     this.#readbacks.push(inFlight.readback);
   }
@@ -161,6 +164,11 @@ export class TurnLoop {
     const result = action();
     this.#scheduler.counters.encodeSeconds += (performance.now() - begun) / 1000;
     return result;
+  }
+
+  /** Starts mapping a turn's results; blocks while submitted work runs. */
+  async #map({ readback, hostScorings }: Turn): Promise<void> {
+    await Promise.all([readback.map(), ...hostScorings.map(({ read }) => read.map())]);
   }
 
   #submit(turn: Turn | null): void {
@@ -182,14 +190,15 @@ export class TurnLoop {
     if (readback === undefined) throw new Error("The readback ring is empty");
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
-    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], firsts: [] };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [] };
 
-    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    if (!pack.isDone) return { ...turn, tiles, transfers, firsts: [] };
+    const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
+    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [] };
+    pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     this.#scheduler.prefillRecorded(firsts);
-    return { ...turn, tiles, transfers, firsts };
+    return { ...turn, tiles, transfers, hostScorings, firsts };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

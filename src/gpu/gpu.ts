@@ -98,9 +98,10 @@ export class Gpu {
   /**
    * Opens the default adapter with its own limits.
    *
+   * @param features wanted beyond what the kernels need; those that the adapter does not offer are left out
    * @throws {NoAdapterError} when WebGPU finds no adapter
    */
-  static async open(): Promise<Gpu> {
+  static async open(features: readonly GPUFeatureName[] = []): Promise<Gpu> {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) {
       throw new NoAdapterError("No WebGPU adapter found: install a Vulkan driver (Debian: mesa-vulkan-drivers)");
@@ -108,10 +109,11 @@ export class Gpu {
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
     const { description, device: model, isFallbackAdapter, subgroupMinSize, subgroupMaxSize } = adapter.info;
-    const plain = () => adapter.requestDevice({ requiredLimits });
+    const offered = features.filter((feature) => adapter.features.has(feature));
+    const plain = () => adapter.requestDevice({ requiredLimits, requiredFeatures: offered });
     // Deno does not list the feature among the adapter's: whether there is one shows when it is asked for.
     const device = subgroupMinSize === subgroupMaxSize
-      ? await adapter.requestDevice({ requiredLimits, requiredFeatures: [SUBGROUPS] }).catch(plain)
+      ? await adapter.requestDevice({ requiredLimits, requiredFeatures: [...offered, SUBGROUPS] }).catch(plain)
       : await plain();
     const subgroupSize = device.features.has(SUBGROUPS) ? subgroupMinSize : undefined;
     return new Gpu(device, description || model || "unknown adapter", isFallbackAdapter, subgroupSize);

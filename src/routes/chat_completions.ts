@@ -5,22 +5,23 @@
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
-import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
+import { messageRows } from "../text/message_ranges.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { planAnswer } from "./generation/answer_plan.ts";
 import { type AnswerForm, type AnswerPiece, AnswerReader } from "./generation/answer_reader.ts";
 import type { FinishReason } from "./generation/outcome.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
-import { GenerationRun } from "./generation/run.ts";
 import { planGeneration, requireRoom } from "./generation/plan.ts";
-import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
-import { readRequest } from "./requests/read.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
+import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
+import { LosslessMembers } from "./requests/lossless_members.ts";
+import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
@@ -37,7 +38,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       ? members.value("tools") as readonly unknown[]
       : undefined;
     const continueFinalMessage = request.continue_final_message === true;
-    const { text: prompt, encoding } = chatTemplate.render({
+    const { text: prompt, encoding, messages: spoken } = chatTemplate.render({
       messages,
       tools,
       continueFinalMessage,
@@ -58,6 +59,7 @@ export function chatCompletionsHandler(context: RouteContext) {
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
       continuation: continueFinalMessage || answer.opening.length > 0,
+      messages: messageRows(text.tokenizer, prompt.toWellFormed(), rendered, spoken),
       grammar: answer.grammar,
       reasoning: answer.reasoning,
       shown: answer.form.shown,
@@ -194,18 +196,6 @@ function templateVariables(
     }
   }
   return variables;
-}
-
-/** Members of a request's body with their numbers and the order of their keys as they were sent. */
-class LosslessMembers {
-  #members: Map<string, string> | undefined;
-
-  /** @param body a valid JSON object */
-  constructor(readonly body: string) {}
-
-  value(name: string): JsonValue {
-    return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
-  }
 }
 
 /** One entry of `logprobs.content`. */

@@ -1,20 +1,20 @@
 /** @file `POST /v1/completions`: continues texts. */
 import type { Context } from "hono";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
-import type { FinishReason } from "./generation/outcome.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
-import { GenerationRun } from "./generation/run.ts";
+import type { FinishReason } from "./generation/outcome.ts";
 import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
-import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { GenerationRun } from "./generation/run.ts";
+import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 import { answerGrammar } from "./requests/structured_output.ts";
-import { readRequest } from "./requests/read.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
+import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;

@@ -37,6 +37,9 @@ export interface TextProcessor {
   close(): void;
 }
 
+/** Of a text processor, what the routes use. */
+export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
+
 /**
  * The text processor of a model. Its worker reads the tokenizer from the model's path once more, starting now, so that
  * the first long text need not wait for it; it keeps the process alive only while it has work.
@@ -70,8 +73,8 @@ function requireFits(
 ): void {
   if (text.length <= tokens * longestToken) return;
   throw new UnservableRequestError(
-    `This model's maximum context length is ${tokens} tokens. However, the ${field} has ${text.length} characters, which are ` +
-      `more than ${Math.floor(text.length / longestToken)} tokens. Shorten the prompt`,
+    `This model's maximum context length is ${tokens} tokens. However, ${text.length} characters in the ${field} are more ` +
+      `than ${Math.floor(text.length / longestToken)} tokens. Shorten the prompt`,
     field,
     "context_length_exceeded",
   );

@@ -255,7 +255,7 @@ Deno.test("messages and tools reach the template, developers as the system", asy
   const seen: unknown[] = [];
   const render: ChatTemplate["render"] = ({ messages, tools }) => {
     seen.push({ messages, tools: tools && fromJson(tools) });
-    return { text: "rendered", encoding: {} };
+    return { text: "rendered", encoding: {}, messages: [] };
   };
   const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], render });
   const tools = [{ type: "function", function: { name: "look", parameters: {} } }];
@@ -316,4 +316,13 @@ Deno.test("the stop strings of a chat template end a reply beside the request's 
   const { choices } = await (await post(PATH, { messages: MESSAGES, stop: "zzz" })).json();
   assert.equal(choices[0].message.content, "Yes");
   assert.equal(choices[0].finish_reason, "stop");
+});
+
+Deno.test("tools with a number that is too long to be kept are refused", async () => {
+  const { post } = startApp({ tokens: [] });
+  const body = { messages: MESSAGES, tools: [{ type: "function", limit: 0 }] };
+  const text = JSON.stringify(body).replace('"limit":0', `"limit":${"1".repeat(5000)}`);
+  const response = await post(PATH, text);
+  assert.equal(response.status, 400);
+  assert.match((await response.json()).error.message, /^tools cannot be read: it has an integer of 5000 digits/);
 });

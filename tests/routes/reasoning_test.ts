@@ -6,7 +6,10 @@ import { readError, readEvents, startApp } from "./harness.ts";
 const PATH = "/v1/chat/completions";
 const messages = [{ role: "user", content: "Hi" }];
 const THINKER: ChatTemplate = { ...fakeChatTemplate, source: "{{ content.split('</think>') }}" };
-const begun = (prompt: string): ChatTemplate => ({ ...THINKER, render: () => ({ text: prompt, encoding: {} }) });
+const begun = (prompt: string): ChatTemplate => ({
+  ...THINKER,
+  render: () => ({ text: prompt, encoding: {}, messages: [] }),
+});
 
 function answering(answer: string, template = THINKER) {
   return startApp({ tokens: [...byteTokens(answer), TOKEN.end], batch: 2 }, {}, template);

@@ -24,7 +24,7 @@ const tools = [ADD, SAY];
 const template = (source: string, prompt = ""): ChatTemplate => ({
   ...fakeChatTemplate,
   source,
-  ...prompt && { render: () => ({ text: prompt, encoding: {} }) },
+  ...prompt && { render: () => ({ text: prompt, encoding: {}, messages: [] }) },
 });
 const HERMES = template("<tool_call>");
 const CALLS =

@@ -91,8 +91,7 @@ Deno.test({
       name: "UnservableRequestError",
       field: "prompt",
       code: "context_length_exceeded",
-      message:
-        /maximum context length is 512 tokens\. However, the prompt has \d+ characters, which are more than 512 tokens/,
+      message: /maximum context length is 512 tokens\. However, \d+ characters in the prompt are more than 512 tokens/,
     });
     processor.close();
   },

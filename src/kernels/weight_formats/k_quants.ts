@@ -19,6 +19,12 @@ const K_SCALES = (group: string, block: string, s: string) => `
     let scale${s} = d${s}.x * f32(pair${s} & 255u);
     let offset${s} = -d${s}.y * f32((pair${s} >> 8u) & 255u);`;
 
+/** Writes the bytes of two words in turn, a0 b0 a1 b1 ..., as two words. */
+function pairBytes(a: number, b: number, target: Uint32Array, at: number): void {
+  target[at] = (a & 255) | (b & 255) << 8 | (a >>> 8 & 255) << 16 | (b >>> 8 & 255) << 24;
+  target[at + 1] = (a >>> 16 & 255) | (b >>> 16 & 255) << 8 | (a >>> 24) << 16 | (b >>> 24) << 24;
+}
+
 /**
  * 144 bytes for 256 elements: f16 d, f16 dmin, 8 six-bit (scale, minimum) pairs, nibbles in four runs of 32 bytes whose
  * low halves come before their high halves. Planes: nibbles; (scale, minimum) bytes; (d, dmin).
@@ -33,23 +39,28 @@ export const Q4_K: WeightFormat = {
   load: (index, s) => `${NIBBLES32(index, s)}${K_SCALES(index, `${index} >> 3u`, s)}`,
   pack(bytes, rows, columns) {
     const blocks = rows * columns / 256;
-    const nibbles = new Uint8Array(blocks * 128);
-    const pairs = new Uint8Array(blocks * 16);
-    const scales = new Uint8Array(blocks * 4);
-    const quants = new Uint8Array(256);
-    for (let block = 0, at = 0; block < blocks; block++, at += 144) {
-      scales.set(bytes.subarray(at, at + 4), 4 * block);
-      unpackScales(bytes, at + 4, pairs, 16 * block);
-      for (let run = 0; run < 4; run++) {
-        for (let j = 0; j < 32; j++) {
-          const byte = bytes[at + 16 + run * 32 + j];
-          quants[run * 64 + j] = byte & 15;
-          quants[run * 64 + 32 + j] = byte >> 4;
+    // Large models are of this type, so that it goes by words: 8 quants or 4 scales at a time.
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, blocks * 36);
+    const nibbles = new Uint32Array(blocks * 32);
+    const pairs = new Uint32Array(blocks * 4);
+    const scales = new Uint32Array(blocks);
+    for (let block = 0, at = 0, out = 0; block < blocks; block++, at += 36) {
+      scales[block] = words[at];
+      // The first four scales and minimums have a word each; the last four share the third, and their upper bits the others.
+      const [low, high, rest] = [words[at + 1], words[at + 2], words[at + 3]];
+      pairBytes(low & 0x3f3f3f3f, high & 0x3f3f3f3f, pairs, 4 * block);
+      const lastScales = (rest & 0x0f0f0f0f) | (low >>> 2 & 0x30303030);
+      pairBytes(lastScales, (rest >>> 4 & 0x0f0f0f0f) | (high >>> 2 & 0x30303030), pairs, 4 * block + 2);
+      for (let run = at + 4; run < at + 36; run += 8, out += 8) {
+        for (let i = 0; i < 4; i++) {
+          const a = words[run + 2 * i];
+          const b = words[run + 2 * i + 1];
+          nibbles[out + i] = (a & 0x0f0f0f0f) | (b & 0x0f0f0f0f) << 4;
+          nibbles[out + 4 + i] = (a >>> 4 & 0x0f0f0f0f) | (b & 0xf0f0f0f0);
         }
       }
-      packNibbles(quants, nibbles, block * 128);
     }
-    return [nibbles, pairs, scales];
+    return [nibbles, pairs, scales].map(({ buffer }) => new Uint8Array(buffer));
   },
 };
 

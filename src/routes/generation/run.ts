@@ -4,14 +4,14 @@
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
 import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
+import type { RouteContext } from "../context.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import type { ChoiceObserver } from "../metrics/metrics.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
-import type { RouteContext } from "../context.ts";
 import { DecodeTally } from "./decode_tally.ts";
-import { ClientGoneError, HttpError } from "../errors.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
-import type { ChoiceObserver } from "../metrics/metrics.ts";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -52,6 +52,7 @@ export class GenerationRun implements RunReport {
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
   #kvCache: KvCacheUsage | null = null;
+  #cachedTokens = 0;
   readonly #decoding = new DecodeTally();
   #aborted = false;
 
@@ -69,7 +70,7 @@ export class GenerationRun implements RunReport {
     try {
       for (const request of plan.requests) this.#generations.push(context.engine.generate(request));
     } catch (error) {
-      context.metrics.admissionRejections.inc();
+      context.metrics.countRejection();
       this.#stopGenerations();
       throw error;
     }
@@ -94,8 +95,7 @@ export class GenerationRun implements RunReport {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
       total_tokens: promptTokens + this.#completionTokens,
-      // Prompts are not cached between requests.
-      prompt_tokens_details: { cached_tokens: 0 },
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens },
       kv_cache: cache && {
         policy: cache.policy,
         prompt_rows: cache.promptRows,
@@ -104,6 +104,7 @@ export class GenerationRun implements RunReport {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
           decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
         },
@@ -177,12 +178,18 @@ export class GenerationRun implements RunReport {
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "prefilled":
+          // The choices of a prompt count it once.
+          if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
+            this.#cachedTokens += event.cachedTokens;
+          }
           if (index > 0) break;
           this.#kvCache = event.kvCache;
           this.#decoding.settle(event.kvCache.rowsPerLayer);
           break;
         case "evicted":
-          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
+          if (index > 0) break;
+          this.#decoding.evict(event.rowsPerLayer);
+          if (event.fallback !== undefined) this.#kvCache = { ...this.#kvCache!, fallback: event.fallback };
           break;
         case "tokens": {
           observer.tokens(event.tokens.length);

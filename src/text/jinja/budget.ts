@@ -5,8 +5,8 @@
 
 import { TemplateError, type Value } from "./values.ts";
 
-/** Nodes of the syntax tree that are evaluated, and items of lists that are copied. About a third of a second. */
-const MAX_STEPS = 2_000_000;
+/** Nodes of the syntax tree that are evaluated, and items of lists that are copied. Half a second. */
+const MAX_STEPS = 1_000_000;
 
 /** UTF-16 units that are put together, each as often as that is done. */
 const MAX_CHARACTERS = 2 ** 27;

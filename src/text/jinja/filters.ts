@@ -48,7 +48,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   dictsort: (value, args) => dictSort(value, args),
   e: escape,
   escape,
-  forceescape: escape,
+  forceescape: (value) => TemplateText.join([str(value)]).escape(),
   first: (value) => orUndefined(itemsOf(value)[0], "No first item, sequence was empty."),
   last: (value) => orUndefined(itemsOf(value).at(-1), "No last item, sequence was empty."),
   float: (value, args) => toFloat(value, args.valueOr(0, "default", 0)),
@@ -90,7 +90,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   round: (value, args) =>
     round(numberOf(value), Number(args.integer(0, "precision", 0n)), args.text(1, "method", "common").value),
-  safe: (value) => str(value),
+  safe: (value) => TemplateText.join([str(value)], true),
   sort: (value, args, budget) => sort(itemsOf(value), args, budget),
   string: str,
   sum: (value, args, budget) => {
@@ -126,12 +126,8 @@ function defaultValue(value: Value, args: Arguments): Value {
   return replaces ? args.valueOr(0, "default_value", text("")) : value;
 }
 
-const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" };
-
 function escape(value: Value): Value {
-  const shown = str(value);
-  const escaped = shown.value.replace(/[&<>'"]/g, (character) => HTML[character]);
-  return escaped === shown.value ? shown : shown.derive(escaped);
+  return str(value).escape();
 }
 
 function numberOf(value: Value): bigint | number {
@@ -201,9 +197,8 @@ function truncate(value: TemplateText, args: Arguments): TemplateText {
   const kill = isTrue(args.get(1, "killwords") ?? false);
   const end = args.text(2, "end", "...");
   const leeway = Number(args.integer(3, "leeway", 5n));
-  const characters = value.characters();
-  if (characters.length <= length + leeway) return value;
-  const cut = TemplateText.join(characters.slice(0, Math.max(0, length - end.length)));
+  if (value.length <= length + leeway) return value;
+  const cut = value.sliceCharacters(0, Math.max(0, length - end.length));
   const space = cut.value.lastIndexOf(" ");
   return TemplateText.join([kill || space < 0 ? cut : cut.slice(0, space), end]);
 }

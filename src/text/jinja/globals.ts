@@ -24,7 +24,7 @@ export function globals(budget: Budget): [string, Value][] {
     strftime_now: ([format = null]) => text(formatTime(new Date(), str(format).value)),
     namespace: (positional, named) => {
       const namespace = new Namespace();
-      for (const [key, value] of dict(positional, named).entries()) namespace.attributes.set(str(key).value, value);
+      for (const [key, value] of dict(positional, named).entries()) namespace.set(str(key).value, value);
       return namespace;
     },
     dict,
@@ -39,8 +39,8 @@ export function globals(budget: Budget): [string, Value][] {
     cycler: (items) => {
       let at = 0;
       const cycler = new Namespace();
-      cycler.attributes.set("next", () => items[at++ % items.length]);
-      cycler.attributes.set("reset", () => {
+      cycler.set("next", () => items[at++ % items.length]);
+      cycler.set("reset", () => {
         at = 0;
         return null;
       });

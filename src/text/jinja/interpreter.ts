@@ -167,7 +167,8 @@ class Rendering {
       this.#execute(node.defaultBlock, new Scope(scope), printed);
       return;
     }
-    const depth = BigInt(Number(asDepth(scope.get("loop"))) + 1);
+    const outer = scope.get("loop");
+    const depth = (outer instanceof Loop ? outer.get("depth") as bigint : 0n) + 1n;
     let last: Value[] | undefined;
     const changed: TemplateFunction = (values) => {
       const isNew = last === undefined || !areEqual(last, values);
@@ -178,7 +179,7 @@ class Rendering {
       this.#budget.spendSteps(1);
       const inner = new Scope(scope);
       this.#assign(node.loopvar, items[i], inner);
-      inner.set("loop", loopOf(items, i, depth, changed));
+      inner.set("loop", new Loop(items, i, depth, changed));
       if (this.#execute(node.body, inner, printed) === "break") break;
     }
   }
@@ -213,7 +214,7 @@ class Rendering {
     } else if (target.type === "MemberExpression" && !target.computed) {
       const object = this.#evaluate(target.object, scope);
       if (!(object instanceof Namespace)) throw new TemplateError("cannot assign attribute on non-namespace object");
-      object.attributes.set(target.property.value, value);
+      object.set(target.property.value, value);
     } else {
       throw new TemplateError(`cannot assign to ${target.type}`);
     }
@@ -256,9 +257,9 @@ class Rendering {
     this.#budget.spendSteps(1);
     switch (node.type) {
       case "StringLiteral":
-        return text(node.value);
+        return node.constant ??= text(node.value);
       case "IntegerLiteral":
-        return BigInt(node.value);
+        return node.constant ??= BigInt(node.value);
       case "FloatLiteral":
         return node.value;
       case "Identifier": {
@@ -372,30 +373,55 @@ class Rendering {
   }
 }
 
-function asDepth(loop: Value | undefined): Value {
-  return loop instanceof Namespace ? loop.attributes.get("depth") ?? 0n : 0n;
+/** The variable `loop`: most templates read one of its attributes, if any. */
+class Loop extends Namespace {
+  readonly #get: (name: string) => Value | undefined;
+
+  constructor(items: readonly Value[], i: number, depth: bigint, changed: TemplateFunction) {
+    super();
+    this.#get = (name) => loopAttribute(name, items, i, depth, changed);
+  }
+
+  override get(name: string): Value | undefined {
+    return this.#get(name);
+  }
 }
 
-function loopOf(items: readonly Value[], i: number, depth: bigint, changed: TemplateFunction): Namespace {
-  const loop = new Namespace();
-  const count = items.length;
-  const attributes: Record<string, Value> = {
-    index: BigInt(i + 1),
-    index0: BigInt(i),
-    revindex: BigInt(count - i),
-    revindex0: BigInt(count - i - 1),
-    first: i === 0,
-    last: i === count - 1,
-    length: BigInt(count),
-    previtem: i === 0 ? new Undefined("there is no previous item") : items[i - 1],
-    nextitem: i === count - 1 ? new Undefined("there is no next item") : items[i + 1],
-    depth,
-    depth0: depth - 1n,
-    cycle: (values) => values[i % values.length] ?? null,
-    changed,
-  };
-  for (const name in attributes) loop.attributes.set(name, attributes[name]);
-  return loop;
+function loopAttribute(
+  name: string,
+  items: readonly Value[],
+  i: number,
+  depth: bigint,
+  changed: TemplateFunction,
+): Value | undefined {
+  switch (name) {
+    case "index":
+      return BigInt(i + 1);
+    case "index0":
+      return BigInt(i);
+    case "revindex":
+      return BigInt(items.length - i);
+    case "revindex0":
+      return BigInt(items.length - i - 1);
+    case "first":
+      return i === 0;
+    case "last":
+      return i === items.length - 1;
+    case "length":
+      return BigInt(items.length);
+    case "previtem":
+      return i === 0 ? new Undefined("there is no previous item") : items[i - 1];
+    case "nextitem":
+      return i === items.length - 1 ? new Undefined("there is no next item") : items[i + 1];
+    case "depth":
+      return depth;
+    case "depth0":
+      return depth - 1n;
+    case "cycle":
+      return (values) => values[i % values.length];
+    case "changed":
+      return changed;
+  }
 }
 
 /** Whether a variable is read anywhere in these nodes. */

@@ -2,7 +2,7 @@
 
 import { Arguments } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
-import { concatenate } from "./operators.ts";
+import { concatenate, format } from "./operators.ts";
 import { str } from "./python_text.ts";
 import { TemplateText, WHITE_SPACE } from "./template_text.ts";
 import {
@@ -83,9 +83,9 @@ const TEXT_METHODS: Readonly<Record<string, Method<TemplateText>>> = {
     const { value } = args.text(0, "suffix");
     return value !== "" && self.value.endsWith(value) ? self.slice(0, self.value.length - value.length) : self;
   },
-  split: (self, args) => split(self, args),
-  rsplit: (self, args) => rsplit(self, args),
-  splitlines: (self, args) => splitLines(self, args.get(0, "keepends") === true),
+  split: (self, args, budget) => counted(split(self, args), budget),
+  rsplit: (self, args, budget) => counted(rsplit(self, args), budget),
+  splitlines: (self, args, budget) => counted(splitLines(self, args.get(0, "keepends") === true), budget),
   partition: (self, args) => {
     const separator = args.text(0, "sep");
     const at = self.value.indexOf(separator.value);
@@ -127,6 +127,11 @@ const TEXT_METHODS: Readonly<Record<string, Method<TemplateText>>> = {
   isupper: (self) => self.value === self.value.toUpperCase() && self.value !== self.value.toLowerCase(),
   islower: (self) => self.value === self.value.toLowerCase() && self.value !== self.value.toUpperCase(),
 };
+
+function counted(parts: TemplateText[], budget: Budget): TemplateText[] {
+  budget.spendSteps(parts.length);
+  return parts;
+}
 
 function capitalized(word: string): string {
   const [first = ""] = word;
@@ -258,25 +263,40 @@ export function center(self: TemplateText, args: Arguments): TemplateText {
   return TemplateText.join([text(" ".repeat(left)), self, text(" ".repeat(missing - left))]);
 }
 
-/** `"{} {0} {name}".format(...)` without format specifications. */
+/** `"{} {0} {name:>5} {:.2f}".format(...)`: fields without attributes, specifications of texts and numbers. */
 function formatBraces(self: TemplateText, args: Arguments): TemplateText {
   const parts: TemplateText[] = [];
   let end = 0;
   let next = 0;
-  for (const match of self.value.matchAll(/\{\{|\}\}|\{(\w*)\}/g)) {
+  for (const match of self.value.matchAll(/\{\{|\}\}|\{([^{}]*)\}/g)) {
     parts.push(self.slice(end, match.index));
     end = match.index + match[0].length;
     if (match[1] === undefined) {
       parts.push(text(match[0][0]));
       continue;
     }
-    const value = match[1] === ""
+    const [, name, specification = ""] = /^(\w*)(?::(.*))?$/.exec(match[1]) ?? [];
+    if (name === undefined) throw new TemplateError(`format fields such as {${match[1]}} are not supported`);
+    const value = name === ""
       ? args.positional[next++]
-      : /^\d+$/.test(match[1])
-      ? args.positional[Number(match[1])]
-      : args.named.get(match[1]);
+      : /^\d+$/.test(name)
+      ? args.positional[Number(name)]
+      : args.named.get(name);
     if (value === undefined) throw new TemplateError("Replacement index out of range for positional args tuple");
-    parts.push(str(value));
+    parts.push(specification === "" ? str(value) : formatted(value, specification));
   }
   return TemplateText.join([...parts, self.slice(end)]);
+}
+
+function formatted(value: Value, specification: string): TemplateText {
+  const [, align, zero = "", width = "", precision = "", type] =
+    /^([<>^]?)(0?)(\d*)((?:\.\d+)?)([sdfxX]?)$/.exec(specification) ?? [];
+  if (align === undefined) throw new TemplateError(`the format specification ${specification} is not supported`);
+  const isText = value instanceof TemplateText;
+  if (align === "^" || (zero !== "" && align !== "")) {
+    throw new TemplateError(`the format specification ${specification} is not supported`);
+  }
+  const side = align === "<" || (align === "" && isText) ? "-" : zero;
+  const conversion = type || (precision !== "" && !isText ? "f" : "s");
+  return format(text(`%${side}${width}${precision}${conversion}`), new Tuple([value]));
 }

@@ -77,10 +77,17 @@ export function compare(left: Value, right: Value, operator = "<"): number {
   );
 }
 
-/** Puts texts together. */
+/** Puts texts together as they are. */
 export function concatenate(parts: readonly TemplateText[], budget: Budget): TemplateText {
   budget.spendCharacters(parts.reduce((sum, part) => sum + part.value.length, 0));
   return TemplateText.join(parts);
+}
+
+/** `+`: what is put to Markup is escaped. (`~` escapes nothing.) */
+function add(left: TemplateText, right: TemplateText, budget: Budget): TemplateText {
+  if (!left.isSafe && !right.isSafe) return concatenate([left, right], budget);
+  budget.spendCharacters(left.value.length + right.value.length);
+  return TemplateText.join([left.escape(), right.escape()], true);
 }
 
 function calculate(operator: string, left: Value, right: Value, budget: Budget): Value {
@@ -89,7 +96,7 @@ function calculate(operator: string, left: Value, right: Value, budget: Budget):
   if (isNumber(left) && isNumber(right)) return arithmetic(operator, asNumber(left), asNumber(right), budget);
   if (operator === "%" && left instanceof TemplateText) return format(left, right);
   if (operator === "+") {
-    if (left instanceof TemplateText && right instanceof TemplateText) return concatenate([left, right], budget);
+    if (left instanceof TemplateText && right instanceof TemplateText) return add(left, right, budget);
     if (Array.isArray(left) && Array.isArray(right)) {
       budget.spendSteps(left.length + right.length);
       return [...left, ...right];

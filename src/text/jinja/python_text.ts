@@ -145,10 +145,9 @@ function jsonText(value: string, { ensureAscii = false }: JsonStyle): string {
 
 /** Python's order of texts: by code point, where JavaScript's is by UTF-16 unit. */
 export function compareCharacters(a: string, b: string): number {
-  const left = [...a], right = [...b];
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const difference = left[i].codePointAt(0)! - right[i].codePointAt(0)!;
-    if (difference !== 0) return difference;
-  }
-  return left.length - right.length;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  // The second half of a pair is compared with its first.
+  if (at > 0 && /[\udc00-\udfff]/.test((a[at] ?? "") + (b[at] ?? ""))) at--;
+  return (a.codePointAt(at) ?? -1) - (b.codePointAt(at) ?? -1);
 }

@@ -20,7 +20,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   "callable": (value) => typeof value === "function",
   "defined": (value) => !(value instanceof Undefined),
   "divisibleby": (value, other) => remainder(value, other) === 0,
-  "escaped": () => false,
+  "escaped": (value) => value instanceof TemplateText && value.isSafe,
   "even": (value) => remainder(value, 2n) === 0,
   "odd": (value) => remainder(value, 2n) === 1,
   "false": (value) => value === false,

@@ -43,7 +43,15 @@ export class Tuple {
 
 /** `namespace(...)`: the one value whose attributes a template can set. */
 export class Namespace {
-  readonly attributes = new Map<string, Value>();
+  readonly #attributes = new Map<string, Value>();
+
+  get(name: string): Value | undefined {
+    return this.#attributes.get(name);
+  }
+
+  set(name: string, value: Value): void {
+    this.#attributes.set(name, value);
+  }
 }
 
 type Key = string | bigint | number | null;
@@ -146,12 +154,19 @@ function areAllEqual(a: readonly Value[], b: readonly Value[]): boolean {
   return a.length === b.length && a.every((item, i) => areEqual(item, b[i]));
 }
 
+/** Longer texts cannot be walked through; no prompt template needs to. */
+const MAX_WALKED = 100_000;
+
 /** The items that `for` walks through. @throws {TemplateError} when the value cannot be walked through */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple) return value.items;
   if (value instanceof Dict) return value.keys();
-  if (value instanceof TemplateText) return value.characters();
+  if (value instanceof TemplateText) {
+    // Each character becomes a value of its own.
+    if (value.value.length > MAX_WALKED) throw new TemplateError("the text is too long to walk through its characters");
+    return value.characters();
+  }
   if (value instanceof Undefined) return [];
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
 }
