@@ -5,7 +5,7 @@ import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
@@ -27,6 +27,8 @@ export type EngineOptions =
     | "specialTokensInMessages"
     | "device"
     | "plugin"
+    | "sandboxPlugins"
+    | "watchPlugins"
     | "threads"
     | "cpuWeights"
   >
@@ -51,6 +53,8 @@ export interface RunningEngine {
   readonly chatTemplate: ChatTemplate;
   /** Resolves with the reason if the engine dies. */
   readonly failed: Promise<Error>;
+  /** See {@link EngineClient.changePlugins}. */
+  changePlugins(files: readonly PluginFile[]): Promise<void>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
 }
@@ -82,9 +86,11 @@ export async function startEngine(
     text,
     chatTemplate,
     failed: engine.failed,
+    changePlugins: (files) => engine.changePlugins(files),
     async close() {
       text.close();
       await engine.close();
+      policies.files.forEach((file) => file.close?.());
     },
   };
 }
