@@ -232,6 +232,7 @@ export const POLICY_CHECK_FLAGS = {
 export const POLICY_TRY_FLAGS = {
   file: policyFile,
   model: ENGINE_FLAGS.model,
+  device: DEVICE_FLAGS.device,
   budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
   length: {
     value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
