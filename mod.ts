@@ -15,6 +15,7 @@
  */
 import type { Hono } from "hono";
 import type { KvCacheChoice } from "./src/contract/generation.ts";
+import { parseKvCacheChoice } from "./src/policy/choice.ts";
 import type { PolicyRegistry } from "./src/policy/registry.ts";
 import { type AppOptions, createApp as createRoutes } from "./src/routes/app.ts";
 import { chooseDevice } from "./src/serving/device.ts";
@@ -67,13 +68,9 @@ export async function startEngine(options: EngineOptions = {}): Promise<Embedded
     {
       model,
       device,
-      policy: kvCache?.policy ?? "dynamickv",
-      kvBudget: kvCache?.budget ?? 1024,
-      decodeEviction: undefined,
+      defaultKvCache: parseKvCacheChoice(kvCache, { policy: "dynamickv", budget: 1024 }, policies),
       context,
-      modelId: undefined,
       kvMemory,
-      kvType: undefined,
       maxBatch: options.maxBatch ?? 16,
       maxQueue: options.maxQueue ?? 256,
     },

@@ -108,6 +108,9 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
   readonly answerer: Answerer;
 }
 
+/** What questions are asked with that say nothing of the KV cache. */
+const FULL_CACHE = { policy: "full", budget: 1, options: {} };
+
 async function askModel(
   {
     model = EMBEDDED_MODEL,
@@ -129,16 +132,11 @@ async function askModel(
   const running = await start(
     {
       model,
-      policy: "full",
-      kvBudget: 1,
-      decodeEviction: undefined,
+      defaultKvCache: FULL_CACHE,
       context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
-      modelId: undefined,
-      kvMemory: undefined,
       device,
       threads,
       cpuWeights,
-      kvType: undefined,
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },

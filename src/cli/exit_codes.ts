@@ -1,4 +1,4 @@
-/** @file The process's exit codes: the one place that defines them, for the program, `--help` and the README. */
+/** @file The process's exit codes: the one place that defines them, for the program, `--help` and docs/cli.md. */
 
 /** Why the process ended, for supervisors and scripts. */
 export const EXIT_CODES = {

@@ -95,13 +95,21 @@ export const SERVE_FLAGS = {
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   kvMemory: {
-    value: bytes,
+    value: bytes(1),
     help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+  },
+  prefixCache: {
+    value: bytes(0),
+    help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  embeddingModel: {
+    value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
+    help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",
+  },
   apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
   allowedOrigins: {
     value: listOf(origin),

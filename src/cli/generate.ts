@@ -9,7 +9,7 @@ import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
-import { policiesOf } from "./policies.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { formatBytes } from "./units.ts";
@@ -26,10 +26,20 @@ export interface GenerateOutput {
 export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
   const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
   const model = await localModel(options.model);
   const device = await chooseDevice(options.device, console.error);
   const { engine, text, close } = await startEngine(
-    { ...options, model, device, modelId: undefined, kvMemory: undefined, kvType: undefined, maxBatch: 1, maxQueue: 1 },
+    {
+      model,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      defaultKvCache,
+      maxBatch: 1,
+      maxQueue: 1,
+    },
     policies,
     progressDisplay(),
   );

@@ -1,5 +1,6 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { createApp } from "../routes/app.ts";
+import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { chooseDevice } from "../serving/device.ts";
@@ -9,7 +10,7 @@ import { watchPlugins } from "../serving/watch_plugins.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
-import { policiesOf } from "./policies.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -20,6 +21,7 @@ import { firstStopSignal } from "./signals.ts";
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
   const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
   const device = await chooseDevice(options.device, console.error);
 
   const drain = new AbortController();
@@ -30,10 +32,27 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const door = new FrontDoor(guarded);
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
+  const { embeddingModel } = options;
+  const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
   const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, changePlugins, close } = await start(
-    { ...options, model, device },
+    {
+      model,
+      modelId: options.modelId,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      kvMemory: options.kvMemory,
+      // All of it that nobody needs.
+      prefixCache: options.prefixCache ?? Infinity,
+      kvType: options.kvType,
+      maxBatch: options.maxBatch,
+      maxQueue: options.maxQueue,
+      specialTokensInMessages: options.specialTokensInMessages,
+      defaultKvCache,
+    },
     policies,
     (progress) => {
       show(progress);
@@ -43,6 +62,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
+    encoder,
     text,
     chatTemplate,
     options: {
@@ -71,6 +91,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   stopWatching();
   drain.abort();
   await server.finished;
+  encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
 }

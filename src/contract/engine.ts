@@ -35,6 +35,11 @@ export interface EngineStats {
   /** The most blocks in use at once. */
   readonly blocksPeak: number;
   readonly blocksUsedPerLayer: readonly number[];
+  /** Blocks that the prefix cache keeps; those of them that nobody uses do not count as used. */
+  readonly blocksCached: number;
+  /** Prompt tokens that were looked for in the prefix cache, and those that were found there and not read again. */
+  readonly prefixQueries: number;
+  readonly prefixHits: number;
   readonly blockBytes: number;
   readonly rebalances: number;
   readonly rebalanceSeconds: number;

@@ -7,10 +7,12 @@ import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import { workerGuides } from "../engine/guides.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
-import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
+import { dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
@@ -19,7 +21,7 @@ import { withoutKernels } from "../policy/steps.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
-import { checkMemory, type WeightType } from "./products/memory.ts";
+import { planMemory, weightCount, type WeightType } from "./memory_plan.ts";
 import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
@@ -35,6 +37,7 @@ const thread = self as unknown as {
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let scheduler: Scheduler | null = null;
+let vocabulary: PackedVocabulary | null = null;
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
@@ -54,6 +57,9 @@ thread.onmessage = ({ data }) => {
         const { name, message } = error as Error;
         thread.postMessage({ type: "plugins", failure: { name, message } });
       }
+      break;
+    case "vocabulary":
+      vocabulary = data.vocabulary;
       break;
     case "generate":
       scheduler!.add(data.id, data.request);
@@ -77,7 +83,7 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
   POLICIES.setFiles(plugins.map(loadPlugin));
   POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
-  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
+  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log, workerGuides(() => vocabulary!));
   await scheduler.run();
   forward.products.close();
   thread.postMessage({ type: "closed" });
@@ -89,16 +95,16 @@ async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; p
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);
-    const serving = servingOptions(config, options);
+    const weights = weightTypeOf(config, options);
+    const serving = servingOptions(weightCount(file, config), config, weights, options);
     const dimensions = dimensionsOf(config, serving);
-    checkMemory(file, config, weightTypeOf(config, options), serving.kvMemory);
     const runtime = await Onnxruntime.open(threads);
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
       thread.postMessage({ type: "progress", progress });
     };
-    const products = await loadProducts(runtime, file, config, options, onProgress);
+    const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
@@ -132,12 +138,13 @@ function loadProducts(
   runtime: Onnxruntime,
   file: ModelFile,
   config: ModelConfig,
-  options: EngineWorkerOptions,
+  weights: WeightType,
+  maxBatch: number,
   onProgress: LoadingProgress,
 ): Promise<Products> {
-  return weightTypeOf(config, options) === "f32"
+  return weights === "f32"
     ? F32Products.load(runtime, file, config, onProgress)
-    : Int8Products.load(runtime, file, config, options.maxBatch, onProgress);
+    : Int8Products.load(runtime, file, config, maxBatch, onProgress);
 }
 
 /** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
@@ -152,7 +159,12 @@ function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions):
 }
 
 /** Fills in what the user left open. */
-function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions) {
+function servingOptions(
+  parameters: number,
+  config: ModelConfig,
+  weights: WeightType,
+  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
+) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
   }
@@ -162,8 +174,11 @@ function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvTy
         "make no sense",
     );
   }
-  const serving = { contextLength: context ?? config.contextLength, maxBatch, kvElement: kvType };
-  return { ...serving, kvMemory: kvMemory ?? defaultKvMemory(config, serving) };
+  if (prefixCache !== undefined && prefixCache > 0) {
+    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
+  }
+  const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
+  return { ...plan, maxBatch, kvElement: kvType };
 }
 
 // Events of a turn travel together: the loop emits them between two looks at the mail.

@@ -20,6 +20,7 @@ export class Packs {
 
   /** Has waiting sequences let in as far as there is room for their prompts, and packs these. */
   fill(scheduler: Scheduler): void {
+    for (const pack of this.#packs) if (pack.isDone) pack.end();
     this.#packs = this.#packs.filter(({ isDone }) => !isDone);
     while (this.#packs.length < MOST_PACKS) {
       const { nextPrompt } = scheduler;

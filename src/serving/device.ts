@@ -13,7 +13,7 @@ export type DeviceChoice = typeof DEVICE_CHOICES[number];
  * software adapter too, for which Mesa's is installed where there is none.
  *
  * @param log receives a line for people about each step that takes long
- * @throws {ExitError} with the reason `noAdapter` where a GPU was asked for and there is none
+ * @throws {NoAdapterError} where a GPU was asked for and there is none
  */
 export async function chooseDevice(
   choice: DeviceChoice,

@@ -1,44 +1,29 @@
-/** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
+/** @file The place where model, text and engine meet: loads a model and starts the worker that runs it. */
 import { startEngineWorker } from "../engine/client.ts";
+import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
-import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
+import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
-import { ExitError } from "../cli/exit_codes.ts";
-import type { ServeOptions } from "../cli/flags.ts";
 
-/** The flags that concern the engine, see flags.ts. */
-export type EngineOptions =
-  & Omit<
-    ServeOptions,
-    | "host"
-    | "port"
-    | "apiKey"
-    | "allowedOrigins"
-    | "allowedHosts"
-    | "specialTokensInMessages"
-    | "device"
-    | "plugin"
-    | "sandboxPlugins"
-    | "watchPlugins"
-    | "threads"
-    | "cpuWeights"
-  >
-  & ConversationOptions
-  & {
-    /** Default: the GPU. */
-    readonly device?: Device;
-    readonly threads?: number;
-    readonly cpuWeights?: "int8" | "f32";
-  };
+/** What to serve, and how. */
+export interface EngineOptions extends Omit<EngineWorkerOptions, "model">, ConversationOptions {
+  /** Path of a GGUF file or a safetensors directory; the model that comes with Ebb by default. */
+  readonly model?: string;
+  /** The GPU by default. */
+  readonly device?: Device;
+  /** Policy and budget of requests that name none. */
+  readonly defaultKvCache: KvCacheChoice;
+  /** Sequences that may wait for admission; more are refused. */
+  readonly maxQueue: number;
+}
 
 /** The modules of the engines' threads. */
 const THREADS: Record<Device, URL> = {
@@ -63,19 +48,23 @@ export interface RunningEngine {
  * Loads a model and starts the engine worker.
  *
  * @throws {ModelFileError} when the file is damaged or not supported
- * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, device = "gpu", policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }:
-    EngineOptions,
+  { model = EMBEDDED_MODEL, device = "gpu", specialTokensInMessages, ...options }: EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
   if (device === "cpu") policies.runnable = withoutKernels;
-  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
-    { ...options, thread: THREADS[device], model, defaultKvCache, policies, log: console.error },
+    {
+      ...options,
+      thread: THREADS[device],
+      model,
+      policies,
+      vocabulary: () => packVocabulary(text.tokenizer),
+      log: console.error,
+    },
     onProgress,
   ).catch((error) => {
     text.close();
@@ -93,22 +82,6 @@ export async function startEngine(
       policies.files.forEach((file) => file.close?.());
     },
   };
-}
-
-/** What the flags say about the KV cache. */
-function kvCacheOf(
-  { policy, kvBudget: budget, decodeEviction }: Pick<EngineOptions, "policy" | "kvBudget" | "decodeEviction">,
-  policies: PolicyRegistry,
-): KvCacheChoice {
-  try {
-    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget }, policies);
-  } catch (error) {
-    // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
-    if (error instanceof UnservableRequestError) {
-      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
-    }
-    throw error;
-  }
 }
 
 /**

@@ -13,39 +13,31 @@ Deno.test("An option's flag and variable are spelt from its name", () => {
 });
 
 Deno.test("serve has defaults for everything but names", () => {
-  assert.deepEqual(parseServe("--model m.gguf"), {
+  const options = parseServe("--model m.gguf");
+  assert.deepEqual(Object.keys(options), Object.keys(SERVE_FLAGS));
+  assert.deepEqual(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)), {
     model: "m.gguf",
     policy: "dynamickv",
     kvBudget: 1024,
-    decodeEviction: undefined,
-    plugin: undefined,
     sandboxPlugins: false,
     watchPlugins: false,
-    context: undefined,
     device: "auto",
-    threads: undefined,
-    cpuWeights: undefined,
     host: "127.0.0.1",
     port: 8000,
-    kvMemory: undefined,
-    kvType: undefined,
     maxBatch: 16,
     maxQueue: 256,
-    modelId: undefined,
-    apiKey: undefined,
-    allowedOrigins: undefined,
-    allowedHosts: undefined,
     specialTokensInMessages: false,
   });
 });
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
-    "--special-tokens-in-messages";
+    "--special-tokens-in-messages --embedding-model encoder";
   assert.deepEqual(parseServe(line), {
+    embeddingModel: "encoder",
     model: "m.gguf",
     policy: "full",
     kvBudget: "6.9%",
@@ -60,6 +52,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     host: "::1",
     port: 0,
     kvMemory: 2 * 1024 ** 3,
+    prefixCache: 0,
     kvType: "f32",
     maxBatch: 4,
     maxQueue: 0,
@@ -109,8 +102,16 @@ Deno.test("inspect's --json can be switched in the environment", () => {
 
 /** What is typed, what is in the environment, and what the error must say. */
 const ERRORS: readonly [string, Record<string, string>, string][] = [
-  ["--model", {}, "--model needs a value: a GGUF file or a directory with safetensors"],
-  ["--model=", {}, '--model must be a GGUF file or a directory with safetensors, not ""'],
+  [
+    "--model",
+    {},
+    "--model needs a value: a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL",
+  ],
+  [
+    "--model=",
+    {},
+    '--model must be a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL, not ""',
+  ],
   ["--model m --port", {}, "--port needs a value: a whole number from 0 to 65535"],
   [
     "--model m --port --host x",
@@ -152,7 +153,7 @@ for (const [line, environment, message] of ERRORS) {
 
 Deno.test("inspect refuses a missing file, a second one, and a value for --json that is none", () => {
   const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, "model");
-  assert.throws(() => parse(), { message: /^FILE is missing: .* set EBB_MODEL$/ });
+  assert.throws(() => parse(), { message: /^MODEL is missing: .* set EBB_MODEL$/ });
   assert.throws(() => parse("a", "b"), { message: /^Unexpected argument "b"/ });
   assert.throws(() => parse("a", "--json=maybe"), { message: '--json must be true or false, not "maybe"' });
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
+import { PrefixIndex } from "../../src/cache/prefix_index.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Sequence } from "../../src/engine/sequence.ts";
@@ -18,7 +19,15 @@ class Desk {
   constructor({ blocks = 1000, slots = 4 } = {}) {
     this.pool = new BlockPool({ arenas: [blocks], blockBytes: 1, layerCount: SHAPE.layerCount });
     const emit = (id: number, event: GenerationEvent) => this.events.push({ id, event });
-    this.scheduler = new Scheduler(SHAPE, registry, this.pool, slots, emit, (line) => assert.fail(line));
+    this.scheduler = new Scheduler(
+      SHAPE,
+      registry,
+      new PrefixIndex(this.pool, SHAPE.layerCount, 0),
+      slots,
+      emit,
+      (line) => assert.fail(line),
+      { send: () => assert.fail("no request has a grammar"), close() {} },
+    );
   }
 
   add(...requests: GenerationRequest[]): void {

@@ -28,6 +28,8 @@ export interface Script {
   readonly failure?: string;
   /** What a resumable sequence does when it is resumed. Default: nothing. */
   readonly resumed?: (resumption: Resumption) => Pick<Script, "tokens"> & { readonly logits?: readonly Float32Array[] };
+  /** Tokens of the prompt that are found in the prefix cache. Default: 0. */
+  readonly cachedTokens?: number;
   /** Milliseconds before every event with tokens. Default: 0. */
   readonly delay?: number;
 }
@@ -125,6 +127,9 @@ export class FakeEngine implements Engine {
       blocksUsed: 25,
       blocksPeak: 60,
       blocksUsedPerLayer: [10, 15],
+      blocksCached: 15,
+      prefixQueries: 110,
+      prefixHits: 48,
       blockBytes: 4096,
       rebalances: 7,
       rebalanceSeconds: 0.5,
@@ -178,12 +183,12 @@ export class FakeGeneration implements Generation {
   }
 
   async *#play(): AsyncGenerator<GenerationEvent, void> {
-    const { request, script: { tokens, batch = 1, delay = 0, failure } } = this;
+    const { request, script: { tokens, batch = 1, cachedTokens = 0, delay = 0, failure } } = this;
     let generated = 0;
     try {
       await this.#holdIn("queue");
       await this.#holdIn("prefill");
-      if (!this.#abort.signal.aborted) yield { type: "prefilled", kvCache: usageOf(request) };
+      if (!this.#abort.signal.aborted) yield { type: "prefilled", kvCache: usageOf(request), cachedTokens };
       const planned = this.#plan(tokens, request.maxTokens);
       while (generated < planned.tokens.length && !this.#abort.signal.aborted) {
         const next = planned.tokens.slice(generated, generated + batch);

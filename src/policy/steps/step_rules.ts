@@ -11,6 +11,11 @@ export interface ScoreNeeds {
   readonly layerQueries: boolean;
 }
 
+/** Whether the queries of all rows of a prompt are needed: then each has to pass every layer, whatever is cached of it. */
+export function needsAllQueries({ attentionSums, layerQueries }: ScoreNeeds): boolean {
+  return attentionSums || layerQueries;
+}
+
 /** What the queries of all rows of a prompt are like, before they are rotated to their positions. */
 export interface QueryStatistics {
   /** `[queryHead][headSize]` */

@@ -1,6 +1,6 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
 
-/** Why a choice ended, as clients are told. */
+/** Why a choice ended. */
 export type FinishReason = "stop" | "length";
 
 /** How a choice ended, as metrics and logs are told. */
@@ -11,6 +11,7 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Tokens of the prompts that came from the prefix cache. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   /** What the first sequence's KV cache came to; null if it ended before its prompt was read. */
   readonly kv_cache: {

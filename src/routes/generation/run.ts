@@ -52,6 +52,7 @@ export class GenerationRun implements RunReport {
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
   #kvCache: KvCacheUsage | null = null;
+  #cachedTokens = 0;
   readonly #decoding = new DecodeTally();
   #aborted = false;
 
@@ -94,8 +95,7 @@ export class GenerationRun implements RunReport {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
       total_tokens: promptTokens + this.#completionTokens,
-      // Prompts are not cached between requests.
-      prompt_tokens_details: { cached_tokens: 0 },
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens },
       kv_cache: cache && {
         policy: cache.policy,
         prompt_rows: cache.promptRows,
@@ -178,6 +178,10 @@ export class GenerationRun implements RunReport {
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "prefilled":
+          // The choices of a prompt count it once.
+          if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
+            this.#cachedTokens += event.cachedTokens;
+          }
           if (index > 0) break;
           this.#kvCache = event.kvCache;
           this.#decoding.settle(event.kvCache.rowsPerLayer);

@@ -57,6 +57,24 @@ export const ENGINE_METRICS: readonly EngineMetric[] = [
     help: "Most KV cache blocks that were in use at once",
     value: (stats) => stats.blocksPeak,
   },
+  {
+    name: "kv_blocks_cached",
+    type: "gauge",
+    help: "KV cache blocks that the prefix cache keeps; those that no sequence uses do not count as used",
+    value: (stats) => stats.blocksCached,
+  },
+  {
+    name: "prefix_cache_queries_total",
+    type: "counter",
+    help: "Prompt tokens looked for in the prefix cache",
+    value: (stats) => stats.prefixQueries,
+  },
+  {
+    name: "prefix_cache_hits_total",
+    type: "counter",
+    help: "Prompt tokens found in the prefix cache, and not read again",
+    value: (stats) => stats.prefixHits,
+  },
   { name: "kv_block_bytes", type: "gauge", help: "Bytes of a KV cache block", value: (stats) => stats.blockBytes },
   {
     name: "kv_rebalances_total",
