@@ -4,7 +4,7 @@ import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
@@ -38,6 +38,8 @@ export interface RunningEngine {
   readonly chatTemplate: ChatTemplate;
   /** Resolves with the reason if the engine dies. */
   readonly failed: Promise<Error>;
+  /** See {@link EngineClient.changePlugins}. */
+  changePlugins(files: readonly PluginFile[]): Promise<void>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
 }
@@ -73,9 +75,11 @@ export async function startEngine(
     text,
     chatTemplate,
     failed: engine.failed,
+    changePlugins: (files) => engine.changePlugins(files),
     async close() {
       text.close();
       await engine.close();
+      policies.files.forEach((file) => file.close?.());
     },
   };
 }

@@ -17,6 +17,13 @@ const code = await serve(options, async () => {
   file.close();
   const { engine, loseDevice } = await startMortalEngine(model);
   new Response(Deno.stdin.readable).text().then(loseDevice);
-  return { engine, text, chatTemplate, failed: engine.failed, close: () => Promise.resolve() };
+  return {
+    engine,
+    text,
+    chatTemplate,
+    changePlugins: () => Promise.resolve(),
+    failed: engine.failed,
+    close: () => Promise.resolve(),
+  };
 });
 Deno.exit(code);
