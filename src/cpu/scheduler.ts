@@ -138,7 +138,7 @@ export class Scheduler {
       running: this.#admission.residentCount,
       waiting: this.#waiting.length + this.#asking.size,
       submits: 0,
-      dispatches: forward.runs,
+      dispatches: forward.runtime.runs + (forward.products.crew?.jobs ?? 0),
       encodeSeconds: 0,
       buffersCreated: 0,
       bindGroupsCreated: 0,
@@ -254,8 +254,8 @@ export class Scheduler {
         cached.append(rows, keys, rows, keys + (queryKeyValueSize - querySize) / 2);
         cache.appendRecent(layer, 1);
         sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
-        forward.attendRow(row, cached);
       });
+      forward.attendRows(batch.map(({ layers }) => layers[layer]));
       forward.after(layer, this.#hidden.address, batch.length, "step");
     }
     this.#counts.decodeSteps++;
