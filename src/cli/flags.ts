@@ -100,6 +100,10 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  embeddingModel: {
+    value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
+    help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",
+  },
   apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
   allowedOrigins: {
     value: listOf(origin),
@@ -206,6 +210,43 @@ export const EVAL_COMPARE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+const policyFile = { value: pluginPath, required: true, help: "File with policies, or a directory of such" } as const;
+
+/** `policy new`: a file to begin with. */
+export const POLICY_NEW_FLAGS = {
+  file: {
+    value: text("FILE", "a file to write, such as mine.ts"),
+    required: true,
+    help: "File to write, such as mine.ts",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy check`: faults of policies. */
+export const POLICY_CHECK_FLAGS = {
+  file: policyFile,
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the rows that layers keep; default: the policy's file with .check.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy try`: a small comparison. */
+export const POLICY_TRY_FLAGS = {
+  file: policyFile,
+  model: ENGINE_FLAGS.model,
+  budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
+  length: {
+    value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
+    default: 512,
+    help: "Length of the prompts, in tokens",
+  },
+  samples: { value: integer(1), default: 6, help: "Questions of each task" },
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the scores; default: the policy's file with .try.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `tasks`: a sample of a family of tasks. */
 export const TASKS_FLAGS = {
   family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
@@ -228,4 +269,7 @@ export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
+export type PolicyNewOptions = OptionsOf<typeof POLICY_NEW_FLAGS>;
+export type PolicyCheckOptions = OptionsOf<typeof POLICY_CHECK_FLAGS>;
+export type PolicyTryOptions = OptionsOf<typeof POLICY_TRY_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

@@ -1,5 +1,6 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { createApp } from "../routes/app.ts";
+import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { chooseDevice } from "../serving/device.ts";
@@ -29,6 +30,8 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const door = new FrontDoor(guarded);
   const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
 
+  const { embeddingModel } = options;
+  const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
   const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(
@@ -57,6 +60,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
+    encoder,
     text,
     chatTemplate,
     options: {
@@ -83,6 +87,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   console.error("Stopping when the running requests are done; another signal stops at once");
   drain.abort();
   await server.finished;
+  encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
 }

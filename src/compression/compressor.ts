@@ -25,7 +25,7 @@ import { recordRanking } from "./ranking.ts";
 import { type CompressorBuffers, type CompressorOptions, ScoringWork, type SegmentScoring } from "./scoring_work.ts";
 import { SlotMoves } from "./slot_moves.ts";
 import { recordStep } from "./steps/steps.ts";
-import { compileWgsl, unusableScoresBuffer } from "./steps/wgsl.ts";
+import { compileWgsl, unusableScoresBuffer, userScoresVariant } from "./steps/wgsl.ts";
 
 /** Rows of a pack and where they go. */
 export interface RowGather {
@@ -132,13 +132,13 @@ export class Compressor {
    * @returns why it cannot be compiled, and where in its code; `null` if it can
    */
   async compile(step: Wgsl): ReturnType<typeof compileWgsl> {
-    const fault = await compileWgsl(this.#work, step);
+    const fault = await compileWgsl(this.gpu, userScoresVariant(this.options, step));
     if (fault === null) this.#compiled.add(kernelOf(step));
     return fault;
   }
 
-  /** @throws {TypeError} if a score has a kernel that has not been compiled */
-  checkRunnable(score: Score): void {
+  /** The score. @throws {TypeError} if it has a kernel that has not been compiled */
+  runnable(score: Score): Score {
     for (const step of allSteps(score)) {
       if (step.name !== "wgsl" || this.#compiled.has(kernelOf(step))) continue;
       throw new TypeError(
@@ -146,6 +146,7 @@ export class Compressor {
           "options, which uniforms can tell it of",
       );
     }
+    return score;
   }
 
   /** Records that a counter of {@link unusableScores} starts anew. */

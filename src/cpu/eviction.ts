@@ -6,7 +6,7 @@ import type { DecodeEviction } from "../engine/eviction.ts";
 import { cutLayers } from "./prompt_pack.ts";
 import { DecodeMemory } from "./decode_memory.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
-import { type LayerToScore, scoreLayer } from "./layer_scoring.ts";
+import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
 import { bestRows } from "./ranking.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -36,7 +36,7 @@ export function evict(forward: Forward, sequence: Sequence, eviction: DecodeEvic
     // Only where a policy has failed and another's window has taken its place.
     if (scored <= 0) return;
     const source = layerToScore(forward, sequence, layer, eviction);
-    const { scores, seen } = scoreLayer(forward, source, score, policy);
+    const { scores, seen } = scoreLayer(new LayerRowsInHeap(forward, source), score, policy);
     sequence.budgets.add(seen);
     const ranked = Math.min(policy.provisionalRows(layer), scored);
     const best = scores.map((own) => bestRows(own, ranked));

@@ -6,6 +6,8 @@
  * The same for tiles of prompts and for the rows of a decode step; only attention differs. Everything lies in onnxruntime's
  * memory.
  */
+import { ropeFrequencies } from "../architecture/rope.ts";
+import type { Rotary } from "../policy/context.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 import type { LayerRows } from "./cache/layer_rows.ts";
 import { attentionGraph, meanAttentionGraph, probabilitiesGraph } from "./graphs/attention.ts";
@@ -58,6 +60,8 @@ export class Forward {
   #mask: HeapFloats;
   /** Zeros, and behind them as many of {@link UNSEEN}: any cut is the mask of so many rows and some behind them. */
   #padding: HeapFloats;
+  /** How queries and keys are rotated. */
+  readonly rotary: Rotary;
   /** Runs of graphs so far. */
   runs = 0;
 
@@ -73,6 +77,8 @@ export class Forward {
     const { queryHeadCount, headSize, vocabularySize } = config;
     this.querySize = queryHeadCount * headSize;
     this.queryKeyValueSize = queryKeyValueSize(config);
+    const positions = ropeTable.length / headSize;
+    this.rotary = { frequencies: ropeFrequencies(config.rope, positions), pairing: config.rope.pairing };
     const rows = Math.max(TILE_ROWS, logitRows);
     this.queryKeyValue = runtime.floats(rows * this.queryKeyValueSize);
     this.attended = runtime.floats(rows * this.querySize);

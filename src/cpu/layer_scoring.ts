@@ -11,7 +11,7 @@ import { MAX_WINDOW } from "../scores/limits.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";
-import type { ScoredRows, Scores } from "./steps/scored_rows.ts";
+import type { HostNumbers, ScoredRows, Scores } from "./steps/scored_rows.ts";
 import { scoreRows } from "./steps/steps.ts";
 
 /** The rows of one layer of one sequence. */
@@ -33,16 +33,14 @@ export interface LayerToScore {
 
 /** Scores of a layer and what an allocator may look at; `statistics` only where they are wanted. */
 export function scoreLayer(
-  forward: Forward,
-  layer: LayerToScore,
+  rows: LayerRowsInHeap,
   score: Score,
   policy: Pick<SequencePolicy, "perHead" | "exactScores" | "attentionStatistics">,
 ): { readonly scores: Scores; readonly seen: ScoredLayer } {
-  const rows = new HeapRows(forward, layer);
   const scores = scoreRows(rows, score);
   const headHistograms = scores.map(histogramOf);
   const statistics: AttentionStatistics | undefined = policy.attentionStatistics
-    ? attentionStatistics(rows, Math.min(layer.window, MAX_WINDOW))
+    ? attentionStatistics(rows, Math.min(rows.layer.window, MAX_WINDOW))
     : undefined;
   const histogram = new Uint32Array(headHistograms[0].length);
   for (const head of headHistograms) head.forEach((count, bin) => histogram[bin] += count);
@@ -57,7 +55,10 @@ export function scoreLayer(
   };
 }
 
-class HeapRows implements ScoredRows {
+/** Rows of a layer as steps see them. */
+export class LayerRowsInHeap implements ScoredRows {
+  /** Set before the rows are scored, where that is needed. */
+  host: HostNumbers | null = null;
   readonly kvHeadCount: number;
   readonly group: number;
   readonly headSize: number;

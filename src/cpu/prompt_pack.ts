@@ -8,12 +8,13 @@
  * at a time. Sequences with the same prompt share its rows.
  */
 import type { SequencePolicy } from "../policy/policy.ts";
-import { type LayerToScore, scoreLayer } from "./layer_scoring.ts";
+import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
 import { MAX_WINDOW } from "../scores/limits.ts";
 import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
 import { bestRows } from "./ranking.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import type { Sequence } from "./sequence.ts";
+import { computeOnHost } from "./steps/host_steps.ts";
 
 /** A prompt's place among the rows of a pack. */
 interface Segment {
@@ -229,7 +230,13 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
     target.fill(rows, none, 0, length, recentBlocks());
     return;
   }
-  const { scores, seen } = scoreLayer(forward, rows, policy.score, policy);
+  const inHeap = new LayerRowsInHeap(forward, rows);
+  if (policy.hostSteps.length > 0) {
+    const { queryHeadCount } = forward.config;
+    const context = { ...sequence.context, layer, queryHeadCount, scoredRows: inHeap.scored, rotary: forward.rotary };
+    inHeap.host = { context, numbers: computeOnHost(inHeap, policy, context, rows.allQueries, forward.ropeTable[0]) };
+  }
+  const { scores, seen } = scoreLayer(inHeap, policy.score, policy);
   sequence.budgets.add(seen);
   const ranked = policy.provisionalRows(layer);
   cache.setRanked(layer, ranked);

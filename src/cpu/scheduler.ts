@@ -52,9 +52,9 @@ export class Scheduler {
     rebalances: 0,
     rebalanceSeconds: 0,
     decodeEvictions: 0,
+    policyFallbacks: {} as Record<string, number>,
   };
   readonly #evictedRows: number[];
-  readonly #policyFallbacks: Record<string, number> = {};
 
   /** @param log takes a line for people: a policy that failed */
   constructor(
@@ -75,17 +75,24 @@ export class Scheduler {
   add(id: number, request: GenerationRequest): void {
     const { config } = this.forward;
     const { policy } = request.kvCache;
+    const { policyFallbacks } = this.#counts;
     const fallback: Fallback = { reason: undefined };
     let forecast: Forecast;
     try {
       forecast = forecastRequest(request, config, this.policies, (reason) => {
-        this.#policyFallbacks[policy] = (this.#policyFallbacks[policy] ?? 0) + 1;
+        policyFallbacks[policy] = (policyFallbacks[policy] ?? 0) + 1;
         fallback.reason ??= reason;
         this.log(`KV cache policy ${policy} failed, uniform budgets take its place: ${reason}`);
       });
     } catch (error) {
       // The client has asked the same before: the policy has changed since, or does not always say the same.
       return this.emit(id, { type: "failed", message: (error as Error).message });
+    }
+    if (forecast.blocks > this.pool.largestArena) {
+      return this.emit(id, {
+        type: "failed",
+        message: `The KV cache policy ${policy} asks for more memory than there is`,
+      });
     }
     const sequence = new Sequence(id, request, forecast, fallback, config.vocabularySize);
     this.#sequences.set(id, sequence);
@@ -113,7 +120,8 @@ export class Scheduler {
     const { pool, forward } = this;
     return {
       ...this.#counts,
-      policyFallbacks: { ...this.#policyFallbacks },
+      policyFallbacks: { ...this.#counts.policyFallbacks },
+      // Of kernels, of which there are none here.
       unusableScores: {},
       running: this.#admission.residentCount,
       waiting: this.#waiting.length,
@@ -282,7 +290,7 @@ export class Scheduler {
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer });
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
   }
 
   #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {

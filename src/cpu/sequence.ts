@@ -2,8 +2,8 @@
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { Continuation, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { Forecast } from "../engine/forecast.ts";
-import { LayerBudgets } from "../engine/layer_budgets.ts";
 import type { Fallback } from "../engine/sequence.ts";
+import { LayerBudgets } from "../engine/layer_budgets.ts";
 import { usesCounts } from "../kernels/sampling/sampling_record.ts";
 import { promptCounts } from "../kernels/sampling/penalties.ts";
 import type { PolicyContext } from "../policy/context.ts";

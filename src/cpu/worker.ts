@@ -6,24 +6,24 @@ import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
-import type { EngineFailure, EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
-import { defaultKvMemory, dimensionsOf } from "../model/dimensions.ts";
+import { dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
-import { checkMemory, type WeightType } from "./products/memory.ts";
+import { planMemory, weightCount, type WeightType } from "./memory_plan.ts";
 import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
-import { checkRunnable } from "./steps/steps.ts";
 
 const thread = self as unknown as {
   postMessage(message: FromWorker): void;
@@ -33,27 +33,24 @@ const thread = self as unknown as {
 
 /** What requests choose from; the client knows the same. */
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
-POLICIES.checkRunnable = checkRunnable;
 
 let scheduler: Scheduler | null = null;
-
-function changePlugins(plugins: readonly PluginBundle[]): void {
-  POLICIES.setFiles(plugins.map(evaluatePlugin));
-}
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
       run(data.options, data.plugins).catch((error) => {
-        thread.postMessage({ type: "failed", failure: failureOf(error) });
+        const { name, message } = error instanceof Error ? error : new Error(String(error));
+        thread.postMessage({ type: "failed", failure: { name, message } });
       });
       break;
     case "plugins":
       try {
-        changePlugins(data.plugins);
+        POLICIES.setFiles(data.plugins.map(evaluatePlugin));
         thread.postMessage({ type: "plugins", failure: null });
       } catch (error) {
-        thread.postMessage({ type: "plugins", failure: failureOf(error) });
+        const { name, message } = error as Error;
+        thread.postMessage({ type: "plugins", failure: { name, message } });
       }
       break;
     case "generate":
@@ -74,13 +71,9 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-function failureOf(error: unknown): EngineFailure {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return { name, message };
-}
-
 async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
-  changePlugins(plugins);
+  POLICIES.setFiles(plugins.map(evaluatePlugin));
+  POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
   scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
   await scheduler.run();
@@ -94,16 +87,16 @@ async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; p
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);
-    const serving = servingOptions(config, options);
+    const weights = weightTypeOf(config, options);
+    const serving = servingOptions(weightCount(file, config), config, weights, options);
     const dimensions = dimensionsOf(config, serving);
-    checkMemory(file, config, weightTypeOf(config, options), serving.kvMemory);
     const runtime = await Onnxruntime.open(threads);
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
       thread.postMessage({ type: "progress", progress });
     };
-    const products = await loadProducts(runtime, file, config, options, onProgress);
+    const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
@@ -137,12 +130,13 @@ function loadProducts(
   runtime: Onnxruntime,
   file: ModelFile,
   config: ModelConfig,
-  options: EngineWorkerOptions,
+  weights: WeightType,
+  maxBatch: number,
   onProgress: LoadingProgress,
 ): Promise<Products> {
-  return weightTypeOf(config, options) === "f32"
+  return weights === "f32"
     ? F32Products.load(runtime, file, config, onProgress)
-    : Int8Products.load(runtime, file, config, options.maxBatch, onProgress);
+    : Int8Products.load(runtime, file, config, maxBatch, onProgress);
 }
 
 /** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
@@ -157,7 +151,12 @@ function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions):
 }
 
 /** Fills in what the user left open. */
-function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions) {
+function servingOptions(
+  parameters: number,
+  config: ModelConfig,
+  weights: WeightType,
+  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
   }
@@ -167,8 +166,8 @@ function servingOptions(config: ModelConfig, { context, maxBatch, kvMemory, kvTy
         "make no sense",
     );
   }
-  const serving = { contextLength: context ?? config.contextLength, maxBatch, kvElement: kvType };
-  return { ...serving, kvMemory: kvMemory ?? defaultKvMemory(config, serving) };
+  const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
+  return { ...plan, maxBatch, kvElement: kvType };
 }
 
 // Events of a turn travel together: the loop emits them between two looks at the mail.

@@ -60,7 +60,7 @@ export function forecastRequest(
     messages: request.messages ?? [{ role: "prompt", start: 0, end: promptLength }],
   };
   const start: StartPolicy = (found, context, options) =>
-    startPolicy(found, context, options, onFallback, policies.checkRunnable);
+    startPolicy(found, context, options, onFallback, policies.runnable);
   const policy = start(found, context, options);
   const eviction = startEviction(request, found, context, start);
   // A sequence may overrun its end by the rest of a submit.

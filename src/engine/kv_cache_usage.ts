@@ -15,7 +15,7 @@ export interface CachedSequence {
   /** Rows at the end of the prompt that are kept beside the ranked ones. */
   readonly window: number;
   readonly residence: { readonly cache: SequenceCache };
-  /** Why the policy was replaced, if it was. */
+  /** Why uniform budgets took the place of its policy, if they did. */
   readonly fallback: { readonly reason: string | undefined };
 }
 

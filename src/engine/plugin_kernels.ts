@@ -13,13 +13,16 @@ import type { CacheShape } from "./forecast.ts";
 /** An ordinary prompt: kernels are the same for all. */
 const PROMPT = { promptLength: 4096, budget: 512, messages: [{ role: "prompt", start: 0, end: 4096 }] };
 
+/** See {@link Compressor.compile}. */
+export type Compile = (step: Wgsl) => ReturnType<Compressor["compile"]>;
+
 /**
  * Compiles the kernels of plugins.
  *
  * @throws {PluginError} naming the place in the file at which the compiler takes offence
  */
 export async function compileKernels(
-  compressor: Compressor,
+  compile: Compile,
   shape: CacheShape,
   files: readonly PluginFile[],
 ): Promise<void> {
@@ -30,7 +33,7 @@ export async function compileKernels(
         kernelsOf(plugin.kind === "policy" ? plugin.recipe.scorer : plugin, context)
       )
     ) {
-      const fault = await compressor.compile(step);
+      const fault = await compile(step);
       if (fault === null) continue;
       const place = new SourcePositions(bundle, "").ofText(step.code, fault.line, fault.column);
       throw new PluginError(`${place ?? `${bundle.file}, line ${fault.line} of the code of wgsl()`}: ${fault.message}`);

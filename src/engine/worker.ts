@@ -113,10 +113,10 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
       );
     });
     const { compressor } = model;
-    POLICIES.checkRunnable = (score) => compressor.checkRunnable(score);
+    POLICIES.runnable = (score) => compressor.runnable(score);
     changePlugins = async (plugins) => {
       const files = plugins.map(evaluatePlugin);
-      await compileKernels(compressor, config, files);
+      await compileKernels((step) => compressor.compile(step), config, files);
       POLICIES.setFiles(files);
     };
     await changePlugins(plugins);

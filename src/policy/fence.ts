@@ -10,6 +10,7 @@ import {
   type HostStep,
   hostStepsOf,
   needsOf,
+  NotRunnableError,
   protectedRowsOf,
   type Score,
   windowOf,
@@ -30,23 +31,26 @@ const FALLBACK_SINKS = 4;
  * policy that throws or returns nonsense is asked no more: for the rest of the prompt all layers get the same.
  *
  * @param onFallback Told why, at most once for each sequence
- * @param checkRunnable Throws where the engine cannot compute a score
+ * @param runnable see {@link PolicyRegistry.runnable}
  * @returns `null` where every row is to be kept
+ * @throws {NotRunnableError} if the engine can never compute its score
  */
 export function startPolicy(
   policy: Policy,
   context: PolicyContext,
   options: Readonly<Record<string, unknown>>,
   onFallback: (reason: string) => void,
-  checkRunnable: (score: Score) => void = () => {},
+  runnable: (score: Score) => Score = (score) => score,
 ): SequencePolicy | null {
   try {
     const started = policy.start(context, options);
     if (started === null) return null;
     checkScore(started.score, context);
-    checkRunnable(started.score);
-    return new GuardedPolicy(started, started.score, context, onFallback);
+    return new GuardedPolicy(started, runnable(started.score), context, onFallback);
   } catch (error) {
+    if (error instanceof NotRunnableError) {
+      throw new NotRunnableError(`The KV cache policy "${policy.name}" ${error.message}`);
+    }
     onFallback(reasonOf(error));
     const window = windowOf(FALLBACK_SCORE);
     if (context.promptLength - window <= rankedBudget(context.budget, window)) return null;

@@ -32,8 +32,12 @@ export class PolicyRegistry {
   #policies: readonly Policy[] = [];
   #scorers: readonly Scorer[] = [];
   #allocators: readonly Allocator[] = [];
-  /** Throws where the engine that the policies are for cannot compute a score. Set by it. */
-  checkRunnable: (score: Score) => void = () => {};
+  /**
+   * What of a score the engine can compute that the policies are for: set by it, and by its client.
+   *
+   * @throws {NotRunnableError} if it can never be computed there @throws {Error} if not in its present form
+   */
+  runnable: (score: Score) => Score = (score) => score;
   readonly #combinations = new Map<string, Policy>();
 
   /**

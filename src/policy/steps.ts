@@ -207,6 +207,27 @@ export function hostStepsOf(score: Score): HostStep[] {
   });
 }
 
+/** A score that an engine can never compute; the message follows the policy's name. */
+export class NotRunnableError extends Error {
+  override name = "NotRunnableError";
+}
+
+/**
+ * A score without the kernels that plugins bring, for engines that cannot run them: what stands in for each takes its place.
+ *
+ * @throws {NotRunnableError} if nothing does
+ */
+export function withoutKernels(score: Score): Score {
+  return score.map((step) => {
+    if (step.name === "wgsl") {
+      if (step.otherwise !== undefined) return step.otherwise as Step;
+      throw new NotRunnableError("scores rows by WGSL alone, which needs a GPU, and this server computes on the CPU");
+    }
+    const nested = nestedScore(step);
+    return nested === undefined ? step : rulesOf(step).withNested!(step, withoutKernels(nested));
+  });
+}
+
 function rankingAgain(step: Step) {
   const { rankingAgain } = rulesOf(step);
   return typeof rankingAgain === "function" ? rankingAgain(step) : rankingAgain;

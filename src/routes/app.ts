@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import { timingSafeEqual } from "hono/utils/buffer";
+import type { Encoder } from "../contract/encoder.ts";
 import type { Engine } from "../contract/engine.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
@@ -11,6 +12,7 @@ import type { TextEncoding } from "../text/text_processor.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { embeddingsHandler } from "./embeddings.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
 import { healthHandler } from "./health.ts";
@@ -18,6 +20,7 @@ import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
+import { rerankHandler } from "./rerank.ts";
 import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 
 /** One line of the log. */
@@ -59,8 +62,9 @@ export interface AppOptions extends GuardOptions {
  * ```
  */
 export function createApp(
-  { engine, text, chatTemplate, options }: {
+  { engine, encoder, text, chatTemplate, options }: {
     engine: Engine;
+    encoder?: Encoder;
     text: TextEncoding;
     chatTemplate: ChatTemplate;
     options: AppOptions;
@@ -72,6 +76,7 @@ export function createApp(
     log({ time: new Date().toISOString(), level, event, ...details });
   const context: RouteContext = {
     engine,
+    encoder,
     text,
     chatTemplate,
     metrics: new Metrics(engine),
@@ -142,6 +147,8 @@ export function createApp(
   app.get("/v1/kv/policies", kvPoliciesHandler(policies));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
+  app.post("/v1/embeddings", embeddingsHandler(context));
+  app.post("/v1/rerank", rerankHandler(context));
 
   // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
   for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {

@@ -1,4 +1,5 @@
 /** @file What every endpoint is given. */
+import type { Encoder } from "../contract/encoder.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
@@ -25,6 +26,8 @@ export interface RouteEnvironment {
 /** What every endpoint is given. */
 export interface RouteContext {
   readonly engine: Engine;
+  /** Makes vectors of texts, or scores them; where one was named. */
+  readonly encoder: Encoder | undefined;
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;

@@ -5,6 +5,7 @@ import type { Engine, LoadProgress } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
@@ -50,6 +51,7 @@ export async function startEngine(
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
+  if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
     { ...options, thread: THREADS[device], model, policies, log: console.error },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { seededRandom } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 import type { GenerationEvent } from "../../src/contract/generation.ts";
-import type { WeightType } from "../../src/cpu/products/memory.ts";
+import type { WeightType } from "../../src/cpu/memory_plan.ts";
 import { type CpuModel, loadCpuModel, runOnCpu } from "../support/cpu.ts";
 import { randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";

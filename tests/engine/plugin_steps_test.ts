@@ -263,7 +263,7 @@ Deno.test("scores of WGSL that are no numbers of at least 0 are counted and logg
     definePolicy({ name: "other", description: "Other", score: () => [wgsl({ window: 8, code: "1.0" })] }),
   ];
   const registry = new PolicyRegistry([...BUILT_IN_POLICIES, ...policies]);
-  registry.checkRunnable = (score) => model.compressor.checkRunnable(score);
+  registry.runnable = (score) => model.compressor.runnable(score);
   const testRun = new TestRun(model, undefined, registry);
   for (const policy of ["late", "late", "other"]) testRun.add(request(PROMPT, { kvCache: { policy, budget: 40 } }));
   const { stats, outcomes } = await testRun.end();
@@ -289,7 +289,7 @@ export default definePolicy({
   })],
 });`;
     const files = (await bundled(text)).map(evaluatePlugin);
-    const error = await compileKernels(model.compressor, model.config, files).then(
+    const error = await compileKernels((step) => model.compressor.compile(step), model.config, files).then(
       () => null,
       (error) => error as Error,
     );

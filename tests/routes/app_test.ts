@@ -96,8 +96,8 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
 
 Deno.test("unknown paths and methods are JSON errors", async () => {
   const { app } = startApp({ tokens: [] });
-  const missing = await readError(await app.request("/v1/embeddings", { method: "POST" }));
-  assert.deepEqual([missing.status, missing.message], [404, "There is no POST /v1/embeddings here"]);
+  const missing = await readError(await app.request("/v1/audio/speech", { method: "POST" }));
+  assert.deepEqual([missing.status, missing.message], [404, "There is no POST /v1/audio/speech here"]);
   const response = await app.request("/v1/completions");
   assert.equal(response.headers.get("allow"), "POST");
   const wrong = await readError(response);

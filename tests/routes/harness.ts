@@ -1,6 +1,7 @@
 /** @file The application on a fake engine, and readers of its replies. */
 import assert from "node:assert/strict";
 import { type AppOptions, createApp } from "../../src/routes/app.ts";
+import type { Encoder } from "../../src/contract/encoder.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import type { EncodeTask } from "../../src/text/text_processor.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
@@ -13,10 +14,12 @@ export function startApp(
   options: Partial<AppOptions> = {},
   chatTemplate: ChatTemplate = fakeChatTemplate,
   onEncode: (text: string, task?: EncodeTask) => void = () => {},
+  encoder?: Encoder,
 ) {
   const engine = new FakeEngine("script" in behaviour ? behaviour : { script: () => behaviour });
   const app = createApp({
     engine,
+    encoder,
     text: {
       tokenizer: fakeText.tokenizer,
       encode(text, task) {

@@ -11,7 +11,8 @@ import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
 import { F32Products } from "../../src/cpu/products/f32_products.ts";
 import { Int8Products } from "../../src/cpu/products/int8_products.ts";
-import type { WeightType } from "../../src/cpu/products/memory.ts";
+import type { WeightType } from "../../src/cpu/memory_plan.ts";
+import type { PolicyRegistry } from "../../src/policy/registry.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { dimensionsOf } from "../../src/model/dimensions.ts";
@@ -93,6 +94,7 @@ export async function runOnCpu(
   { forward, pool, maxBatch }: CpuModel,
   requests: readonly GenerationRequest[],
   onEvent: (id: number, event: GenerationEvent, scheduler: Scheduler) => void = () => {},
+  policies: PolicyRegistry = builtInPolicies,
 ): Promise<CpuRun> {
   const events: GenerationEvent[][] = requests.map(() => []);
   const held: HeldKeys[] = [];
@@ -103,7 +105,7 @@ export async function runOnCpu(
     return tryAdmit.call(this, sequence);
   };
   let open = requests.length;
-  const scheduler = new Scheduler(forward, pool, maxBatch, builtInPolicies, (id, event) => {
+  const scheduler = new Scheduler(forward, pool, maxBatch, policies, (id, event) => {
     events[id].push(event);
     if (event.type === "prefilled") held[id] = heldKeys(sequences.get(id)!, forward.config.headSize);
     if (event.type === "finished" && --open === 0) scheduler.close();

@@ -5,6 +5,7 @@ import { Admission } from "../../src/engine/admission.ts";
 import type { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import type { HeldKeys } from "./cpu.ts";
 import type { Outcome } from "./engine.ts";
+import type { PolicyRegistry } from "../../src/policy/registry.ts";
 import { type ObservedModel, TestRun } from "./scheduling.ts";
 
 /** Where a sequence's rows lie: blocks and slots as its tables had them. */
@@ -23,6 +24,7 @@ interface Layout {
 export async function runOnGpu(
   observed: ObservedModel,
   request: GenerationRequest,
+  policies?: PolicyRegistry,
 ): Promise<{ outcome: Outcome; held: HeldKeys }> {
   const { config } = observed.model;
   let cache: SequenceCache | undefined;
@@ -38,7 +40,7 @@ export async function runOnGpu(
       if (event.type === "prefilled") {
         layout = layoutOf(cache!, config.kvHeadCount, request.prompt.length, event.kvCache);
       }
-    });
+    }, policies);
     run.add(request);
     const { outcomes: [outcome] } = await run.end();
     const arena = await observed.readArena(layout!.arena);

@@ -16,6 +16,7 @@ export const ROOMS: readonly string[] = [
   "text",
   "engine",
   "cpu",
+  "embedding",
   "hub",
   "serving",
   "routes",

@@ -80,11 +80,14 @@ export async function compile(
   ], { DENO_DIR: cache, ...(runtime === undefined ? {} : { DENORT_BIN: runtime }) });
 }
 
-/** The modules of all workers, as paths from the repository's root. */
+/**
+ * The modules of all workers, as paths from the repository's root: modules that are named by a URL rather than imported, be it
+ * where the worker is started or in a table of them.
+ */
 export async function workerModules(): Promise<string[]> {
   const found = new Set<string>();
   for (const { path, source } of await sources("src/")) {
-    for (const [, worker] of source.matchAll(/new Worker\(\s*new URL\("(\.[^"]+\.ts)", import\.meta\.url\)/g)) {
+    for (const [, worker] of source.matchAll(/new URL\("(\.[^"]+\.ts)", import\.meta\.url\)/g)) {
       found.add(new URL(worker, `file:///${path}`).pathname.slice(1));
     }
   }

@@ -11,12 +11,20 @@ import { dirname, join, relative } from "node:path";
 /** Files that no package needs to run, by the end of the name; licences stay. */
 const NEVER_RUN = /\.(map|[cm]?ts|tsx|md|markdown|flow)$/;
 
+/** Packages of which only bundles are kept: what they depend on is in these, or not needed. */
+const BUNDLED = ["onnxruntime-web"];
+
 /** What is kept of packages that come in builds for several platforms, by name: paths within the package. */
 const KEPT: Readonly<Record<string, RegExp>> = {
   // Four copies of a dictionary of 4 MB; "node" comes first in its exports.
   "jieba-wasm": /^(package\.json|LICENSE|pkg\/nodejs\/)/,
-  // 140 MB of bundles; the CPU engine drives the plain WebAssembly build.
-  "onnxruntime-web": /^(package\.json|LICENSE|dist\/ort-wasm-simd-threaded\.(mjs|wasm)$)/,
+  // 140 MB of bundles; the CPU engine and encoders use the plain WebAssembly build.
+  "onnxruntime-web":
+    /^(package\.json|LICENSE|dist\/ort-wasm-simd-threaded\.(mjs|wasm)$|dist\/ort\.wasm\.bundle\.min\.mjs$)/,
+  // Names of what is not settled yet are an entry of their own, which nothing imports.
+  "@opentelemetry/semantic-conventions": /^(?!dist\/(experimental|index-incubating))/,
+  // The tools that it also is, for the command line.
+  "wabt": /^(package\.json|LICENSE|index\.js)$/,
 };
 
 /** What `deno info --json` says of a program. */
@@ -72,7 +80,7 @@ async function packagesOf(
     const visit = (id: string) => {
       if (ids.has(id)) return;
       ids.add(id);
-      npmPackages[id].dependencies.forEach(visit);
+      if (!BUNDLED.includes(npmPackages[id].name)) npmPackages[id].dependencies.forEach(visit);
     };
     for (const { npmPackage } of modules) if (npmPackage !== undefined) visit(npmPackage);
     known = npmPackages;

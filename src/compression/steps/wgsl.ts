@@ -1,5 +1,5 @@
 /** @file The step `wgsl` on the GPU: see kernels/scoring/user_scores.ts. */
-import type { Kernel } from "../../gpu/gpu.ts";
+import type { Gpu, Kernel } from "../../gpu/gpu.ts";
 import {
   lineOfCode,
   userScores,
@@ -25,21 +25,22 @@ export function unusableScoresBuffer(work: ScoringWork): GPUBuffer {
 }
 
 /**
- * Compiles a step's kernel.
+ * Compiles the kernel of a step.
  *
  * @returns what the compiler says against it, and the line and column of the code, counted from 1; `null` if nothing
  */
 export async function compileWgsl(
-  work: ScoringWork,
-  step: Wgsl,
+  { device }: Gpu,
+  variant: UserScoresVariant,
 ): Promise<{ readonly message: string; readonly line: number; readonly column: number } | null> {
-  const variant = userScoresVariant(work.options, step);
   const { wgsl: code } = userScores(variant);
-  const { device } = work.gpu;
   device.pushErrorScope("validation");
-  const messages = await device.createShaderModule({ label: "wgsl", code }).getCompilationInfo();
-  const refused = await device.popErrorScope();
-  const error = messages.messages.find(({ type }) => type === "error");
+  const shader = device.createShaderModule({ label: "wgsl", code });
+  // At once, so that the errors of nobody else are caught.
+  const refusal = device.popErrorScope();
+  const { messages } = await shader.getCompilationInfo();
+  const refused = await refusal;
+  const error = messages.find(({ type }) => type === "error");
   if (error === undefined) return refused && { message: refused.message.trim(), line: 1, column: 1 };
   // Naga points at whole functions, and says further down what in them it means.
   const lines = error.message.split("\n").map((line) => line.trimEnd());

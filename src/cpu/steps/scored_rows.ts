@@ -1,11 +1,16 @@
 /** @file What a scoring step may look at on the CPU: the rows of one layer of one sequence, and who asks for them. */
 
+import type { LayerContext } from "../../policy/context.ts";
+import type { Step } from "../../policy/steps.ts";
+
 /** Scores of each KV head, `[scored]`: never negative, the higher the better. */
 export type Scores = readonly Float32Array[];
 
 /** The rows of a layer that are to be scored: all but the last ones, which are kept anyway. */
 export interface ScoredRows {
   readonly kvHeadCount: number;
+  /** Where steps of the score have something computed. */
+  readonly host: HostNumbers | null;
   /** Query heads of each KV head. */
   readonly group: number;
   readonly headSize: number;
@@ -27,6 +32,12 @@ export interface ScoredRows {
    * `[query head of the group][row asked][scored]`.
    */
   lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array;
+}
+
+/** What a plugin's TypeScript has computed of a layer. */
+export interface HostNumbers {
+  readonly numbers: ReadonlyMap<Step, Float32Array>;
+  readonly context: LayerContext;
 }
 
 /**

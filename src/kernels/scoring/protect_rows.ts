@@ -1,12 +1,11 @@
 /** @file Rows that rank before all others, whatever their scores are. Among themselves the earlier ones come first, as equals do. */
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
+import { PROTECTED_SCORE } from "../../scores/limits.ts";
 
 const THREADS = 256;
 /** Ranges of a dispatch: two to a vector of its parameters, which have room for 16. */
 export const RANGES_PER_DISPATCH = 28;
-/** More than any other score. */
-export const PROTECTED_SCORE = 2 ** 120;
 
 /**
  * Bindings: scores f32 `[kvHead][capacity]`, changed in place.

@@ -1,6 +1,6 @@
 /** @file The source `wgsl`: scores by a kernel of one's own. */
 import { MAX_WINDOW } from "../../scores/limits.ts";
-import { checkWindow, type StepRules } from "./step_rules.ts";
+import { type AnyStep, checkWindow, type StepRules } from "./step_rules.ts";
 
 /** Scores of rows by WGSL. */
 export interface Wgsl {
@@ -9,6 +9,7 @@ export interface Wgsl {
   readonly code: string;
   readonly uniforms: Readonly<Record<string, number>>;
   readonly anyOrder: boolean;
+  readonly otherwise: AnyStep | undefined;
 }
 
 /** Numbers that a kernel can be given: what is left of its parameters. */
@@ -31,11 +32,12 @@ const MOST_UNIFORMS = 32;
  * @param uniforms numbers, 32 at most, f32
  * @param anyOrder whether scores hang on keys, values and queries alone, so that rows can be ranked again while tokens are generated,
  * in whatever order they lie then
+ * @param otherwise a source of the same window in its place where the server computes on the CPU, which runs no WGSL
  */
 export function wgsl(
-  { window, code, uniforms = {}, anyOrder = false }: Pick<Wgsl, "window" | "code"> & Partial<Wgsl>,
+  { window, code, uniforms = {}, anyOrder = false, otherwise }: Pick<Wgsl, "window" | "code"> & Partial<Wgsl>,
 ): Wgsl {
-  return { name: "wgsl", window, code, uniforms, anyOrder };
+  return { name: "wgsl", window, code, uniforms, anyOrder, otherwise };
 }
 
 /** Whether the code asks queries of the window. */
@@ -51,6 +53,10 @@ export const wgslRules: StepRules<Wgsl> = {
     const { window, code, uniforms } = step;
     checkWindow(window, context, asksQueries(step) ? MAX_WINDOW : Infinity);
     if (typeof code !== "string" || code.trim() === "") throw new TypeError("The code of wgsl() must be a text");
+    const { window: other } = step.otherwise as { window?: unknown } ?? step;
+    if (other !== window) {
+      throw new RangeError(`What stands in for wgsl() must be a source of its window, ${window}, but has ${other}`);
+    }
     const names = Object.keys(uniforms);
     if (names.length > MOST_UNIFORMS) {
       throw new RangeError(`wgsl() takes ${MOST_UNIFORMS} uniforms at most, but has ${names.length}`);

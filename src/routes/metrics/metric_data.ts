@@ -17,14 +17,18 @@ export function engineMetricData(stats: EngineStats): MetricData[] {
     const amount = value(stats);
     const dataPoints = typeof amount === "number"
       ? [dataPoint(amount, {})]
-      : Array.isArray(amount)
+      : isByLayer(amount)
       ? amount.map((layerAmount, layer) => dataPoint(layerAmount, { layer }))
-      : Object.entries(amount).map(([policy, count]) => dataPoint(count, { policy }));
+      : Object.entries<number>(amount).map(([policy, policyAmount]) => dataPoint(policyAmount, { policy }));
     const common = describe(name, help);
     return type === "counter"
       ? { ...common, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
       : { ...common, dataPointType: DataPointType.GAUGE, dataPoints };
   });
+}
+
+function isByLayer(amount: readonly number[] | Readonly<Record<string, number>>): amount is readonly number[] {
+  return Array.isArray(amount);
 }
 
 /**

@@ -4,7 +4,8 @@ import type { Dispatch } from "../../../src/gpu/recorder.ts";
 import { boundScores, boundScoresDispatch } from "../../../src/kernels/scoring/bound_scores.ts";
 import { combineScores, combineScoresDispatch } from "../../../src/kernels/scoring/combine_scores.ts";
 import { normaliseScores, normaliseScoresDispatch } from "../../../src/kernels/scoring/normalise_scores.ts";
-import { PROTECTED_SCORE, protectRows, protectRowsDispatches } from "../../../src/kernels/scoring/protect_rows.ts";
+import { PROTECTED_SCORE } from "../../../src/scores/limits.ts";
+import { protectRows, protectRowsDispatches } from "../../../src/kernels/scoring/protect_rows.ts";
 import {
   aboveThreshold,
   clamped,

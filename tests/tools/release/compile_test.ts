@@ -26,8 +26,15 @@ function pathsOf(report: string): string[] {
 /** Runs in the place of the program, with nothing but the embedded packages: loads every command, and the WebAssembly. */
 const LOADS_EVERYTHING = `
   import { COMMANDS } from "./src/cli/commands.ts";
+  import { Onnxruntime } from "./src/cpu/runtime/onnxruntime.ts";
+  import { EncoderClient } from "./src/embedding/client.ts";
   import { chineseWords } from "./src/eval/metrics/chinese_words.ts";
   for (const { load } of Object.values(COMMANDS)) await load();
+  await import("./src/cpu/kernels/crew_module.ts");
+  console.log(typeof await Onnxruntime.open(1));
+  const encoder = await EncoderClient.start("tests/golden/encoder/embedder");
+  console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
+  encoder.close();
   console.log(chineseWords("我来到北京清华大学").join(" "));
 `;
 
@@ -66,7 +73,7 @@ Deno.test("deno task compile embeds the program, its workers and the model, and 
         env: { DENO_DIR: cache },
       }).output();
       assert.equal(new TextDecoder().decode(run.stderr), "");
-      assert.equal(new TextDecoder().decode(run.stdout), "我 来到 北京 清华大学\n");
+      assert.equal(new TextDecoder().decode(run.stdout), "object\n16\n我 来到 北京 清华大学\n");
     }));
 });
 
