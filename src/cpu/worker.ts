@@ -8,6 +8,8 @@ import { BlockPool } from "../cache/block_pool.ts";
 import { PrefixIndex } from "../cache/prefix_index.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import { workerGuides } from "../engine/guides.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
@@ -37,6 +39,7 @@ const thread = self as unknown as {
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let scheduler: Scheduler | null = null;
+let vocabulary: PackedVocabulary | null = null;
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
@@ -54,6 +57,9 @@ thread.onmessage = ({ data }) => {
         const { name, message } = error as Error;
         thread.postMessage({ type: "plugins", failure: { name, message } });
       }
+      break;
+    case "vocabulary":
+      vocabulary = data.vocabulary;
       break;
     case "generate":
       scheduler!.add(data.id, data.request);
@@ -80,7 +86,8 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
   const { layerCount, kvHeadCount, headSize } = forward.config;
   const mostBlocks = Math.floor((options.prefixCache ?? 0) / pool.blockBytes);
   const prefixCache = new PrefixCache(new PrefixIndex(pool, layerCount, mostBlocks), kvHeadCount, headSize);
-  scheduler = new Scheduler(forward, prefixCache, options.maxBatch, POLICIES, emit, log);
+  const guides = workerGuides(() => vocabulary!);
+  scheduler = new Scheduler(forward, prefixCache, options.maxBatch, POLICIES, emit, log, guides);
   await scheduler.run();
   forward.products.close();
   thread.postMessage({ type: "closed" });
@@ -160,7 +167,7 @@ function servingOptions(
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
-  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
@@ -170,6 +177,9 @@ function servingOptions(
       `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
         "make no sense",
     );
+  }
+  if (prefixCache !== undefined && prefixCache > 0) {
+    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };

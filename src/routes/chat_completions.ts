@@ -1,13 +1,16 @@
 /**
  * @file `POST /v1/chat/completions`: replies to conversations.
  *
- * Tools are offered to the model through its chat template; what it answers is returned as text, calls are not parsed.
+ * Tools are offered to the model through its chat template. Its calls and its thoughts are told apart from its text.
  */
 import type { Context } from "hono";
 import type { ChatMessage } from "../text/chat_template.ts";
 import { messageRows } from "../text/message_ranges.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { planAnswer } from "./generation/answer_plan.ts";
+import { type AnswerForm, type AnswerPiece, AnswerReader } from "./generation/answer_reader.ts";
+import type { FinishReason } from "./generation/outcome.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import { planGeneration, requireRoom } from "./generation/plan.ts";
@@ -41,11 +44,13 @@ export function chatCompletionsHandler(context: RouteContext) {
       continueFinalMessage,
       kwargs: templateVariables(request, members),
     });
-    const [tokens] = await encodeTexts(context, [prompt.toWellFormed()], {
+    const answer = planAnswer(request, chatTemplate, text.tokenizer, prompt);
+    const [rendered] = await encodeTexts(context, [prompt.toWellFormed()], {
       field: "messages",
       client,
       options: { ...encoding, ...request.add_special_tokens === false && { addSpecial: false } },
     });
+    const tokens = Uint32Array.from([...rendered, ...answer.opening]);
     const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
     const plan = planGeneration(context, { ...request, stop }, [tokens], {
       promptField: "messages",
@@ -53,8 +58,11 @@ export function chatCompletionsHandler(context: RouteContext) {
       maxTokens: request.max_completion_tokens,
       // As long as the context lets it.
       defaultMaxTokens: Infinity,
-      continuation: continueFinalMessage,
-      messages: messageRows(text.tokenizer, prompt.toWellFormed(), tokens, spoken),
+      continuation: continueFinalMessage || answer.opening.length > 0,
+      messages: messageRows(text.tokenizer, prompt.toWellFormed(), rendered, spoken),
+      grammar: answer.grammar,
+      reasoning: answer.reasoning,
+      shown: answer.form.shown,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
@@ -79,12 +87,15 @@ export function chatCompletionsHandler(context: RouteContext) {
     const choices = await run.collect();
     return c.json({
       ...head("chat.completion"),
-      choices: choices.map((choice, index) => ({
-        index,
-        message: { role: "assistant", content: choice.text, refusal: null },
-        logprobs: logprobsOf(choice.tokens),
-        finish_reason: choice.finishReason,
-      })),
+      choices: choices.map((choice, index) => {
+        const { message, anyCall } = readMessage(answer.form, choice.text);
+        return {
+          index,
+          message,
+          logprobs: logprobsOf(choice.tokens),
+          finish_reason: finishReasonOf(choice.finishReason, anyCall),
+        };
+      }),
       usage: run.usage,
     });
 
@@ -101,16 +112,63 @@ export function chatCompletionsHandler(context: RouteContext) {
         }],
         ...usage,
       });
-      const begun = new Set<number>();
-      for await (const { index, text: content, tokens, finishReason } of run.deltas) {
-        if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "" }, [], null);
-        begun.add(index);
-        if (content || tokens.length > 0) yield chunk(index, { content }, tokens, null);
-        if (finishReason) yield chunk(index, {}, [], finishReason);
+      const readers = new Map<number, AnswerReader>();
+      for await (const { index, text: piece, tokens, finishReason } of run.deltas) {
+        let reader = readers.get(index);
+        if (reader === undefined) {
+          yield chunk(index, { role: "assistant", content: "" }, [], null);
+          readers.set(index, reader = new AnswerReader(answer.form));
+        }
+        const deltas = deltasOf([reader.push(piece), ...finishReason ? [reader.flush()] : []], reader);
+        // Log-probabilities come with whatever is shown next.
+        if (deltas.length === 0 && tokens.length > 0 && request.logprobs) deltas.push({ content: "" });
+        for (const [at, delta] of deltas.entries()) yield chunk(index, delta, at === 0 ? tokens : [], null);
+        if (finishReason) yield chunk(index, {}, [], finishReasonOf(finishReason, reader.callCount > 0));
       }
       if (includeUsage) yield { ...chunkHead, choices: [], usage: run.usage };
     }
   };
+}
+
+/** The whole message of a choice. */
+function readMessage(form: AnswerForm, text: string): { message: object; anyCall: boolean } {
+  const reader = new AnswerReader(form);
+  const pieces = [reader.push(text), reader.flush()];
+  const content = pieces.map((piece) => piece.content).join("");
+  const reasoning = pieces.map((piece) => piece.reasoning).join("");
+  const calls = pieces.flatMap((piece) => piece.calls);
+  const anyCall = calls.length > 0;
+  return {
+    anyCall,
+    message: {
+      role: "assistant",
+      content: content === "" && anyCall ? null : content,
+      refusal: null,
+      ...reasoning !== "" && { reasoning_content: reasoning },
+      ...anyCall && { tool_calls: calls },
+    },
+  };
+}
+
+/** The deltas of a choice's pieces, in the order that clients expect: a call's name before its arguments. */
+function deltasOf(pieces: readonly AnswerPiece[], { callCount }: AnswerReader): object[] {
+  let index = callCount - pieces.reduce((sum, { calls }) => sum + calls.length, 0);
+  return pieces.flatMap(({ reasoning, content, calls }) => [
+    ...reasoning === "" ? [] : [{ reasoning_content: reasoning }],
+    ...content === "" ? [] : [{ content }],
+    ...calls.flatMap(({ id, type, function: { name, arguments: written } }) => {
+      const at = index++;
+      return [
+        { tool_calls: [{ index: at, id, type, function: { name, arguments: "" } }] },
+        { tool_calls: [{ index: at, function: { arguments: written } }] },
+      ];
+    }),
+  ]);
+}
+
+/** Calls are why an answer stopped, if nothing cut it. */
+function finishReasonOf(reason: FinishReason, anyCall: boolean): string {
+  return reason === "stop" && anyCall ? "tool_calls" : reason;
 }
 
 /** A message as chat templates know it. */

@@ -9,6 +9,7 @@ import type { FinishReason } from "./generation/outcome.ts";
 import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
 import { GenerationRun } from "./generation/run.ts";
 import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
+import { answerGrammar } from "./requests/structured_output.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { completionRequest, type PromptField } from "./requests/completion_request.ts";
@@ -39,6 +40,7 @@ export function completionsHandler(context: RouteContext) {
       promptField: "prompt",
       topLogprobs: request.logprobs ?? undefined,
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
+      grammar: answerGrammar(request)?.grammar,
       continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });

@@ -8,6 +8,7 @@ import type { PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
+import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
@@ -54,7 +55,14 @@ export async function startEngine(
   if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const engine = await startEngineWorker(
-    { ...options, thread: THREADS[device], model, policies, log: console.error },
+    {
+      ...options,
+      thread: THREADS[device],
+      model,
+      policies,
+      vocabulary: () => packVocabulary(text.tokenizer),
+      log: console.error,
+    },
     onProgress,
   ).catch((error) => {
     text.close();

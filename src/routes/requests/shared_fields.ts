@@ -1,6 +1,7 @@
 /** @file The fields that completions and chat completions share. */
 import { z } from "zod";
 import { boolean, integerFrom, isTokenId, listOf, numberFrom, text, tokenIds } from "./checks.ts";
+import { structuredOutputFields } from "./structured_output.ts";
 import { refusals, REFUSED_FIELDS } from "./refused_fields.ts";
 
 const MAX_STOP_STRINGS = 16;
@@ -90,6 +91,7 @@ export const sharedFields = {
   spaces_between_special_tokens: boolean.nullish(),
   add_special_tokens: boolean.nullish(),
   kv_cache: kvCache.nullish(),
+  ...structuredOutputFields,
 };
 
 const sharedObject = z.object(sharedFields);
