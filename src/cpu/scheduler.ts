@@ -358,7 +358,11 @@ export class Scheduler {
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
+    this.emit(sequence.id, {
+      type: "evicted",
+      rowsPerLayer,
+      ...sequence.fallback.reason !== undefined && { fallback: sequence.fallback.reason },
+    });
   }
 
   /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
