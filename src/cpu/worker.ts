@@ -167,7 +167,7 @@ function servingOptions(
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
-  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
+  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
@@ -177,9 +177,6 @@ function servingOptions(
       `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
         "make no sense",
     );
-  }
-  if (prefixCache !== undefined && prefixCache > 0) {
-    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };
