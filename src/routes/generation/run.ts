@@ -69,7 +69,7 @@ export class GenerationRun implements RunReport {
     try {
       for (const request of plan.requests) this.#generations.push(context.engine.generate(request));
     } catch (error) {
-      context.metrics.admissionRejections.inc();
+      context.metrics.countRejection();
       this.#stopGenerations();
       throw error;
     }

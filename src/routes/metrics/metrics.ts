@@ -1,11 +1,18 @@
 /** @file The server's metrics in Prometheus's text format. Stems and buckets are vLLM's, so that its dashboards can be reused. */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Counter } from "@opentelemetry/api";
+import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Engine, EngineStats } from "../../contract/engine.ts";
 import type { GenerationRequest } from "../../contract/generation.ts";
 import type { Outcome } from "../generation/outcome.ts";
-import { ENGINE_METRICS, type EngineMetric } from "./engine_metrics.ts";
+import { emptyHistogramData, engineMetricData, type HistogramDescription } from "./metric_data.ts";
 
-const PREFIX = "ebb_";
+/** Stands before every name, with an underscore. */
+const PREFIX = "ebb";
+
+/** The label of every sample that names the model. */
+const MODEL_LABEL = "model_name";
 
 // Seconds; as in vLLM's loggers.py.
 const FIRST_TOKEN_BUCKETS = [
@@ -39,23 +46,31 @@ export interface ChoiceObserver {
 
 /** The server's metrics: its own, and those that the engine reports when asked. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #fromEngine: { readonly metric: EngineMetric; readonly sink: Counter | Gauge }[];
-  readonly #timeToFirstToken: Histogram;
-  readonly #interTokenLatency: Histogram;
-  readonly #endToEndLatency: Histogram;
-  readonly #promptTokens: Histogram;
-  readonly #generationTokens: Histogram;
-  readonly #outcomes: Counter<"finished_reason">;
-  readonly #httpRequests: Counter<"method" | "path" | "status">;
-  /** Requests that the engine refused to queue. */
-  readonly admissionRejections: Counter;
+  readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
+  // Not OpenTelemetry's global provider: that is whatever the runtime was configured to export to.
+  readonly #exporter = new PrometheusExporter({ preventServerStart: true });
+  readonly #serializer = new PrometheusSerializer(PREFIX, false, new RegExp(`^${MODEL_LABEL}$`), true, true);
+  readonly #histograms: readonly HistogramDescription[];
+  readonly #timeToFirstToken: (seconds: number) => void;
+  readonly #interTokenLatency: (seconds: number) => void;
+  readonly #endToEndLatency: (seconds: number) => void;
+  readonly #promptTokens: (count: number) => void;
+  readonly #generationTokens: (count: number) => void;
+  readonly #outcomes: Counter<{ finished_reason: Outcome }>;
+  readonly #httpRequests: Counter<{ method: string; path: string; status: number }>;
+  readonly #admissionRejections: Counter;
 
   constructor({ model }: Engine) {
-    this.#registry.setDefaultLabels({ model_name: model.id });
-    const registers = [this.#registry];
-    const histogram = (name: string, help: string, buckets: number[]) =>
-      new Histogram({ name: PREFIX + name, help, buckets, registers });
+    const resource = resourceFromAttributes({ [MODEL_LABEL]: model.id });
+    const meter = new MeterProvider({ resource, readers: [this.#exporter] }).getMeter("ebb");
+    const histograms: HistogramDescription[] = [];
+    const histogram = (name: string, help: string, buckets: readonly number[]) => {
+      histograms.push({ name, help, buckets });
+      const advice = { explicitBucketBoundaries: [...buckets] };
+      const instrument = meter.createHistogram(name, { description: help, advice });
+      return (amount: number) => instrument.record(amount);
+    };
+    const counter = (name: string, help: string) => meter.createCounter(name, { description: help });
     const lengths = tokenCountBuckets(model.contextLength);
 
     this.#timeToFirstToken = histogram(
@@ -71,30 +86,12 @@ export class Metrics {
     );
     this.#promptTokens = histogram("request_prompt_tokens", "Prompt tokens of a sequence", lengths);
     this.#generationTokens = histogram("request_generation_tokens", "Tokens generated for a sequence", lengths);
-    this.#outcomes = new Counter({
-      name: `${PREFIX}request_success_total`,
-      help: "Sequences that ended, by reason",
-      labelNames: ["finished_reason"],
-      registers,
-    });
-    this.#httpRequests = new Counter({
-      name: `${PREFIX}http_requests_total`,
-      help: "HTTP requests, by route and status",
-      labelNames: ["method", "path", "status"],
-      registers,
-    });
-    this.admissionRejections = new Counter({
-      name: `${PREFIX}admission_rejections_total`,
-      help: "Requests that the engine refused to queue",
-      registers,
-    });
-    this.#fromEngine = ENGINE_METRICS.map((metric) => {
-      const Sink = metric.type === "counter" ? Counter : Gauge;
-      return {
-        metric,
-        sink: new Sink({ name: PREFIX + metric.name, help: metric.help, labelNames: ["layer"], registers }),
-      };
-    });
+    this.#histograms = histograms;
+    this.#outcomes = counter("request_success_total", "Sequences that ended, by reason");
+    this.#httpRequests = counter("http_requests_total", "HTTP requests, by route and status");
+    this.#admissionRejections = counter("admission_rejections_total", "Requests that the engine refused to queue");
+    // A counter without labels is there from the start, for a rate needs a zero to start from.
+    this.#admissionRejections.add(0);
   }
 
   /**
@@ -102,44 +99,43 @@ export class Metrics {
    * @param path the route's pattern, never the path itself, which clients choose
    */
   countHttpRequest(method: string, path: string, status: number): void {
-    this.#httpRequests.inc({ method: HTTP_METHODS.has(method) ? method : "unknown", path, status });
+    this.#httpRequests.add(1, { method: HTTP_METHODS.has(method) ? method : "unknown", path, status });
+  }
+
+  /** A request that the engine refused to queue. */
+  countRejection(): void {
+    this.#admissionRejections.add(1);
   }
 
   /** @param arrival `performance.now()` when the request arrived */
   startChoice(arrival: number, request: GenerationRequest): ChoiceObserver {
-    this.#promptTokens.observe(request.prompt.length);
+    this.#promptTokens(request.prompt.length);
     let last = arrival;
     let total = 0;
     return {
       tokens: (count) => {
         const now = performance.now();
-        if (total === 0) this.#timeToFirstToken.observe((now - arrival) / 1000);
+        if (total === 0) this.#timeToFirstToken((now - arrival) / 1000);
         // Tokens come in batches; each of a batch took its share of the time since the one before.
-        else for (let token = 0; token < count; token++) this.#interTokenLatency.observe((now - last) / 1000 / count);
+        else for (let token = 0; token < count; token++) this.#interTokenLatency((now - last) / 1000 / count);
         last = now;
         total += count;
       },
       ended: (outcome) => {
-        this.#outcomes.inc({ finished_reason: outcome });
-        this.#generationTokens.observe(total);
-        this.#endToEndLatency.observe((performance.now() - arrival) / 1000);
+        this.#outcomes.add(1, { finished_reason: outcome });
+        this.#generationTokens(total);
+        this.#endToEndLatency((performance.now() - arrival) / 1000);
       },
     };
   }
 
   /** @param stats null leaves out what only the engine knows */
-  render(stats: EngineStats | null): Promise<string> {
-    for (const { metric, sink } of this.#fromEngine) {
-      sink.reset();
-      if (!stats) continue;
-      const value = metric.value(stats);
-      if (typeof value === "number") sink.inc(value);
-      else value.forEach((layerValue, layer) => sink.inc({ layer }, layerValue));
-    }
-    return this.#registry.metrics();
-  }
-
-  get contentType(): string {
-    return this.#registry.contentType;
+  async render(stats: EngineStats | null): Promise<string> {
+    const { resourceMetrics: { resource, scopeMetrics } } = await this.#exporter.collect();
+    const recorded = scopeMetrics.flatMap(({ metrics }) => metrics);
+    const names = new Set(recorded.map(({ descriptor }) => descriptor.name));
+    const missing = this.#histograms.filter(({ name }) => !names.has(name)).map(emptyHistogramData);
+    const metrics = [...recorded, ...missing, ...(stats ? engineMetricData(stats) : [])];
+    return this.#serializer.serialize({ resource, scopeMetrics: [{ scope: { name: "ebb" }, metrics }] });
   }
 }
