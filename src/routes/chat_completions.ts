@@ -4,17 +4,13 @@
  * Tools are offered to the model through its chat template; what it answers is returned as text, calls are not parsed.
  */
 import type { Context } from "hono";
-import type { ChatMessage } from "../text/chat_template.ts";
-import { jsonMembers, type JsonValue, parseJson } from "../text/json_text.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
-import { HttpError } from "./errors.ts";
-import { encodeTexts } from "./generation/encode.ts";
-import { GenerationRun } from "./generation/run.ts";
-import { planGeneration, requireRoom } from "./generation/plan.ts";
-import { type ChatRequest, chatRequest, type MessageField } from "./requests/chat_request.ts";
+import { chatDeltas, startChat } from "./generation/chat.ts";
+import { chatRequest } from "./requests/chat_request.ts";
 import { readRequest } from "./requests/read.ts";
+import { BodyMembers } from "./requests/template_members.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
@@ -22,40 +18,13 @@ import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
-  const { engine, text, chatTemplate } = context;
+  const { engine, text } = context;
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
     const { request, text: body } = await readRequest(context, c.req.raw, chatRequest);
     requireModel(context, request.model);
     requireReady(context);
-    requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
     const client = c.req.raw.signal;
-    const messages = request.messages.map(templateMessage);
-    const members = new LosslessMembers(body);
-    const tools = request.tools?.length && request.tool_choice !== "none"
-      ? members.value("tools") as readonly unknown[]
-      : undefined;
-    const continueFinalMessage = request.continue_final_message === true;
-    const { text: prompt, encoding } = chatTemplate.render({
-      messages,
-      tools,
-      continueFinalMessage,
-      kwargs: templateVariables(request, members),
-    });
-    const [tokens] = await encodeTexts(context, [prompt.toWellFormed()], {
-      field: "messages",
-      client,
-      options: { ...encoding, ...request.add_special_tokens === false && { addSpecial: false } },
-    });
-    const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-    const plan = planGeneration(context, { ...request, stop }, [tokens], {
-      promptField: "messages",
-      topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
-      maxTokens: request.max_completion_tokens,
-      // As long as the context lets it.
-      defaultMaxTokens: Infinity,
-      continuation: continueFinalMessage,
-    });
-    const run = new GenerationRun(context, plan, { ...c.var, client });
+    const run = await startChat(context, request, { members: new BodyMembers(body), ...c.var, client });
     c.set("run", run);
 
     const head = (object: string) => ({
@@ -101,59 +70,14 @@ export function chatCompletionsHandler(context: RouteContext) {
         ...usage,
       });
       const begun = new Set<number>();
-      for await (const { index, text: content, tokens, finishReason } of run.deltas) {
+      for await (const { index, delta, tokens, finishReason } of chatDeltas(run)) {
         if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "" }, [], null);
         begun.add(index);
-        if (content || tokens.length > 0) yield chunk(index, { content }, tokens, null);
-        if (finishReason) yield chunk(index, {}, [], finishReason);
+        yield chunk(index, delta, tokens, finishReason);
       }
       if (includeUsage) yield { ...chunkHead, choices: [], usage: run.usage };
     }
   };
-}
-
-/** A message as chat templates know it. */
-function templateMessage({ role, content, ...fields }: MessageField): ChatMessage {
-  return {
-    // Templates ask whether a field is defined; one that a client sent as null must not be.
-    ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)),
-    // Templates know no developers.
-    role: role === "developer" ? "system" : role,
-    content: content ?? null,
-  };
-}
-
-/** What a request adds to the variables of the template. */
-function templateVariables(
-  { reasoning_effort, documents, chat_template_kwargs }: ChatRequest,
-  members: LosslessMembers,
-): Map<string, unknown> {
-  const variables = new Map<string, unknown>();
-  if (typeof reasoning_effort === "string") variables.set("reasoning_effort", reasoning_effort);
-  if (documents) variables.set("documents", members.value("documents"));
-  if (chat_template_kwargs) {
-    for (const [name, value] of members.value("chat_template_kwargs") as Map<string, unknown>) {
-      variables.set(name, value);
-    }
-  }
-  return variables;
-}
-
-/** Members of a request's body with their numbers and the order of their keys as they were sent. */
-class LosslessMembers {
-  #members: Map<string, string> | undefined;
-
-  /** @param body a valid JSON object */
-  constructor(readonly body: string) {}
-
-  /** @throws {HttpError} 400 if the member nests too deeply or has a number that is too long */
-  value(name: string): JsonValue {
-    try {
-      return parseJson((this.#members ??= jsonMembers(this.body)).get(name)!);
-    } catch (error) {
-      throw new HttpError(400, `${name} cannot be read: ${(error as Error).message}`, { param: name });
-    }
-  }
 }
 
 /** One entry of `logprobs.content`. */

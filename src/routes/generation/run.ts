@@ -22,6 +22,8 @@ export interface ChoiceDelta {
   readonly tokens: readonly PlacedToken[];
   /** Set in the choice's last delta. */
   readonly finishReason: FinishReason | null;
+  /** The stop string that ended it, in that last delta, if one did. */
+  readonly stopString: string | null;
 }
 
 /** A whole choice. */
@@ -171,7 +173,8 @@ export class GenerationRun implements RunReport {
     const emit = (finishReason: FinishReason | null) => {
       if (finishReason) text.finish();
       const delta = text.take();
-      if (delta.text || delta.tokens.length > 0 || finishReason) this.#deltas.push({ index, ...delta, finishReason });
+      if (!delta.text && delta.tokens.length === 0 && !finishReason) return;
+      this.#deltas.push({ index, ...delta, finishReason, stopString: finishReason && text.stopString });
     };
     let tokenCount = 0;
     for await (const event of this.#generations[index].events) {
