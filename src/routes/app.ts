@@ -15,8 +15,10 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { metricsHandler } from "./metrics/handler.ts";
+import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
+import { responsesHandler } from "./responses/handler.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
 /** One line of the log. */
@@ -126,7 +128,8 @@ export function createApp(
   app.get("/health", healthHandler(context));
   if (apiKeys.length > 0) {
     app.use(async (c, next) => {
-      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
+      // The second is Anthropic's way.
+      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? c.req.header("x-api-key");
       if (key === undefined) {
         throw new HttpError(401, "Missing API key; send it as 'Authorization: Bearer KEY'", NO_KEY);
       }
@@ -141,6 +144,9 @@ export function createApp(
   app.get("/v1/kv/policies", kvPoliciesHandler(policies));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
+  app.post("/v1/messages", messagesHandler(context));
+  app.post("/v1/messages/count_tokens", countTokensHandler(context));
+  app.post("/v1/responses", responsesHandler(context));
 
   // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
   for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {

@@ -4,7 +4,6 @@
  * Tools are offered to the model through its chat template; what it answers is returned as text, calls are not parsed.
  */
 import type { Context } from "hono";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { chatDeltas, startChat } from "./generation/chat.ts";
@@ -14,7 +13,7 @@ import { BodyMembers } from "./requests/template_members.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
+import { chatLogprob } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
@@ -78,13 +77,4 @@ export function chatCompletionsHandler(context: RouteContext) {
       if (includeUsage) yield { ...chunkHead, choices: [], usage: run.usage };
     }
   };
-}
-
-/** One entry of `logprobs.content`. */
-function chatLogprob(tokenizer: Tokenizer, { id, logprob, topLogprobs = [] }: PlacedToken) {
-  const entry = (token: { id: number; logprob?: number }) => {
-    const { text, bytes } = tokenDisplay(tokenizer, token.id);
-    return { token: text, logprob: finiteLogprob(token.logprob), bytes };
-  };
-  return { ...entry({ id, logprob }), top_logprobs: topLogprobs.map(entry) };
 }

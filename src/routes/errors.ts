@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { isMessagesPath, messagesErrorBody } from "./messages/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
 /** The body of every error reply, and the last event but one of a stream that failed. */
@@ -73,6 +74,12 @@ export class HttpError extends Error {
       : headers;
   }
 
+  /** The same, with the field at fault by its name in another API. */
+  renamed(rename: (field: string) => string): HttpError {
+    const { status, message, param, code, headers } = this;
+    return new HttpError(status, message, { param: param && rename(param), code, headers });
+  }
+
   get body(): ErrorBody {
     return { error: { message: this.message, type: TYPES[this.status], param: this.param, code: this.code } };
   }
@@ -101,8 +108,10 @@ export function toHttpError(error: unknown): HttpError {
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
 }
 
-/** The reply of an error. */
-export function sendError(c: Context, { body, status, headers }: HttpError): Response {
+/** The reply of an error, in the words of the API that the request's path belongs to. */
+export function sendError(c: Context, error: HttpError): Response {
+  const { requestId } = c.var;
+  const body = isMessagesPath(c.req.path) ? messagesErrorBody(error, requestId) : error.body;
   // Hono's types know the standard's statuses only.
-  return c.json(body, status as ContentfulStatusCode, headers);
+  return c.json(body, error.status as ContentfulStatusCode, error.headers);
 }

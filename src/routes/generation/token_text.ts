@@ -1,5 +1,6 @@
 /** @file How single tokens are shown beside their log-probabilities. */
 import type { Tokenizer } from "../../text/tokenizer.ts";
+import type { PlacedToken } from "./choice_text.ts";
 
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -21,4 +22,13 @@ export function tokenDisplay(tokenizer: Tokenizer, id: number): { text: string; 
 /** A log-probability that survives JSON. */
 export function finiteLogprob(logprob: number | undefined): number {
   return Math.max(logprob ?? LOWEST_LOGPROB, LOWEST_LOGPROB);
+}
+
+/** One entry of a chat completion's `logprobs.content`. */
+export function chatLogprob(tokenizer: Tokenizer, { id, logprob, topLogprobs = [] }: PlacedToken) {
+  const entry = (token: { id: number; logprob?: number }) => {
+    const { text, bytes } = tokenDisplay(tokenizer, token.id);
+    return { token: text, logprob: finiteLogprob(token.logprob), bytes };
+  };
+  return { ...entry({ id, logprob }), top_logprobs: topLogprobs.map(entry) };
 }
