@@ -10,14 +10,21 @@ import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
+import { LiveSequences } from "./generation/live_sequences.ts";
 import { healthHandler } from "./health.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
+import { kvSequencesHandler } from "./kv_sequences.ts";
+import { applyTemplateHandler } from "./apply_template.ts";
+import { detokenizeHandler, tokenizeHandler } from "./tokenize.ts";
+import { versionHandler } from "./version.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
+import { openApiHandler } from "./openapi/document.ts";
+import { docsHandler } from "./openapi/page.ts";
 import { responsesHandler } from "./responses/handler.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
@@ -34,7 +41,7 @@ export interface LogEntry {
 export interface AppOptions extends GuardOptions {
   /** What the field `kv_cache` can choose from. */
   readonly policies: PolicyRegistry;
-  /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
+  /** Keys of which every request but `/health` and the API's description must send one as its bearer token. Default: none is asked for. */
   readonly apiKeys?: readonly string[];
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
   readonly log?: (entry: LogEntry) => void;
@@ -76,6 +83,7 @@ export function createApp(
     text,
     chatTemplate,
     metrics: new Metrics(engine),
+    sequences: new LiveSequences(),
     parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
     keepAliveMilliseconds,
     maxBodyBytes,
@@ -126,6 +134,9 @@ export function createApp(
   // Before the keys are asked for: browsers send none with a preflight.
   app.use(...guards(options));
   app.get("/health", healthHandler(context));
+  // For browsers too, which send no keys; they hold nothing that is not public.
+  app.get("/openapi.json", openApiHandler);
+  app.get("/docs", docsHandler);
   if (apiKeys.length > 0) {
     app.use(async (c, next) => {
       // The second is Anthropic's way.
@@ -142,6 +153,11 @@ export function createApp(
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
   app.get("/v1/kv/policies", kvPoliciesHandler(policies));
+  app.get("/v1/kv/sequences", kvSequencesHandler(context));
+  app.get("/version", versionHandler);
+  app.post("/tokenize", tokenizeHandler(context));
+  app.post("/detokenize", detokenizeHandler(context));
+  app.post("/apply-template", applyTemplateHandler(context));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
   app.post("/v1/messages", messagesHandler(context));

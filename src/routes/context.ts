@@ -4,6 +4,7 @@ import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextProcessor } from "../text/text_processor.ts";
 import type { HttpError } from "./errors.ts";
+import type { LiveSequences } from "./generation/live_sequences.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import type { BodyPace } from "./requests/pace.ts";
@@ -31,6 +32,7 @@ export interface RouteContext {
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;
+  readonly sequences: LiveSequences;
   /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   readonly keepAliveMilliseconds: number;

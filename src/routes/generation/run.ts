@@ -3,12 +3,12 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
+import type { Generation } from "../../contract/generation.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
-import { DecodeTally } from "./decode_tally.ts";
 import { ClientGoneError, HttpError } from "../errors.ts";
+import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
 import type { ChoiceObserver } from "../metrics/metrics.ts";
@@ -53,8 +53,7 @@ export class GenerationRun implements RunReport {
   readonly #deltas = new Channel<ChoiceDelta>();
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
-  #kvCache: KvCacheUsage | null = null;
-  readonly #decoding = new DecodeTally();
+  readonly #sequences: readonly LiveSequence[];
   #aborted = false;
 
   /**
@@ -79,8 +78,9 @@ export class GenerationRun implements RunReport {
     const shutDown = () => this.#fail(new HttpError(503, "The server is shutting down", { code: "shutting_down" }));
     context.shutdown?.addEventListener("abort", shutDown);
     this.ended.then(() => context.shutdown?.removeEventListener("abort", shutDown));
-    for (const index of this.#generations.keys()) {
-      this.#follow(index, context.metrics.startChoice(arrival, plan.requests[index]));
+    this.#sequences = plan.requests.map((request, index) => new LiveSequence(requestId, index, request, arrival));
+    for (const sequence of this.#sequences) {
+      this.#follow(sequence, context.metrics.startChoice(arrival, sequence.request));
     }
   }
 
@@ -90,8 +90,7 @@ export class GenerationRun implements RunReport {
 
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const cache = this.#kvCache;
-    const { decodeInterval } = this.#plan.requests[0].kvCache;
+    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -107,7 +106,7 @@ export class GenerationRun implements RunReport {
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
+          decode_eviction: { interval: decodeInterval, ...decoding },
         },
       },
     };
@@ -152,14 +151,17 @@ export class GenerationRun implements RunReport {
   }
 
   /** Follows one choice to its end, without ever waiting for the client: a stop string must be noticed at once. */
-  async #follow(index: number, observer: ChoiceObserver): Promise<void> {
+  async #follow(sequence: LiveSequence, observer: ChoiceObserver): Promise<void> {
+    const { sequences } = this.#context;
+    sequences.add(sequence);
     let outcome: Outcome;
     try {
-      outcome = await this.#readEvents(index, observer);
+      outcome = await this.#readEvents(sequence, observer);
     } catch (error) {
       outcome = "error";
       this.#fail(error);
     }
+    sequences.delete(sequence);
     observer.ended(outcome);
     this.#outcomes.push(outcome);
     if (this.#outcomes.length < this.#generations.length) return;
@@ -167,7 +169,8 @@ export class GenerationRun implements RunReport {
     this.#end();
   }
 
-  async #readEvents(index: number, observer: ChoiceObserver): Promise<Outcome> {
+  async #readEvents(sequence: LiveSequence, observer: ChoiceObserver): Promise<Outcome> {
+    const { index } = sequence;
     const { stopTokens } = this.#plan.requests[index];
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
     const emit = (finishReason: FinishReason | null) => {
@@ -180,19 +183,17 @@ export class GenerationRun implements RunReport {
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "prefilled":
-          if (index > 0) break;
-          this.#kvCache = event.kvCache;
-          this.#decoding.settle(event.kvCache.rowsPerLayer);
+          sequence.prefilled(event.kvCache);
           break;
         case "evicted":
-          if (index === 0) this.#decoding.evict(event.rowsPerLayer);
+          sequence.evicted(event.rowsPerLayer);
           break;
         case "tokens": {
           observer.tokens(event.tokens.length);
           for (const token of event.tokens) {
             tokenCount++;
             this.#completionTokens++;
-            if (index === 0) this.#decoding.generate();
+            sequence.generated();
             // The token that ends a choice is counted but not shown.
             if (stopTokens.includes(token.id)) continue;
             text.push(token);

@@ -9,6 +9,8 @@ const MAX_PROMPTS = 1024;
 /** A prompt, or several: texts or token ids. Checked by hand: a union would walk a long array once per alternative. */
 export type PromptField = string | string[] | number[] | number[][];
 
+const TOKEN_ID = { type: "integer", minimum: 0 };
+
 function isPrompt(value: unknown): value is PromptField {
   if (typeof value === "string") return true;
   if (!Array.isArray(value) || value.length === 0) return false;
@@ -25,6 +27,14 @@ export const completionRequest = z.object({
   prompt: z.custom<PromptField>(isPrompt, {
     error: "expected a string, an array of strings, an array of token ids, or an array of those, none of them empty, " +
       `and at most ${MAX_PROMPTS} prompts`,
+  }).meta({
+    anyOf: [
+      { type: "string" },
+      ...[{ type: "string" }, TOKEN_ID, { type: "array", items: TOKEN_ID }].map((items) => ({
+        type: "array" as const,
+        items,
+      })),
+    ],
   }),
   echo: boolean.nullish(),
   logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),

@@ -19,7 +19,13 @@ const isStop = (value: unknown) => typeof value === "string" && value !== "";
 const stop = z.custom<string | string[]>(
   (value) => isStop(value) || (Array.isArray(value) && value.length <= MAX_STOP_STRINGS && value.every(isStop)),
   { error: stopError },
-).transform((value) => typeof value === "string" ? [value] : value);
+).transform((value) => typeof value === "string" ? [value] : value).meta({
+  anyOf: [{ type: "string", minLength: 1 }, {
+    type: "array",
+    items: { type: "string", minLength: 1 },
+    maxItems: MAX_STOP_STRINGS,
+  }],
+});
 
 const biasError = "expected an object of token ids and biases from -100 to 100";
 const bias = z.number({ error: biasError }).min(-100, { error: biasError }).max(100, { error: biasError });
@@ -43,6 +49,9 @@ const kvCache = z.custom<Record<string, unknown>>(
 ).refine((value) => isSmall(value), {
   error: `${kvCacheError}, of at most ${MAX_KV_CACHE_ENTRIES} fields each, ${MAX_KV_CACHE_DEPTH} levels and ` +
     `${MAX_KV_CACHE_CHARACTERS} characters a text`,
+}).meta({
+  type: "object",
+  properties: { policy: { type: "string" }, budget: { type: ["integer", "string"] }, options: { type: "object" } },
 });
 
 function isSmall(value: unknown, depth = 1): boolean {
@@ -65,7 +74,7 @@ export const sharedFields = {
   // llama-server's: -1 sets no limit.
   n_predict: z.custom<number>((value) => value === -1 || (isTokenId(value) && value > 0), {
     error: "expected an integer at least 1, or -1",
-  }).nullish(),
+  }).meta({ type: "integer", minimum: -1 }).nullish(),
   temperature: numberFrom(0, 100).nullish(),
   top_p: numberFrom(0, 1).nullish(),
   top_k: integerFrom(-1).nullish(),

@@ -64,7 +64,8 @@ export type InputItem = z.infer<typeof item>;
 
 const inputError = "expected a string or an array of items, at least one";
 const input = z.unknown().transform((value) => typeof value === "string" ? [{ role: "user", content: value }] : value)
-  .pipe(listOf(typed, MAX_ITEMS, inputError).refine((items) => items.length > 0, { error: inputError }));
+  .pipe(listOf(typed, MAX_ITEMS, inputError).refine((items) => items.length > 0, { error: inputError }))
+  .meta({ description: "a string or an array of items" });
 
 const STATELESS = "nothing is kept between requests: send the whole conversation as input";
 
