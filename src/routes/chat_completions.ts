@@ -7,13 +7,14 @@ import type { Context } from "hono";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { chatDeltas, startChat } from "./generation/chat.ts";
+import { promptLogprobs } from "./generation/prompt_logprobs.ts";
 import { chatRequest } from "./requests/chat_request.ts";
 import { readRequest } from "./requests/read.ts";
 import { BodyMembers } from "./requests/template_members.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { chatLogprob } from "./generation/token_text.ts";
+import { chatLogprob, promptLogprob } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
@@ -33,7 +34,12 @@ export function chatCompletionsHandler(context: RouteContext) {
       model: engine.model.id,
     });
     const logprobsOf = (tokens: readonly PlacedToken[]) =>
-      request.logprobs ? { content: tokens.map((token) => chatLogprob(text.tokenizer, token)), refusal: null } : null;
+      request.logprobs
+        ? {
+          content: tokens.map((token) => chatLogprob(text.tokenizer, token, request.return_tokens_as_token_ids)),
+          refusal: null,
+        }
+        : null;
 
     if (request.stream) {
       const events = eventStream(chunks(request.stream_options?.include_usage === true), {
@@ -43,7 +49,11 @@ export function chatCompletionsHandler(context: RouteContext) {
       });
       return c.body(events, 200, EVENT_STREAM_HEADERS);
     }
-    const choices = await run.collect();
+    const count = request.prompt_logprobs;
+    const [choices, promptTokens] = await Promise.all([
+      run.collect(),
+      typeof count === "number" ? promptLogprobs(context, run.prompt, { count, signal: client }) : undefined,
+    ]);
     return c.json({
       ...head("chat.completion"),
       choices: choices.map((choice, index) => ({
@@ -52,6 +62,7 @@ export function chatCompletionsHandler(context: RouteContext) {
         logprobs: logprobsOf(choice.tokens),
         finish_reason: choice.finishReason,
       })),
+      ...promptTokens && { prompt_logprobs: promptTokens.map((token) => promptLogprob(text.tokenizer, token)) },
       usage: run.usage,
     });
 

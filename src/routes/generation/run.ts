@@ -84,6 +84,11 @@ export class GenerationRun implements RunReport {
     }
   }
 
+  /** The first prompt. */
+  get prompt(): Uint32Array {
+    return this.#plan.requests[0].prompt;
+  }
+
   get outcomes(): readonly Outcome[] {
     return this.#outcomes;
   }

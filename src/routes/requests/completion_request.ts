@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { boolean, integerFrom, isTokenId } from "./checks.ts";
 import { refusals, REFUSED_COMPLETION_FIELDS } from "./refused_fields.ts";
-import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
+import { checkTogether, MAX_CHOICES, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
 
 const MAX_PROMPTS = 1024;
 
@@ -37,10 +37,15 @@ export const completionRequest = z.object({
     ],
   }),
   echo: boolean.nullish(),
+  best_of: integerFrom(1, MAX_CHOICES).nullish(),
   logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
 }, { error: "expected a JSON object" })
-  .refine((request) => !(request.echo && typeof request.logprobs === "number"), {
-    path: ["echo"],
-    error: "expected no logprobs beside it: log-probabilities of the prompt are not supported",
+  .refine(({ best_of, n }) => !best_of || best_of >= (n ?? 1), {
+    path: ["best_of"],
+    error: "expected it to be at least n",
+  })
+  .refine(({ best_of, stream }) => !best_of || !stream || best_of === 1, {
+    path: ["best_of"],
+    error: "expected it to be absent beside stream: which one is best is known at the end",
   })
   .superRefine(checkTogether);

@@ -1,7 +1,15 @@
 /** @file The fields of chat completions that other APIs for conversations take by the same names. */
 import { sharedFields } from "./shared_fields.ts";
 
-const { max_tokens: _, n_predict: __, n: ___, stop: ____, stream_options: _____, ...fields } = sharedFields;
+/** Those that go by other names there, or have no place in a reply of theirs. */
+const OTHERS = [
+  ...["max_tokens", "n_predict", "n", "stop", "stream_options"],
+  ...["prompt_logprobs", "return_tokens_as_token_ids"],
+] as const;
+
+const fields = Object.fromEntries(
+  Object.entries(sharedFields).filter(([name]) => !OTHERS.includes(name as (typeof OTHERS)[number])),
+) as Omit<typeof sharedFields, (typeof OTHERS)[number]>;
 
 /** How tokens are drawn, the KV cache, and which model. */
 export const samplingFields = fields;

@@ -6,7 +6,7 @@ import { refusals, REFUSED_FIELDS } from "./refused_fields.ts";
 const MAX_STOP_STRINGS = 16;
 export const MAX_TOP_LOGPROBS = 20;
 /** OpenAI's own bound. */
-const MAX_CHOICES = 128;
+export const MAX_CHOICES = 128;
 const MAX_STOP_TOKENS = 1024;
 const MAX_BIASES = 4096;
 /** More than any vocabulary has. */
@@ -98,6 +98,9 @@ export const sharedFields = {
   skip_special_tokens: boolean.nullish(),
   spaces_between_special_tokens: boolean.nullish(),
   add_special_tokens: boolean.nullish(),
+  // vLLM's: how many likely tokens are reported at each place of the prompt.
+  prompt_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
+  return_tokens_as_token_ids: boolean.nullish(),
   kv_cache: kvCache.nullish(),
 };
 
@@ -113,6 +116,13 @@ export function checkTogether(request: GenerationFields, context: z.core.$Refine
     context.addIssue({ code: "custom", path: [name], message: `expected it to be absent beside another ${other}` });
   };
   differ("n_predict", "max_tokens");
+  if (request.stream && typeof request.prompt_logprobs === "number") {
+    context.addIssue({
+      code: "custom",
+      path: ["prompt_logprobs"],
+      message: "expected it to be absent beside stream, as in vLLM",
+    });
+  }
   differ("repeat_penalty", "repetition_penalty");
   if (request.spaces_between_special_tokens && request.skip_special_tokens === false) {
     context.addIssue({

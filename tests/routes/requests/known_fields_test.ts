@@ -20,7 +20,6 @@ const REFUSED: readonly [
   where: readonly (typeof CHAT | typeof COMPLETIONS)[],
 ][] = [
   // OpenAI
-  ["best_of", 3, 1, [COMPLETIONS]],
   ["suffix", "end", "", [COMPLETIONS]],
   ["audio", { voice: "x" }, null, [CHAT]],
   ["modalities", ["audio"], ["text"], [CHAT]],
@@ -36,7 +35,6 @@ const REFUSED: readonly [
   ["length_penalty", 1.5, 1, BOTH],
   ["early_stopping", true, false, BOTH],
   ["min_tokens", 5, 0, BOTH],
-  ["prompt_logprobs", 1, null, BOTH],
   ["truncate_prompt_tokens", 5, null, BOTH],
   ["guided_json", {}, null, BOTH],
   ["guided_regex", "a+", "", BOTH],
@@ -47,7 +45,6 @@ const REFUSED: readonly [
   ["logits_processors", ["x"], [], BOTH],
   ["vllm_xargs", { a: 1 }, null, BOTH],
   ["mm_processor_kwargs", { a: 1 }, null, BOTH],
-  ["return_tokens_as_token_ids", true, false, BOTH],
   ["return_token_ids", true, false, BOTH],
   ["thinking_token_budget", 10, null, BOTH],
   ["chat_template", "{{ messages }}", null, [CHAT]],
