@@ -7,6 +7,7 @@ import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
 import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
 import { builtInPolicies } from "../serving/policies.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
   apiKey,
@@ -58,11 +59,23 @@ const ENGINE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** Where a command's other options may be written down. */
+const CONFIG_FLAGS = {
+  config: {
+    value: text("FILE", "a JSON file"),
+    help: 'JSON file with further options, such as {"max-batch": 8}; the command line and the environment win',
+  },
+  printConfig: { value: onOff, default: false, help: "Print all options as such a file would hold them, and stop" },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
+  socket: { value: text("PATH", "a path"), help: "Unix socket to listen on, instead of an address and a port" },
+  tlsCert: { value: text("FILE", "a file"), help: "Certificate chain (PEM) for HTTPS; needs --tls-key" },
+  tlsKey: { value: text("FILE", "a file"), help: "Private key (PEM) for HTTPS; needs --tls-cert" },
   kvMemory: {
     value: bytes,
     help: "GPU memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
@@ -71,7 +84,19 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
-  apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that clients must send; default: none is asked for" },
+  apiKeyFile: {
+    value: text("FILE", "a file"),
+    help: "JSON object of names and the keys that clients must send; read again on SIGHUP",
+  },
+  requestsPerMinute: {
+    value: integer(1),
+    help: "Most requests a minute for each key, or for all clients without keys; further ones get HTTP 429",
+  },
+  requestTimeout: {
+    value: number(0.001, 1e6),
+    help: "Most seconds that a request may take, in the queue and at work; default: no limit",
+  },
   allowedOrigins: {
     value: listOf(origin),
     help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
@@ -85,6 +110,9 @@ export const SERVE_FLAGS = {
     default: false,
     help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
   },
+  logFormat: { value: oneOf(...LOG_FORMATS), default: "json", help: "How lines of the log are written" },
+  logLevel: { value: oneOf(...LOG_LEVELS), default: "info", help: "Least level of the lines that are written" },
+  ...CONFIG_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
 /** `generate`: one completion on the terminal. */
@@ -149,7 +177,7 @@ export const EVAL_COMPARE_FLAGS = {
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
   apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: apiKey, help: "Key that the server asks for; for --url" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,

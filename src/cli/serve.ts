@@ -6,6 +6,9 @@ import { ensureAdapter } from "../serving/environment.ts";
 import { builtInPolicies } from "../serving/policies.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { openApiKeys } from "./api_keys.ts";
+import { createLog } from "./log.ts";
+import { readTls } from "./tls.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 import { startEngine } from "../serving/start_engine.ts";
@@ -19,13 +22,18 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const adapter = await ensureAdapter(console.error);
   if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
 
+  const apiKeys = await openApiKeys(options);
+  const tls = await readTls(options);
   const drain = new AbortController();
   const shutdown = new AbortController();
   // The port comes first: that it is taken should be known before a large model has been loaded.
   const { allowedOrigins = [] } = options;
   const guarded = { allowedOrigins, allowedHosts: [options.host, ...options.allowedHosts ?? []] };
   const door = new FrontDoor(guarded);
-  const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
+  const address = options.socket === undefined
+    ? { hostname: options.host, port: options.port }
+    : { path: options.socket };
+  const server = await listen(door, { ...address, tls, drain: drain.signal, shutdown });
 
   const show = progressDisplay();
   const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, (progress) => {
@@ -38,9 +46,11 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     chatTemplate,
     options: {
       policies: builtInPolicies,
-      apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
+      apiKeys,
+      requestsPerMinute: options.requestsPerMinute,
+      requestTimeoutSeconds: options.requestTimeout,
       ...guarded,
-      log: (entry) => console.error(JSON.stringify(entry)),
+      log: createLog(options.logFormat, options.logLevel),
       drain: drain.signal,
       shutdown: shutdown.signal,
     },

@@ -2,9 +2,11 @@
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
-import { timingSafeEqual } from "hono/utils/buffer";
 import type { Engine } from "../contract/engine.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
+import { ApiKeys } from "./access/api_keys.ts";
+import { type AccessOptions, limitRate, requireKey } from "./access/middleware.ts";
+import { setDeadline } from "./deadline.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
@@ -38,11 +40,11 @@ export interface LogEntry {
 }
 
 /** How the application behaves. */
-export interface AppOptions extends GuardOptions {
+export interface AppOptions extends GuardOptions, AccessOptions {
   /** What the field `kv_cache` can choose from. */
   readonly policies: PolicyRegistry;
-  /** Keys of which every request but `/health` and the API's description must send one as its bearer token. Default: none is asked for. */
-  readonly apiKeys?: readonly string[];
+  /** How long a request may take, in seconds. Default: no limit. */
+  readonly requestTimeoutSeconds?: number;
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
   readonly log?: (entry: LogEntry) => void;
   /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
@@ -74,7 +76,7 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { policies, apiKeys = [], log = () => {} } = options;
+  const { policies, apiKeys = new ApiKeys(), log = () => {} } = options;
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -120,6 +122,7 @@ export function createApp(
         request_id: c.var.requestId,
         method: c.req.method,
         path: c.req.path,
+        ...c.var.keyOwner && { key: c.var.keyOwner.name },
         status,
         seconds: (performance.now() - arrival) / 1000,
         ...run && {
@@ -137,32 +140,22 @@ export function createApp(
   // For browsers too, which send no keys; they hold nothing that is not public.
   app.get("/openapi.json", openApiHandler);
   app.get("/docs", docsHandler);
-  if (apiKeys.length > 0) {
-    app.use(async (c, next) => {
-      // The second is Anthropic's way.
-      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? c.req.header("x-api-key");
-      if (key === undefined) {
-        throw new HttpError(401, "Missing API key; send it as 'Authorization: Bearer KEY'", NO_KEY);
-      }
-      const matches = await Promise.all(apiKeys.map((apiKey) => timingSafeEqual(apiKey, key)));
-      if (!matches.includes(true)) throw new HttpError(401, "Wrong API key", NO_KEY);
-      await next();
-    });
-  }
+  app.use(requireKey(apiKeys));
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
   app.get("/v1/kv/policies", kvPoliciesHandler(policies));
   app.get("/v1/kv/sequences", kvSequencesHandler(context));
   app.get("/version", versionHandler);
-  app.post("/tokenize", tokenizeHandler(context));
-  app.post("/detokenize", detokenizeHandler(context));
-  app.post("/apply-template", applyTemplateHandler(context));
+  app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
   app.post("/v1/messages", messagesHandler(context));
   app.post("/v1/messages/count_tokens", countTokensHandler(context));
   app.post("/v1/responses", responsesHandler(context));
+  app.post("/tokenize", tokenizeHandler(context));
+  app.post("/detokenize", detokenizeHandler(context));
+  app.post("/apply-template", applyTemplateHandler(context));
 
   // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
   for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {
@@ -179,5 +172,3 @@ export function createApp(
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
 }
-
-const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

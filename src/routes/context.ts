@@ -3,6 +3,7 @@ import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextProcessor } from "../text/text_processor.ts";
+import type { KeyOwner } from "./access/api_keys.ts";
 import type { HttpError } from "./errors.ts";
 import type { LiveSequences } from "./generation/live_sequences.ts";
 import type { RunReport } from "./generation/outcome.ts";
@@ -14,6 +15,10 @@ export interface RequestVariables {
   requestId: string;
   /** `performance.now()` when the request arrived. */
   arrival: number;
+  /** `performance.now()` by which it must have been answered; may be infinite. */
+  deadline: number;
+  /** Whose key it was sent with, if keys are asked for. */
+  keyOwner: KeyOwner | undefined;
   /** Set once the request has been admitted by the engine. */
   run: RunReport | undefined;
 }

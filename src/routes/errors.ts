@@ -27,9 +27,11 @@ const TYPES = {
   413: "invalid_request_error",
   417: "invalid_request_error",
   431: "invalid_request_error",
+  429: "rate_limit_error",
   499: "invalid_request_error",
   500: "server_error",
   503: "server_error",
+  504: "server_error",
 } as const;
 
 /** The statuses of errors. 499 is nginx's for a client that has gone. */
@@ -66,10 +68,10 @@ export class HttpError extends Error {
     super(clipped(message, MAX_MESSAGE_CHARACTERS));
     this.param = param && clipped(param);
     this.code = code;
-    // Clients retry every status from 500 on; what failed inside the server would only fail again.
+    // Clients retry every status from 500 on; what failed inside the server would only fail again, or take as long.
     this.headers = status === 503
       ? { "retry-after": RETRY_AFTER_SECONDS, ...headers }
-      : status === 500
+      : status === 500 || status === 504
       ? { "x-should-retry": "false", ...headers }
       : headers;
   }

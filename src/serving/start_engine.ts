@@ -16,7 +16,19 @@ import type { ServeOptions } from "../cli/flags.ts";
 
 /** The flags that concern the engine, see flags.ts. */
 export type EngineOptions =
-  & Omit<ServeOptions, "host" | "port" | "apiKey" | "allowedOrigins" | "allowedHosts" | "specialTokensInMessages">
+  & Pick<
+    ServeOptions,
+    | "model"
+    | "policy"
+    | "kvBudget"
+    | "decodeEviction"
+    | "context"
+    | "kvMemory"
+    | "kvType"
+    | "maxBatch"
+    | "maxQueue"
+    | "modelId"
+  >
   & ConversationOptions;
 
 /** A loaded model, ready for requests. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { registry } from "../support/policies.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
+import { ApiKeys } from "../../src/routes/access/api_keys.ts";
 import { type AppOptions, createApp } from "../../src/routes/app.ts";
 import type { EncodeTask } from "../../src/text/text_processor.ts";
 import { listen } from "../../src/routes/listener.ts";
@@ -74,6 +75,11 @@ export async function until(condition: () => boolean, what: string): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.fail(`${what} did not happen`);
+}
+
+/** Keys without owners of note. */
+export function keys(...keys: string[]): ApiKeys {
+  return new ApiKeys(keys.map((key, at) => ({ name: `client ${at}`, key })));
 }
 
 /** Runs a body with an application behind a socket. */

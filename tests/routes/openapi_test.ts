@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readError, startApp } from "./harness.ts";
+import { keys, readError, startApp } from "./harness.ts";
 
-const { app } = startApp({ tokens: [] }, { apiKeys: ["key"] });
+const { app } = startApp({ tokens: [] }, { apiKeys: keys("key") });
 const read = async (path: string) => await app.request(path);
 
 /** Every schema within a document, whatever it is in. */

@@ -7,6 +7,7 @@ import type { Generation } from "../../contract/generation.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
+import { atDeadline } from "../deadline.ts";
 import { ClientGoneError, HttpError } from "../errors.ts";
 import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
@@ -38,6 +39,8 @@ export interface RequestOrigin {
   readonly requestId: string;
   /** `performance.now()` when the request arrived. */
   readonly arrival: number;
+  /** `performance.now()` by which it must have been answered; may be infinite. */
+  readonly deadline: number;
   /** Aborted when the client goes. */
   readonly client: AbortSignal;
 }
@@ -61,7 +64,7 @@ export class GenerationRun implements RunReport {
    *
    * @throws {QueueFullError} @throws {UnservableRequestError} @throws {HttpError} if the client has gone already
    */
-  constructor(context: RouteContext, plan: GenerationPlan, { requestId, arrival, client }: RequestOrigin) {
+  constructor(context: RouteContext, plan: GenerationPlan, { requestId, arrival, deadline, client }: RequestOrigin) {
     if (client.aborted) throw new ClientGoneError();
     this.#context = context;
     this.#plan = plan;
@@ -77,7 +80,11 @@ export class GenerationRun implements RunReport {
     client.addEventListener("abort", () => this.abort(), { once: true });
     const shutDown = () => this.#fail(new HttpError(503, "The server is shutting down", { code: "shutting_down" }));
     context.shutdown?.addEventListener("abort", shutDown);
-    this.ended.then(() => context.shutdown?.removeEventListener("abort", shutDown));
+    const stopTimer = atDeadline(deadline, (error) => this.#fail(error));
+    this.ended.then(() => {
+      context.shutdown?.removeEventListener("abort", shutDown);
+      stopTimer();
+    });
     this.#sequences = plan.requests.map((request, index) => new LiveSequence(requestId, index, request, arrival));
     for (const sequence of this.#sequences) {
       this.#follow(sequence, context.metrics.startChoice(arrival, sequence.request));

@@ -5,7 +5,7 @@ import type { ChatDelta } from "../../../src/routes/generation/chat.ts";
 import { MessageEvents } from "../../../src/routes/messages/events.ts";
 import { eventStream, namedEvent } from "../../../src/routes/sse.ts";
 import { byteTokens, fakeTokenizer, TOKEN } from "../../support/fake_text.ts";
-import { readBlocks, startApp, until, withServer } from "../harness.ts";
+import { keys, readBlocks, startApp, until, withServer } from "../harness.ts";
 
 const TEXT = "Grüße, 世界 😀";
 const TOKENS = [...byteTokens(TEXT), TOKEN.end];
@@ -145,24 +145,27 @@ Deno.test("count_tokens counts what a message of the same would read", async () 
 });
 
 Deno.test("@anthropic-ai/sdk throws errors of the right class, in words that agents know", async () => {
-  await withServer(startApp({ script: () => ({ tokens: TOKENS }), capacity: 0 }, { apiKeys: ["key"] }), async (url) => {
-    const fail = (fields: object, apiKey?: string): Promise<any> =>
-      clientOf(url, apiKey).messages.create({ model, max_tokens: 9, messages, ...fields } as any).catch((e) => e);
-    const bad = await fail({ temperature: -1 });
-    assert.ok(bad instanceof Anthropic.BadRequestError);
-    assert.deepEqual(bad.error, {
-      type: "error",
-      error: { type: "invalid_request_error", message: "temperature is -1; expected a number from 0 to 100" },
-      request_id: (bad.error as any).request_id,
-    });
-    assert.ok(await fail({ model: "other" }) instanceof Anthropic.NotFoundError);
-    assert.ok(await fail({}, "wrong") instanceof Anthropic.AuthenticationError);
-    const long = await fail({ messages: [{ role: "user", content: "x".repeat(400) }] });
-    assert.match(long.error.error.message, /^prompt is too long: /);
-    const full = await fail({ stream: true });
-    assert.deepEqual([full.status, full.error.error.type], [503, "overloaded_error"]);
-    assert.match((await fail({ stop_sequences: [""] })).message, /stop_sequences\[0\] is/);
-  });
+  await withServer(
+    startApp({ script: () => ({ tokens: TOKENS }), capacity: 0 }, { apiKeys: keys("key") }),
+    async (url) => {
+      const fail = (fields: object, apiKey?: string): Promise<any> =>
+        clientOf(url, apiKey).messages.create({ model, max_tokens: 9, messages, ...fields } as any).catch((e) => e);
+      const bad = await fail({ temperature: -1 });
+      assert.ok(bad instanceof Anthropic.BadRequestError);
+      assert.deepEqual(bad.error, {
+        type: "error",
+        error: { type: "invalid_request_error", message: "temperature is -1; expected a number from 0 to 100" },
+        request_id: (bad.error as any).request_id,
+      });
+      assert.ok(await fail({ model: "other" }) instanceof Anthropic.NotFoundError);
+      assert.ok(await fail({}, "wrong") instanceof Anthropic.AuthenticationError);
+      const long = await fail({ messages: [{ role: "user", content: "x".repeat(400) }] });
+      assert.match(long.error.error.message, /^prompt is too long: /);
+      const full = await fail({ stream: true });
+      assert.deepEqual([full.status, full.error.error.type], [503, "overloaded_error"]);
+      assert.match((await fail({ stop_sequences: [""] })).message, /stop_sequences\[0\] is/);
+    },
+  );
 });
 
 for (
