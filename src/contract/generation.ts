@@ -83,7 +83,8 @@ export interface KvCacheUsage {
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
-  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage }
+  /** The prompt has been read. `waitedSeconds` went by before the engine took it up, where it tells. */
+  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage; readonly waitedSeconds?: number }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }

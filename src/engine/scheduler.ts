@@ -127,7 +127,7 @@ export class Scheduler {
     const kvCache = kvCacheUsage(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
-    this.emit(sequence.id, { type: "prefilled", kvCache });
+    this.emit(sequence.id, { type: "prefilled", kvCache, waitedSeconds: sequence.waitedSeconds });
     sequence.budgets.forget();
     if (sequence.policy !== null) this.#running.push(sequence);
   }

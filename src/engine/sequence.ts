@@ -20,6 +20,9 @@ export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
   isFinished = false;
+  /** Time that it waited for admission, in seconds. */
+  waitedSeconds = 0;
+  readonly #queued = performance.now();
   #residence: Residence | null = null;
 
   constructor(readonly id: number, readonly request: GenerationRequest, readonly forecast: Forecast) {
@@ -50,6 +53,7 @@ export class Sequence {
   /** Gives the sequence its residence at admission, and takes it at the end: for admission.ts alone. */
   reside(residence: Residence | null): void {
     this.#residence = residence;
+    if (residence !== null) this.waitedSeconds = (performance.now() - this.#queued) / 1000;
   }
 
   /** Rows that each layer holds. */

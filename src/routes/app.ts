@@ -1,4 +1,5 @@
 /** @file The HTTP application: routes, and what holds for all of them. */
+import type { Tracer } from "@opentelemetry/api";
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
@@ -28,6 +29,7 @@ import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 import { openApiHandler } from "./openapi/document.ts";
 import { docsHandler } from "./openapi/page.ts";
 import { responsesHandler } from "./responses/handler.ts";
+import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 
 /** One line of the log. */
@@ -43,6 +45,8 @@ export interface LogEntry {
 export interface AppOptions extends GuardOptions, AccessOptions {
   /** What the field `kv_cache` can choose from. */
   readonly policies: PolicyRegistry;
+  /** Where spans of requests go. Default: to OpenTelemetry's global provider, if there is one. */
+  readonly tracer?: Tracer;
   /** How long a request may take, in seconds. Default: no limit. */
   readonly requestTimeoutSeconds?: number;
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
@@ -77,6 +81,7 @@ export function createApp(
   },
 ): Hono<RouteEnvironment> {
   const { policies, apiKeys = new ApiKeys(), log = () => {} } = options;
+  const tracer = options.tracer ?? defaultTracer();
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -111,13 +116,17 @@ export function createApp(
   app.use(async (c, next) => {
     const arrival = performance.now();
     c.set("arrival", arrival);
+    const trace = new RequestTrace(tracer, c.req.raw, arrival);
+    c.set("trace", trace);
     await next();
     const path = routePath(c, -1);
+    const route = path === "/*" ? "unknown" : path;
     const { run } = c.var;
-    context.metrics.countHttpRequest(c.req.method, path === "/*" ? "unknown" : path, c.res.status);
     const { status } = c.res;
+    context.metrics.countHttpRequest(c.req.method, route, status);
     // A stream is only opened by now; its line is written when it has ended.
-    const write = () =>
+    const write = () => {
+      trace.end({ method: c.req.method, route, status, run });
       record("info", "request", {
         request_id: c.var.requestId,
         method: c.req.method,
@@ -131,6 +140,7 @@ export function createApp(
           finish_reasons: run.outcomes,
         },
       });
+    };
     if (run) run.ended.then(write);
     else write();
   });

@@ -8,6 +8,7 @@ import type { HttpError } from "./errors.ts";
 import type { LiveSequences } from "./generation/live_sequences.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
+import type { RequestTrace } from "./tracing.ts";
 import type { BodyPace } from "./requests/pace.ts";
 
 /** Variables of one request, in Hono's context. */
@@ -17,6 +18,7 @@ export interface RequestVariables {
   arrival: number;
   /** `performance.now()` by which it must have been answered; may be infinite. */
   deadline: number;
+  trace: RequestTrace;
   /** Whose key it was sent with, if keys are asked for. */
   keyOwner: KeyOwner | undefined;
   /** Set once the request has been admitted by the engine. */

@@ -4,6 +4,7 @@
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
 import type { Generation } from "../../contract/generation.ts";
+import { ChoiceClock } from "./choice_observer.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
@@ -12,7 +13,7 @@ import { ClientGoneError, HttpError } from "../errors.ts";
 import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
-import type { ChoiceObserver } from "../metrics/metrics.ts";
+import type { RequestTrace } from "../tracing.ts";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -41,6 +42,7 @@ export interface RequestOrigin {
   readonly arrival: number;
   /** `performance.now()` by which it must have been answered; may be infinite. */
   readonly deadline: number;
+  readonly trace?: RequestTrace;
   /** Aborted when the client goes. */
   readonly client: AbortSignal;
 }
@@ -64,7 +66,11 @@ export class GenerationRun implements RunReport {
    *
    * @throws {QueueFullError} @throws {UnservableRequestError} @throws {HttpError} if the client has gone already
    */
-  constructor(context: RouteContext, plan: GenerationPlan, { requestId, arrival, deadline, client }: RequestOrigin) {
+  constructor(
+    context: RouteContext,
+    plan: GenerationPlan,
+    { requestId, arrival, deadline, trace, client }: RequestOrigin,
+  ) {
     if (client.aborted) throw new ClientGoneError();
     this.#context = context;
     this.#plan = plan;
@@ -87,7 +93,11 @@ export class GenerationRun implements RunReport {
     });
     this.#sequences = plan.requests.map((request, index) => new LiveSequence(requestId, index, request, arrival));
     for (const sequence of this.#sequences) {
-      this.#follow(sequence, context.metrics.startChoice(arrival, sequence.request));
+      const { request, index } = sequence;
+      this.#follow(
+        sequence,
+        new ChoiceClock(arrival, [context.metrics.observe(request), ...trace ? [trace.observe(request, index)] : []]),
+      );
     }
   }
 
@@ -163,25 +173,25 @@ export class GenerationRun implements RunReport {
   }
 
   /** Follows one choice to its end, without ever waiting for the client: a stop string must be noticed at once. */
-  async #follow(sequence: LiveSequence, observer: ChoiceObserver): Promise<void> {
+  async #follow(sequence: LiveSequence, clock: ChoiceClock): Promise<void> {
     const { sequences } = this.#context;
     sequences.add(sequence);
     let outcome: Outcome;
     try {
-      outcome = await this.#readEvents(sequence, observer);
+      outcome = await this.#readEvents(sequence, clock);
     } catch (error) {
       outcome = "error";
       this.#fail(error);
     }
     sequences.delete(sequence);
-    observer.ended(outcome);
+    clock.ended(outcome);
     this.#outcomes.push(outcome);
     if (this.#outcomes.length < this.#generations.length) return;
     this.#deltas.close();
     this.#end();
   }
 
-  async #readEvents(sequence: LiveSequence, observer: ChoiceObserver): Promise<Outcome> {
+  async #readEvents(sequence: LiveSequence, clock: ChoiceClock): Promise<Outcome> {
     const { index } = sequence;
     const { stopTokens } = this.#plan.requests[index];
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
@@ -196,12 +206,13 @@ export class GenerationRun implements RunReport {
       switch (event.type) {
         case "prefilled":
           sequence.prefilled(event.kvCache);
+          clock.prefilled(event.waitedSeconds);
           break;
         case "evicted":
           sequence.evicted(event.rowsPerLayer);
           break;
         case "tokens": {
-          observer.tokens(event.tokens.length);
+          clock.tokens(event.tokens.length);
           for (const token of event.tokens) {
             tokenCount++;
             this.#completionTokens++;
