@@ -29,8 +29,9 @@ export class RequestTrace {
   /** @param arrival `performance.now()` when the request arrived */
   constructor(tracer: Tracer, request: Request, arrival: number) {
     this.#tracer = tracer;
-    // Of the caller's own trace, if it has one.
-    const parent = propagation.extract(contexts.active(), Object.fromEntries(request.headers));
+    // Deno's own span, where it makes one for the server, or else that of the caller's trace.
+    const active = contexts.active();
+    const parent = trace.getSpan(active) ? active : propagation.extract(active, Object.fromEntries(request.headers));
     const { method } = request;
     this.#span = tracer.startSpan(method, { kind: SpanKind.SERVER, startTime: epoch(arrival) }, parent);
     this.#span.setAttribute("http.request.method", method);
