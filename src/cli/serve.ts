@@ -61,7 +61,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const failure = await Promise.race([stopped.then(() => null), failed]);
   if (failure !== null) {
     // A supervisor should start a new process, for the GPU does not come back to this one; but not before the clients of
-    // running requests, which have all failed, have been told.
+    // running requests have been told.
     console.error(`The engine failed: ${failure.message}`);
     drain.abort();
     await server.finished;

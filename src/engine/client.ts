@@ -3,7 +3,7 @@ import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
-import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
   Continuation,
   Generation,
@@ -164,7 +164,7 @@ export class EngineClient implements Engine {
   }
 
   #notReady(): Error {
-    return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
+    return new EngineUnavailableError(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
 
   #check(request: GenerationRequest): void {

@@ -1,7 +1,7 @@
 /** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import { isMessagesPath, messagesErrorBody } from "./messages/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
@@ -106,6 +106,7 @@ export function toHttpError(error: unknown): HttpError {
   }
   // While its body was being read.
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();
+  if (error instanceof EngineUnavailableError) return new HttpError(503, error.message, { code: "engine_unavailable" });
   if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
 }

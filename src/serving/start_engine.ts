@@ -11,6 +11,7 @@ import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
 import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import { RestartingEngine } from "./restarting_engine.ts";
 import { ExitError } from "../cli/exit_codes.ts";
 import type { ServeOptions } from "../cli/flags.ts";
 
@@ -36,7 +37,7 @@ export interface RunningEngine {
   readonly engine: Engine;
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
-  /** Resolves with the reason if the engine dies. */
+  /** Resolves with the reason if the engine dies once too often. */
   readonly failed: Promise<Error>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
@@ -55,13 +56,13 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
-  const engine = await startEngineWorker(
-    { ...options, model, defaultKvCache, policies, log: console.error },
-    onProgress,
-  ).catch((error) => {
+  const start = (report?: (progress: LoadProgress) => void) =>
+    startEngineWorker({ ...options, model, defaultKvCache, policies, log: console.error }, report);
+  const first = await start(onProgress).catch((error) => {
     text.close();
     throw error;
   });
+  const engine = new RestartingEngine(first, start, console.error);
   return {
     engine,
     text,
