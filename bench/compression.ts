@@ -107,7 +107,7 @@ export async function benchmarkCompression(
         rounds: seconds,
       });
     }
-    return { adapter: engines[0].adapter, model: MODEL, promptTokens, runs };
+    return { adapter: engines[0].device, model: MODEL, promptTokens, runs };
   } finally {
     for (const engine of engines) await engine.close();
     await Deno.remove(path);

@@ -75,7 +75,7 @@ export async function benchmarkDecode(
     }
     const idle = watchStalls();
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    return { model: engine.model.id, adapter: engine.adapter, runs, idleStallMilliseconds: idle() };
+    return { model: engine.model.id, adapter: engine.device, runs, idleStallMilliseconds: idle() };
   } finally {
     await engine.close();
   }

@@ -1,7 +1,7 @@
 /**
  * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON;
  * `deno task bench gpu` examines this machine's GPU (see gpu/main.ts), and `deno task bench report` writes what GPUs were
- * found to do into docs/benchmarks.md.
+ * found to do into docs/benchmarks.md; `deno task bench cpu` compares engines on the CPU (see cpu/main.ts).
  *
  * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { benchmarkCompression, type CompressionResults } from "./compression.ts";
 import { benchmarkDecode } from "./decode.ts";
 import type { KernelResults } from "./kernel_results.ts";
+import { benchmarkCpu } from "./cpu/main.ts";
 import { checkGpu, GpuOptionError } from "./gpu/main.ts";
 import { writeGpuPage } from "./gpu/page.ts";
 import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
@@ -19,7 +20,7 @@ import { readReport, writeFigure, writeReport } from "./report.ts";
 import { compressionText, decodeText } from "./tables.ts";
 
 /** Each has arguments of its own. */
-const SINGLE_NAMES = ["gpu", "report"];
+const SINGLE_NAMES = ["gpu", "cpu", "report"];
 const NAMES = ["kernels", "decode", "compression", "requests", "plot"];
 
 /** A usage error. */
@@ -97,6 +98,10 @@ async function run([name, ...rest]: string[]): Promise<number> {
     } catch (error) {
       throw error instanceof GpuOptionError ? new CommandLineError(error.message) : error;
     }
+  }
+  if (name === "cpu") {
+    await benchmarkCpu(rest);
+    return 0;
   }
   if (name === "report") {
     if (rest.length > 0) throw new CommandLineError(`report takes no arguments, got "${rest.join(" ")}"`);

@@ -37,6 +37,7 @@ const engine: Engine = {
     quantisation: "F16",
     sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
   },
+  device: "none",
   defaultKvCache: { policy: "full", budget: 1 },
   maxSequences: 272,
   state: "ready",

@@ -5,31 +5,9 @@ import assert from "node:assert/strict";
 import { glob } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path/posix";
 import { fileURLToPath } from "node:url";
+import { ROOMS } from "./support/rooms.ts";
 
 const ROOT = new URL("../", import.meta.url);
-
-/** The rooms of src/; each imports from itself and from those before it. */
-const ROOMS = [
-  "contract",
-  "gpu",
-  "formats",
-  "cache",
-  "scores",
-  "kernels",
-  "policy",
-  "plugins",
-  "compression",
-  "architecture",
-  "model",
-  "text",
-  "engine",
-  "cpu",
-  "serving",
-  "routes",
-  "charts",
-  "eval",
-  "cli",
-];
 
 const IMPORT = /(?:\bfrom|\bimport\(|^import)\s*"(\.[^"]+)"|new URL\("(\.[^"]+\.ts)", import\.meta/gm;
 
@@ -52,6 +30,12 @@ const roomOf = (path: string) => path.split("/")[1];
 Deno.test("every file of src/ lies in a room", () => {
   assert.ok(files.length > 150);
   for (const file of files) assert.ok(ROOMS.includes(roomOf(file)), `${file}: there is no room src/${roomOf(file)}/`);
+});
+
+Deno.test("docs/architecture.md lists the rooms in their order", async () => {
+  const page = await Deno.readTextFile(new URL("docs/architecture.md", ROOT));
+  const listed = [...page.matchAll(/^\| `([a-z]+)\/` /gm)].map(([, room]) => room);
+  assert.deepEqual(listed, ROOMS);
 });
 
 Deno.test("src/ imports nothing but itself", () => {

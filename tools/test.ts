@@ -5,7 +5,8 @@
  *     deno task test tests/cli --filter "help"         # arguments go to `deno test`
  */
 import { ensureAdapter } from "../src/serving/environment.ts";
-import { EXIT_CODES, ExitError } from "../src/cli/exit_codes.ts";
+import { EXIT_CODES } from "../src/cli/exit_codes.ts";
+import { NoAdapterError } from "../src/gpu/gpu.ts";
 
 const SUMMARY = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/g;
 
@@ -21,9 +22,9 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     await ensureAdapter(console.error);
   } catch (error) {
-    if (!(error instanceof ExitError)) throw error;
+    if (!(error instanceof NoAdapterError)) throw error;
     console.error(error.message);
-    return EXIT_CODES[error.reason].code;
+    return EXIT_CODES.noAdapter.code;
   }
   const tests = new Deno.Command(Deno.execPath(), {
     // Deno leaves both sanitizers off unless asked; they find what a test, or the code under it, forgot to close.

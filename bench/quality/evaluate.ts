@@ -9,6 +9,7 @@ import { progressDisplay } from "../../src/cli/progress.ts";
 import { ensureAdapter } from "../../src/serving/environment.ts";
 import { type RunningEngine, startEngine } from "../../src/serving/start_engine.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
+import { parseKvCacheChoice } from "../../src/policy/choice.ts";
 import { ask } from "../../src/eval/answerers/ask.ts";
 import { generateTask, TASK_FAMILY_NAMES, type TaskFamilyName } from "../../src/eval/tasks/families.ts";
 import { scoreReply } from "../../src/eval/tasks/scoring.ts";
@@ -72,12 +73,11 @@ if (import.meta.main) {
   const running = await startEngine(
     {
       model: values.model,
-      policy: values.policy as "full",
-      decodeEviction: undefined,
-      kvBudget: values.budget.endsWith("%") ? values.budget : Number(values.budget),
-      context: undefined,
-      modelId: undefined,
-      kvMemory: undefined,
+      defaultKvCache: parseKvCacheChoice(
+        { policy: values.policy, budget: values.budget },
+        { policy: "full", budget: 1 },
+        builtInPolicies,
+      ),
       kvType: "f16",
       maxBatch: CONCURRENCY,
       maxQueue: CONCURRENCY,

@@ -1,5 +1,6 @@
 /**
- * @file `deno task quality [NAME ...]`: runs the comparisons of plan.ts, all or those named, and makes docs/quality.md.
+ * @file `deno task quality [NAME ...]`: runs the comparisons of plan.ts, all or those named, and makes docs/quality.md and
+ * the README's pictures.
  *
  * Results go to bench/results/, figures to docs/figures/. A run that was stopped goes on from its answers, which stay beside the
  * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
@@ -15,6 +16,7 @@ import { comparisonCharts } from "../../src/eval/comparison/comparison_charts.ts
 import { comparisonTables, compressionStatement } from "../../src/eval/comparison/comparison_table.ts";
 import { COMPARISONS, CONTENDERS, type PlannedComparison } from "./plan.ts";
 import { type MeasuredComparison, withResults } from "./quality_page.ts";
+import { readmeCharts, type Reports } from "./readme_charts.ts";
 import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 
 const PAGE = new URL("../../docs/quality.md", import.meta.url).pathname;
@@ -43,6 +45,14 @@ async function draw(planned: PlannedComparison): Promise<MeasuredComparison[]> {
   return [{ planned, report, figures: Object.keys(charts) }];
 }
 
+/** The README's pictures take every comparison. */
+async function drawReadme(reports: Reports): Promise<void> {
+  if (COMPARISONS.some(({ name }) => reports[name] === undefined)) return;
+  for (const [figure, svg] of Object.entries(readmeCharts(reports))) {
+    console.log(`Drawn: ${await writeFigure(figure, svg, false)}`);
+  }
+}
+
 async function main(names: readonly string[]): Promise<void> {
   const unknown = names.find((name) => !COMPARISONS.some((planned) => planned.name === name));
   if (unknown !== undefined) {
@@ -51,6 +61,7 @@ async function main(names: readonly string[]): Promise<void> {
   }
   for (const planned of COMPARISONS) if (names.length === 0 || names.includes(planned.name)) await measure(planned);
   const measured = (await Promise.all(COMPARISONS.map(draw))).flat();
+  await drawReadme(Object.fromEntries(measured.map(({ planned, report }) => [planned.name, report])));
   await Deno.writeTextFile(PAGE, withResults(await Deno.readTextFile(PAGE), measured));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE] }).output();
   console.log("Written: docs/quality.md");

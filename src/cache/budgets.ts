@@ -168,6 +168,19 @@ function roundShares(shares: { layer: number; share: number }[], total: number, 
   for (const { layer } of byRemainder.slice(0, left)) rows[layer]++;
 }
 
+/**
+ * Rows, none of which is less than a floor or than what is held where that is less. What it takes for that comes from those that have
+ * more, in proportion to what they have beyond it.
+ */
+export function withFloors(rows: Uint32Array, held: ArrayLike<number>, floor: number): Uint32Array {
+  const floors = Array.from(rows, (_, i) => Math.min(floor, held[i]));
+  const missing = floors.reduce((sum, least, i) => sum + Math.max(0, least - rows[i]), 0);
+  if (missing === 0) return rows;
+  const beyond = Array.from(rows, (count, i) => Math.max(0, count - floors[i]));
+  const taken = proportionalRows(beyond, missing, beyond);
+  return rows.map((count, i) => Math.max(count, floors[i]) - taken[i]);
+}
+
 /** The same number of rows for every layer or head, to a block; what some hold short of that goes to the others. */
 export function uniformBudgets(held: ArrayLike<number>, total: number): Uint32Array {
   return roundToTotal(new Uint8Array(held.length).fill(1), total, held);

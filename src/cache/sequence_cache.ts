@@ -17,8 +17,11 @@
  *                   block 2 | head 0 | head 1 | head 2 |
  *
  * Packing copies slots to other blocks, and so does cutting a packed layer by a block or more.
+ *
+ * The first recent blocks of a sequence that keeps every row can be shared with others, see prefix_index.ts: rows are appended
+ * behind them, never to them.
  */
-import { blocksFor } from "./block.ts";
+import { BLOCK_ROWS, blocksFor } from "./block.ts";
 import type { BlockPool } from "./block_pool.ts";
 
 /** First changed entry of a table that has not changed. */
@@ -162,8 +165,34 @@ export class SequenceCache {
     return Uint32Array.from(moves);
   }
 
-  /** Counts `rows` more recent rows of a layer, allocating what has not been reserved. */
+  /**
+   * Starts every layer of an empty sequence with recent rows in blocks that others hold or the pool keeps.
+   *
+   * @param rows a multiple of `BLOCK_ROWS`
+   * @param table ids of a layer's blocks
+   */
+  share(rows: number, table: (layer: number) => ArrayLike<number>): void {
+    if (rows === 0) return;
+    for (let layer = 0; layer < this.layerCount; layer++) {
+      if (this.#tables[layer].length > 0) {
+        throw new Error(`Layer ${layer} has rows already: it cannot start with others'`);
+      }
+      const ids = Array.from(table(layer));
+      this.pool.retain(this.arena, ids);
+      this.#tables[layer].push(...ids);
+      this.recentRows[layer] = rows;
+      this.#markChanged(layer, 0);
+    }
+  }
+
+  /**
+   * Counts `rows` more recent rows of a layer, allocating what has not been reserved.
+   *
+   * @throws {Error} If they would be written to a block that is shared
+   */
   appendRecent(layer: number, rows: number): void {
+    const next = this.#tables[layer][this.rankedBlocks(layer) + Math.floor(this.recentRows[layer] / BLOCK_ROWS)];
+    if (rows > 0 && next !== undefined) this.pool.checkWritable(this.arena, next);
     this.#insert(layer, this.#tables[layer].length, this.#missingBlocks(layer, rows));
     this.recentRows[layer] += rows;
   }
@@ -197,6 +226,7 @@ export class SequenceCache {
   rearrange(layer: number, rankedRows: number, recentRows: number): void {
     this.#checkNotPacked(layer);
     const table = this.#tables[layer];
+    for (const id of table) this.pool.checkWritable(this.arena, id);
     const needed = blocksFor(rankedRows) + blocksFor(recentRows);
     if (needed < table.length) this.pool.release(this.arena, table.splice(needed));
     else this.#insert(layer, table.length, needed - table.length);

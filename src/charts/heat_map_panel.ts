@@ -8,15 +8,28 @@ export interface HeatMapPanel {
   readonly rows: readonly string[];
   /** What the columns are. */
   readonly axis: string;
-  /** The value, from 0 to 100, of a cell by row and column, or null where there is none. */
+  /** The value, from 0 to the highest, of a cell by row and column, or null where there is none. */
   readonly values: readonly (readonly (number | null)[])[];
+  /** The value that the scale ends with. Default: 100. */
+  readonly highest?: number;
+  /** Default: {@link BAD_TO_GOOD}. */
+  readonly scale?: ColourScale;
 }
+
+/** Colours of 0, of half the highest value and of the highest: red, green and blue. */
+export type ColourScale = readonly [Colour, Colour, Colour];
+type Colour = readonly [red: number, green: number, blue: number];
+
+/** For values that are better the higher they are. */
+export const BAD_TO_GOOD: ColourScale = [[222, 99, 84], [250, 221, 134], [86, 166, 116]];
+/** For amounts, which are neither good nor bad: one hue, the darker the more. */
+export const LITTLE_TO_MUCH: ColourScale = [[247, 251, 255], [133, 182, 220], [24, 84, 148]];
 
 const CELL_HEIGHT = 18;
 const TOP = 24;
 const BOTTOM = 42;
-/** Of 0, 50 and 100, red, green and blue. */
-const COLOURS = [[222, 99, 84], [250, 221, 134], [86, 166, 116]];
+/** Below this mean of red, green and blue, text is white. */
+const DARK = 120;
 
 export function heatMapHeight({ rows }: HeatMapPanel): number {
   return TOP + rows.length * CELL_HEIGHT + BOTTOM;
@@ -24,7 +37,7 @@ export function heatMapHeight({ rows }: HeatMapPanel): number {
 
 /** Draws a panel with its corner at `(left, top)`. */
 export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, width: number): string {
-  const { columns, rows, values } = panel;
+  const { columns, rows, values, highest = 100, scale = BAD_TO_GOOD } = panel;
   const labelWidth = Math.max(...rows.map(({ length }) => length)) * CHARACTER_WIDTH + 8;
   const cellWidth = (width - labelWidth) / columns.length;
   const x = (column: number) => left + labelWidth + column * cellWidth;
@@ -37,9 +50,15 @@ export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, widt
     parts.push(text(left + labelWidth - 6, y(row) + 13, label, { anchor: "end" }));
     values[row].forEach((value, column) => {
       if (value === null) return;
+      const colour = colourOf(value / highest, scale);
+      const isDark = colour.reduce((sum, part) => sum + part) / 3 < DARK;
       parts.push(
-        rectangle(x(column) + 0.5, y(row) + 0.5, cellWidth - 1, CELL_HEIGHT - 1, colourOf(value)),
-        text(x(column) + cellWidth / 2, y(row) + 13, value.toFixed(0), { anchor: "middle", size: 10 }),
+        rectangle(x(column) + 0.5, y(row) + 0.5, cellWidth - 1, CELL_HEIGHT - 1, hexadecimal(colour)),
+        text(x(column) + cellWidth / 2, y(row) + 13, value.toFixed(0), {
+          anchor: "middle",
+          size: 10,
+          colour: isDark ? "#fff" : "#222",
+        }),
       );
     });
   });
@@ -49,10 +68,13 @@ export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, widt
   return parts.join("\n");
 }
 
-/** Between red, yellow and green. */
-function colourOf(value: number): string {
-  const place = Math.min(1.999, Math.max(0, value / 50));
-  const [low, high] = COLOURS.slice(Math.floor(place));
-  const part = place % 1;
-  return `#${low.map((from, i) => Math.round(from + part * (high[i] - from)).toString(16).padStart(2, "0")).join("")}`;
+/** @param place from 0 to 1 */
+function colourOf(place: number, scale: ColourScale): number[] {
+  const steps = Math.min(1.999, Math.max(0, 2 * place));
+  const [low, high] = scale.slice(Math.floor(steps));
+  return low.map((from, i) => Math.round(from + steps % 1 * (high[i] - from)));
+}
+
+function hexadecimal(colour: readonly number[]): string {
+  return `#${colour.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }

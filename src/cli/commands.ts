@@ -4,6 +4,12 @@ import {
   EVAL_SCORE_FLAGS,
   GENERATE_FLAGS,
   INSPECT_FLAGS,
+  MODELS_FLAGS,
+  POLICY_CHECK_FLAGS,
+  POLICY_NEW_FLAGS,
+  POLICY_TRY_FLAGS,
+  PULL_FLAGS,
+  RM_FLAGS,
   SERVE_FLAGS,
   TASKS_FLAGS,
 } from "./flags.ts";
@@ -38,6 +44,23 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     positional: "model",
     load: async () => (await import("./inspect.ts")).inspect,
   },
+  pull: {
+    summary: "Get a model from the hub or a URL, into the cache of models",
+    flags: PULL_FLAGS,
+    positional: "model",
+    load: async () => (await import("./pull.ts")).pull,
+  },
+  models: {
+    summary: "List the models in the cache",
+    flags: MODELS_FLAGS,
+    load: async () => (await import("./pull.ts")).models,
+  },
+  rm: {
+    summary: "Delete a model from the cache",
+    flags: RM_FLAGS,
+    positional: "name",
+    load: async () => (await import("./pull.ts")).rm,
+  },
   "eval compare": {
     summary: "Compare KV cache policies and budgets by a model's answers",
     flags: EVAL_COMPARE_FLAGS,
@@ -47,6 +70,24 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "Score a model's answers to LongBench's questions",
     flags: EVAL_SCORE_FLAGS,
     load: async () => (await import("./eval.ts")).evalScore,
+  },
+  "policy new": {
+    summary: "Write a KV cache policy of your own to begin with",
+    flags: POLICY_NEW_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_new.ts")).policyNew,
+  },
+  "policy check": {
+    summary: "Look for faults in KV cache policies of your own, without a model",
+    flags: POLICY_CHECK_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_check.ts")).policyCheck,
+  },
+  "policy try": {
+    summary: "Compare KV cache policies of your own with some of Ebb's, in minutes",
+    flags: POLICY_TRY_FLAGS,
+    positional: "file",
+    load: async () => (await import("./policy_try.ts")).policyTry,
   },
   tasks: {
     summary: "Print a question about a long document, with its answers, as JSON",

@@ -19,11 +19,12 @@ import { formatReport, reportOf } from "../eval/report.ts";
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
-import { builtInPolicies } from "../serving/policies.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
+import { policiesOf } from "./policies.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
@@ -77,7 +78,8 @@ export async function runComparison(
   if (unknown !== undefined) {
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
-  const asking = options.url === undefined ? await askModel(options, start) : await askServer(options, options.url);
+  const local = { ...options, model: await localModel(options.model) };
+  const asking = options.url === undefined ? await askModel(local, start) : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });
@@ -106,30 +108,33 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
   readonly answerer: Answerer;
 }
 
+/** What questions are asked with that say nothing of the KV cache. */
+const FULL_CACHE = { policy: "full", budget: 1, options: {} };
+
 async function askModel(
-  { model = EMBEDDED_MODEL, policies, budgets, lengths, mode }: EvalCompareOptions,
+  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode, plugin }:
+    EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
-  await ensureAdapter(console.error);
+  const registry = await policiesOf({ plugin, policies });
+  const device = await chooseDevice(choice, console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(
     {
       model,
-      policy: "full",
-      kvBudget: 1,
-      decodeEviction: undefined,
+      defaultKvCache: FULL_CACHE,
       context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
-      modelId: undefined,
-      kvMemory: undefined,
-      kvType: "f16",
+      device,
+      threads,
+      cpuWeights,
       maxBatch: QUESTIONS_AT_ONCE * contenders.length,
       maxQueue: QUESTIONS_AT_ONCE * contenders.length,
     },
-    builtInPolicies,
+    registry,
     progressDisplay(),
   );
   const { engine } = running;
-  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, builtInPolicies);
+  const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, registry);
   return {
     ...running,
     model: engine.model.id,

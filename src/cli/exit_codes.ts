@@ -1,4 +1,4 @@
-/** @file The process's exit codes: the one place that defines them, for the program, `--help` and the README. */
+/** @file The process's exit codes: the one place that defines them, for the program, `--help` and docs/cli.md. */
 
 /** Why the process ended, for supervisors and scripts. */
 export const EXIT_CODES = {
@@ -7,6 +7,7 @@ export const EXIT_CODES = {
   usage: { code: 2, meaning: "Unknown command or flag, bad or missing value" },
   noAdapter: { code: 3, meaning: "No WebGPU adapter, and none could be installed" },
   modelUnusable: { code: 4, meaning: "Model file missing, damaged or not supported" },
+  pluginUnusable: { code: 5, meaning: "Policy plugin missing, damaged or not supported" },
   interrupted: { code: 130, meaning: "Stopped at once by SIGINT (generate: the first, serve: the second)" },
   terminated: { code: 143, meaning: "Stopped at once by SIGTERM (generate: the first, serve: the second)" },
 } as const;

@@ -5,8 +5,7 @@
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
 import { MODES } from "../eval/answerers/modes.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
-import { COMBINATION_EXAMPLE } from "../policy/registry.ts";
-import { builtInPolicies } from "../serving/policies.ts";
+import { DEVICE_CHOICES } from "../serving/device.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
@@ -22,22 +21,32 @@ import {
   type OptionsOf,
   origin,
   text,
-  type ValueType,
 } from "./values.ts";
 
-const modelFile = text("FILE", "a GGUF file or a directory with safetensors");
+const modelFile = text(
+  "MODEL",
+  "a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL",
+);
 
-const policyName: ValueType<string> = {
-  placeholder: "NAME",
-  expectation: `${builtInPolicies.policies.map(({ name }) => name).join(", ")} or ${COMBINATION_EXAMPLE}`,
-  parse: (text) => builtInPolicies.find(text)?.name,
-};
+/** Whether there is one of that name is known when the plugins have been loaded: see policies.ts. */
+const policyName = text("NAME", "the name of a KV cache policy");
+
+const pluginPath = text("FILE", "a policy plugin, or a directory of such");
+
+/** Flags of every command that knows policies. */
+const PLUGIN_FLAGS = {
+  plugin: {
+    value: listOf(pluginPath),
+    repeats: true,
+    help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
+  },
+} as const satisfies Record<string, AnyFlag>;
 
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
   model: {
     value: modelFile,
-    help: "GGUF file, or directory with safetensors; default: the small model that comes with Ebb",
+    help: "GGUF file, directory with safetensors, or hf:OWNER/REPO[:FILE], pulled by need; default: the model in Ebb",
   },
   policy: {
     value: policyName,
@@ -53,6 +62,7 @@ const ENGINE_FLAGS = {
     value: integer(1, 65536),
     help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
   },
+  ...PLUGIN_FLAGS,
   context: {
     value: integer(1),
     help: "Longest prompt plus completion, in tokens; default: the model's own",
@@ -68,22 +78,45 @@ const CONFIG_FLAGS = {
   printConfig: { value: onOff, default: false, help: "Print all options as such a file would hold them, and stop" },
 } as const satisfies Record<string, AnyFlag>;
 
+/** What computes. */
+const DEVICE_FLAGS = {
+  device: {
+    value: oneOf(...DEVICE_CHOICES),
+    default: "auto",
+    help: "What computes: a GPU, a software adapter of WebGPU's too; the CPU; or a GPU if there is one, else the CPU",
+  },
+  threads: { value: integer(1, 256), help: "Threads that compute on the CPU; default: as many as it has cores" },
+  cpuWeights: {
+    value: oneOf("int8", "f32"),
+    help: "Weights on the CPU: f32 is exact, int8 answers faster from a quarter of the memory; default: int8",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
   socket: { value: text("PATH", "a path"), help: "Unix socket to listen on, instead of an address and a port" },
   tlsCert: { value: text("FILE", "a file"), help: "Certificate chain (PEM) for HTTPS; needs --tls-key" },
   tlsKey: { value: text("FILE", "a file"), help: "Private key (PEM) for HTTPS; needs --tls-cert" },
   kvMemory: {
-    value: bytes,
-    help: "GPU memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+    value: bytes(1),
+    help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
   },
-  kvType: { value: oneOf("f16", "f32"), default: "f16", help: "Element type of the KV cache" },
+  prefixCache: {
+    value: bytes(0),
+    help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
+  },
+  kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
   maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  embeddingModel: {
+    value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
+    help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",
+  },
   apiKey: { value: apiKey, isSecret: true, help: "Key that clients must send; default: none is asked for" },
   apiKeyFile: {
     value: text("FILE", "a file"),
@@ -118,6 +151,7 @@ export const SERVE_FLAGS = {
 /** `generate`: one completion on the terminal. */
 export const GENERATE_FLAGS = {
   ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
   temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
@@ -127,8 +161,25 @@ export const GENERATE_FLAGS = {
 
 /** `inspect`: what a model file holds. */
 export const INSPECT_FLAGS = {
-  model: { value: modelFile, required: true, help: "GGUF file, or directory with safetensors" },
+  model: { value: modelFile, required: true, help: "GGUF file, directory with safetensors, or hf:OWNER/REPO[:FILE]" },
   json: { value: onOff, default: false, help: "Print JSON" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `pull`: gets a model. */
+export const PULL_FLAGS = {
+  model: {
+    value: text("MODEL", "hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL"),
+    required: true,
+    help: "Repository of the hub, a file of it (or a word of its name, such as Q8_0), or a URL",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `models`: lists the cache. */
+export const MODELS_FLAGS = {} as const satisfies Record<string, AnyFlag>;
+
+/** `rm`: deletes a model. */
+export const RM_FLAGS = {
+  name: { value: text("NAME", "a name that main.ts models lists"), required: true, help: "Model, as models lists it" },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `eval score`: scores of predictions that are already there. */
@@ -143,6 +194,7 @@ export const EVAL_SCORE_FLAGS = {
 /** `eval compare`: KV cache policies and budgets beside the full cache. */
 export const EVAL_COMPARE_FLAGS = {
   model: ENGINE_FLAGS.model,
+  ...DEVICE_FLAGS,
   suite: { value: oneOf(...SUITE_NAMES, "longbench"), default: "tasks", help: "Suite of questions" },
   records: {
     value: text("FOLDER", "a folder with files TASK.jsonl"),
@@ -164,6 +216,7 @@ export const EVAL_COMPARE_FLAGS = {
     default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv"],
     help: "KV cache policies; the full cache is always asked too",
   },
+  ...PLUGIN_FLAGS,
   budgets: {
     value: listOf(cacheBudget),
     default: [64, 128, "6.9%"],
@@ -185,6 +238,43 @@ export const EVAL_COMPARE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+const policyFile = { value: pluginPath, required: true, help: "File with policies, or a directory of such" } as const;
+
+/** `policy new`: a file to begin with. */
+export const POLICY_NEW_FLAGS = {
+  file: {
+    value: text("FILE", "a file to write, such as mine.ts"),
+    required: true,
+    help: "File to write, such as mine.ts",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy check`: faults of policies. */
+export const POLICY_CHECK_FLAGS = {
+  file: policyFile,
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the rows that layers keep; default: the policy's file with .check.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `policy try`: a small comparison. */
+export const POLICY_TRY_FLAGS = {
+  file: policyFile,
+  model: ENGINE_FLAGS.model,
+  budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
+  length: {
+    value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
+    default: 512,
+    help: "Length of the prompts, in tokens",
+  },
+  samples: { value: integer(1), default: 6, help: "Questions of each task" },
+  out: {
+    value: text("FILE.svg", "a file to write"),
+    help: "Picture of the scores; default: the policy's file with .try.svg at its end",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `tasks`: a sample of a family of tasks. */
 export const TASKS_FLAGS = {
   family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
@@ -203,6 +293,11 @@ export const TASKS_FLAGS = {
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
+export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
+export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
+export type PolicyNewOptions = OptionsOf<typeof POLICY_NEW_FLAGS>;
+export type PolicyCheckOptions = OptionsOf<typeof POLICY_CHECK_FLAGS>;
+export type PolicyTryOptions = OptionsOf<typeof POLICY_TRY_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

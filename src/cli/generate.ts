@@ -2,13 +2,14 @@
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import type { TextEncoding } from "../routes/context.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { Detokenizer } from "../text/detokenizer.ts";
-import { builtInPolicies } from "../serving/policies.ts";
-import { ensureAdapter } from "../serving/environment.ts";
+import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
+import { localModel } from "./local_model.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";
 import { startEngine } from "../serving/start_engine.ts";
 import { formatBytes } from "./units.ts";
@@ -24,10 +25,22 @@ export interface GenerateOutput {
 /** Generates a completion of `--prompt`. */
 export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
-  await ensureAdapter(console.error);
+  const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
+  const model = await localModel(options.model);
+  const device = await chooseDevice(options.device, console.error);
   const { engine, text, close } = await startEngine(
-    { ...options, modelId: undefined, kvMemory: undefined, kvType: "f16", maxBatch: 1, maxQueue: 1 },
-    builtInPolicies,
+    {
+      model,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      defaultKvCache,
+      maxBatch: 1,
+      maxQueue: 1,
+    },
+    policies,
     progressDisplay(),
   );
   try {

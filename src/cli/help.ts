@@ -3,17 +3,20 @@ import { type Command, COMMANDS } from "./commands.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import { environmentName, flagName } from "./option_names.ts";
 
+/** What users type: the compiled program is one file. */
+const PROGRAM = Deno.build.standalone ? "ebb" : "main.ts";
+
 /** `main.ts --help`. */
 export function programHelp(): string {
   return [
     "Ebb serves language models with a KV cache budget for every layer.",
     "",
-    "Usage: main.ts COMMAND [FLAGS]",
+    `Usage: ${PROGRAM} COMMAND [FLAGS]`,
     "",
     "Commands",
     ...table(Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary])),
     "",
-    "main.ts COMMAND --help lists a command's flags; main.ts --version prints the version.",
+    `${PROGRAM} COMMAND --help lists a command's flags; ${PROGRAM} --version prints the version.`,
     "",
     ...exitCodes(),
   ].join("\n");
@@ -28,7 +31,7 @@ export function commandHelp(name: string): string {
   return [
     summary,
     "",
-    `Usage: main.ts ${[name, ...required, "[FLAGS]"].join(" ")}`,
+    `Usage: ${PROGRAM} ${[name, ...required, "[FLAGS]"].join(" ")}`,
     "",
     "Flags",
     ...table(flagRows(COMMANDS[name])),

@@ -41,6 +41,23 @@ export function questionProgress(output: ProgressOutput = standardError): (done:
   return (done, total) => show({ done, total });
 }
 
+/** Returns a function that shows how many of how many bytes have come, how fast, and the time that the others will take. */
+export function transferProgress(
+  what: string,
+  output: ProgressOutput = standardError,
+): (done: number, total: number) => void {
+  let start: { readonly at: number; readonly done: number } | undefined;
+  const show = display(output, ({ done, total }) => {
+    // What an earlier run brought says nothing of how fast this one is.
+    start ??= { at: output.now(), done };
+    const speed = (done - start.done) / (output.now() - start.at) * 1000;
+    const pace = speed > 0 ? `, ${formatBytes(Math.round(speed))}/s` : "";
+    const left = speed > 0 && done < total ? `, ${formatMinutes((total - done) / speed * 1000)} left` : "";
+    return `${what}: ${formatBytes(done)} of ${formatBytes(total)}${pace}${left}`;
+  });
+  return (done, total) => show({ done, total });
+}
+
 function display<State extends Progress>(
   output: ProgressOutput,
   describe: (state: State) => string,

@@ -1,6 +1,9 @@
 /** @file From the program's arguments to its exit code. */
 import { ModelFileError } from "../formats/model_file.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
+import { HubError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
+import { PluginError } from "../policy/loading/plugin_bundle.ts";
 import { COMMANDS } from "./commands.ts";
 import { configText } from "./config_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -64,6 +67,9 @@ function commandOf(given: readonly string[]): [name: string | undefined, args: r
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
+  if (error instanceof NoAdapterError) return EXIT_CODES.noAdapter.code;
   if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
+  if (error instanceof HubError && error.isMissing) return EXIT_CODES.modelUnusable.code;
+  if (error instanceof PluginError) return EXIT_CODES.pluginUnusable.code;
   return EXIT_CODES.failure.code;
 }

@@ -1,17 +1,19 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
-import { FrontDoor } from "../routes/front_door.ts";
 import { createApp } from "../routes/app.ts";
+import { EncoderClient } from "../embedding/client.ts";
+import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
-import { ensureAdapter } from "../serving/environment.ts";
-import { builtInPolicies } from "../serving/policies.ts";
+import { chooseDevice } from "../serving/device.ts";
+import { startEngine } from "../serving/start_engine.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { openApiKeys } from "./api_keys.ts";
+import { localModel } from "./local_model.ts";
 import { createLog } from "./log.ts";
+import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { readTls } from "./tls.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
-import { startEngine } from "../serving/start_engine.ts";
 
 /**
  * Serves until the first SIGINT or SIGTERM, then finishes the requests at hand; a second signal ends the process.
@@ -19,8 +21,9 @@ import { startEngine } from "../serving/start_engine.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
-  const adapter = await ensureAdapter(console.error);
-  if (adapter.software) console.error(`No GPU: computing on the CPU with ${adapter.description}`);
+  const policies = await policiesOf(options);
+  const defaultKvCache = defaultKvCacheOf(options, policies);
+  const device = await chooseDevice(options.device, console.error);
 
   const apiKeys = await openApiKeys(options);
   const tls = await readTls(options);
@@ -35,17 +38,41 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     : { path: options.socket };
   const server = await listen(door, { ...address, tls, drain: drain.signal, shutdown });
 
+  const { embeddingModel } = options;
+  const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
+  const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(options, builtInPolicies, (progress) => {
-    show(progress);
-    door.progress(progress);
-  });
+  const { engine, text, chatTemplate, failed, close } = await start(
+    {
+      model,
+      modelId: options.modelId,
+      device,
+      threads: options.threads,
+      cpuWeights: options.cpuWeights,
+      context: options.context,
+      kvMemory: options.kvMemory,
+      // All of it that nobody needs.
+      prefixCache: options.prefixCache ?? Infinity,
+      kvType: options.kvType,
+      maxBatch: options.maxBatch,
+      maxQueue: options.maxQueue,
+      specialTokensInMessages: options.specialTokensInMessages,
+      defaultKvCache,
+    },
+    policies,
+    (progress) => {
+      show(progress);
+      door.progress(progress);
+    },
+  );
+  console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
+    encoder,
     text,
     chatTemplate,
     options: {
-      policies: builtInPolicies,
+      policies,
       apiKeys,
       requestsPerMinute: options.requestsPerMinute,
       requestTimeoutSeconds: options.requestTimeout,
@@ -70,6 +97,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   console.error("Stopping when the running requests are done; another signal stops at once");
   drain.abort();
   await server.finished;
+  encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
 }

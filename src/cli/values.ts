@@ -21,6 +21,8 @@ export interface Flag<T> {
   readonly required?: true;
   /** Whether its value is shown to nobody. */
   readonly isSecret?: true;
+  /** Whether it may be given several times, each adding to the list. */
+  readonly repeats?: true;
 }
 
 // deno-lint-ignore no-explicit-any -- a table holds flags of different types
@@ -77,19 +79,19 @@ export const onOff: ValueType<boolean> = {
 
 const UNIT_POWERS = { "": 0, k: 1, m: 2, g: 3, t: 4 } as const;
 
-/** A size in bytes: `2G` and `2GiB` count in powers of 1024, `2GB` in powers of 1000. */
-export const bytes: ValueType<number> = {
+/** A size in bytes, at least `least`: `2G` and `2GiB` count in powers of 1024, `2GB` in powers of 1000. */
+export const bytes = (least: 0 | 1): ValueType<number> => ({
   placeholder: "BYTES",
-  expectation: "a size such as 512MiB, 2G or 1000000000",
+  expectation: `a size such as 512MiB, 2G or 1000000000${least === 0 ? ", or 0" : ""}`,
   parse(text) {
     const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)(i?b)?$/i.exec(text);
     if (match === null) return undefined;
     const [, amount, unit, suffix] = match;
     const base = unit !== "" && suffix?.toLowerCase() === "b" ? 1000 : 1024;
     const power = UNIT_POWERS[unit.toLowerCase() as keyof typeof UNIT_POWERS];
-    return within(Math.round(Number(amount) * base ** power), 1, Number.MAX_SAFE_INTEGER);
+    return within(Math.round(Number(amount) * base ** power), least, Number.MAX_SAFE_INTEGER);
   },
-};
+});
 
 /** Mean KV rows per layer, or a share of the prompt. */
 export const cacheBudget: ValueType<number | string> = {

@@ -13,16 +13,19 @@ import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { countScores, countScoresDispatch } from "../kernels/scoring/count_scores.ts";
 import { gatherRows, gatherRowsDispatch } from "../kernels/scoring/gather_rows.ts";
-import { needsOf, type Score, windowOf } from "../policy/steps.ts";
+import { allSteps, type HostStep, type Score, windowOf } from "../policy/steps.ts";
+import type { Wgsl } from "../policy/steps/wgsl.ts";
 import { attention } from "../policy/steps/attention.ts";
 import { MAX_WINDOW } from "../scores/limits.ts";
 import { addAttention, keepAttention, type KeptRows, resumeAttention, type TileRows } from "./attention_sums.ts";
 import type { CarriedAttention } from "./carried_attention.ts";
+import { type HostRead, recordHostRead } from "./host_inputs.ts";
 import { keepQueries } from "./layer_queries.ts";
 import { recordRanking } from "./ranking.ts";
 import { type CompressorBuffers, type CompressorOptions, ScoringWork, type SegmentScoring } from "./scoring_work.ts";
 import { SlotMoves } from "./slot_moves.ts";
 import { recordStep } from "./steps/steps.ts";
+import { compileWgsl, unusableScoresBuffer, userScoresVariant } from "./steps/wgsl.ts";
 
 /** Rows of a pack and where they go. */
 export interface RowGather {
@@ -36,6 +39,8 @@ export interface RowGather {
 /** Scores, ranks and gathers rows; one per engine. */
 export class Compressor {
   readonly #work: ScoringWork;
+  /** What was compiled of what plugins bring. */
+  readonly #compiled = new Set<string>();
   readonly #moves: SlotMoves;
   /** By arena. */
   readonly #gathers: Binding[] = [];
@@ -111,7 +116,7 @@ export class Compressor {
     const scored = { ...segment, scored: length - window, statistics };
     const work = this.#work;
     work.begin();
-    if (statistics && !needsOf(score).windowQueries) {
+    if (statistics && score[0].name !== "attention") {
       // For the statistics alone: the scores are written over.
       recordStep(work, recorder, attention({ window: Math.min(window, MAX_WINDOW) }), scored);
     }
@@ -119,6 +124,64 @@ export class Compressor {
     const histogram = { histogramOffset: headHistograms ?? recordOffset, byHead: headHistograms !== undefined };
     const counting = countScoresDispatch({ ...this.options, length: scored.scored, ...histogram });
     work.dispatch(recorder, countScores, [work.scores, this.buffers.layerRecords], counting);
+  }
+
+  /**
+   * Compiles the kernel that a step brings. Only those that have been compiled without error may be scored with.
+   *
+   * @returns why it cannot be compiled, and where in its code; `null` if it can
+   */
+  async compile(step: Wgsl): ReturnType<typeof compileWgsl> {
+    const fault = await compileWgsl(this.gpu, userScoresVariant(this.options, step));
+    if (fault === null) this.#compiled.add(kernelOf(step));
+    return fault;
+  }
+
+  /** The score. @throws {TypeError} if it has a kernel that has not been compiled */
+  runnable(score: Score): Score {
+    for (const step of allSteps(score)) {
+      if (step.name !== "wgsl" || this.#compiled.has(kernelOf(step))) continue;
+      throw new TypeError(
+        "The code of wgsl() is not the one that was compiled when the plugin was loaded: it must be the same for all prompts and " +
+          "options, which uniforms can tell it of",
+      );
+    }
+    return score;
+  }
+
+  /** Records that a counter of {@link unusableScores} starts anew. */
+  clearUnusable(recorder: Recorder, counter: number): void {
+    recorder.clear(this.unusableScores, counter * 4, 4);
+  }
+
+  /** u32 `[counter]`: scores by kernels of plugins that were no numbers of at least 0, and count as 0. */
+  get unusableScores(): GPUBuffer {
+    return unusableScoresBuffer(this.#work);
+  }
+
+  /**
+   * Records the way to the host of what steps of a score need there. The layer must have been read, and must not be scored before
+   * what they make of it has been given to {@link hostNumbers}.
+   */
+  readForHost(recorder: Recorder, segment: SegmentScoring, score: Score, steps: readonly HostStep[]): HostRead {
+    const window = windowOf(score);
+    const scored = { ...segment, scored: segment.length - window, statistics: false };
+    this.#work.begin();
+    return recordHostRead(this.#work, recorder, steps.flatMap(({ inputs }) => inputs), scored, window);
+  }
+
+  /**
+   * A buffer of numbers that the host has computed for a step.
+   *
+   * @param owner tells apart the steps of all prompts that are being read
+   */
+  hostNumbers(owner: string, numbers: Float32Array<ArrayBuffer>): GPUBuffer {
+    const { kvHeadCount, capacity, headSize } = this.options;
+    // Scores, or coefficients of each KV head.
+    const bytes = kvHeadCount * Math.max(capacity, 2 * headSize) * 4;
+    const buffer = this.#work.scratch(`numbers of the host for ${owner}`, bytes);
+    this.gpu.write(buffer, 0, numbers);
+    return buffer;
   }
 
   /**
@@ -164,4 +227,8 @@ export class Compressor {
     const shape = { ...this.options, indexCapacity: this.options.capacity, isRanked, ...rows };
     recorder.dispatch(this.#gathers[arena], gatherRowsDispatch(shape));
   }
+}
+
+function kernelOf({ code, uniforms }: Wgsl): string {
+  return `${Object.keys(uniforms)} ${code}`;
 }

@@ -92,7 +92,7 @@ export class DecodeCompressor {
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
     const { layer, score, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
-    const shape = { ...this.options, ...rows };
+    const shape = { ...this.options, ...rows, start: 0 };
     recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
 
     const queries = queryLog?.rows ?? 0;

@@ -8,6 +8,8 @@
 import type { Binding, Gpu, Kernel } from "../gpu/gpu.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { KvElement } from "../kernels/kv_element.ts";
+import type { Rotary } from "../policy/context.ts";
+import type { Step } from "../policy/steps.ts";
 import { Bindings } from "./bindings.ts";
 
 export interface CompressorOptions {
@@ -17,6 +19,8 @@ export interface CompressorOptions {
   readonly element: KvElement;
   /** Rows of keys and values per KV head: the longest pack, and the most rows that can be ranked. */
   readonly capacity: number;
+  /** How keys and queries are rotated; for steps that turn queries back. */
+  readonly rotary?: Rotary;
 }
 
 /** What the compressor works on but does not own. */
@@ -33,6 +37,8 @@ export interface CompressorBuffers {
   readonly layerRecords: GPUBuffer;
   /** u32, the blocks of all block tables; see cache/block.ts. */
   readonly table: GPUBuffer;
+  /** f32 `[position][headSize / 2][2]`, cosines and sines; goes with `rotary`. */
+  readonly ropeTable?: GPUBuffer;
 }
 
 /** A prompt of the pack whose rows are to be scored. */
@@ -51,6 +57,10 @@ export interface SegmentScoring {
   readonly recordOffset: number;
   /** First word of histograms of every KV head, if those are to be added to instead. */
   readonly headHistograms?: number;
+  /** Which counter of unusable scores is the prompt's; `segmentIndex` if not given. */
+  readonly counter?: number;
+  /** What the host has computed for steps. */
+  readonly hostNumbers?: ReadonlyMap<Step, GPUBuffer>;
 }
 
 /** The same, as steps see it. */
@@ -59,6 +69,13 @@ export interface ScoredSegment extends SegmentScoring {
   readonly scored: number;
   /** Whether the step is to write how the attention of the window is spread to the layer record as well. */
   readonly statistics: boolean;
+}
+
+/** What the host has computed for a step of a score of the segment. */
+export function hostNumbers({ hostNumbers }: SegmentScoring, step: Step): GPUBuffer {
+  const numbers = hostNumbers?.get(step);
+  if (numbers === undefined) throw new Error(`Nothing has been computed on the host for the step ${step.name}`);
+  return numbers;
 }
 
 /** Records a step of a score of `segment`. */
@@ -74,6 +91,7 @@ export class ScoringWork {
   readonly #bindings: Bindings;
   readonly #made = new Map<string, unknown>();
   readonly #scratch = new Map<string, GPUBuffer>();
+  #asideCount = 0;
   readonly #both: { readonly first: GPUBuffer; second: GPUBuffer | null };
 
   constructor(readonly gpu: Gpu, readonly options: CompressorOptions, readonly buffers: CompressorBuffers) {
@@ -99,6 +117,18 @@ export class ScoringWork {
   /** What was written to {@link spare} are the scores from now on. */
   swap(): void {
     this.scores = this.spare;
+  }
+
+  /** Keeps the scores so far in another buffer, which this returns, while another score is recorded. */
+  setAside(recorder: Recorder): GPUBuffer {
+    const buffer = this.scratch(`scores set aside ${this.#asideCount++}`, this.rowBytes);
+    recorder.copy(this.scores, 0, buffer, 0, this.rowBytes);
+    return buffer;
+  }
+
+  /** The scores that were set aside last are needed no more. */
+  takeBack(): void {
+    this.#asideCount--;
   }
 
   /** A buffer of its own label, made when it is first asked for. */

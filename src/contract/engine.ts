@@ -35,6 +35,11 @@ export interface EngineStats {
   /** The most blocks in use at once. */
   readonly blocksPeak: number;
   readonly blocksUsedPerLayer: readonly number[];
+  /** Blocks that the prefix cache keeps; those of them that nobody uses do not count as used. */
+  readonly blocksCached: number;
+  /** Prompt tokens that were looked for in the prefix cache, and those that were found there and not read again. */
+  readonly prefixQueries: number;
+  readonly prefixHits: number;
   readonly blockBytes: number;
   readonly rebalances: number;
   readonly rebalanceSeconds: number;
@@ -42,8 +47,10 @@ export interface EngineStats {
   readonly decodeEvictions: number;
   /** Rows that policies dropped, per layer. */
   readonly evictedRowsPerLayer: readonly number[];
-  /** Policies that threw or returned nonsense and were replaced by uniform budgets. */
-  readonly policyFallbacks: number;
+  /** Times that policies threw or returned nonsense and were replaced by uniform budgets, by policy. */
+  readonly policyFallbacks: Readonly<Record<string, number>>;
+  /** Scores by the kernels of plugins that were no numbers of at least 0 and count as 0, by policy. */
+  readonly unusableScores: Readonly<Record<string, number>>;
   readonly gpuBytes: number;
 }
 
@@ -65,6 +72,8 @@ export interface ServedModel {
 /** The engine as the routes see it. */
 export interface Engine {
   readonly model: ServedModel;
+  /** What computes, for people: a GPU's name, or the CPU. */
+  readonly device: string;
   /** Policy and budget of requests that name none. */
   readonly defaultKvCache: KvCacheChoice;
   /** Sequences that it holds at once, running and waiting: further ones are refused. */

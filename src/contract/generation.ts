@@ -17,6 +17,18 @@ export interface KvCacheChoice {
   readonly decodeInterval?: number;
 }
 
+/** Part of a prompt: rows `start` to `end`, the row at `end` not included. */
+export interface PromptRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What a message of a chat says, among the rows of the prompt; or the whole prompt, whose role is `prompt`. */
+export interface MessageRange extends PromptRange {
+  /** As the request has it: `system`, `user`, `assistant`, ... */
+  readonly role: string;
+}
+
 /** One sequence to generate. */
 export interface GenerationRequest {
   /** Token ids of the prompt; at least one. */
@@ -28,6 +40,8 @@ export interface GenerationRequest {
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
+  /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */
+  readonly messages?: readonly MessageRange[];
   /** Tokens that are fed behind the prompt, once its cache is compressed, before the first one is drawn. Default: none. */
   readonly continuation?: Continuation;
   /**
@@ -79,19 +93,29 @@ export interface KvCacheUsage {
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
   readonly fullBytes: number;
+  /** Why the policy failed and uniform budgets took its place; not there if it did not. */
+  readonly fallback?: string;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
-  /** The prompt has been read. `waitedSeconds` went by before the engine took it up, where it tells. */
-  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage; readonly waitedSeconds?: number }
+  /**
+   * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
+   * it up, where it tells.
+   */
+  | {
+    readonly type: "prefilled";
+    readonly kvCache: KvCacheUsage;
+    readonly cachedTokens: number;
+    readonly waitedSeconds?: number;
+  }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
   /** Where a resumable generation has come to its end, of which there may be more. */
   | { readonly type: "paused"; readonly reason: "stop" | "length"; readonly completionTokens: number }
-  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token. */
-  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[] }
+  /** Rows were evicted, after all tokens reported so far; what each layer holds, without the row of the last token; and, if the policy has failed, why. */
+  | { readonly type: "evicted"; readonly rowsPerLayer: readonly number[]; readonly fallback?: string }
   | {
     readonly type: "finished";
     readonly reason: "stop" | "length" | "aborted";

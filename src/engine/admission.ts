@@ -1,17 +1,27 @@
 /**
  * @file Who may enter: a sequence gets a slot and the promise of as many blocks as it can ever need, or waits.
  *
- * Because the promise covers the worst case, a sequence that was let in never has to be put out again.
+ * Because the promise covers the worst case, a sequence that was let in never has to be put out again. Blocks that only the prefix
+ * cache keeps are free; those that a sequence finds there of its own prompt are held from now on. Where it shares them, they are part
+ * of its promise.
  */
+import type { CachedPrefix, PrefixIndex } from "../cache/prefix_index.ts";
 import { SequenceCache } from "../cache/sequence_cache.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
+import { mostCachedRows } from "./prompt_prefix.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Admission {
+  readonly pool: BlockPool;
   readonly #freeSlots: number[];
   readonly #residents = new Set<Sequence>();
 
-  constructor(readonly pool: BlockPool, readonly layerCount: number, slots: number) {
+  constructor(
+    readonly prefixIndex: PrefixIndex,
+    readonly layerCount: number,
+    slots: number,
+  ) {
+    this.pool = prefixIndex.pool;
     this.#freeSlots = Array.from({ length: slots }, (_, i) => slots - 1 - i);
   }
 
@@ -20,14 +30,21 @@ export class Admission {
     return this.#residents.size;
   }
 
-  /** Lets a sequence in if a slot is free and an arena has as many unpromised blocks as it can need. */
+  /**
+   * Lets a sequence in if a slot is free and an arena has as many unpromised blocks as it can need: of those that have, the one that
+   * knows most of its prompt.
+   */
   tryAdmit(sequence: Sequence): boolean {
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
-    for (let arena = 0; arena < this.pool.arenaCount; arena++) {
-      if (this.#unpromised(arena) < sequence.forecast.blocks) continue;
+    for (const found of this.prefixIndex.find(sequence.request.prompt, mostCachedRows(sequence))) {
+      const usable = this.#usable(found, sequence);
+      if (usable === null) continue;
       this.#freeSlots.pop();
-      sequence.reside({ slot, cache: new SequenceCache(this.pool, arena, this.layerCount), buffers: null });
+      const prefix = this.prefixIndex.acquire(usable);
+      const cache = new SequenceCache(this.pool, prefix.arena, this.layerCount);
+      if (sequence.keepsRows) cache.share(prefix.rows, (layer) => prefix.table(layer));
+      sequence.reside({ slot, cache, prefix, buffers: null });
       this.#residents.add(sequence);
       return true;
     }
@@ -37,11 +54,20 @@ export class Admission {
   /** Takes back a sequence's slot, blocks and buffers. Idempotent. */
   release(sequence: Sequence): void {
     if (!this.#residents.delete(sequence)) return;
-    const { slot, cache, buffers } = sequence.residence;
+    const { slot, cache, prefix, buffers } = sequence.residence;
     cache.release();
+    prefix?.release();
     buffers?.destroy();
     this.#freeSlots.push(slot);
     sequence.reside(null);
+  }
+
+  /** What a sequence can use of what was found, if its arena has room for it; else `null`. */
+  #usable(found: CachedPrefix, { forecast, keepsRows }: Sequence): CachedPrefix | null {
+    const spare = this.#unpromised(found.arena) - forecast.blocks;
+    // Those that others hold are not taken out of the free ones.
+    if (keepsRows) return spare + found.heldBlocks >= 0 ? found : null;
+    return spare >= 0 ? found.withIdleBlocks(spare) : null;
   }
 
   /** Free blocks of an arena that nobody has been promised. */

@@ -1,7 +1,4 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
-import { ModelFileError } from "../formats/model_file.ts";
-import { NoAdapterError } from "../gpu/gpu.ts";
-import { endWorker } from "../gpu/worker_end.ts";
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
 import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
@@ -12,15 +9,24 @@ import type {
   KvCacheChoice,
   Resumption,
 } from "../contract/generation.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import { ModelFileError } from "../formats/model_file.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
+import { endWorker } from "../gpu/worker_end.ts";
+import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineWorkerOptions } from "./protocol.ts";
 
+/** The GPU engine's thread. */
+const GPU_WORKER = new URL("./worker.ts", import.meta.url);
+
 /** What only the client needs to know. */
 export interface ClientOptions {
+  /** The module of the engine's thread; the GPU engine's by default. */
+  readonly thread?: URL;
   readonly defaultKvCache: KvCacheChoice;
   /** What requests choose from; the worker knows the same. */
   readonly policies: PolicyRegistry;
@@ -33,15 +39,15 @@ export interface ClientOptions {
 /**
  * Starts an engine worker and waits until it is ready.
  *
- * @throws {ModelFileError} when the model cannot be run @throws {NoAdapterError} without a WebGPU adapter
+ * @throws {ModelFileError} when the model cannot be run @throws {PluginError} when the kernel of a plugin cannot be compiled @throws {NoAdapterError} without a WebGPU adapter
  * @throws {RangeError} when a size does not fit this adapter
  */
 export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const { thread = GPU_WORKER, defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
+  const worker = new Worker(thread, { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -54,12 +60,16 @@ export async function startEngineWorker(
       event.preventDefault();
       reject(new Error(event.message));
     };
-    post({ type: "start", options: workerOptions });
+    post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
     endWorker(worker);
     throw error;
   });
   return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
+}
+
+function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
+  return policies.files.map(({ bundle }) => bundle);
 }
 
 /** What a policy cannot do is the request's fault. */
@@ -73,13 +83,13 @@ function unlessUnservable<Result>(forecast: () => Result): Result {
 
 /** Errors cross threads as data: gives them back their class. */
 function errorOf({ name, message }: EngineFailure): Error {
-  const known = [ModelFileError, NoAdapterError, RangeError].find((type) => type.name === name);
+  const known = [ModelFileError, PluginError, NoAdapterError, RangeError].find((type) => type.name === name);
   return known ? new known(message) : new Error(message);
 }
 
 export class EngineClient implements Engine {
   readonly model;
-  readonly adapter: string;
+  readonly device: string;
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";
@@ -90,16 +100,17 @@ export class EngineClient implements Engine {
   readonly #closed: Promise<void>;
   #resolveClosed: () => void = () => {};
   #resolveFailed: (error: Error) => void = () => {};
+  #pluginsChanged: PromiseWithResolvers<void> | null = null;
   #nextId = 1;
 
   constructor(
     readonly worker: Worker,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
-    readonly options: Required<ClientOptions>,
+    readonly options: Required<Omit<ClientOptions, "thread">>,
   ) {
     this.model = ready.model;
-    this.adapter = ready.adapter;
+    this.device = ready.device;
     this.defaultKvCache = options.defaultKvCache;
     // A full batch is not in the queue.
     this.maxSequences = ready.maxBatch + options.maxQueue;
@@ -155,6 +166,27 @@ export class EngineClient implements Engine {
     }
     await this.#closed;
     endWorker(this.worker);
+  }
+
+  /**
+   * Has requests choose from other plugins; those that run finish with what they have.
+   *
+   * @throws {PluginError} when the kernel of a plugin cannot be compiled; then nothing has changed
+   * @throws {TypeError} as {@link PolicyRegistry.setFiles}
+   */
+  async changePlugins(files: readonly PluginFile[]): Promise<void> {
+    // Here first, where a clash of names changes nothing.
+    const { policies } = this.options;
+    const before = policies.files;
+    policies.setFiles(files);
+    this.#pluginsChanged = Promise.withResolvers();
+    this.post({ type: "plugins", plugins: files.map(({ bundle }) => bundle) });
+    try {
+      await this.#pluginsChanged.promise;
+    } catch (error) {
+      policies.setFiles(before);
+      throw error;
+    }
   }
 
   fittingTokens(request: GenerationRequest): number {
@@ -214,6 +246,10 @@ export class EngineClient implements Engine {
         break;
       case "log":
         this.options.log(message.message);
+        break;
+      case "plugins":
+        if (message.failure === null) this.#pluginsChanged?.resolve();
+        else this.#pluginsChanged?.reject(errorOf(message.failure));
         break;
       case "failed":
         this.#fail(errorOf(message.failure));

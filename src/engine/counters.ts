@@ -8,7 +8,10 @@ export class Counters implements Partial<EngineStats> {
   rebalances = 0;
   rebalanceSeconds = 0;
   decodeEvictions = 0;
-  policyFallbacks = 0;
+  prefixQueries = 0;
+  prefixHits = 0;
+  readonly policyFallbacks: Record<string, number> = {};
+  readonly unusableScores: Record<string, number> = {};
   encodeSeconds = 0;
   readonly evictedRowsPerLayer: number[];
 

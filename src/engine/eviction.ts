@@ -40,7 +40,7 @@ export class DecodeEviction {
    * @param budget mean rows per layer, window included
    */
   isDue(
-    { remaining, generatedRows }: TokenProgress,
+    { remaining, generatedRows }: Pick<TokenProgress, "remaining" | "generatedRows">,
     { rankedRows, recentRows }: SequenceCache,
     budget: number,
   ): boolean {

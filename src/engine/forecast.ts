@@ -57,9 +57,12 @@ export function forecastRequest(
     blockSize: BLOCK_ROWS,
     promptLength,
     budget: parseBudget(budget, promptLength),
+    messages: request.messages ?? [{ role: "prompt", start: 0, end: promptLength }],
   };
-  const policy = startPolicy(found, context, options, onFallback);
-  const eviction = startEviction(request, found, context, onFallback);
+  const start: StartPolicy = (found, context, options) =>
+    startPolicy(found, context, options, onFallback, policies.runnable);
+  const policy = start(found, context, options);
+  const eviction = startEviction(request, found, context, start);
   // A sequence may overrun its end by the rest of a submit.
   const newRows = mostNewTokens(request) + MAX_STEPS;
   const schedule = sharingSchedule(policy, context.layerCount);
@@ -107,12 +110,18 @@ export function sharingSchedule(
   };
 }
 
+type StartPolicy = (
+  found: Policy,
+  context: PolicyContext,
+  options: Readonly<Record<string, unknown>>,
+) => SequencePolicy | null;
+
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
 function startEviction(
   request: GenerationRequest,
   found: Policy,
   context: PolicyContext,
-  onFallback: (reason: string) => void,
+  start: StartPolicy,
 ): DecodeEviction | null {
   const { kvCache: { decodeInterval, options = {} }, resumableTokens } = request;
   if (decodeInterval === undefined) return null;
@@ -122,7 +131,7 @@ function startEviction(
   const newTokens = mostNewTokens(request);
   // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
   const length = context.promptLength + newTokens;
-  const policy = startPolicy(found, { ...context, promptLength: length }, options, onFallback);
+  const policy = start(found, { ...context, promptLength: length }, options);
   if (policy === null) return null;
   if (policy.perHead || !ranksAgain(policy.score)) {
     throw new RangeError(`The KV cache policy "${found.name}" cannot evict while tokens are generated`);

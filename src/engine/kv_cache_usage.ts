@@ -1,10 +1,28 @@
 /** @file What the KV cache of a prompt came to, as it is reported. */
 import { blocksFor } from "../cache/block.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
-import type { Sequence } from "./sequence.ts";
+import type { SequenceCache } from "../cache/sequence_cache.ts";
+import type { GenerationRequest } from "../contract/generation.ts";
+import type { PolicyContext } from "../policy/context.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+
+/** A sequence as far as its cache goes, whatever device holds it. */
+export interface CachedSequence {
+  readonly request: GenerationRequest;
+  readonly context: PolicyContext;
+  /** `null` keeps every row. */
+  readonly policy: SequencePolicy | null;
+  /** Rows at the end of the prompt that are kept beside the ranked ones. */
+  readonly window: number;
+  readonly residence: { readonly cache: SequenceCache };
+  /** Why uniform budgets took the place of its policy, if they did. */
+  readonly fallback: { readonly reason: string | undefined };
+}
 
 /** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
-export function kvCacheUsage({ request, policy, window, context, residence: { cache } }: Sequence): KvCacheUsage {
+export function kvCacheUsage(
+  { request, policy, window, context, fallback, residence: { cache } }: CachedSequence,
+): KvCacheUsage {
   const { promptLength: promptRows, layerCount, kvHeadCount } = context;
   const { blockBytes } = cache.pool;
   const ranked = Array.from({ length: layerCount }, (_, layer) => Array.from(cache.headRows(layer, kvHeadCount)));
@@ -17,5 +35,6 @@ export function kvCacheUsage({ request, policy, window, context, residence: { ca
     rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
     bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
     fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
+    fallback: fallback.reason,
   };
 }

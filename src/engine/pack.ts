@@ -3,17 +3,19 @@
  *
  * After a layer's last tile, each prompt's rows go from the layer's scratch into its blocks: all of them, or the ones its
  * policy ranks highest. Scores travel to the host while the next layers are prefilled, so a re-allotment takes effect one
- * interval late.
+ * interval late. Rows that the prefix cache has pass no layer, see prompt_prefix.ts.
  */
-import { blocksFor } from "../cache/block.ts";
+import { BLOCK_ROWS, blocksFor } from "../cache/block.ts";
+import type { SegmentScoring } from "../compression/scoring_work.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
-import { MAX_WINDOW } from "../scores/limits.ts";
 import { batchRow } from "./batch_row.ts";
 import { writeTables } from "./block_tables.ts";
+import { PromptPrefix, queryWindow } from "./prompt_prefix.ts";
 import type { Readback } from "./readback.ts";
+import { type HostScoring, requestHostScoring } from "./host_scoring.ts";
 import { clearScores, type ScoreTransfer, sendScores } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -25,19 +27,30 @@ interface Member {
   unsentLayer: number;
 }
 
+/** Rows of the pack that pass a layer together. */
+interface Tile {
+  readonly first: number;
+  readonly count: number;
+}
+
 export class Pack {
   /** Pack rows, from the first to the one behind the last. */
   readonly firstRow: number;
   readonly endRow: number;
   readonly #segments: readonly Segment[];
   readonly #members: readonly Member[];
+  /** By segment. */
+  readonly #prefixes: readonly PromptPrefix[];
+  readonly #tiles: readonly Tile[];
   #layer = 0;
-  #row: number;
+  /** The next tile. */
+  #tile = 0;
+  /** The host's part in the scores of a layer that has been read, and waits for it to be scored; empty if none does. */
+  #hostScorings: readonly HostScoring[] = [];
 
   /** Places the prompts of `groups`, whose sequences must have been admitted, into the pack rows from `firstRow` on. */
   constructor(readonly model: Model, recorder: Recorder, groups: readonly Sequence[][], firstRow: number) {
     this.firstRow = firstRow;
-    this.#row = firstRow;
     let start = firstRow;
     const members: Member[] = [];
     this.#segments = groups.map((group) => {
@@ -50,6 +63,8 @@ export class Pack {
     });
     this.#members = members;
     this.endRow = start;
+    this.#prefixes = groups.map((group, index) => new PromptPrefix(model, group, this.#segments[index].start));
+    this.#tiles = tilesOf(this.#segments, this.#prefixes.map(({ rows }) => rows));
     model.prefiller.place(this.#segments);
     for (const { sequence } of members) {
       if (sequence.policy !== null) clearScores(model, recorder, sequence);
@@ -65,34 +80,78 @@ export class Pack {
     return this.#members.some(({ sequence: { isFinished, policy } }) => !isFinished && policy?.needs.layerQueries);
   }
 
-  /** Whether the next tile is the last of its layer. */
-  get #endsLayer(): boolean {
-    return this.#row + PREFILL_TILE_ROWS >= this.endRow;
-  }
-
   /**
    * Records up to `tiles` tiles. Stops early where scores have to be read back, so that at most one lot is on its way
-   * per submit.
+   * per submit, and where the host has a part in them.
    *
-   * @returns the tiles recorded, and the scores to be read back
+   * @returns the tiles recorded, the scores to be read back, and what the host is to compute then
    */
-  record(recorder: Recorder, readback: Readback, tiles: number): { tiles: number; transfers: ScoreTransfer[] } {
-    for (let done = 1; done <= tiles; done++) {
-      const endsLayer = this.#endsLayer;
-      const count = Math.min(PREFILL_TILE_ROWS, this.endRow - this.#row);
-      this.model.prefiller.recordTile(recorder, this.#layer, this.#row, count);
-      this.#addAttention(recorder, this.#row, count);
-      if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, this.#row, count);
-      this.#row += count;
-      if (!endsLayer) continue;
-      const layer = this.#layer++;
-      this.#row = this.firstRow;
-      const transfers = this.#members.flatMap((member) =>
-        member.sequence.isFinished ? [] : this.#storeLayer(recorder, readback, member, layer)
-      );
-      if (transfers.length > 0 || this.isDone) return { tiles: done, transfers };
+  record(
+    recorder: Recorder,
+    readback: Readback,
+    tiles: number,
+  ): { tiles: number; transfers: ScoreTransfer[]; hostScorings: readonly HostScoring[] } {
+    if (this.#hostScorings.length > 0) {
+      const transfers = this.#storeLayers(recorder, readback);
+      this.#hostScorings = [];
+      if (transfers.length > 0 || this.isDone) return { tiles: 0, transfers, hostScorings: [] };
     }
-    return { tiles, transfers: [] };
+    for (let done = 1; done <= tiles; done++) {
+      if (this.#tile === 0) { for (const prefix of this.#prefixes) prefix.restore(recorder, this.#layer); }
+      const { first, count } = this.#tiles[this.#tile++];
+      this.model.prefiller.recordTile(recorder, this.#layer, first, count);
+      this.#addAttention(recorder, first, count);
+      if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, first, count);
+      if (this.#tile < this.#tiles.length) continue;
+      this.#hostScorings = this.#members.flatMap((member) => this.#requestHostScoring(recorder, member) ?? []);
+      if (this.#hostScorings.length > 0) return { tiles: done, transfers: [], hostScorings: this.#hostScorings };
+      const transfers = this.#storeLayers(recorder, readback);
+      if (transfers.length > 0 || this.isDone) return { tiles: done, transfers, hostScorings: [] };
+    }
+    return { tiles, transfers: [], hostScorings: [] };
+  }
+
+  /** Whether the prompts stand still, as the host has not computed what the present layer's scores need. */
+  get isWaiting(): boolean {
+    return this.#hostScorings.some(({ numbers }) => numbers === null);
+  }
+
+  #requestHostScoring(recorder: Recorder, member: Member): HostScoring | null {
+    if (member.sequence.isFinished) return null;
+    return requestHostScoring(this.model, recorder, member.sequence, this.#layer, this.#scoringOf(member, this.#layer));
+  }
+
+  /** Records the way of the rows of the layer that has been read from the scratch into blocks. */
+  #storeLayers(recorder: Recorder, readback: Readback): ScoreTransfer[] {
+    const layer = this.#layer++;
+    this.#tile = 0;
+    for (const prefix of this.#prefixes) prefix.store(recorder, layer);
+    return this.#members.flatMap((member) =>
+      member.sequence.isFinished ? [] : this.#storeLayer(recorder, readback, member, layer)
+    );
+  }
+
+  #scoringOf({ sequence, segment }: Member, layer: number): SegmentScoring {
+    const { recordLayout } = this.model;
+    const { slot } = sequence.residence;
+    return {
+      segmentIndex: segment.windowIndex,
+      counter: slot,
+      earlierQueries: segment.window - queryWindow(sequence),
+      start: segment.start,
+      length: segment.tokens.length,
+      recordOffset: recordLayout.record(slot, layer),
+      headHistograms: sequence.policy?.perHead ? recordLayout.headHistograms(slot) : undefined,
+      hostNumbers: this.#hostScorings.find((scoring) => scoring.sequence === sequence)?.numbers ?? undefined,
+    };
+  }
+
+  /** Lets others find the prompts where all layers have been recorded, and lets go of what was found of them. Idempotent. */
+  end(): void {
+    for (const prefix of this.#prefixes) {
+      if (this.#layer === this.model.config.layerCount) prefix.commit();
+      prefix.release();
+    }
   }
 
   /** Records the first tokens of all prompts; the pack must be done. */
@@ -145,12 +204,17 @@ export class Pack {
     const { policy, window, residence } = sequence;
     const { slot, cache, buffers } = residence;
     const { arena } = cache;
-    const { start, tokens: { length }, windowIndex } = segment;
+    const { start, tokens: { length } } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
     if (policy === null) {
-      cache.appendRecent(layer, length);
+      const shared = cache.recentRows[layer];
+      cache.appendRecent(layer, length - shared);
       writeTables(this.model, residence);
-      compressor.gatherRange(recorder, arena, { start, count: length, tableOffset });
+      compressor.gatherRange(recorder, arena, {
+        start: start + shared,
+        count: length - shared,
+        tableOffset: tableOffset + shared / BLOCK_ROWS,
+      });
       return [];
     }
 
@@ -158,13 +222,11 @@ export class Pack {
     cache.setRanked(layer, ranked);
     cache.appendRecent(layer, window);
     writeTables(this.model, residence);
-    const headHistograms = policy.perHead ? recordLayout.headHistograms(slot) : undefined;
+    const scoring = this.#scoringOf(member, layer);
+    const { headHistograms } = scoring;
     if (headHistograms !== undefined) {
       recorder.clear(layerRecords, headHistograms * 4, recordLayout.headHistogramsWords * 4);
     }
-    const earlierQueries = segment.window - queryWindow(sequence);
-    const recordOffset = recordLayout.record(slot, layer);
-    const scoring = { segmentIndex: windowIndex, earlierQueries, start, length, recordOffset, headHistograms };
     compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
@@ -187,9 +249,24 @@ export class Pack {
   }
 }
 
-/** Rows at the end of a prompt whose queries are needed to score the others, or for statistics. */
-function queryWindow({ policy, window }: Sequence): number {
-  if (policy === null) return 0;
-  const { needs, attentionStatistics } = policy;
-  return needs.windowQueries || attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
+/**
+ * Tiles of all rows that pass the layers: of neighbouring prompts together, as far as nothing cached lies between them.
+ *
+ * @param cachedRows of each segment
+ */
+function tilesOf(segments: readonly Segment[], cachedRows: readonly number[]): Tile[] {
+  const runs: { first: number; end: number }[] = [];
+  segments.forEach(({ start, tokens }, index) => {
+    const first = start + cachedRows[index];
+    const end = start + tokens.length;
+    const last = runs.at(-1);
+    if (last?.end === first) last.end = end;
+    else runs.push({ first, end });
+  });
+  return runs.flatMap(({ first, end }) =>
+    Array.from({ length: Math.ceil((end - first) / PREFILL_TILE_ROWS) }, (_, i) => ({
+      first: first + i * PREFILL_TILE_ROWS,
+      count: Math.min(PREFILL_TILE_ROWS, end - first - i * PREFILL_TILE_ROWS),
+    }))
+  );
 }

@@ -20,6 +20,7 @@ export class Packs {
 
   /** Has waiting sequences let in as far as there is room for their prompts, and packs these. */
   fill(scheduler: Scheduler): void {
+    for (const pack of this.#packs) if (pack.isDone) pack.end();
     this.#packs = this.#packs.filter(({ isDone }) => !isDone);
     while (this.#packs.length < MOST_PACKS) {
       const { nextPrompt } = scheduler;
@@ -36,8 +37,8 @@ export class Packs {
 
   /** The pack whose turn it is. It is the last one from now on. */
   next(): Pack | undefined {
-    const pack = this.#packs.shift();
-    if (pack !== undefined) this.#packs.push(pack);
+    const pack = this.#packs.find(({ isWaiting }) => !isWaiting);
+    if (pack !== undefined) this.#packs = [...this.#packs.filter((other) => other !== pack), pack];
     return pack;
   }
 

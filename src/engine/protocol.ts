@@ -2,10 +2,15 @@
 import type { KvElement } from "../kernels/kv_element.ts";
 import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
 export interface EngineWorkerOptions {
+  /** Threads that compute, on the CPU; as many as it has cores by default. */
+  readonly threads?: number;
+  /** What the CPU keeps weights as; its own choice by default. */
+  readonly cpuWeights?: "f32" | "int8";
   /** Path of a GGUF file or a safetensors directory. */
   readonly model: string;
   /** Id in the API; the file's name by default. */
@@ -14,7 +19,10 @@ export interface EngineWorkerOptions {
   readonly context?: number;
   /** Bytes of the block pool. */
   readonly kvMemory?: number;
-  readonly kvType: KvElement;
+  /** Bytes of it that may be kept for prompts to come while nobody needs them; 0 by default. */
+  readonly prefixCache?: number;
+  /** f16 by default on the GPU; always f32 on the CPU. */
+  readonly kvType?: KvElement;
   readonly maxBatch: number;
 }
 
@@ -26,7 +34,8 @@ export interface EngineReady {
   readonly largestArena: number;
   readonly blockBytes: number;
   readonly maxBatch: number;
-  readonly adapter: string;
+  /** What computes: the name of the GPU's adapter, or of the CPU's library. */
+  readonly device: string;
 }
 
 /** Why the worker stopped. */
@@ -37,7 +46,9 @@ export interface EngineFailure {
 }
 
 export type ToWorker =
-  | { readonly type: "start"; readonly options: EngineWorkerOptions }
+  | { readonly type: "start"; readonly options: EngineWorkerOptions; readonly plugins: readonly PluginBundle[] }
+  /** From now on, requests choose from these. */
+  | { readonly type: "plugins"; readonly plugins: readonly PluginBundle[] }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }
@@ -50,5 +61,7 @@ export type FromWorker =
   | { readonly type: "events"; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: "stats"; readonly id: number; readonly stats: EngineStats }
   | { readonly type: "log"; readonly message: string }
+  /** Plugins have been changed, or why not: those before are still there then. */
+  | { readonly type: "plugins"; readonly failure: EngineFailure | null }
   | { readonly type: "failed"; readonly failure: EngineFailure }
   | { readonly type: "closed" };

@@ -1,7 +1,7 @@
 /**
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
- *     | decoded tokens [steps, rows] | first tokens [rows] | layer records | scores [head, pack row] |
+ *     | decoded tokens [steps, rows] | first tokens [rows] | layer records | scores [head, pack row] | unusable scores [slot] |
  *     | logits [place] |  a buffer of its own, made when they are first asked for
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
@@ -25,6 +25,7 @@ export class Readback {
   readonly #firstTokens: number;
   readonly #records: number;
   readonly #scores: number;
+  readonly #unusable: number;
   /** Bytes to map: from the start to the last that the present submit writes. */
   #end = LEAST_BYTES;
   #logits: GPUBuffer | null = null;
@@ -32,11 +33,12 @@ export class Readback {
   #logitCount = 0;
 
   constructor(readonly model: Model) {
-    const { sampler, dimensions: { packRows, config } } = model;
+    const { sampler, dimensions: { packRows, maxBatch, config } } = model;
     this.#firstTokens = MAX_STEPS * sampler.stepBytes;
     this.#records = this.#firstTokens + sampler.stepBytes;
     this.#scores = this.#records + model.recordLayout.words * 4;
-    const bytes = this.#scores + config.kvHeadCount * packRows * 4;
+    this.#unusable = this.#scores + config.kvHeadCount * packRows * 4;
+    const bytes = this.#unusable + maxBatch * 4;
     this.#buffer = model.gpu.createBuffer("readback", bytes, GPUBufferUsage.MAP_READ);
   }
 
@@ -76,6 +78,11 @@ export class Readback {
     }
   }
 
+  /** Copies how many scores of a slot's prompt were no numbers of at least 0, by the kernel of a plugin. */
+  copyUnusable(recorder: Recorder, source: GPUBuffer, slot: number): void {
+    this.#copy(recorder, source, slot * 4, this.#unusable + slot * 4, 4);
+  }
+
   /** Logits that fit into a submit, those of the whole batch at least. */
   get logitPlaces(): number {
     const { maxBatch, vocabularyStride } = this.model.dimensions;
@@ -102,7 +109,7 @@ export class Readback {
   take(read: (results: ReadbackView) => void): void {
     const bytes = this.#buffer.getMappedRange(0, this.#end);
     const logits = this.#logitCount > 0 ? this.#logits!.getMappedRange() : null;
-    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores, logits));
+    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores, this.#unusable, logits));
     this.#buffer.unmap();
     this.#end = LEAST_BYTES;
     if (this.#logitCount > 0) this.#logits!.unmap();
@@ -132,6 +139,7 @@ export class ReadbackView {
     readonly firstTokensOffset: number,
     readonly recordsOffset: number,
     readonly scoresOffset: number,
+    readonly unusableOffset: number,
     readonly logitBytes: ArrayBuffer | null,
   ) {}
 
@@ -163,6 +171,11 @@ export class ReadbackView {
       const word = recordLayout.headHistograms(slot) + head * BIN_COUNT;
       return new Uint32Array(this.bytes, this.recordsOffset + word * 4, BIN_COUNT).slice();
     });
+  }
+
+  /** The unusable scores of a slot's prompt so far. */
+  unusable(slot: number): number {
+    return new Uint32Array(this.bytes, this.unusableOffset + slot * 4, 1)[0];
   }
 
   /** The statistics of a slot's layer. */

@@ -1,4 +1,5 @@
 /** @file What a sequence has from its admission to its end. */
+import type { PrefixLease } from "../cache/prefix_index.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { EvictionBuffers } from "./eviction_buffers.ts";
 
@@ -7,6 +8,8 @@ export interface Residence {
   readonly slot: number;
   /** Its blocks, all in one arena. */
   readonly cache: SequenceCache;
+  /** What was found of its prompt; `null` once the prompt is being read, see prompt_prefix.ts. */
+  prefix: PrefixLease | null;
   /** What it has on the GPU for itself alone; `null` if nothing. */
   buffers: EvictionBuffers | null;
 }

@@ -6,15 +6,15 @@
  *                                                           |  ^
  *                          standStill() evicting, evicted() |  | paused, resume()
  */
-import type { BlockPool } from "../cache/block_pool.ts";
+import type { PrefixIndex } from "../cache/prefix_index.ts";
 import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Admission } from "./admission.ts";
 import { Counters } from "./counters.ts";
-import { type CacheShape, forecastRequest } from "./forecast.ts";
+import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
 import { kvCacheUsage } from "./kv_cache_usage.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
-import { Sequence } from "./sequence.ts";
+import { type Fallback, Sequence } from "./sequence.ts";
 import type { ResumedToken } from "./token_progress.ts";
 
 /** A sequence's news, in order. */
@@ -24,23 +24,26 @@ export class Scheduler {
   readonly counters: Counters;
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
+  /** Policies whose unusable scores have been logged. */
+  readonly #unusable = new Set<string>();
   #waiting: Sequence[] = [];
   #running: Sequence[] = [];
 
   /**
+   * @param prefixIndex of the pool that sequences get their blocks from
    * @param slots sequences that can be resident at once
    * @param log takes a line for people: a policy that failed
    */
   constructor(
     readonly shape: CacheShape,
     readonly policies: PolicyRegistry,
-    pool: BlockPool,
+    readonly prefixIndex: PrefixIndex,
     slots: number,
     readonly emit: Emit,
     readonly log: (message: string) => void,
   ) {
     this.counters = new Counters(shape.layerCount);
-    this.#admission = new Admission(pool, shape.layerCount, slots);
+    this.#admission = new Admission(prefixIndex, shape.layerCount, slots);
   }
 
   /** Sequences that have been let in and have not ended. */
@@ -65,11 +68,27 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const forecast = forecastRequest(request, this.shape, this.policies, (reason) => {
-      this.counters.policyFallbacks++;
-      this.log(`KV cache policy ${request.kvCache.policy} failed, uniform budgets take its place: ${reason}`);
-    });
-    const sequence = new Sequence(id, request, forecast);
+    const { policy } = request.kvCache;
+    const { policyFallbacks } = this.counters;
+    const fallback: Fallback = { reason: undefined };
+    let forecast: Forecast;
+    try {
+      forecast = forecastRequest(request, this.shape, this.policies, (reason) => {
+        policyFallbacks[policy] = (policyFallbacks[policy] ?? 0) + 1;
+        fallback.reason ??= reason;
+        this.log(`KV cache policy ${policy} failed, uniform budgets take its place: ${reason}`);
+      });
+    } catch (error) {
+      // The client has asked the same before: the policy has changed since, or does not always say the same.
+      return this.emit(id, { type: "failed", message: (error as Error).message });
+    }
+    if (forecast.blocks > this.prefixIndex.pool.largestArena) {
+      return this.emit(id, {
+        type: "failed",
+        message: `The KV cache policy ${policy} asks for more memory than there is`,
+      });
+    }
+    const sequence = new Sequence(id, request, forecast, fallback);
     this.#sequences.set(id, sequence);
     this.#waiting.push(sequence);
   }
@@ -125,9 +144,15 @@ export class Scheduler {
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence);
+    if (sequence.unusableScores > 0) this.#logUnusable(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
-    this.emit(sequence.id, { type: "prefilled", kvCache, waitedSeconds: sequence.waitedSeconds });
+    const { cachedRows: cachedTokens, waitedSeconds } = sequence;
+    if (this.prefixIndex.isOn) {
+      this.counters.prefixQueries += kvCache.promptRows;
+      this.counters.prefixHits += cachedTokens;
+    }
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
     if (sequence.policy !== null) this.#running.push(sequence);
   }
@@ -160,13 +185,31 @@ export class Scheduler {
     sequence.budgets.forget();
     this.#countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
     this.counters.decodeEvictions++;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer });
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
     this.#running.push(sequence);
+  }
+
+  /** Once for each policy. */
+  #logUnusable({ request: { kvCache: { policy } }, unusableScores }: Sequence): void {
+    if (this.#unusable.has(policy)) return;
+    this.#unusable.add(policy);
+    this.log(
+      `KV cache policy ${policy}: ${unusableScores} scores of a prompt were no numbers of at least 0 and count as 0; further ones ` +
+        "are counted in the metric ebb_kv_unusable_scores_total",
+    );
   }
 
   #countEvicted(rowsOf: (layer: number) => number): void {
     const { evictedRowsPerLayer } = this.counters;
     evictedRowsPerLayer.forEach((rows, layer) => evictedRowsPerLayer[layer] = rows + rowsOf(layer));
+  }
+
+  /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
+  #keepPrefix(sequence: Sequence): void {
+    const { keepsRows, request: { prompt }, tokens } = sequence;
+    if (!this.prefixIndex.isOn || !keepsRows || tokens.recorded === 0) return;
+    const { cache } = sequence.residence;
+    this.prefixIndex.add(cache.arena, Uint32Array.from([...prompt, ...tokens.fed]), (layer) => cache.table(layer));
   }
 
   /** Says that a sequence has paused, once nothing of it is computed any more. */
@@ -184,6 +227,7 @@ export class Scheduler {
     sequence.isFinished = true;
     this.#sequences.delete(sequence.id);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#keepPrefix(sequence);
     this.#admission.release(sequence);
     this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.tokens.drawn });
   }

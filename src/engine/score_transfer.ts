@@ -31,12 +31,13 @@ export interface ScoreTransfer {
 
 /** Records that a sequence's layer records are empty: scoring adds to them. */
 export function clearScores(
-  { layerRecords, recordLayout, config }: Model,
+  { compressor, layerRecords, recordLayout, config }: Model,
   recorder: Recorder,
   sequence: Sequence,
 ): void {
   const first = recordLayout.record(sequence.residence.slot, 0);
   recorder.clear(layerRecords, first * 4, config.layerCount * LAYER_RECORD_WORDS * 4);
+  if (sequence.policy?.hasKernel) compressor.clearUnusable(recorder, sequence.residence.slot);
 }
 
 /** Records the way of scores to the host. What is sent for every layer is that of the layer scored last. */
@@ -46,6 +47,7 @@ export function sendScores(model: Model, recorder: Recorder, readback: Readback,
   const { slot } = sequence.residence;
   if (policy.exactScores) readback.copyScores(recorder, compressor.scores, start, sequence.scoredRows);
   if (policy.perHead) readback.copyHeadHistograms(recorder, layerRecords, slot);
+  if (policy.hasKernel) readback.copyUnusable(recorder, compressor.unusableScores, slot);
   readback.copyLayerRecords(recorder, layerRecords, slot, fromLayer, throughLayer);
 }
 
@@ -62,11 +64,20 @@ export function takeInScores(
 ): void {
   const { sequence: { budgets, residence: { cache } }, policy, fromLayer, throughLayer, isRebalance } = transfer;
   for (let layer = fromLayer; layer <= throughLayer; layer++) budgets.add(scoredLayer(transfer, layer, results));
+  if (policy.hasKernel) countUnusable(counters, transfer, results);
   if (!isRebalance) return;
   const begun = performance.now();
   for (const moves of budgets.share(policy, cache)) model.compressor.moveSlots(recorder, cache.arena, moves);
   counters.rebalances++;
   counters.rebalanceSeconds += (performance.now() - begun) / 1000;
+}
+
+/** Each transfer of a prompt counts all of the prompt so far. */
+function countUnusable(counters: Counters, { sequence }: ScoreTransfer, results: ReadbackView): void {
+  const { policy } = sequence.request.kvCache;
+  const unusable = results.unusable(sequence.residence.slot);
+  counters.unusableScores[policy] = (counters.unusableScores[policy] ?? 0) + unusable - sequence.unusableScores;
+  sequence.unusableScores = unusable;
 }
 
 function scoredLayer({ sequence, policy, start }: ScoreTransfer, layer: number, results: ReadbackView): ScoredLayer {

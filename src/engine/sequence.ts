@@ -16,6 +16,11 @@ import { LayerBudgets } from "./layer_budgets.ts";
 import type { Residence } from "./residence.ts";
 import { TokenProgress } from "./token_progress.ts";
 
+/** Why uniform budgets took the place of a sequence's policy; undefined while they have not. */
+export interface Fallback {
+  reason: string | undefined;
+}
+
 export class Sequence {
   readonly tokens: TokenProgress;
   readonly budgets: LayerBudgets;
@@ -23,9 +28,18 @@ export class Sequence {
   /** Time that it waited for admission, in seconds. */
   waitedSeconds = 0;
   readonly #queued = performance.now();
+  /** Rows of the prompt that came from the prefix cache. */
+  cachedRows = 0;
+  /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
+  unusableScores = 0;
   #residence: Residence | null = null;
 
-  constructor(readonly id: number, readonly request: GenerationRequest, readonly forecast: Forecast) {
+  constructor(
+    readonly id: number,
+    readonly request: GenerationRequest,
+    readonly forecast: Forecast,
+    readonly fallback: Fallback,
+  ) {
     this.tokens = new TokenProgress(request);
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
   }
@@ -42,6 +56,11 @@ export class Sequence {
   /** `null` keeps every row generated. */
   get eviction(): DecodeEviction | null {
     return this.forecast.eviction;
+  }
+
+  /** Whether its blocks can be shared: it keeps every row where it is. */
+  get keepsRows(): boolean {
+    return this.policy === null && this.eviction === null;
   }
 
   /** @throws {Error} before admission and after the end */

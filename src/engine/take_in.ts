@@ -23,6 +23,7 @@ export function takeIn(
     scheduler.receive(sequence, tokens);
   };
 
+  for (const scoring of turn.hostScorings) scoring.compute();
   for (const transfer of turn.transfers) {
     if (!transfer.sequence.isFinished) takeScores(transfer);
   }

@@ -34,15 +34,14 @@ export class TokenProgress {
   recorded = 0;
   /** Tokens drawn since the prompt, or since the generation was resumed. */
   drawn = 0;
-  /** Of those recorded, how many have been read back; and of these, how many are not surplus. */
+  /** Of those recorded, how many have been read back; and of these, the ones that are not surplus. */
   #taken = 0;
-  #accepted = 0;
+  #accepted: number[] = [];
   /** Tokens behind the prompt up to which they are given, and where the generation ends. */
   #givenEnd = 0;
   #end = 0;
   #logitsFrom = Infinity;
   #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
-  #lastToken = 0;
 
   constructor(readonly request: Pick<GenerationRequest, "prompt" | "continuation" | "maxTokens" | "stopTokens">) {
     this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
@@ -73,6 +72,11 @@ export class TokenProgress {
     return this.recorded - 1;
   }
 
+  /** The tokens behind the prompt whose rows are in the cache and count. */
+  get fed(): readonly number[] {
+    return this.#accepted.slice(0, -1);
+  }
+
   /** Whether everything that was recorded has been read back. */
   get isTaken(): boolean {
     return this.#taken >= this.recorded;
@@ -94,29 +98,29 @@ export class TokenProgress {
     this.#taken += tokens.length;
     if (this.pausedBy !== null) return { drawn: [], end: null };
     const { stopTokens } = this.request;
-    const given = Math.min(tokens.length, Math.max(0, this.#givenEnd - this.#accepted));
-    const drawn = tokens.slice(given, this.#end - this.#accepted);
+    const given = Math.min(tokens.length, Math.max(0, this.#givenEnd - this.#accepted.length));
+    const drawn = tokens.slice(given, this.#end - this.#accepted.length);
     const stop = drawn.findIndex(({ id }) => stopTokens.includes(id));
     const kept = stop >= 0 ? drawn.slice(0, stop + 1) : drawn;
-    this.#accepted += given + kept.length;
+    const firstGiven = this.#accepted.length - this.#given.start;
+    this.#accepted.push(...this.#given.tokens.slice(firstGiven, firstGiven + given), ...kept.map(({ id }) => id));
     this.drawn += kept.length;
-    this.#lastToken = kept.at(-1)?.id ?? this.#given.tokens[this.#accepted - 1 - this.#given.start];
     if (stop >= 0) return { drawn: kept, end: "stop" };
-    return { drawn: kept, end: this.#accepted === this.#end ? "length" : null };
+    return { drawn: kept, end: this.#accepted.length === this.#end ? "length" : null };
   }
 
   /** Takes a paused generation up again. */
   resume({ rewind, continuation, maxTokens }: Resumption): ResumedToken {
-    const kept = rewind ? 0 : this.#accepted;
+    const kept = rewind ? 0 : this.#accepted.length;
     // The token behind a prompt is not drawn again: the row that it is drawn from is not in the cache.
     const recorded = Math.max(1, kept);
     const surplusRows = this.recorded - recorded;
-    this.recorded = this.#taken = this.#accepted = recorded;
+    this.recorded = this.#taken = recorded;
+    if (kept === 0) this.#accepted = [continuation.tokens[0]];
     this.pausedBy = null;
     this.drawn = 0;
-    if (rewind) this.#lastToken = continuation.tokens[0];
     this.#goOn(continuation, kept, maxTokens);
-    return { position: this.request.prompt.length + kept, token: this.#lastToken, surplusRows };
+    return { position: this.request.prompt.length + kept, token: this.#accepted.at(-1)!, surplusRows };
   }
 
   #goOn({ tokens, logitsFrom = Infinity }: Continuation, start: number, maxTokens: number): void {

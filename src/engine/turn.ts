@@ -1,6 +1,7 @@
 /** @file A turn of the engine's loop: what one submit was recorded for, so that its results find their way. */
 import type { EvictionTransfer } from "./record_eviction.ts";
 import type { LogitTransfer } from "./record_steps.ts";
+import type { HostScoring } from "./host_scoring.ts";
 import type { Readback } from "./readback.ts";
 import type { ScoreTransfer } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
@@ -16,6 +17,8 @@ export interface Turn {
   readonly evictions: readonly EvictionTransfer[];
   readonly tiles: number;
   readonly transfers: readonly ScoreTransfer[];
+  /** What the host computes of its results, before their layers are scored. */
+  readonly hostScorings: readonly HostScoring[];
   /** Rows of the batch of first tokens. */
   readonly firsts: readonly Sequence[];
 }

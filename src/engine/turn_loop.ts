@@ -33,8 +33,8 @@ export class TurnLoop {
 
   /** @param log takes a line for people: a policy that failed */
   constructor(readonly model: Model, policies: PolicyRegistry, emit: Emit, log: (message: string) => void) {
-    const { gpu, pool, config, dimensions } = model;
-    this.#scheduler = new Scheduler(config, policies, pool, dimensions.maxBatch, emit, log);
+    const { gpu, prefixIndex, config, dimensions } = model;
+    this.#scheduler = new Scheduler(config, policies, prefixIndex, dimensions.maxBatch, emit, log);
     this.#recorder = new Recorder(gpu);
     this.#packs = new Packs(model, this.#recorder);
     this.#pace = new TurnPace(config.layerCount);
@@ -65,11 +65,13 @@ export class TurnLoop {
   }
 
   stats(): EngineStats {
-    const { pool, gpu } = this.model;
+    const { pool, prefixIndex, gpu } = this.model;
     const { counters, residentCount, waitingCount } = this.#scheduler;
     return {
       ...counters,
       evictedRowsPerLayer: [...counters.evictedRowsPerLayer],
+      policyFallbacks: { ...counters.policyFallbacks },
+      unusableScores: { ...counters.unusableScores },
       running: residentCount,
       waiting: waitingCount,
       submits: this.#recorder.submits,
@@ -80,6 +82,7 @@ export class TurnLoop {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: prefixIndex.keptBlocks,
       blockBytes: pool.blockBytes,
       gpuBytes: gpu.bytes,
     };
@@ -106,7 +109,7 @@ export class TurnLoop {
         if (next === null) await this.#work();
       } else {
         const before = performance.now();
-        const mapped = inFlight.readback.map();
+        const mapped = this.#map(inFlight);
         const blocked = performance.now() - before;
         this.#submit(next);
         await mapped;
@@ -116,7 +119,7 @@ export class TurnLoop {
       inFlight = next;
     }
     if (inFlight === null) return;
-    await inFlight.readback.map();
+    await this.#map(inFlight);
     inFlight.readback.take(() => {});
     this.#readbacks.push(inFlight.readback);
   }
@@ -134,6 +137,11 @@ export class TurnLoop {
     const result = action();
     this.#scheduler.counters.encodeSeconds += (performance.now() - begun) / 1000;
     return result;
+  }
+
+  /** Starts mapping a turn's results; blocks while submitted work runs. */
+  async #map({ readback, hostScorings }: Turn): Promise<void> {
+    await Promise.all([readback.map(), ...hostScorings.map(({ read }) => read.map())]);
   }
 
   #submit(turn: Turn | null): void {
@@ -154,14 +162,15 @@ export class TurnLoop {
     if (readback === undefined) throw new Error("The readback ring is empty");
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
-    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], firsts: [] };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [] };
 
-    const { tiles, transfers } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    if (!pack.isDone) return { ...turn, tiles, transfers, firsts: [] };
+    const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
+    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [] };
+    pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     this.#scheduler.prefillRecorded(firsts);
-    return { ...turn, tiles, transfers, firsts };
+    return { ...turn, tiles, transfers, hostScorings, firsts };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

@@ -34,7 +34,7 @@ export class TurnPace {
   adjust({ steps, tiles }: Pick<Turn, "steps" | "tiles">, blocked: number): void {
     if (tiles > 0) {
       this.#tilePace(steps).adjust(tiles, blocked, steps > 0 ? BEARABLE.besidePrefill : BEARABLE.prefillAlone);
-    } else this.#steps.adjust(steps, blocked, BEARABLE.decode);
+    } else if (steps > 0) this.#steps.adjust(steps, blocked, BEARABLE.decode);
   }
 
   #tilePace(steps: number): Pace {

@@ -47,14 +47,24 @@ async function rehearse(model: Model, policies: PolicyRegistry): Promise<Rehears
   if (requests.length === 0) return [];
   const rehearsal = new Map<Pipeline, RehearsedDispatch>();
   model.gpu.rehearsal = rehearsal;
-  let open = requests.length;
+  // The last one again, once the others have ended: where prefixes are kept, it finds its own.
+  const rounds = model.prefixIndex.isOn ? [requests, requests.slice(-1)] : [requests];
+  let open = 0;
+  const begin = () => {
+    const round = rounds.shift();
+    if (round === undefined) return loop.close();
+    open = round.length;
+    round.forEach((request, index) => loop.add(index, request));
+  };
   const loop = new TurnLoop(model, policies, (_, event) => {
-    if (event.type === "finished" && --open === 0) loop.close();
+    if (event.type === "finished" && --open === 0) begin();
   }, () => {});
-  requests.forEach((request, index) => loop.add(index, request));
+  begin();
   await loop.run();
   loop.destroy();
   model.gpu.rehearsal = null;
+  // Nothing has been computed.
+  model.prefixIndex.clear();
   model.pool.resetPeak();
   return [...rehearsal.values()];
 }

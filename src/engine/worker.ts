@@ -1,20 +1,20 @@
 /** @file The engine's thread: owns the device, the weights, the block pool and the loop. */
-import { basename } from "node:path";
-import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
-import { elementCount } from "../formats/tensor_types.ts";
 import { BindingLimitError, Gpu } from "../gpu/gpu.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
-import type { ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { describeModel } from "./served_model.ts";
+import { compileKernels } from "./plugin_kernels.ts";
 import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -32,13 +32,22 @@ const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let loop: TurnLoop | null = null;
 
+/** Sets the plugins that requests choose from, once their kernels have been compiled. */
+let changePlugins: (plugins: readonly PluginBundle[]) => Promise<void>;
+
 thread.onmessage = ({ data }) => {
   switch (data.type) {
     case "start":
-      run(data.options).catch((error) => {
+      run(data.options, data.plugins).catch((error) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
         thread.postMessage({ type: "failed", failure: { name, message } });
       });
+      break;
+    case "plugins":
+      changePlugins(data.plugins).then(
+        () => thread.postMessage({ type: "plugins", failure: null }),
+        ({ name, message }) => thread.postMessage({ type: "plugins", failure: { name, message } }),
+      );
       break;
     case "generate":
       loop!.add(data.id, data.request);
@@ -58,7 +67,7 @@ thread.onmessage = ({ data }) => {
   }
 };
 
-async function run(options: EngineWorkerOptions): Promise<void> {
+async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   const gpu = await Gpu.open();
   const failed = new Promise<never>((_, reject) => {
     gpu.device.lost.then(({ message }) => reject(new Error(`The GPU device was lost: ${message}`)));
@@ -67,7 +76,7 @@ async function run(options: EngineWorkerOptions): Promise<void> {
     });
   });
   try {
-    await Promise.race([serve(gpu, options), failed]);
+    await Promise.race([serve(gpu, options, plugins), failed]);
   } catch (error) {
     // Calls on a lost device may fail before the loss is reported, which says more.
     await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
@@ -80,7 +89,7 @@ async function run(options: EngineWorkerOptions): Promise<void> {
   thread.close();
 }
 
-async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
+async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
   const file = await openModel(options.model);
   let config: ModelConfig;
   let sampling: SamplingDefaults;
@@ -103,16 +112,24 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions): Promise<void> {
           "tokens (--context) need less",
       );
     });
+    const { compressor } = model;
+    POLICIES.runnable = (score) => compressor.runnable(score);
+    changePlugins = async (plugins) => {
+      const files = plugins.map(evaluatePlugin);
+      await compileKernels((step) => compressor.compile(step), config, files);
+      POLICIES.setFiles(files);
+    };
+    await changePlugins(plugins);
     await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));
     thread.postMessage({
       type: "ready",
       ready: {
-        model: { ...describe(file, config, options, serving.contextLength), sampling },
+        model: { ...describeModel(file, config, options, serving.contextLength), sampling },
         cache: config,
         largestArena: model.pool.largestArena,
         blockBytes: model.pool.blockBytes,
         maxBatch: options.maxBatch,
-        adapter: gpu.adapterName,
+        device: gpu.adapterName,
       },
     });
   } finally {
@@ -141,7 +158,8 @@ function log(message: string): void {
 
 /** Fills in what the user left open, and refuses what this adapter cannot hold. */
 function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOptions) {
-  const limit = contextLimit(config, options.kvType, gpu.maxBindingBytes);
+  const { kvType = "f16" } = options;
+  const limit = contextLimit(config, kvType, gpu.maxBindingBytes);
   if (options.context !== undefined && options.context > limit) {
     throw new RangeError(
       `--context is ${options.context}: expected at most ${limit}, for what a prompt needs while it is read has to fit ` +
@@ -157,31 +175,8 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
   const serving = {
     contextLength: options.context ?? Math.min(config.contextLength, limit),
     maxBatch: options.maxBatch,
-    kvElement: options.kvType,
+    kvElement: kvType,
+    prefixCache: options.prefixCache,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
-}
-
-function describe(
-  file: ModelFile,
-  config: ModelConfig,
-  options: EngineWorkerOptions,
-  contextLength: number,
-): Omit<ServedModel, "sampling"> {
-  const bytesByType = new Map<string, number>();
-  let parameterCount = 0;
-  for (const { type, byteLength, shape } of file.tensors.values()) {
-    bytesByType.set(type, (bytesByType.get(type) ?? 0) + byteLength);
-    parameterCount += elementCount(shape);
-  }
-  const [quantisation] = [...bytesByType].sort((a, b) => b[1] - a[1])[0];
-  return {
-    id: options.modelId ?? basename(options.model).replace(/\.gguf$/i, ""),
-    contextLength,
-    vocabularySize: config.vocabularySize,
-    parameterCount,
-    weightBytes: file.tensorBytes,
-    architecture: config.architecture,
-    quantisation,
-  };
 }

@@ -15,6 +15,8 @@ export interface ServingOptions {
   readonly kvElement: KvElement;
   /** Bytes of the block pool. */
   readonly kvMemory: number;
+  /** Bytes of the block pool that may be kept for prompts to come while nobody needs them; 0 if not given. */
+  readonly prefixCache?: number;
 }
 
 /** Most decode steps that one submit holds: what a sequence may overrun its end by. */
@@ -88,7 +90,10 @@ export function dimensionsOf(config: ModelConfig, serving: ServingOptions): Dime
 const DEFAULT_KV_MEMORY = 2 ** 30;
 
 /** Bytes of the block pool where the user names none: what a full batch can need, up to 1 GiB, at least one sequence. */
-export function defaultKvMemory(config: ModelConfig, serving: Omit<ServingOptions, "kvMemory">): number {
+export function defaultKvMemory(
+  config: ModelConfig,
+  serving: Omit<ServingOptions, "kvMemory" | "prefixCache">,
+): number {
   const { blockBytes, positions } = dimensionsOf(config, { ...serving, kvMemory: 0 });
   const sequence = config.layerCount * (blocksFor(positions) + 2) * blockBytes;
   return Math.max(sequence, Math.min(sequence * serving.maxBatch, DEFAULT_KV_MEMORY));

@@ -3,6 +3,7 @@
  */
 import { RecordLayout } from "../scores/layer_record.ts";
 import { BlockPool } from "../cache/block_pool.ts";
+import { PrefixIndex } from "../cache/prefix_index.ts";
 import type { LoadProgress } from "../contract/engine.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -13,7 +14,8 @@ import { DecodeCompressor } from "../compression/decode_compressor.ts";
 import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
 import { Prefiller } from "./prefiller.ts";
-import { ropeTable } from "../architecture/rope.ts";
+import { PrefixRows } from "./prefix_rows.ts";
+import { ropeFrequencies, ropeTable } from "../architecture/rope.ts";
 import { Sampler } from "./sampler.ts";
 import { loadWeights } from "./weights.ts";
 
@@ -26,6 +28,9 @@ export class Model {
     readonly config: ModelConfig,
     readonly dimensions: Dimensions,
     readonly pool: BlockPool,
+    readonly prefixIndex: PrefixIndex,
+    /** `null` where no prefixes are kept. */
+    readonly prefixRows: PrefixRows | null,
     readonly slots: SlotState,
     readonly prefiller: Prefiller,
     readonly compressor: Compressor,
@@ -89,6 +94,8 @@ export class Model {
       blockBytes: dimensions.blockBytes,
       layerCount: config.layerCount,
     });
+    const { prefixCache = 0 } = serving;
+    const prefixIndex = new PrefixIndex(pool, config.layerCount, Math.floor(prefixCache / dimensions.blockBytes));
     const slots = new SlotState(gpu, dimensions);
     const decodeRows = new BatchRows(slots);
     const sampler = new Sampler(gpu, dimensions, weights, decodeRows, MAX_STEPS);
@@ -100,13 +107,14 @@ export class Model {
     shaders(2);
     const recordLayout = new RecordLayout(dimensions.maxBatch, config.layerCount, config.kvHeadCount);
     const layerRecords = gpu.createBuffer("layer records", recordLayout.words * 4);
-    const { kvHeadCount, queryHeadCount, headSize } = config;
+    const { kvHeadCount, queryHeadCount, headSize, rope } = config;
     const compressor = new Compressor(gpu, {
       kvHeadCount,
       queryHeadCount,
       headSize,
       element: dimensions.kvElement,
       capacity: dimensions.packRows,
+      rotary: { frequencies: ropeFrequencies(rope, dimensions.positions), pairing: rope.pairing },
     }, {
       keys: prefiller.keys,
       values: prefiller.values,
@@ -114,14 +122,21 @@ export class Model {
       tileQueries: prefiller.queries,
       layerRecords,
       table: slots.tables,
+      ropeTable: table,
     });
     for (const arena of arenas) compressor.addArena(arena);
+    const { keys, values } = prefiller;
+    const prefixRows = prefixIndex.isOn
+      ? new PrefixRows(gpu, dimensions, { keys, values, indices: compressor.indices, arenas })
+      : null;
     shaders(3);
     return new Model(
       gpu,
       config,
       dimensions,
       pool,
+      prefixIndex,
+      prefixRows,
       slots,
       prefiller,
       compressor,

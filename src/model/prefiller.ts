@@ -8,7 +8,8 @@
  * Packs in different rows do not touch each other: a short prompt can overtake a long one between two of its tiles.
  *
  * Only one layer's full keys and values exist at a time; what a policy keeps of them is gathered into the block pool
- * before the next layer begins.
+ * before the next layer begins. Rows whose keys and values come from the prefix cache pass no layer: their hidden states stay
+ * empty.
  */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";

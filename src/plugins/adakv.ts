@@ -17,7 +17,7 @@ import {
   proportionalRows,
   topCounts,
   z,
-} from "../policy/mod.ts";
+} from "ebb/policy";
 import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({

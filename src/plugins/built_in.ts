@@ -1,5 +1,5 @@
 /** @file The policies that come with Ebb, in the order in which they are listed to people. Each is a file of its own. */
-import type { Policy } from "../policy/mod.ts";
+import type { Policy } from "ebb/policy";
 import adakv from "./adakv.ts";
 import cake from "./cake.ts";
 import dynamickv from "./dynamickv.ts";

@@ -22,7 +22,7 @@ import {
   pool,
   proportionalRows,
   z,
-} from "../policy/mod.ts";
+} from "ebb/policy";
 
 const scorerOptions = z.strictObject({
   window: z.int().min(1).max(64).optional()

@@ -37,7 +37,7 @@ import {
   scoreDepth,
   shareRows,
   z,
-} from "../policy/mod.ts";
+} from "ebb/policy";
 import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({

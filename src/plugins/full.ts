@@ -1,5 +1,5 @@
 /** @file The policy that compresses nothing. */
-import { definePolicy } from "../policy/mod.ts";
+import { definePolicy } from "ebb/policy";
 
 /** Keeps every row of every layer, whatever the budget. */
 export default definePolicy({

@@ -5,7 +5,7 @@
  * The paper drops rows one by one as the prompt is read; here, as in most comparisons, rows are dropped once it has been read,
  * by the attention of the whole prompt. Where rows are evicted while tokens are generated, the sums go on.
  */
-import { attentionOfAll, definePolicy, defineScorer, z } from "../policy/mod.ts";
+import { attentionOfAll, definePolicy, defineScorer, z } from "ebb/policy";
 
 const options = z.strictObject({
   recentShare: z.number().min(0).max(1).default(0.5).describe(

@@ -2,7 +2,7 @@
  * @file KeyDiff (Park et al., arXiv 2504.15364): rows whose keys point away from the mean direction of all keys tend to draw
  * attention, whatever the query.
  */
-import { defaultWindow, definePolicy, defineScorer, keyDifference, z } from "../policy/mod.ts";
+import { defaultWindow, definePolicy, defineScorer, keyDifference, z } from "ebb/policy";
 
 const options = z.strictObject({
   window: z.int().min(1).max(65536).optional()

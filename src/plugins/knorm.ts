@@ -1,7 +1,7 @@
 /**
  * @file Knorm (Devoto et al., arXiv 2406.11430): rows with short keys tend to draw attention, whatever the query.
  */
-import { defaultWindow, definePolicy, defineScorer, keyNorm, z } from "../policy/mod.ts";
+import { defaultWindow, definePolicy, defineScorer, keyNorm, z } from "ebb/policy";
 
 const options = z.strictObject({
   window: z.int().min(1).max(65536).optional()

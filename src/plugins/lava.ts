@@ -31,7 +31,7 @@ import {
   topCounts,
   valueNorm,
   z,
-} from "../policy/mod.ts";
+} from "ebb/policy";
 import { snapkvScorer } from "./snapkv.ts";
 
 const { window, kernel, pooling } = snapkvScorer.options.shape;

@@ -2,7 +2,7 @@
  * @file PyramidKV (Cai et al., arXiv 2406.02069): budgets fall from the first layer to the last in equal steps, on the
  * observation that attention narrows with depth.
  */
-import { type AllocatorContext, defineAllocator, definePolicy, z } from "../policy/mod.ts";
+import { type AllocatorContext, defineAllocator, definePolicy, z } from "ebb/policy";
 import { snapkvScorer } from "./snapkv.ts";
 
 const options = z.strictObject({

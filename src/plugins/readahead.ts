@@ -2,7 +2,7 @@
  * @file Read-ahead: keeps what the model will need next, not only what it looks at now. The rule, its parts and what each of
  * them is worth are in docs/policies.md.
  */
-import { attention, definePolicy, defineScorer, lookUp, rankedBudget, readAhead, z } from "../policy/mod.ts";
+import { attention, definePolicy, defineScorer, lookUp, rankedBudget, readAhead, z } from "ebb/policy";
 import { dynamickvAllocator } from "./dynamickv.ts";
 
 const options = z.strictObject({

@@ -1,5 +1,5 @@
 /** @file SnapKV (Li et al., arXiv 2404.14469): rows matter that the end of the prompt attends to. */
-import { attention, defaultWindow, definePolicy, defineScorer, pool, valueNorm, z } from "../policy/mod.ts";
+import { attention, defaultWindow, definePolicy, defineScorer, pool, valueNorm, z } from "ebb/policy";
 
 const options = z.strictObject({
   window: z.int().min(1).max(64).optional()

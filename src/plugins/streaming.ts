@@ -1,5 +1,5 @@
 /** @file StreamingLLM (Xiao et al., arXiv 2309.17453): the first rows, the attention sinks, and the last ones. */
-import { definePolicy, defineScorer, recency, z } from "../policy/mod.ts";
+import { definePolicy, defineScorer, recency, z } from "ebb/policy";
 
 const options = z.strictObject({
   sinks: z.int().min(0).max(1024).default(4).describe("First rows of the prompt, which rank before all others"),

@@ -2,7 +2,7 @@
  * @file TOVA (Oren et al., arXiv 2401.06104) at the end of the prefill: rows matter that the last query attends to, on average
  * over all heads, so that every head keeps the same rows.
  */
-import { attention, definePolicy, defineScorer, sharedByHeads } from "../policy/mod.ts";
+import { attention, definePolicy, defineScorer, sharedByHeads } from "ebb/policy";
 
 /** Attention of the last query, the mean of all heads. */
 export const tovaScorer = defineScorer({

@@ -2,15 +2,23 @@
 import { z } from "zod";
 import { BLOCK_ROWS } from "../cache/block.ts";
 import { rankedBudget } from "../cache/budgets.ts";
+import { checkDefinition } from "./check_definition.ts";
 import type { PolicyContext } from "./context.ts";
-import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, Scorer } from "./policy.ts";
+import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, PolicyRecipe, Scorer } from "./policy.ts";
 import { ranksAgain, windowOf } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
+
+/** What every definition may name. */
+interface Versioned {
+  /** The version of this interface that the plugin was written for; the present one if not given. */
+  readonly api?: number;
+}
 
 type Definition<Kind extends Plugin, Options extends z.ZodObject, Optional extends keyof Kind> =
   & Omit<Kind, "kind" | "options" | Optional>
   & Partial<Pick<Kind, Optional>>
-  & { readonly options?: Options };
+  & { readonly options?: Options }
+  & Versioned;
 
 /** What {@link defineScorer} takes. */
 export type ScorerDefinition<Options extends z.ZodObject> = Definition<Scorer<Options>, Options, never>;
@@ -18,12 +26,13 @@ export type ScorerDefinition<Options extends z.ZodObject> = Definition<Scorer<Op
 export type AllocatorDefinition<Options extends z.ZodObject> = Definition<Allocator<Options>, Options, "perHead">;
 
 /** What {@link definePolicy} takes: two halves, */
-export interface Combination {
+export interface Combination extends Versioned {
   readonly name: string;
   readonly description: string;
-  readonly scorer: Scorer;
-  /** Every layer gets the same if not given. */
-  readonly allocator?: Allocator;
+  /** A scorer, or the name of one: Ebb's own, or another plugin's. */
+  readonly scorer: Scorer | string;
+  /** An allocator or its name; every layer gets the same if not given. */
+  readonly allocator?: Allocator | string;
   /** Options whose default differs from the halves' own. */
   readonly defaults?: Readonly<Record<string, unknown>>;
 }
@@ -54,9 +63,11 @@ const NO_OPTIONS = z.strictObject({});
  * ```
  */
 export function defineScorer<Options extends z.ZodObject = typeof NO_OPTIONS>(
-  { options = NO_OPTIONS as unknown as Options, ...definition }: ScorerDefinition<Options>,
+  definition: ScorerDefinition<Options>,
 ): Scorer<Options> {
-  return { ...definition, options, kind: "scorer" };
+  checkDefinition("scorer", definition, ["score"]);
+  const { name, description, options = NO_OPTIONS as unknown as Options, score } = definition;
+  return { kind: "scorer", name, description, options, score };
 }
 
 /**
@@ -81,9 +92,12 @@ export function defineScorer<Options extends z.ZodObject = typeof NO_OPTIONS>(
  * ```
  */
 export function defineAllocator<Options extends z.ZodObject = typeof NO_OPTIONS>(
-  { options = NO_OPTIONS as unknown as Options, perHead = false, ...definition }: AllocatorDefinition<Options>,
+  definition: AllocatorDefinition<Options>,
 ): Allocator<Options> {
-  return { ...definition, options, perHead, kind: "allocator" };
+  checkDefinition("allocator", definition, ["schedule", "allot"]);
+  const { name, description, options = NO_OPTIONS as unknown as Options, perHead = false, schedule, allot } =
+    definition;
+  return { kind: "allocator", name, description, options, perHead, schedule, allot };
 }
 
 /**
@@ -104,17 +118,47 @@ export function defineAllocator<Options extends z.ZodObject = typeof NO_OPTIONS>
 export function definePolicy<Options extends z.ZodObject = typeof NO_OPTIONS>(
   definition: Combination | OwnScore<Options>,
 ): Policy {
+  checkDefinition("policy", definition, "scorer" in definition ? [] : ["score"]);
   const { name, description, allocator = uniformAllocator, defaults = {} } = definition;
   if ("scorer" in definition) {
-    const { scorer } = definition;
-    return { ...combined(scorer, allocator, { name, description, defaults }), scorer, allocator };
+    return policyOf({ name, description, scorer: definition.scorer, allocator, defaults, ownScore: false });
   }
   const { options, score } = definition;
-  return combined(defineScorer<Options>({ name, description, options, score }) as unknown as Scorer, allocator, {
+  const scorer = defineScorer<Options>({ name, description, options, score }) as unknown as Scorer;
+  return policyOf({ name, description, scorer, allocator, defaults, ownScore: true });
+}
+
+/** Makes a policy. One whose halves are named rather than given can only be listed until a registry has found them. */
+export function policyOf(recipe: PolicyRecipe): Policy {
+  const { name, description, scorer, allocator, ownScore } = recipe;
+  if (typeof scorer === "string" || typeof allocator === "string") return openPolicy(recipe);
+  // The halves of a policy with a score of its own are nobody else's business, but its allocator may be another's.
+  const halves = ownScore ? {} : { scorer, allocator };
+  return Object.assign(
+    combined(scorer, allocator, recipe),
+    { kind: "policy" as const, name, description, recipe },
+    halves,
+  );
+}
+
+function openPolicy(recipe: PolicyRecipe): Policy {
+  const open = (): never => {
+    throw new TypeError(`The policy "${recipe.name}" names a half of it, which only a registry can find`);
+  };
+  const { name, description } = recipe;
+  return {
+    kind: "policy",
     name,
     description,
-    defaults,
-  });
+    recipe,
+    get options() {
+      return open();
+    },
+    get ranksAgain() {
+      return open();
+    },
+    start: open,
+  };
 }
 
 /** Where it is asked whether a policy can rank again: an ordinary model and prompt. */
@@ -125,23 +169,26 @@ const ORDINARY: PolicyContext = {
   blockSize: BLOCK_ROWS,
   promptLength: 4096,
   budget: 512,
+  messages: [{ role: "prompt", start: 0, end: 4096 }],
 };
 
 function combined(
   scorer: Scorer,
   allocator: Allocator,
-  { name, description, defaults }: Required<Pick<Combination, "name" | "description" | "defaults">>,
-): Policy {
+  { defaults }: Pick<PolicyRecipe, "defaults">,
+): Pick<Policy, "options" | "ranksAgain" | "start"> {
   const options = optionsOf(scorer, allocator, defaults);
   return {
-    kind: "policy",
-    name,
-    description,
     options,
     get ranksAgain() {
       if (allocator.perHead) return false;
-      const score = scorer.score(ORDINARY, options.parse({}));
-      return score !== null && ranksAgain(score);
+      try {
+        const score = scorer.score(ORDINARY, options.parse({}));
+        return score !== null && ranksAgain(score);
+      } catch {
+        // What it cannot do is told to whoever asks for it.
+        return false;
+      }
     },
     start(context, given) {
       const parsed = options.parse(given);
@@ -160,6 +207,12 @@ function combined(
 function optionsOf(scorer: Scorer, allocator: Allocator, defaults: Readonly<Record<string, unknown>>): z.ZodObject {
   const shape = { ...scorer.options.shape, ...allocator.options.shape } as Record<string, z.ZodType>;
   for (const [option, value] of Object.entries(defaults)) {
+    if (!Object.hasOwn(shape, option)) {
+      const known = Object.keys(shape).join(", ") || "none";
+      throw new TypeError(
+        `There is no option "${option}" to set a default for: ${scorer.name} and ${allocator.name} have ${known}`,
+      );
+    }
     const { description } = shape[option];
     shape[option] = shape[option].default(value);
     if (description !== undefined) shape[option] = shape[option].describe(description);

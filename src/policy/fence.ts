@@ -1,36 +1,56 @@
 /**
  * @file The fence around policies: whatever a policy returns or throws, the engine gets numbers it can use.
  */
-import { checkedBudgets, rankedBudget, uniformBudgets } from "../cache/budgets.ts";
-import type { PolicyContext } from "./context.ts";
+import { checkedBudgets, rankedBudget, uniformBudgets, withFloors } from "../cache/budgets.ts";
+import type { LayerContext, PolicyContext } from "./context.ts";
 import type { LayerScores, Policy, SequencePolicy, StartedPolicy } from "./policy.ts";
-import { checkScore, needsOf, type Score, windowOf } from "./steps.ts";
+import {
+  allSteps,
+  checkScore,
+  type HostStep,
+  hostStepsOf,
+  needsOf,
+  NotRunnableError,
+  protectedRowsOf,
+  type Score,
+  windowOf,
+} from "./steps.ts";
 import { attention } from "./steps/attention.ts";
 import { pool } from "./steps/pool.ts";
-import type { ScoreNeeds } from "./steps/step_rules.ts";
+import { recency } from "./steps/recency.ts";
+import type { HostInputs, ScoreNeeds } from "./steps/step_rules.ts";
 
 /** What a sequence gets whose policy could not even be started: uniform budgets, scored as SnapKV does. */
 const FALLBACK_SCORE = [attention({ window: 8 }), pool({ width: 7, by: "average" })];
+
+/** First rows that are kept where a score fails in the middle of a prompt, besides the last ones. */
+const FALLBACK_SINKS = 4;
 
 /**
  * Starts a policy on a sequence. The result never throws, and every number it returns is possible and within the budget. A
  * policy that throws or returns nonsense is asked no more: for the rest of the prompt all layers get the same.
  *
  * @param onFallback Told why, at most once for each sequence
+ * @param runnable see {@link PolicyRegistry.runnable}
  * @returns `null` where every row is to be kept
+ * @throws {NotRunnableError} if the engine can never compute its score
  */
 export function startPolicy(
   policy: Policy,
   context: PolicyContext,
   options: Readonly<Record<string, unknown>>,
   onFallback: (reason: string) => void,
+  runnable: (score: Score) => Score = (score) => score,
 ): SequencePolicy | null {
   try {
     const started = policy.start(context, options);
     if (started === null) return null;
     checkScore(started.score, context);
-    return new GuardedPolicy(started, started.score, context, onFallback);
+    return new GuardedPolicy(started, runnable(started.score), context, onFallback);
   } catch (error) {
+    if (error instanceof NotRunnableError) {
+      throw new NotRunnableError(`The KV cache policy "${policy.name}" ${error.message}`);
+    }
     onFallback(reasonOf(error));
     const window = windowOf(FALLBACK_SCORE);
     if (context.promptLength - window <= rankedBudget(context.budget, window)) return null;
@@ -46,16 +66,26 @@ class GuardedPolicy implements SequencePolicy {
   readonly needs: ScoreNeeds;
   readonly #base: number;
   readonly #scoredRows: number;
+  /** What the policy itself has asked for, by layer: it is shown no more rows than that. */
+  readonly #ownProvisionalRows: number[] = [];
+  /** Rows that every layer has room for: those that the score protects, as far as the budget reaches. */
+  readonly #floor: number;
+  readonly hostSteps: readonly HostStep[];
+  readonly hasKernel: boolean;
+  #score: Score;
   /** `null` once it has failed. */
   #policy: StartedPolicy | null;
 
   constructor(
     policy: StartedPolicy | null,
-    readonly score: Score,
+    score: Score,
     private readonly context: PolicyContext,
     private readonly onFallback: (reason: string) => void,
   ) {
     this.#policy = policy;
+    this.#score = score;
+    this.hostSteps = hostStepsOf(score);
+    this.hasKernel = allSteps(score).some(({ name }) => name === "wgsl");
     this.exactScores = policy?.exactScores === true;
     this.attentionStatistics = policy?.attentionStatistics === true;
     this.perHead = policy?.perHead === true;
@@ -63,6 +93,19 @@ class GuardedPolicy implements SequencePolicy {
     this.needs = needsOf(score);
     this.#base = rankedBudget(context.budget, this.window);
     this.#scoredRows = context.promptLength - this.window;
+    this.#floor = Math.min(protectedRowsOf(score, this.#scoredRows), this.#base);
+  }
+
+  get score(): Score {
+    return this.#score;
+  }
+
+  get hasFailed(): boolean {
+    return this.#policy === null;
+  }
+
+  computeOnHost(step: HostStep, inputs: HostInputs, context: LayerContext): Float32Array<ArrayBuffer> | null {
+    return this.#ask(() => step.compute(inputs, context), () => null);
   }
 
   provisionalRows(layer: number): number {
@@ -73,7 +116,8 @@ class GuardedPolicy implements SequencePolicy {
           `The policy's provisional rows of layer ${layer} must be a whole number up to ${this.#scoredRows}, but are ${rows}`,
         );
       }
-      return rows;
+      this.#ownProvisionalRows[layer] = rows;
+      return Math.max(rows, this.#floor);
     }, () => Math.min(this.#base, this.#scoredRows));
   }
 
@@ -84,13 +128,23 @@ class GuardedPolicy implements SequencePolicy {
 
   allot(layers: readonly LayerScores[]): Uint32Array {
     const heads = this.perHead ? this.context.kvHeadCount : 1;
-    const held = layers.flatMap(({ heldRows, headRows }) => this.perHead ? Array.from(headRows!) : [heldRows]);
+    const heldIn = (layers: readonly LayerScores[]) =>
+      layers.flatMap(({ heldRows, headRows }) => this.perHead ? Array.from(headRows!) : [heldRows]);
+    const held = heldIn(layers);
     const total = this.#base * this.context.layerCount * heads;
     return this.#ask((policy) => {
-      const checked = checkedBudgets(policy.allot(layers), held, total, heads);
+      const shown = this.#floor === 0 ? layers : layers.map((layer, i) => this.#asAskedFor(layer, i));
+      const checked = checkedBudgets(policy.allot(shown), heldIn(shown), total, heads);
       if (!checked.ok) throw new RangeError(checked.reason);
-      return checked.rows;
+      return withFloors(checked.rows, held, this.#floor);
     }, () => uniformBudgets(held, total));
+  }
+
+  /** A layer without the rows that it holds only because they are protected. */
+  #asAskedFor(layer: LayerScores, index: number): LayerScores {
+    const most = this.#ownProvisionalRows[index] ?? Infinity;
+    const { heldRows, headRows } = layer;
+    return { ...layer, heldRows: Math.min(heldRows, most), headRows: headRows?.map((rows) => Math.min(rows, most)) };
   }
 
   #ask<T>(question: (policy: StartedPolicy) => T, uniform: () => T): T {
@@ -99,6 +153,8 @@ class GuardedPolicy implements SequencePolicy {
         return question(this.#policy);
       } catch (error) {
         this.#policy = null;
+        // What queries another score would ask has not been kept for it.
+        if (this.hostSteps.length > 0) this.#score = [recency({ window: this.window, sinks: FALLBACK_SINKS })];
         this.onFallback(reasonOf(error));
       }
     }

@@ -16,12 +16,9 @@
  */
 import type { z } from "zod";
 import type { AttentionStatistics } from "../scores/layer_record.ts";
-import type { PolicyContext } from "./context.ts";
-import type { Score } from "./steps.ts";
-import type { ScoreNeeds } from "./steps/step_rules.ts";
-
-/** The version of this interface, which a plugin names. */
-export const POLICY_API = 1;
+import type { LayerContext, PolicyContext } from "./context.ts";
+import type { HostStep, Score } from "./steps.ts";
+import type { HostInputs, ScoreNeeds } from "./steps/step_rules.ts";
 
 /** The shape of the model, of one prompt, and of what is to be shared. */
 export interface AllocatorContext extends PolicyContext {
@@ -97,9 +94,23 @@ export interface Allocator<Options extends z.ZodObject = z.ZodObject> extends Pl
   allot(layers: readonly LayerScores[], context: AllocatorContext, options: z.infer<Options>): ArrayLike<number>;
 }
 
+/** What a policy is made of, for whoever makes it anew: with halves that were found by their names, or are guarded. */
+export interface PolicyRecipe {
+  readonly name: string;
+  readonly description: string;
+  /** The halves themselves, or their names. */
+  readonly scorer: Scorer | string;
+  readonly allocator: Allocator | string;
+  /** Options whose default differs from the halves' own. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** Whether the score belongs to this policy alone, so that no other can be combined with it. */
+  readonly ownScore: boolean;
+}
+
 /** A policy. */
 export interface Policy extends Plugin {
   readonly kind: "policy";
+  readonly recipe: PolicyRecipe;
   /** The halves that it combines and that others can be combined with, if it has such. */
   readonly scorer?: Scorer;
   readonly allocator?: Allocator;
@@ -125,8 +136,18 @@ export interface StartedPolicy {
 
 /** The same behind the fence: its numbers can be used as they are. */
 export interface SequencePolicy extends StartedPolicy {
+  /** Another one once the host's part of the policy's own has failed. */
+  readonly score: Score;
   /** Last rows of the prompt, which are always kept. */
   readonly window: number;
   readonly needs: ScoreNeeds;
+  /** Steps of the score that have something computed on the host for every layer, before it is recorded. */
+  readonly hostSteps: readonly HostStep[];
+  /** Whether its score has a kernel of a plugin's own. */
+  readonly hasKernel: boolean;
+  /** Whether it has failed: it is asked no more. */
+  readonly hasFailed: boolean;
+  /** Has it computed; `null` once that has failed, from when on the score has no such steps. */
+  computeOnHost(step: HostStep, inputs: HostInputs, context: LayerContext): Float32Array<ArrayBuffer> | null;
   allot(layers: readonly LayerScores[]): Uint32Array;
 }

@@ -3,20 +3,23 @@ import type { Tracer } from "@opentelemetry/api";
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
+import type { Encoder } from "../contract/encoder.ts";
 import type { Engine } from "../contract/engine.ts";
+import { parseKvCacheChoice } from "../policy/choice.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import { ApiKeys } from "./access/api_keys.ts";
 import { type AccessOptions, limitRate, requireKey } from "./access/middleware.ts";
 import { setDeadline } from "./deadline.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
-import type { RouteContext, RouteEnvironment, TextEncoding } from "./context.ts";
+import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { embeddingsHandler } from "./embeddings.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
 import { LiveSequences } from "./generation/live_sequences.ts";
 import { healthHandler } from "./health.ts";
-import { parseKvCacheChoice } from "../policy/choice.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
 import { kvSequencesHandler } from "./kv_sequences.ts";
 import { applyTemplateHandler } from "./apply_template.ts";
@@ -25,12 +28,13 @@ import { versionHandler } from "./version.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
-import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 import { openApiHandler } from "./openapi/document.ts";
 import { docsHandler } from "./openapi/page.ts";
 import { responsesHandler } from "./responses/handler.ts";
 import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
+import { rerankHandler } from "./rerank.ts";
+import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 
 /** One line of the log. */
 export interface LogEntry {
@@ -73,8 +77,9 @@ export interface AppOptions extends GuardOptions, AccessOptions {
  * ```
  */
 export function createApp(
-  { engine, text, chatTemplate, options }: {
+  { engine, encoder, text, chatTemplate, options }: {
     engine: Engine;
+    encoder?: Encoder;
     text: TextEncoding;
     chatTemplate: ChatTemplate;
     options: AppOptions;
@@ -87,6 +92,7 @@ export function createApp(
     log({ time: new Date().toISOString(), level, event, ...details });
   const context: RouteContext = {
     engine,
+    encoder,
     text,
     chatTemplate,
     metrics: new Metrics(engine),
@@ -166,6 +172,8 @@ export function createApp(
   app.post("/tokenize", tokenizeHandler(context));
   app.post("/detokenize", detokenizeHandler(context));
   app.post("/apply-template", applyTemplateHandler(context));
+  app.post("/v1/embeddings", embeddingsHandler(context));
+  app.post("/v1/rerank", rerankHandler(context));
 
   // A known path with another method. Hono answers HEAD where it answers GET, which covers the rest of them.
   for (const { path, method } of app.routes.filter(({ method }) => method !== "ALL")) {

@@ -4,17 +4,17 @@
  * Tools are offered to the model through its chat template; what it answers is returned as text, calls are not parsed.
  */
 import type { Context } from "hono";
-import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { chatDeltas, startChat } from "./generation/chat.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { promptLogprobs } from "./generation/prompt_logprobs.ts";
-import { chatRequest } from "./requests/chat_request.ts";
-import { readRequest } from "./requests/read.ts";
-import { BodyMembers } from "./requests/template_members.ts";
+import { chatLogprob, promptLogprob } from "./generation/token_text.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
+import { chatRequest } from "./requests/chat_request.ts";
+import { LosslessMembers } from "./requests/lossless_members.ts";
+import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
-import { chatLogprob, promptLogprob } from "./generation/token_text.ts";
 
 /** Handles `POST /v1/chat/completions`. */
 export function chatCompletionsHandler(context: RouteContext) {
@@ -24,7 +24,7 @@ export function chatCompletionsHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const client = c.req.raw.signal;
-    const run = await startChat(context, request, { members: new BodyMembers(body), ...c.var, client });
+    const run = await startChat(context, request, { members: new LosslessMembers(body), ...c.var, client });
     c.set("run", run);
 
     const head = (object: string) => ({

@@ -2,18 +2,18 @@
 import type { Context } from "hono";
 import { Detokenizer } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { PlacedToken } from "./generation/choice_text.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
-import type { FinishReason } from "./generation/outcome.ts";
+import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
+import type { FinishReason } from "./generation/outcome.ts";
+import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
 import { promptLogprobs, type PromptToken } from "./generation/prompt_logprobs.ts";
 import { type Choice, GenerationRun } from "./generation/run.ts";
-import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
-import { completionRequest, type PromptField } from "./requests/completion_request.ts";
-import { readRequest } from "./requests/read.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
+import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { finiteLogprob, promptLogprob, tokenName } from "./generation/token_text.ts";
 

@@ -1,8 +1,9 @@
 /** @file What every endpoint is given. */
+import type { Encoder } from "../contract/encoder.ts";
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
-import type { TextProcessor } from "../text/text_processor.ts";
+import type { TextEncoding } from "../text/text_processor.ts";
 import type { KeyOwner } from "./access/api_keys.ts";
 import type { HttpError } from "./errors.ts";
 import type { LiveSequences } from "./generation/live_sequences.ts";
@@ -30,12 +31,11 @@ export interface RouteEnvironment {
   Variables: RequestVariables;
 }
 
-/** Of the text processor, what the routes use. */
-export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
-
 /** What every endpoint is given. */
 export interface RouteContext {
   readonly engine: Engine;
+  /** Makes vectors of texts, or scores them; where one was named. */
+  readonly encoder: Encoder | undefined;
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;

@@ -7,6 +7,6 @@ import { engineState } from "./readiness.ts";
 export function healthHandler(context: RouteContext) {
   return (c: Context): Response => {
     const state = engineState(context);
-    return state === "ready" ? c.json({ status: "ok" }) : c.json({ status: state }, 503);
+    return state === "ready" ? c.json({ status: "ok", device: context.engine.device }) : c.json({ status: state }, 503);
   };
 }

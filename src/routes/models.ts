@@ -12,7 +12,7 @@ export function requireModel({ engine }: RouteContext, id: string | null | undef
   });
 }
 
-function describeModel({ engine: { model }, created }: RouteContext) {
+function describeModel({ engine: { model, device }, created }: RouteContext) {
   return {
     id: model.id,
     object: "model",
@@ -27,19 +27,39 @@ function describeModel({ engine: { model }, created }: RouteContext) {
       n_vocab: model.vocabularySize,
       n_params: model.parameterCount,
       size: model.weightBytes,
+      /** What computes. */
+      device,
     },
+  };
+}
+
+/** The encoder, where there is one. */
+function describeEncoder({ encoder, created }: RouteContext) {
+  if (encoder === undefined) return undefined;
+  const { id, kind, dimensions, maximumTokens } = encoder.model;
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "ebb",
+    max_model_len: maximumTokens,
+    meta: { architecture: kind, n_embd: dimensions },
   };
 }
 
 /** Handles `GET /v1/models`. */
 export function modelsHandler(context: RouteContext) {
-  return (c: Context): Response => c.json({ object: "list", data: [describeModel(context)] });
+  const encoder = describeEncoder(context);
+  const data = [describeModel(context), ...encoder ? [encoder] : []];
+  return (c: Context): Response => c.json({ object: "list", data });
 }
 
 /** Handles `GET /v1/models/:id`; an id may hold slashes. */
 export function modelHandler(context: RouteContext) {
   return (c: Context): Response => {
-    requireModel(context, c.req.param("id"));
+    const id = c.req.param("id");
+    if (id === context.encoder?.model.id) return c.json(describeEncoder(context));
+    requireModel(context, id);
     return c.json(describeModel(context));
   };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endWorker } from "../gpu/worker_end.ts";
 import type { AdapterSummary } from "./adapter_probe.ts";
-import { ExitError } from "../cli/exit_codes.ts";
+import { NoAdapterError } from "../gpu/gpu.ts";
 
 /** Debian's and Ubuntu's names of Mesa's Vulkan drivers (llvmpipe among them) and of the library that loads them. */
 const DEBIAN_PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
@@ -33,7 +33,7 @@ export interface System {
  * and looks again.
  *
  * @param log receives a line for people about each step that takes long
- * @throws {ExitError} with the reason `noAdapter`, saying what to install
+ * @throws {NoAdapterError} saying what to install
  */
 export async function ensureAdapter(
   log: (line: string) => void,
@@ -43,13 +43,12 @@ export async function ensureAdapter(
   if (found !== null) return found;
 
   const installer = await firstInstaller(system);
-  if (installer !== "apt-get" || !system.isRoot) throw new ExitError("noAdapter", advice(system, installer));
+  if (installer !== "apt-get" || !system.isRoot) throw new NoAdapterError(advice(system, installer));
 
   await installMesa(log, system);
   const installed = await system.findAdapter();
   if (installed !== null) return installed;
-  throw new ExitError(
-    "noAdapter",
+  throw new NoAdapterError(
     `No WebGPU adapter was found although ${DEBIAN_PACKAGES.join(" and ")} are installed: ` +
       "check with vulkaninfo (package vulkan-tools) what the Vulkan loader sees",
   );
@@ -64,8 +63,7 @@ async function installMesa(log: (line: string) => void, system: System): Promise
   const install = await system.execute(["apt-get", "install", "-y", "--no-install-recommends", ...DEBIAN_PACKAGES]);
   if (install.success) return;
   const said = (update.success ? install.output : update.output + install.output).trim().split("\n").slice(-6);
-  throw new ExitError(
-    "noAdapter",
+  throw new NoAdapterError(
     `No WebGPU adapter was found, and ${INSTALL_ADVICE["apt-get"]} failed; it said:\n  ${said.join("\n  ")}`,
   );
 }

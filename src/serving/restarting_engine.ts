@@ -39,6 +39,7 @@ const CLOCK: Clock = {
 /** An engine that outlives its thread. */
 export class RestartingEngine implements MortalEngine {
   readonly model;
+  readonly device;
   readonly defaultKvCache;
   readonly maxSequences;
   readonly failed: Promise<Error>;
@@ -59,7 +60,8 @@ export class RestartingEngine implements MortalEngine {
     readonly log: (line: string) => void,
     readonly clock: Clock = CLOCK,
   ) {
-    ({ model: this.model, defaultKvCache: this.defaultKvCache, maxSequences: this.maxSequences } = engine);
+    ({ model: this.model, device: this.device, defaultKvCache: this.defaultKvCache, maxSequences: this.maxSequences } =
+      engine);
     this.failed = new Promise((resolve) => this.#giveUp = resolve);
     this.#engine = engine;
     this.#watch(engine);

@@ -1,36 +1,35 @@
-/** @file The place where the command line meets the engine: loads a model and starts the worker that runs it. */
+/** @file The place where model, text and engine meet: loads a model and starts the worker that runs it. */
 import { startEngineWorker } from "../engine/client.ts";
+import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
-import { UnservableRequestError } from "../contract/errors.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import type { TextEncoding } from "../routes/context.ts";
+import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
-import { createTextProcessor, type TextProcessor } from "../text/text_processor.ts";
+import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
+import type { Device } from "./device.ts";
 import { RestartingEngine } from "./restarting_engine.ts";
-import { ExitError } from "../cli/exit_codes.ts";
-import type { ServeOptions } from "../cli/flags.ts";
 
-/** The flags that concern the engine, see flags.ts. */
-export type EngineOptions =
-  & Pick<
-    ServeOptions,
-    | "model"
-    | "policy"
-    | "kvBudget"
-    | "decodeEviction"
-    | "context"
-    | "kvMemory"
-    | "kvType"
-    | "maxBatch"
-    | "maxQueue"
-    | "modelId"
-  >
-  & ConversationOptions;
+/** What to serve, and how. */
+export interface EngineOptions extends Omit<EngineWorkerOptions, "model">, ConversationOptions {
+  /** Path of a GGUF file or a safetensors directory; the model that comes with Ebb by default. */
+  readonly model?: string;
+  /** The GPU by default. */
+  readonly device?: Device;
+  /** Policy and budget of requests that name none. */
+  readonly defaultKvCache: KvCacheChoice;
+  /** Sequences that may wait for admission; more are refused. */
+  readonly maxQueue: number;
+}
+
+/** The modules of the engines' threads. */
+const THREADS: Record<Device, URL> = {
+  gpu: new URL("../engine/worker.ts", import.meta.url),
+  cpu: new URL("../cpu/worker.ts", import.meta.url),
+};
 
 /** A loaded model, ready for requests. */
 export interface RunningEngine {
@@ -47,17 +46,16 @@ export interface RunningEngine {
  * Loads a model and starts the engine worker.
  *
  * @throws {ModelFileError} when the file is damaged or not supported
- * @throws {ExitError} when the policy cannot evict while tokens are generated, but is asked to
  */
 export async function startEngine(
-  { model = EMBEDDED_MODEL, policy, kvBudget, decodeEviction, specialTokensInMessages, ...options }: EngineOptions,
+  { model = EMBEDDED_MODEL, device = "gpu", specialTokensInMessages, ...options }: EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<RunningEngine> {
-  const defaultKvCache = kvCacheOf({ policy, kvBudget, decodeEviction }, policies);
+  if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const start = (report?: (progress: LoadProgress) => void) =>
-    startEngineWorker({ ...options, model, defaultKvCache, policies, log: console.error }, report);
+    startEngineWorker({ ...options, thread: THREADS[device], model, policies, log: console.error }, report);
   const first = await start(onProgress).catch((error) => {
     text.close();
     throw error;
@@ -73,22 +71,6 @@ export async function startEngine(
       await engine.close();
     },
   };
-}
-
-/** What the flags say about the KV cache. */
-function kvCacheOf(
-  { policy, kvBudget: budget, decodeEviction }: Pick<EngineOptions, "policy" | "kvBudget" | "decodeEviction">,
-  policies: PolicyRegistry,
-): KvCacheChoice {
-  try {
-    return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget }, policies);
-  } catch (error) {
-    // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
-    if (error instanceof UnservableRequestError) {
-      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
-    }
-    throw error;
-  }
 }
 
 /**

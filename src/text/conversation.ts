@@ -1,5 +1,6 @@
 /** @file Conversations, as they are handed to a chat template, and what comes of them. */
 
+import type { MessageRange } from "../contract/generation.ts";
 import type { EncodeOptions } from "./tokenizer.ts";
 
 /**
@@ -43,4 +44,6 @@ export class ChatTemplateError extends Error {
 export interface RenderedPrompt {
   readonly text: string;
   readonly encoding: EncodeOptions;
+  /** Where the messages are, in UTF-16 units of the text. */
+  readonly messages: readonly MessageRange[];
 }

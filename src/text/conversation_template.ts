@@ -7,6 +7,7 @@ import { fromJson } from "./jinja/from_json.ts";
 import { JinjaTemplate, type LocatedError } from "./jinja/interpreter.ts";
 import type { TemplateText } from "./jinja/template_text.ts";
 import { text, type Value } from "./jinja/values.ts";
+import { messageTexts } from "./message_ranges.ts";
 import { parseJson } from "./json_text.ts";
 import { PROBE_TOOL, TemplateForms } from "./template_forms.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -75,6 +76,7 @@ export class ConversationTemplate {
       const prompt = begun ? endWithin(rendered, messages.at(-1)!) : rendered;
       return {
         text: prompt.value,
+        messages: messageTexts(messages, prompt),
         encoding: this.#isTrusting ? {} : { plainRanges: prompt.marks, plainTokens: this.#ownTokens },
       };
     } catch (error) {

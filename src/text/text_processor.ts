@@ -37,6 +37,9 @@ export interface TextProcessor {
   close(): void;
 }
 
+/** Of a text processor, what the routes use. */
+export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
+
 /**
  * The text processor of a model. Its worker reads the tokenizer from the model's path once more, starting now, so that
  * the first long text need not wait for it; it keeps the process alive only while it has work.

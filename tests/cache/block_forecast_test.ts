@@ -12,7 +12,15 @@ import { KV_HEADS, layerScores, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 Deno.test("forecastBlocks() of a full cache is every row of every layer", () => {
-  const context = { layerCount: 3, kvHeadCount: 1, headSize: 8, blockSize: 16, promptLength: 30, budget: 8 };
+  const context = {
+    layerCount: 3,
+    kvHeadCount: 1,
+    headSize: 8,
+    blockSize: 16,
+    messages: [],
+    promptLength: 30,
+    budget: 8,
+  };
   assert.equal(forecastBlocks(context, null, 2), 6);
   assert.equal(forecastBlocks(context, null, 3), 9);
 });
@@ -35,6 +43,7 @@ function checkPeaks(isLate: boolean): void {
       kvHeadCount: KV_HEADS,
       headSize: 8,
       blockSize: 16,
+      messages: [],
       promptLength,
       budget: randomInteger(random, 1, 90),
     };

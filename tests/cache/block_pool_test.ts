@@ -77,3 +77,61 @@ Deno.test("BlockPool conserves blocks and owns none twice under random operation
     assert.deepEqual([...pool.usedPerLayer], perLayer);
   }
 });
+
+Deno.test("BlockPool counts the holders of a block, which is free when the last one releases it", () => {
+  const pool = new BlockPool({ arenas: [3], blockBytes: 1, layerCount: 2 });
+  const ids = pool.allocate(0, 2, 1);
+  pool.retain(0, [ids[0]]);
+  assert.deepEqual([pool.holders(0, ids[0]), pool.usedBlocks, pool.usedPerLayer[1], pool.peakBlocks], [2, 2, 2, 2]);
+  pool.release(0, ids);
+  assert.deepEqual([pool.usedBlocks, pool.freeBlocks(0)], [1, 2]);
+  assert.throws(() => pool.retain(0, [ids[1]]), /Cannot share KV block 1 of arena 0: it is free/);
+  pool.release(0, [ids[0]]);
+  assert.deepEqual([pool.usedBlocks, pool.freeBlocks(0)], [0, 3]);
+});
+
+Deno.test("BlockPool keeps contents of blocks that nobody holds until they are forgotten, or needed", () => {
+  const pool = new BlockPool({ arenas: [4], blockBytes: 1, layerCount: 1 });
+  const asked: number[][] = [];
+  pool.giveUpIdle = (arena, count) => {
+    asked.push([arena, count]);
+    pool.forget(arena, [1]);
+  };
+  const ids = pool.allocate(0, 2, 0);
+  assert.throws(() => pool.keep(0, [3]), /Cannot keep KV block 3 of arena 0: it is kept already, or not in use/);
+  pool.keep(0, ids);
+  assert.throws(() => pool.keep(0, [ids[0]]), /kept already/);
+  pool.release(0, ids);
+  assert.deepEqual([pool.usedBlocks, pool.freeBlocks(0), pool.emptyBlocks(0)], [0, 4, 2]);
+  pool.retain(0, [ids[0]]);
+  assert.deepEqual([pool.usedBlocks, pool.usedPerLayer[0], pool.freeBlocks(0)], [1, 1, 3]);
+  assert.deepEqual([...pool.allocate(0, 3, 0)].sort(), [1, 2, 3]);
+  assert.deepEqual(asked, [[0, 1]]);
+  assert.throws(() => pool.forget(0, [1]), /Cannot forget KV block 1 of arena 0: it is not kept/);
+  pool.forget(0, [ids[0]]);
+  assert.equal(pool.usedBlocks, 4, "it is held, and only free afterwards");
+  pool.release(0, [ids[0]]);
+  assert.equal(pool.emptyBlocks(0), 1);
+});
+
+Deno.test("BlockPool hands out idle blocks for contents that nobody holds yet", () => {
+  const pool = new BlockPool({ arenas: [3], blockBytes: 1, layerCount: 2 });
+  const ids = pool.allocateIdle(0, 2, 1);
+  assert.deepEqual([pool.usedBlocks, pool.peakBlocks, pool.freeBlocks(0), pool.emptyBlocks(0)], [0, 0, 3, 1]);
+  assert.throws(() => pool.allocateIdle(0, 2, 1), /Cannot take 2 KV blocks: 1 are empty/);
+  pool.retain(0, ids);
+  assert.deepEqual([pool.usedBlocks, pool.usedPerLayer[1], pool.freeBlocks(0)], [2, 2, 1]);
+});
+
+Deno.test("BlockPool says which blocks must not be written to", () => {
+  const pool = new BlockPool({ arenas: [3], blockBytes: 1, layerCount: 1 });
+  const [own, shared, kept] = pool.allocate(0, 3, 0);
+  pool.retain(0, [shared]);
+  pool.keep(0, [kept]);
+  pool.checkWritable(0, own);
+  assert.throws(() => pool.checkWritable(0, shared), /KV block 1 of arena 0 must not be written to: 2 hold it/);
+  assert.throws(
+    () => pool.checkWritable(0, kept),
+    /KV block 2 of arena 0 must not be written to: its contents are kept/,
+  );
+});

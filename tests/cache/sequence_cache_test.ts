@@ -335,3 +335,35 @@ Deno.test("SequenceCache lays a layer out anew in the blocks that it has, in the
   cache.release();
   assert.equal(pool.usedBlocks, 0);
 });
+
+Deno.test("SequenceCache starts with blocks of others, appends behind them, and gives back only its own hold on them", () => {
+  const pool = new BlockPool({ arenas: [20], blockBytes: 1, layerCount: 2 });
+  const [first, second] = [new SequenceCache(pool, 0, 2), new SequenceCache(pool, 0, 2)];
+  for (const layer of [0, 1]) first.appendRecent(layer, 40);
+  second.share(32, (layer) => first.table(layer).slice(0, 2));
+  assert.deepEqual([...second.recentRows], [32, 32]);
+  assert.equal(pool.usedBlocks, 6);
+  for (const layer of [0, 1]) second.appendRecent(layer, 5);
+  assert.deepEqual(second.table(1).slice(0, 2), first.table(1).slice(0, 2));
+  assert.notEqual(second.table(1)[2], first.table(1)[2]);
+  const changed: [number, number, number][] = [];
+  second.takeChanges((layer, first, table) => changed.push([layer, first, table.length]));
+  assert.deepEqual(changed, [[0, 0, 3], [1, 0, 3]]);
+  assert.throws(() => second.share(16, () => [0]), /Layer 0 has rows already: it cannot start with others'/);
+  first.release();
+  assert.equal(pool.usedBlocks, 6);
+  second.release();
+  assert.equal(pool.usedBlocks, 0);
+});
+
+Deno.test("SequenceCache writes to no block that is shared or kept", () => {
+  const pool = new BlockPool({ arenas: [20], blockBytes: 1, layerCount: 1 });
+  const [first, second] = [new SequenceCache(pool, 0, 1), new SequenceCache(pool, 0, 1)];
+  first.appendRecent(0, 40);
+  second.share(32, () => first.table(0).slice(0, 2));
+  second.dropRecent(3);
+  assert.throws(() => second.appendRecent(0, 1), /KV block 1 of arena 0 must not be written to: 2 hold it/);
+  assert.throws(() => second.rearrange(0, 8, 8), /must not be written to/);
+  pool.keep(0, first.table(0).slice(2));
+  assert.throws(() => first.appendRecent(0, 1), /KV block 2 of arena 0 must not be written to: its contents are kept/);
+});

@@ -44,6 +44,7 @@ function tokens(...ids: number[]): GenerationEvent {
 const PREFILLED: GenerationEvent = {
   type: "prefilled",
   kvCache: { policy: "dynamickv", promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
+  cachedTokens: 0,
 };
 
 async function run(

@@ -47,13 +47,18 @@ Deno.test("--version prints the project's version", async () => {
 
 /** Arguments that are refused, the environment, and what standard error says: one sentence, no stack. */
 const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
-  [[], {}, 2, /^A command is missing: serve, generate, inspect, eval compare, eval score, tasks; see --help\n$/],
+  [
+    [],
+    {},
+    2,
+    /^A command is missing: serve, generate, inspect, pull, models, rm, eval compare, eval score, tasks; see --help\n$/,
+  ],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
   [
     ["toString"],
     {},
     2,
-    /^Unknown command "toString": expected serve, generate, inspect, eval compare, eval score, tasks; see --help\n$/,
+    /^Unknown command "toString": expected serve, generate, inspect, pull, models, rm, eval compare, eval score, tasks; see --help\n$/,
   ],
   [["eval", "compar"], {}, 2, /^Unknown command "eval compar": did you mean eval compare\?\n$/],
   [["eval"], {}, 2, /^Unknown command "eval": expected [^\n]*eval compare, eval score[^\n]*\n$/],

@@ -20,11 +20,16 @@ Deno.test("serve has defaults for everything but names", () => {
     policy: "dynamickv",
     kvBudget: 1024,
     decodeEviction: undefined,
+    plugin: undefined,
     context: undefined,
+    device: "auto",
+    threads: undefined,
+    cpuWeights: undefined,
     host: "127.0.0.1",
     port: 8000,
     kvMemory: undefined,
-    kvType: "f16",
+    prefixCache: undefined,
+    kvType: undefined,
     maxBatch: 16,
     maxQueue: 256,
     modelId: undefined,
@@ -47,7 +52,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --kv-budget 6.9% --decode-eviction 64 --context 4096 --host=[::1] --port 0 --kv-memory 2G " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages --socket ebb.sock --tls-cert c.pem --tls-key k.pem --api-key-file keys.json " +
@@ -57,10 +62,15 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     policy: "full",
     kvBudget: "6.9%",
     decodeEviction: 64,
+    plugin: ["a.ts", "b.ts", "c"],
     context: 4096,
+    device: "cpu",
+    threads: 2,
+    cpuWeights: "f32",
     host: "::1",
     port: 0,
     kvMemory: 2 * 1024 ** 3,
+    prefixCache: 0,
     kvType: "f32",
     maxBatch: 4,
     maxQueue: 0,
@@ -119,12 +129,17 @@ Deno.test("inspect's --json can be switched in the environment", () => {
 });
 
 /** What is typed, what is in the environment, and what the error must say. */
-const POLICIES =
-  "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
-
 const ERRORS: readonly [string, Record<string, string>, string][] = [
-  ["--model", {}, "--model needs a value: a GGUF file or a directory with safetensors"],
-  ["--model=", {}, '--model must be a GGUF file or a directory with safetensors, not ""'],
+  [
+    "--model",
+    {},
+    "--model needs a value: a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL",
+  ],
+  [
+    "--model=",
+    {},
+    '--model must be a GGUF file, a directory with safetensors, hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL, not ""',
+  ],
   ["--model m --port", {}, "--port needs a value: a whole number from 0 to 65535"],
   [
     "--model m --port --host x",
@@ -133,8 +148,6 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   ],
   ["--model m --port 65536", {}, '--port must be a whole number from 0 to 65535, not "65536"'],
   ["--model m --port -1", {}, '--port must be a whole number from 0 to 65535, not "-1"'],
-  ["--model m --policy fast", {}, `--policy must be ${POLICIES}, not "fast"`],
-  ["--model m --policy snapkv+fast", {}, `--policy must be ${POLICIES}, not "snapkv+fast"`],
   [
     "--model m --kv-budget 0",
     {},
@@ -146,7 +159,6 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   ["--model m --max-queue x", {}, '--max-queue must be a whole number of at least 0, not "x"'],
   ["--model m --context 0", {}, '--context must be a whole number of at least 1, not "0"'],
   ["--model m", { EBB_PORT: "http" }, 'EBB_PORT must be a whole number from 0 to 65535, not "http"'],
-  ["--model m", { EBB_POLICY: "none" }, `EBB_POLICY must be ${POLICIES}, not "none"`],
   ["--model m --prot 1", {}, "Unknown flag --prot: did you mean --port?"],
   ["--model m --kv-bugdet 1", {}, "Unknown flag --kv-bugdet: did you mean --kv-budget?"],
   ["--model m --max_batch 1", {}, "Unknown flag --max_batch: did you mean --max-batch?"],
@@ -169,7 +181,7 @@ for (const [line, environment, message] of ERRORS) {
 
 Deno.test("inspect refuses a missing file, a second one, and a value for --json that is none", () => {
   const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, "model");
-  assert.throws(() => parse(), { message: /^FILE is missing: .* set EBB_MODEL$/ });
+  assert.throws(() => parse(), { message: /^MODEL is missing: .* set EBB_MODEL$/ });
   assert.throws(() => parse("a", "b"), { message: /^Unexpected argument "b"/ });
   assert.throws(() => parse("a", "--json=maybe"), { message: '--json must be true or false, not "maybe"' });
 });

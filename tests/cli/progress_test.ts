@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { progressDisplay, questionProgress } from "../../src/cli/progress.ts";
+import { progressDisplay, questionProgress, transferProgress } from "../../src/cli/progress.ts";
 import type { LoadProgress } from "../../src/contract/engine.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
@@ -64,5 +64,22 @@ Deno.test("Questions show the time that the others will take at the same pace", 
     "1 of 40 questions asked, 7 min left\n",
     "3 of 40 questions asked, 7 min left\n",
     "40 of 40 questions asked, 0 s left\n",
+  ]);
+});
+
+Deno.test("Transfers show their pace since they went on, and the time that is left", () => {
+  const written: string[] = [];
+  let now = 0;
+  const output = { write: (text: string) => written.push(text), columns: () => 80, now: () => now };
+  const show = transferProgress("Pulling hf:o/r", output);
+  // Half was there already; a quarter comes in two seconds.
+  for (const [at, done] of [[0, 2048], [2000, 3072], [4000, 4096]]) {
+    now = at;
+    show(done, 4096);
+  }
+  assert.deepEqual(written, [
+    "\r\x1b[KPulling hf:o/r: 2.0 KiB of 4.0 KiB",
+    "\r\x1b[KPulling hf:o/r: 3.0 KiB of 4.0 KiB, 512 B/s, 2 s left",
+    "\r\x1b[KPulling hf:o/r: 4.0 KiB of 4.0 KiB, 512 B/s\n",
   ]);
 });

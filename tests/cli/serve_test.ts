@@ -14,7 +14,7 @@ const SCRIPT = `
     await Deno.stdin.read(new Uint8Array(1));
     return { engine, text: fakeText, chatTemplate: fakeChatTemplate, failed: new Promise(() => {}), close: () => Promise.resolve() };
   }
-  const options = { host: "127.0.0.1", port: Number(Deno.args[0]), allowedOrigins: ["*"] };
+  const options = { host: "127.0.0.1", port: Number(Deno.args[0]), allowedOrigins: ["*"], policy: "full", kvBudget: 1, device: "cpu" };
   Deno.exit(await serve(options, start));
 `;
 

@@ -67,7 +67,7 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "a b": undefined,
   }],
   ["text", text("FILE", "a file"), { "a b": "a b", "": undefined }],
-  ["bytes", bytes, {
+  ["bytes", bytes(1), {
     "1000": 1000,
     "3B": 3,
     "1k": 1024,
@@ -86,6 +86,7 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "-1K": undefined,
     "99999T": undefined,
   }],
+  ["bytes", bytes(0), { "0": 0, "1k": 1024, "-1": undefined }],
   ["origin", origin, {
     "*": "*",
     "https://example.com": "https://example.com",

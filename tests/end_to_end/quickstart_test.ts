@@ -1,80 +1,67 @@
+/** @file Follows the README as a reader does, and looks at the answers: they show what compression keeps and loses. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
+import { blocksOf } from "../support/pages/blocks.ts";
+import { follow } from "../support/pages/follow.ts";
+import { readPage } from "../support/pages/pages.ts";
+import { Workshop } from "../support/pages/workshop.ts";
 
-const ROOT = new URL("../../", import.meta.url);
-
-/** The commands of the README's quickstart: what starts the server, and what asks it. */
-async function quickstart(): Promise<[start: string, ask: string]> {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
-  const section = readme.split("\n## ").find((text) => text.startsWith("Quickstart\n"))!;
-  const [start, ask] = [...section.matchAll(/```sh\n([^]*?)```/g)].map(([, commands]) => commands);
-  return [start, ask];
-}
-
-/** Runs `ask` as soon as the server that `start` starts listens, and ends the server and all that belongs to it. */
-const script = (start: string, ask: string) => `
-set -m
-( ${start} ) > server.log 2>&1 &
-server=$!
-trap 'kill -TERM -- -$server; wait $server' EXIT
-for second in $(seq 120); do
-  grep -q "^Listening on" server.log && break
-  if ! kill -0 $server; then cat server.log >&2; exit 1; fi
-  sleep 1
-done
-${ask}
-`;
+/** What the README says that its needs are, and what its commands call. */
+const PROGRAMS = ["bash", "npx", "node"];
 
 async function has(program: string): Promise<boolean> {
   const { success } = await new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).output();
   return success;
 }
 
-/** Why the commands cannot be run here, if they cannot. */
-async function obstacle(): Promise<string | null> {
-  for (const program of ["bash", "npx", "node", "curl"]) if (!await has(program)) return `there is no ${program}`;
-  try {
-    Deno.listen({ hostname: "127.0.0.1", port: 8000 }).close();
-  } catch {
-    return "port 8000 is in use";
-  }
-  return null;
-}
-
-const reason = await obstacle();
+const missing = (await Promise.all(PROGRAMS.map(async (name) => await has(name) ? [] : [name]))).flat();
 
 Deno.test({
-  name: `the README's quickstart streams the answer and the rows kept${reason ? ` (skipped: ${reason})` : ""}`,
-  ignore: reason !== null,
-  async fn() {
-    // The commands write a file: let them do so beside links to the project, not in it.
-    const directory = await Deno.makeTempDir({ prefix: "ebb-test-" });
+  name: `the README's commands work as written${missing.length > 0 ? ` (skipped: there is no ${missing})` : ""}`,
+  ignore: missing.length > 0,
+  async fn(t) {
+    const workshop = await Workshop.open({ usesNpx: true });
     try {
-      for await (const { name } of Deno.readDir(ROOT)) {
-        await Deno.symlink(fileURLToPath(new URL(name, ROOT)), `${directory}/${name}`);
+      const printed: string[] = [];
+      for (const block of blocksOf(await readPage("README.md"))) {
+        await t.step(`line ${block.line}: ${block.kind}`, async () => void printed.push(await follow(block, workshop)));
       }
-      const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("EBB_"));
-      const { code, stdout, stderr } = await new Deno.Command("bash", {
-        args: ["-c", script(...await quickstart())],
-        cwd: directory,
-        env: { ...Object.fromEntries(inherited), NO_COLOR: "1" },
-        clearEnv: true,
-      }).output();
-      assert.equal(code, 0, new TextDecoder().decode(stderr));
 
-      const events = new TextDecoder().decode(stdout).split("\n").filter((line) => line.startsWith("data: "))
-        .map((line) => line.slice("data: ".length));
-      assert.equal(events.pop(), "[DONE]");
-      const chunks = events.map((event) => JSON.parse(event));
-      const reply = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
-      const { answers } = JSON.parse(await Deno.readTextFile(`${directory}/sample.json`));
-      assert.ok(answers.some((answer: string) => reply.includes(answer)), `expected ${answers}, got ${reply}`);
-      const { kv_cache } = chunks.at(-1).usage;
-      assert.ok(kv_cache.prompt_rows > 1900);
-      assert.equal(kv_cache.rows_per_layer.length, 8);
-      assert.ok(kv_cache.ratio < 0.08, `kept ${kv_cache.ratio}`);
+      await t.step("the number is found with all rows and by readahead, and not by dynamickv", async () => {
+        const { answers: [number] } = JSON.parse(await Deno.readTextFile(`${workshop.directory}/sample.json`));
+        const lines = printed.join("").matchAll(/^(full|dynamickv|readahead) (.*) rows: ([\d ]+)$/gm);
+        const replies = new Map([...lines].map(([, policy, answer, rows]) => [policy, { answer, rows }]));
+        assert.deepEqual([...replies.keys()], ["full", "dynamickv", "readahead"]);
+        const found = [...replies].filter(([, { answer }]) => answer.includes(number)).map(([policy]) => policy);
+        assert.deepEqual(found, ["full", "readahead"]);
+
+        const rowsOf = (policy: string) => replies.get(policy)!.rows.split(" ").map(Number);
+        const [prompt] = rowsOf("full");
+        assert.ok(prompt > 900, "a document of a thousand tokens");
+        assert.deepEqual(rowsOf("full"), Array(8).fill(prompt));
+        for (const policy of ["dynamickv", "readahead"]) {
+          const rows = rowsOf(policy);
+          const share = rows.reduce((sum, count) => sum + count) / (8 * prompt);
+          assert.ok(share > 0.06 && share <= 0.069, `${policy} kept ${share}`);
+          assert.ok(new Set(rows).size > 4, "layers keep different numbers of rows");
+        }
+      });
+      await t.step("the comparison leaves pictures", async () => {
+        for (const figure of ["scores", "agreement", "rows"]) {
+          assert.match(await Deno.readTextFile(`${workshop.directory}/results.${figure}.svg`), /^<svg /);
+        }
+      });
     } finally {
-      await Deno.remove(directory, { recursive: true });
+      await workshop.close();
     }
   },
+});
+
+Deno.test("the README shows what its quickstart prints", async () => {
+  const [shown] = blocksOf(await readPage("README.md")).filter(({ kind }) => kind === "text");
+  const sample = /^(full|dynamickv|readahead) {2}(\d+)\. rows:(?: \d+){8}$/;
+  assert.deepEqual(shown.content.trimEnd().split("\n").map((line) => sample.exec(line)?.slice(1)), [
+    ["full", "31088"],
+    ["dynamickv", "3108"],
+    ["readahead", "31088"],
+  ]);
 });

@@ -111,7 +111,7 @@ Deno.test("unicode prompts come through, and streamed text never holds half a ch
 async function hangUp(body: string): Promise<void> {
   const { hostname, port } = new URL(server.url);
   using connection = await Deno.connect({ hostname, port: Number(port) });
-  const head = `POST /v1/completions HTTP/1.1\r\nhost: ${hostname}\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const head = `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n`;
   await connection.write(new TextEncoder().encode(head + body));
 }
 

@@ -72,7 +72,15 @@ function flatScores(layers: ReturnType<typeof referencePrompt>): Float32Array[] 
 
 function contextOf(prompt: readonly number[], budget: number): PolicyContext {
   const { layerCount, kvHeadCount, headSize } = model.config;
-  return { layerCount, kvHeadCount, headSize, blockSize: BLOCK_ROWS, promptLength: prompt.length, budget };
+  return {
+    layerCount,
+    kvHeadCount,
+    headSize,
+    blockSize: BLOCK_ROWS,
+    promptLength: prompt.length,
+    budget,
+    messages: [],
+  };
 }
 
 /** The largest difference of two rows' elements. */
@@ -421,7 +429,8 @@ for (
       const run = new TestRun(model);
       run.add(request(prompt, { kvCache: { policy: "broken", budget: 40 } }));
       const { outcomes: [outcome], stats } = await run.end();
-      assert.equal(stats.policyFallbacks, 1);
+      assert.deepEqual(stats.policyFallbacks, { broken: 1 });
+      assert.equal(outcome.kvCache!.fallback, run.logged[0].replace(/^.*take its place: /, ""));
       assert.equal(run.logged.length, 1);
       assert.match(run.logged[0], /^KV cache policy broken failed, uniform budgets take its place: /);
       assert.equal(outcome.ids.length, 8);
@@ -445,7 +454,8 @@ Deno.test("a policy that fails when heads differ already keeps the budget, and g
     const run = new TestRun(model);
     run.add(request(randomPrompt(seededRandom(11), 150), { kvCache: { policy: "broken", budget: 40 } }));
     const { outcomes: [outcome], stats } = await run.end();
-    assert.equal(stats.policyFallbacks, 1);
+    assert.deepEqual(stats.policyFallbacks, { broken: 1 });
+    assert.equal(outcome.kvCache!.fallback, run.logged[0].replace(/^.*take its place: /, ""));
     assert.match(run.logged[0], /returned 1 budgets for 2 heads of 4 layers/);
     assert.equal(outcome.ids.length, 8);
     const { rowsPerLayer, rowsPerHead } = outcome.kvCache!;

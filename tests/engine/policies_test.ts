@@ -85,6 +85,7 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
       kvHeadCount: 2,
       headSize: 16,
       blockSize: 16,
+      messages: [],
       promptLength: length,
       budget,
     }, {});
@@ -92,7 +93,7 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
     else assert.equal(rows, LAYERS * budget, `${policy}, ${length} rows`);
   }
   const { policyFallbacks } = runner.loop.stats();
-  assert.equal(policyFallbacks, 0);
+  assert.deepEqual(policyFallbacks, {});
   assert.equal(model.pool.usedBlocks, 0);
   await runner.end();
 });

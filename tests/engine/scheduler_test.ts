@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
+import { PrefixIndex } from "../../src/cache/prefix_index.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Sequence } from "../../src/engine/sequence.ts";
@@ -18,7 +19,14 @@ class Desk {
   constructor({ blocks = 1000, slots = 4 } = {}) {
     this.pool = new BlockPool({ arenas: [blocks], blockBytes: 1, layerCount: SHAPE.layerCount });
     const emit = (id: number, event: GenerationEvent) => this.events.push({ id, event });
-    this.scheduler = new Scheduler(SHAPE, registry, this.pool, slots, emit, (line) => assert.fail(line));
+    this.scheduler = new Scheduler(
+      SHAPE,
+      registry,
+      new PrefixIndex(this.pool, SHAPE.layerCount, 0),
+      slots,
+      emit,
+      (line) => assert.fail(line),
+    );
   }
 
   add(...requests: GenerationRequest[]): void {
@@ -145,7 +153,10 @@ Deno.test("Scheduler has a sequence stand still from the end of an interval unti
   assert.deepEqual(desk.scheduler.batch, [other]);
   for (let layer = 0; layer < SHAPE.layerCount; layer++) evicts.residence.cache.rearrange(layer, 7 + layer, 8);
   desk.scheduler.evicted(evicts, [18, 18]);
-  assert.deepEqual(desk.events.at(-1), { id: 0, event: { type: "evicted", rowsPerLayer: [15, 16] } });
+  assert.deepEqual(desk.events.at(-1), {
+    id: 0,
+    event: { type: "evicted", rowsPerLayer: [15, 16], fallback: undefined },
+  });
   assert.deepEqual(desk.scheduler.counters.evictedRowsPerLayer, [3, 2]);
   assert.deepEqual(desk.scheduler.batch, [other, evicts]);
 });

@@ -18,6 +18,12 @@ import { matvecKernel } from "../../src/kernels/forward/matvec.ts";
 import { moveSlots } from "../../src/kernels/scoring/move_slots.ts";
 import { penalties } from "../../src/kernels/sampling/penalties.ts";
 import { countScores } from "../../src/kernels/scoring/count_scores.ts";
+import { boundScores } from "../../src/kernels/scoring/bound_scores.ts";
+import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
+import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
+import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
+import { protectRows } from "../../src/kernels/scoring/protect_rows.ts";
+import { userScores } from "../../src/kernels/scoring/user_scores.ts";
 import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/forward/prefill_attention.ts";
 import { readAhead } from "../../src/kernels/scoring/read_ahead.ts";
@@ -68,6 +74,8 @@ const KV_HEADS = ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => [ele
 const BOOLEANS = [false, true];
 
 /** For every kernel module, and in it for every entry point, a spread of its variants. */
+const PAIRINGS = ["adjacent", "halves"] as const;
+
 const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "attention_sums.ts": (["statistics", "sums"] as const).map((stage) =>
     KV_HEADS.flatMap(([element, headSize]) =>
@@ -115,7 +123,22 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
   "count_scores.ts": [[countScores]],
+  "bound_scores.ts": [[boundScores]],
+  "combine_scores.ts": [[combineScores]],
+  "linear_scores.ts": [
+    KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => linearScores(...head, pairing))),
+    HEAD_SIZES.flatMap((headSize) => PAIRINGS.map((pairing) => querySums(headSize, pairing))),
+  ],
+  "normalise_scores.ts": [[normaliseScores]],
   "pool_scores.ts": [[poolScores]],
+  "protect_rows.ts": [[protectRows]],
+  "user_scores.ts": [
+    HEADS.flatMap((heads) =>
+      ["f32(row)", "fn score(row: u32) -> f32 { return window_query(0u, 0u, row); }"].map((code) =>
+        userScores({ ...heads, queryHeadCount: heads.queryHeads, kvHeadCount: heads.kvHeads, code, uniforms: ["one"] })
+      )
+    ),
+  ],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
   "read_ahead.ts": [[readAhead]],
   "recency_scores.ts": [[recencyScores]],

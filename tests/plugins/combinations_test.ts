@@ -32,6 +32,7 @@ function contextOf(context: Partial<PolicyContext>): PolicyContext {
     kvHeadCount: KV_HEADS,
     headSize: 8,
     blockSize: 16,
+    messages: [],
     promptLength: 400,
     budget: 64,
     ...context,

@@ -12,7 +12,16 @@ const WINDOW = 8;
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
 function contextOf(context: Partial<PolicyContext>): PolicyContext {
-  return { layerCount: 4, kvHeadCount: 2, headSize: 8, blockSize: 16, promptLength: 1000, budget: 72, ...context };
+  return {
+    layerCount: 4,
+    kvHeadCount: 2,
+    headSize: 8,
+    blockSize: 16,
+    messages: [],
+    promptLength: 1000,
+    budget: 72,
+    ...context,
+  };
 }
 
 /** Starts DynamicKV on a prompt that must be long enough to be compressed. */

@@ -8,7 +8,15 @@ import { startPolicy } from "../../src/policy/fence.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { seededRandom } from "../../fixtures/random.ts";
 
-const context = { layerCount: 6, kvHeadCount: 2, headSize: 8, blockSize: 16, promptLength: 400, budget: 40 };
+const context = {
+  layerCount: 6,
+  kvHeadCount: 2,
+  headSize: 8,
+  blockSize: 16,
+  messages: [],
+  promptLength: 400,
+  budget: 40,
+};
 const scores = randomScores(seededRandom(1), 6, 2 * 392);
 
 /** DynamicKV with some of its answers replaced. */

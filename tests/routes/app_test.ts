@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { findPolicy } from "../support/policies.ts";
 import { TOKEN } from "../support/fake_text.ts";
+import { findPolicy } from "../support/policies.ts";
 import { keys, readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {
@@ -10,7 +10,7 @@ Deno.test("/health says whether requests are taken", async () => {
     const response = await app.request("/health");
     return [response.status, await response.json()];
   };
-  assert.deepEqual(await health(), [200, { status: "ok" }]);
+  assert.deepEqual(await health(), [200, { status: "ok", device: "a fake" }]);
   engine.state = "failed";
   assert.deepEqual(await health(), [503, { status: "failed" }]);
   engine.state = "ready";
@@ -29,7 +29,14 @@ Deno.test("/v1/models lists the served model", async () => {
     object: "model",
     owned_by: "ebb",
     max_model_len: 256,
-    meta: { architecture: "llama", quantisation: "F16", n_vocab: 300, n_params: 1000, size: 4000 },
+    meta: {
+      architecture: "llama",
+      quantisation: "F16",
+      n_vocab: 300,
+      n_params: 1000,
+      size: 4000,
+      device: "a fake",
+    },
   });
   assert.deepEqual(await (await app.request("/v1/models/org/model")).json(), data[0]);
   assert.deepEqual(await (await app.request("/v1/models/org%2Fmodel")).json(), data[0]);
@@ -62,7 +69,7 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   assert.equal(object, "list");
   const named = (list: { name: string }[], name: string) => list.find((entry) => entry.name === name);
   const snapkv = named(policies, "snapkv") as Record<string, any>;
-  assert.deepEqual([snapkv.scorer, snapkv.allocator], ["snapkv", "uniform"]);
+  assert.deepEqual([snapkv.scorer, snapkv.allocator, snapkv.file], ["snapkv", "uniform", null]);
   assert.match(snapkv.description, /same number of rows in every layer/);
   assert.deepEqual(Object.keys(snapkv.options.properties), ["window", "kernel", "pooling", "valueNorm"]);
   const full = named(policies, "full") as Record<string, any>;
@@ -89,8 +96,8 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
 
 Deno.test("unknown paths and methods are JSON errors", async () => {
   const { app } = startApp({ tokens: [] });
-  const missing = await readError(await app.request("/v1/embeddings", { method: "POST" }));
-  assert.deepEqual([missing.status, missing.message], [404, "There is no POST /v1/embeddings here"]);
+  const missing = await readError(await app.request("/v1/audio/speech", { method: "POST" }));
+  assert.deepEqual([missing.status, missing.message], [404, "There is no POST /v1/audio/speech here"]);
   const response = await app.request("/v1/completions");
   assert.equal(response.headers.get("allow"), "POST");
   const wrong = await readError(response);

@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
-import type { Conversation } from "../../src/text/chat_template.ts";
+import type { ChatMessage } from "../../src/text/chat_template.ts";
+import { ConversationTemplate } from "../../src/text/conversation_template.ts";
 import { fakeTokenizer } from "../support/fake_text.ts";
 import { startApp } from "./harness.ts";
 
 const PATH = "/apply-template";
 
-async function apply(messages: Conversation["messages"], template?: (conversation: Conversation) => string) {
-  const render = template && ((conversation: Conversation) => ({ text: template(conversation), encoding: {} }));
-  const { post } = startApp({ tokens: [] }, {}, render && { source: "", stopStrings: [], render });
+async function apply(messages: readonly ChatMessage[], source: string) {
+  const template = new ConversationTemplate(source, fakeTokenizer, {});
+  const render = template.render.bind(template);
+  const { post } = startApp({ tokens: [] }, {}, { source, stopStrings: [], render });
   const { prompt, count, tokens, messages: ranges } = await (await post(PATH, { messages })).json();
   assert.equal(count, tokens.length);
   return {
     prompt,
-    contents: ranges.map(({ characters }: any) => characters && prompt.slice(...characters)),
-    spelt: ranges.map(({ tokens: range }: any) => range && fakeTokenizer.decode(tokens.slice(...range))),
+    roles: ranges.map(({ role }: any) => role),
+    contents: ranges.map(({ characters }: any) => prompt.slice(...characters)),
+    spelt: ranges.map(({ tokens: range }: any) => fakeTokenizer.decode(tokens.slice(...range))),
   };
 }
 
@@ -24,22 +27,21 @@ Deno.test("/apply-template gives the prompt, and of each message the part that i
     { role: "assistant", content: "世 😀" },
     { role: "user", content: " trimmed\n" },
   ];
-  const { prompt, contents, spelt } = await apply(
+  const { prompt, roles, contents, spelt } = await apply(
     messages,
-    ({ messages }) => messages.map(({ role, content }) => `<${role}>${(content as string).trim()}</>`).join("\n"),
+    "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</>{% endfor %}",
   );
   const expected = messages.map(({ content }) => content.trim());
-  assert.equal(prompt, "<system>Grüße</>\n<user>世 😀</>\n<assistant>世 😀</>\n<user>trimmed</>");
+  assert.equal(prompt, "<system>Grüße</><user>世 😀</><assistant>世 😀</><user>trimmed</>");
+  assert.deepEqual(roles, messages.map(({ role }) => role));
   assert.deepEqual(contents, expected);
   assert.deepEqual(spelt, expected);
 });
 
-Deno.test("/apply-template knows no place of what the template left out, or looked at", async () => {
-  const messages = [{ role: "user", content: "one" }, { role: "user", content: "two" }];
-  const last = await apply(messages, ({ messages }) => `>${messages.at(-1)!.content}`);
-  assert.deepEqual(last.contents, [null, "two"]);
-  const looked = await apply(messages, ({ messages }) => messages.map(({ content }) => `${content}`.length).join());
-  assert.deepEqual([looked.prompt, looked.contents], ["3,3", [null, null]]);
+Deno.test("/apply-template knows no place of what the template leaves out", async () => {
+  const messages = [{ role: "system", content: "one" }, { role: "user", content: "two" }];
+  const { prompt, contents } = await apply(messages, ">{{ messages[-1].content }}");
+  assert.deepEqual([prompt, contents], [">two", ["two"]]);
 });
 
 Deno.test("/apply-template renders what a chat completion reads", async () => {

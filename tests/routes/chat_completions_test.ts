@@ -255,7 +255,7 @@ Deno.test("messages and tools reach the template, developers as the system", asy
   const seen: unknown[] = [];
   const render: ChatTemplate["render"] = ({ messages, tools }) => {
     seen.push({ messages, tools: tools && fromJson(tools) });
-    return { text: "rendered", encoding: {} };
+    return { text: "rendered", encoding: {}, messages: [] };
   };
   const { post } = startApp({ tokens: [TOKEN.end] }, {}, { source: "", stopStrings: [], render });
   const tools = [{ type: "function", function: { name: "look", parameters: {} } }];

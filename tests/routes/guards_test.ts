@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { listen } from "../../src/routes/listener.ts";
 import type { AppOptions } from "../../src/routes/app.ts";
+import { listen } from "../../src/routes/listener.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { keys, startApp } from "./harness.ts";
 

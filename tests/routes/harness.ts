@@ -1,13 +1,14 @@
 /** @file The application on a fake engine, and readers of its replies. */
 import assert from "node:assert/strict";
-import { registry } from "../support/policies.ts";
-import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import { ApiKeys } from "../../src/routes/access/api_keys.ts";
 import { type AppOptions, createApp } from "../../src/routes/app.ts";
+import type { Encoder } from "../../src/contract/encoder.ts";
+import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import type { EncodeTask } from "../../src/text/text_processor.ts";
 import { listen } from "../../src/routes/listener.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
 import { fakeChatTemplate, fakeText } from "../support/fake_text.ts";
+import { registry } from "../support/policies.ts";
 
 /** An application whose sequences all play one script, or what the engine options say. */
 export function startApp(
@@ -15,10 +16,12 @@ export function startApp(
   options: Partial<AppOptions> = {},
   chatTemplate: ChatTemplate = fakeChatTemplate,
   onEncode: (text: string, task?: EncodeTask) => void = () => {},
+  encoder?: Encoder,
 ) {
   const engine = new FakeEngine("script" in behaviour ? behaviour : { script: () => behaviour });
   const app = createApp({
     engine,
+    encoder,
     text: {
       tokenizer: fakeText.tokenizer,
       encode(text, task) {

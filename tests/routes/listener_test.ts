@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { listen, ListenError } from "../../src/routes/listener.ts";
 import type { AppOptions, LogEntry } from "../../src/routes/app.ts";
+import { listen, ListenError } from "../../src/routes/listener.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { startApp, until } from "./harness.ts";
 
@@ -26,7 +26,7 @@ Deno.test("listen() listens on this machine only and reports the port it took", 
   assert.ok(server.port > 0);
   assert.equal(server.url, `http://127.0.0.1:${server.port}`);
   const response = await fetch(`${server.url}/health`);
-  assert.deepEqual(await response.json(), { status: "ok" });
+  assert.equal((await response.json()).status, "ok");
   drain.abort();
   await server.finished;
 });
@@ -221,7 +221,7 @@ Deno.test("what is no HTTP request, or none for this server, gets its error as J
     assert.equal(error.type, "invalid_request_error");
   }
   const response = await fetch(`${server.url}/health`);
-  assert.deepEqual(await response.json(), { status: "ok" });
+  assert.equal((await response.json()).status, "ok");
   drain.abort();
   await server.finished;
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { listen } from "../../src/routes/listener.ts";
 import type { AppOptions } from "../../src/routes/app.ts";
+import { listen } from "../../src/routes/listener.ts";
 import type { FakeEngineOptions, Script } from "../support/fake_engine.ts";
 import { byteTokens, TOKEN } from "../support/fake_text.ts";
 import { keys, startApp, until } from "./harness.ts";

@@ -15,7 +15,7 @@ Deno.test("HTTPS serves replies and streams", async () => {
   try {
     assert.match(server.url, /^https:/);
     const health = await fetch(`${server.url}/health`, { client });
-    assert.deepEqual(await health.json(), { status: "ok" });
+    assert.equal((await health.json()).status, "ok");
     const body = JSON.stringify({ prompt: "x", stream: true });
     const stream = await fetch(`${server.url}/v1/completions`, { method: "POST", body, client });
     assert.match(await stream.text(), /Hello.*\n\ndata: \[DONE\]\n\n$/s);
@@ -45,7 +45,7 @@ Deno.test({
       request({ socketPath: path, path: "/health", headers: { host: "localhost" } }, (response) => {
         response.setEncoding("utf8").on("data", resolve);
       }).on("error", reject).end();
-      assert.deepEqual(JSON.parse(await promise), { status: "ok" });
+      assert.equal(JSON.parse(await promise).status, "ok");
       drain.abort();
       await server.finished;
     }),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { AdapterSummary } from "../../src/serving/adapter_probe.ts";
 import { ensureAdapter, type System } from "../../src/serving/environment.ts";
-import { ExitError } from "../../src/cli/exit_codes.ts";
+import { NoAdapterError } from "../../src/gpu/gpu.ts";
 
 const LLVMPIPE: AdapterSummary = { description: "llvmpipe", software: true };
 
@@ -32,8 +32,7 @@ async function failureOf(system: System): Promise<{ message: string; log: string
   try {
     await ensureAdapter((line) => log.push(line), system);
   } catch (error) {
-    assert.ok(error instanceof ExitError);
-    assert.equal(error.reason, "noAdapter");
+    assert.ok(error instanceof NoAdapterError);
     return { message: error.message, log };
   }
   assert.fail("an adapter was found");

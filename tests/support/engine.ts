@@ -35,6 +35,8 @@ export interface Outcome {
   readonly ids: number[];
   readonly tokens: GeneratedToken[];
   readonly kvCache: KvCacheUsage | undefined;
+  /** Tokens of the prompt that came from the prefix cache. */
+  readonly cachedTokens: number | undefined;
   readonly last: GenerationEvent;
   /** Types of all events, in order. */
   readonly types: GenerationEvent["type"][];
@@ -42,11 +44,13 @@ export interface Outcome {
 
 /** Sums events up. */
 export function outcomeOf(events: readonly GenerationEvent[]): Outcome {
+  const prefilled = events.find((event) => event.type === "prefilled");
   const tokens = events.flatMap((event) => event.type === "tokens" ? event.tokens : []);
   return {
     ids: tokens.map(({ id }) => id),
     tokens,
-    kvCache: events.find((event) => event.type === "prefilled")?.kvCache,
+    kvCache: prefilled?.kvCache,
+    cachedTokens: prefilled?.cachedTokens,
     last: events.at(-1)!,
     types: events.map(({ type }) => type),
   };

@@ -32,6 +32,8 @@ export interface Script {
   readonly failure?: string;
   /** What a resumable sequence does when it is resumed. Default: nothing. */
   readonly resumed?: (resumption: Resumption) => Pick<Script, "tokens"> & { readonly logits?: readonly Float32Array[] };
+  /** Tokens of the prompt that are found in the prefix cache. Default: 0. */
+  readonly cachedTokens?: number;
   /** Milliseconds before every event with tokens. Default: 0. */
   readonly delay?: number;
 }
@@ -54,6 +56,7 @@ export interface FakeEngineOptions {
 
 export class FakeEngine implements Engine {
   readonly model: ServedModel;
+  readonly device = "a fake";
   readonly defaultKvCache: KvCacheChoice;
   readonly maxSequences: number;
   state: Engine["state"] = "ready";
@@ -128,12 +131,16 @@ export class FakeEngine implements Engine {
       blocksUsed: 25,
       blocksPeak: 60,
       blocksUsedPerLayer: [10, 15],
+      blocksCached: 15,
+      prefixQueries: 110,
+      prefixHits: 48,
       blockBytes: 4096,
       rebalances: 7,
       rebalanceSeconds: 0.5,
       decodeEvictions: 4,
       evictedRowsPerLayer: [30, 60],
-      policyFallbacks: 1,
+      policyFallbacks: { dynamickv: 1 },
+      unusableScores: { mine: 8 },
       gpuBytes: 123456,
     });
   }
@@ -180,14 +187,15 @@ export class FakeGeneration implements Generation {
   }
 
   async *#play(): AsyncGenerator<GenerationEvent, void> {
-    const { request, script: { tokens, batch = 1, delay = 0, failure } } = this;
+    const { request, script: { tokens, batch = 1, cachedTokens = 0, delay = 0, failure } } = this;
     let generated = 0;
     try {
       await this.#holdIn("queue");
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) {
         const { waitedSeconds } = this.script;
-        yield { type: "prefilled", kvCache: usageOf(request), ...waitedSeconds !== undefined && { waitedSeconds } };
+        const kvCache = usageOf(request);
+        yield { type: "prefilled", kvCache, cachedTokens, ...waitedSeconds !== undefined && { waitedSeconds } };
       }
       if (this.script.logits) yield { type: "logits", logits: this.script.logits };
       const planned = this.#plan(tokens, request.maxTokens);

@@ -1,6 +1,6 @@
 /** @file A tokenizer whose tokens are bytes, a few words and a few control tokens, and a plain chat template. */
 import { type ChatTemplate, ChatTemplateError } from "../../src/text/chat_template.ts";
-import type { TextEncoding } from "../../src/routes/context.ts";
+import type { TextEncoding } from "../../src/text/text_processor.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 
 /** Ids of the tokens that are not single bytes; ids from 0 to 255 are the bytes. */
@@ -76,6 +76,6 @@ export const fakeChatTemplate: ChatTemplate = {
     const lines = (continueFinalMessage ? messages.slice(0, -1) : messages).map(({ role, content }) =>
       `${role}: ${content}\n`
     );
-    return { text: `${toolLine}${lines.join("")}assistant:${begun}`, encoding: {} };
+    return { text: `${toolLine}${lines.join("")}assistant:${begun}`, encoding: {}, messages: [] };
   },
 };

@@ -19,7 +19,7 @@ export async function startMortalEngine(model: string): Promise<MortalEngine> {
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => data.type === "ready" && resolve(data.ready);
-    post({ type: "start", options: { model, ...options } });
+    post({ type: "start", options: { model, ...options }, plugins: [] });
   });
   const engine = new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log: () => {} });
   return { engine, loseDevice: () => worker.postMessage("lose the device"), die: () => worker.postMessage("die") };

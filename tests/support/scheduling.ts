@@ -4,6 +4,7 @@ import { Admission } from "../../src/engine/admission.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
 import { registry } from "./policies.ts";
+import type { PolicyRegistry } from "../../src/policy/registry.ts";
 import { TurnLoop } from "../../src/engine/turn_loop.ts";
 import { type PackedHeads, SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
@@ -72,8 +73,12 @@ export class TestRun {
   #open = 0;
 
   /** @param onEvent Called after an event was noted down; must not abort at once: events are messages */
-  constructor(model: Model, onEvent: (id: number, event: GenerationEvent) => void = () => {}) {
-    this.loop = new TurnLoop(model, registry, (id, event) => {
+  constructor(
+    model: Model,
+    onEvent: (id: number, event: GenerationEvent) => void = () => {},
+    policies: PolicyRegistry = registry,
+  ) {
+    this.loop = new TurnLoop(model, policies, (id, event) => {
       this.events[id].push(event);
       if (event.type === "finished") this.#open--;
       onEvent(id, event);

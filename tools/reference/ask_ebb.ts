@@ -16,12 +16,7 @@ await ensureAdapter(console.error);
 const running = await startEngine(
   {
     model,
-    policy: "full",
-    decodeEviction: undefined,
-    kvBudget: 1024,
-    context: undefined,
-    modelId: undefined,
-    kvMemory: undefined,
+    defaultKvCache: { policy: "full", budget: 1024, options: {} },
     kvType: "f32",
     maxBatch: 16,
     maxQueue: 64,

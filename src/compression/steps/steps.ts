@@ -1,17 +1,29 @@
 /** @file How the GPU computes the steps of a score, by name: a new step is a line here. */
 import type { Recorder } from "../../gpu/recorder.ts";
-import type { Step } from "../../policy/steps.ts";
+import { combineScores, combineScoresDispatch } from "../../kernels/scoring/combine_scores.ts";
+import type { Score, Step } from "../../policy/steps.ts";
 import type { ScoredSegment, ScoringWork, StepRecorder } from "../scoring_work.ts";
 import { recordAttention } from "./attention.ts";
 import { recordAttentionOfAll } from "./attention_of_all.ts";
 import { recordKeyDifference } from "./key_difference.ts";
 import { recordKeyNorm } from "./key_norm.ts";
+import { recordLinear } from "./linear.ts";
 import { recordLookUp } from "./look_up.ts";
+import { recordOnHost } from "./on_host.ts";
 import { recordPool } from "./pool.ts";
 import { recordReadAhead } from "./read_ahead.ts";
 import { recordRecency } from "./recency.ts";
 import { recordSharedByHeads } from "./shared_by_heads.ts";
+import {
+  recordClamp,
+  recordFloorAtMean,
+  recordNormalise,
+  recordPositive,
+  recordProtect,
+  recordThreshold,
+} from "./simple_modifiers.ts";
 import { recordValueNorm } from "./value_norm.ts";
+import { recordWgsl } from "./wgsl.ts";
 
 const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { name: Name }>> } = {
   attention: recordAttention,
@@ -24,9 +36,39 @@ const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { nam
   lookUp: recordLookUp,
   readAhead: recordReadAhead,
   pool: recordPool,
+  linear: recordLinear,
+  onHost: recordOnHost,
+  wgsl: recordWgsl,
+  plus: (work, recorder, { score, weight }, segment) => recordCombined(work, recorder, score as Score, segment, weight),
+  times: (work, recorder, { score }, segment) => recordCombined(work, recorder, score as Score, segment, null),
+  normalise: recordNormalise,
+  floorAtMean: recordFloorAtMean,
+  clamp: recordClamp,
+  threshold: recordThreshold,
+  positive: recordPositive,
+  protect: recordProtect,
 };
 
 /** Records a step of a score. */
 export function recordStep(work: ScoringWork, recorder: Recorder, step: Step, segment: ScoredSegment): void {
   (STEPS[step.name] as StepRecorder<Step>)(work, recorder, step, segment);
+}
+
+/**
+ * Records another score, and its sum or product with the one so far.
+ *
+ * @param weight of the other score in a sum; `null` multiplies
+ */
+function recordCombined(
+  work: ScoringWork,
+  recorder: Recorder,
+  score: Score,
+  segment: ScoredSegment,
+  weight: number | null,
+): void {
+  const own = work.setAside(recorder);
+  for (const step of score) recordStep(work, recorder, step, { ...segment, statistics: false });
+  const dispatch = combineScoresDispatch({ ...work.options, scored: segment.scored, weight });
+  work.dispatch(recorder, combineScores, [own, work.scores], dispatch);
+  work.takeBack();
 }

@@ -6,7 +6,7 @@
  *
  * Recent rows start in a block of their own:
  *
- *     row r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], slot . % 16
+ *     row start + r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], slot . % 16
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
@@ -17,7 +17,7 @@ const THREADS = 256;
 
 /**
  * Bindings: arena, KV elements; table u32, all block tables; keys and values, KV elements `[kvHead][capacity][headSize]`, of
- * which the first `ranked + recent` rows of each head are written.
+ * which `ranked + recent` rows of each head are written, from row `start` on.
  * Grid: along `x` a thread for four neighbouring elements of a row; `y` = KV heads.
  */
 export function unpackRows(element: KvElement): Kernel {
@@ -25,7 +25,7 @@ export function unpackRows(element: KvElement): Kernel {
     label: `unpack-rows-${element}`,
     bindings: ["read", "read", "write", "write"],
     wgsl: `
-struct Params { ranked: u32, rows: u32, table_offset: u32, kv_heads: u32, quads: u32, capacity: u32 }
+struct Params { ranked: u32, rows: u32, table_offset: u32, kv_heads: u32, quads: u32, capacity: u32, start: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> arena: array<${kvVec4Type(element)}>;
 @group(0) @binding(2) var<storage, read> block_table: array<u32>;
@@ -43,7 +43,7 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   let block = block_table[params.table_offset + slot / ${BLOCK_ROWS}u];
   let head_keys = (block * params.kv_heads + kv_head) * 2u;
   let source = (head_keys * ${BLOCK_ROWS}u + slot % ${BLOCK_ROWS}u) * params.quads + quad;
-  let destination = (kv_head * params.capacity + row) * params.quads + quad;
+  let destination = (kv_head * params.capacity + params.start + row) * params.quads + quad;
   keys[destination] = arena[source];
   values[destination] = arena[source + ${BLOCK_ROWS}u * params.quads];
 }
@@ -57,6 +57,8 @@ export interface UnpackRowsShape {
   readonly headSize: number;
   /** Rows of the keys and values buffers per KV head. */
   readonly capacity: number;
+  /** Row of the buffers that the first row goes to. */
+  readonly start: number;
   /** Rows in the ranked blocks, and in the recent ones behind them. */
   readonly ranked: number;
   readonly recent: number;
@@ -66,12 +68,12 @@ export interface UnpackRowsShape {
 
 /** A dispatch of {@link unpackRows}. */
 export function unpackRowsDispatch(
-  { kvHeadCount, headSize, capacity, ranked, recent, tableOffset }: UnpackRowsShape,
+  { kvHeadCount, headSize, capacity, start, ranked, recent, tableOffset }: UnpackRowsShape,
 ): Dispatch {
   const rows = ranked + recent;
   const quads = headSize / 4;
   return {
-    params: [ranked, rows, tableOffset, kvHeadCount, quads, capacity],
+    params: [ranked, rows, tableOffset, kvHeadCount, quads, capacity, start],
     grid: [Math.ceil(rows * quads / THREADS), kvHeadCount],
   };
 }

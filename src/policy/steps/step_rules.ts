@@ -1,5 +1,5 @@
 /** @file What the host must know of a step of a score, whatever device computes it. */
-import type { PolicyContext } from "../context.ts";
+import type { LayerContext, PolicyContext } from "../context.ts";
 
 /** What a score needs while a prompt is read, so that it can be computed when a layer is done. */
 export interface ScoreNeeds {
@@ -11,6 +11,43 @@ export interface ScoreNeeds {
   readonly layerQueries: boolean;
 }
 
+/** Whether the queries of all rows of a prompt are needed: then each has to pass every layer, whatever is cached of it. */
+export function needsAllQueries({ attentionSums, layerQueries }: ScoreNeeds): boolean {
+  return attentionSums || layerQueries;
+}
+
+/** What the queries of all rows of a prompt are like, before they are rotated to their positions. */
+export interface QueryStatistics {
+  /** `[queryHead][headSize]` */
+  readonly mean: Float32Array;
+  /** Of each rotary pair: `[queryHead][headSize / 2]`. */
+  readonly meanMagnitude: Float32Array;
+}
+
+/** What a step can be told on the host of a layer that has been read. */
+export interface HostInputs {
+  /** `[kvHead][row][headSize]` of all rows of the prompt; keys are rotated. */
+  readonly keys?: Float32Array;
+  readonly values?: Float32Array;
+  /** `[kvHead][row]` of the rows before the window: what the window's rows pay to them, as `attention()` sums it. */
+  readonly attention?: Float32Array;
+  readonly queryStatistics?: QueryStatistics;
+}
+
+export type HostInput = keyof HostInputs;
+
+/** What a step has computed on the host before its scores are recorded. */
+export interface HostPart<Step> {
+  inputs(step: Step): readonly HostInput[];
+  /** Numbers for the device, once for each layer. @throws {Error} what the plugin throws, or if it returns nonsense */
+  compute(step: Step, inputs: HostInputs, context: LayerContext): Float32Array<ArrayBuffer>;
+}
+
+/** A step, as far as other steps know it. */
+export interface AnyStep {
+  readonly name: string;
+}
+
 /** The pure half of a step. */
 export interface StepRules<Step> {
   /** `source`: gives scores; it comes first. `modifier`: changes the scores of the steps before it. */
@@ -19,12 +56,24 @@ export interface StepRules<Step> {
    * What becomes of the step where rows are ranked again while tokens are generated, and lie in order of rank instead of
    * position: it works as before, it is left out, or the whole score cannot be used.
    */
-  readonly rankingAgain: "works" | "left out" | "impossible";
+  readonly rankingAgain: RankingAgain | ((step: Step) => RankingAgain);
+  /** Whether no step may follow. */
+  readonly isLast?: true;
+  /** Of a modifier: whether it takes scores that can be negative; not if not given. */
+  takesNegative?(step: Step): boolean;
+  /** Whether its scores can be negative, from whether those `given` to it can; the same if not given. */
+  givesNegative?(step: Step, given: boolean): boolean;
+  /** Another score that is part of it. */
+  nested?(step: Step): readonly AnyStep[];
+  withNested?(step: Step, score: readonly AnyStep[]): Step;
   /** @throws {RangeError} naming the parameter, its value and what was expected */
   check(step: Step, context: PolicyContext): void;
   /** What it needs beside the keys and values of the layer. */
   needs?(step: Step): Partial<ScoreNeeds>;
+  readonly host?: HostPart<Step>;
 }
+
+type RankingAgain = "works" | "left out" | "impossible";
 
 /** @throws {RangeError} if a source's window leaves nothing to score, or has more rows than `most` */
 export function checkWindow(window: number, { promptLength }: PolicyContext, most = Infinity): void {

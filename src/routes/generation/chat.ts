@@ -5,10 +5,12 @@
  *
  * Other APIs than chat completions translate their requests into a {@link ChatRequest}, and the deltas into what they answer.
  */
+import type { MessageRange } from "../../contract/generation.ts";
 import type { ChatMessage } from "../../text/chat_template.ts";
+import { messageRows } from "../../text/message_ranges.ts";
 import type { RouteContext } from "../context.ts";
 import type { ChatRequest, MessageField } from "../requests/chat_request.ts";
-import type { TemplateMembers } from "../requests/template_members.ts";
+import type { TemplateMembers } from "../requests/lossless_members.ts";
 import type { PlacedToken } from "./choice_text.ts";
 import { encodeTexts } from "./encode.ts";
 import type { FinishReason } from "./outcome.ts";
@@ -57,7 +59,7 @@ export async function startChat(
 ): Promise<GenerationRun> {
   const { engine, chatTemplate } = context;
   requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
-  const tokens = await encodeChat(context, request, { members, client: origin.client });
+  const { tokens, messages } = await encodeChat(context, request, { members, client: origin.client });
   const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
   const plan = planGeneration(context, { ...request, stop }, [tokens], {
     promptField: "messages",
@@ -66,8 +68,18 @@ export async function startChat(
     // As long as the context lets it.
     defaultMaxTokens: mostTokens,
     continuation: request.continue_final_message === true,
+    messages,
   });
   return new GenerationRun(context, plan, origin);
+}
+
+/** A conversation as the model reads it. */
+export interface ChatPrompt {
+  readonly text: string;
+  readonly tokens: Uint32Array<ArrayBuffer>;
+  /** Where the messages are in the text, as far as the template leaves them as they are, and the same of the tokens. */
+  readonly texts: readonly MessageRange[];
+  readonly messages: readonly MessageRange[];
 }
 
 /** The prompt of a conversation. @throws as {@link startChat} */
@@ -75,18 +87,18 @@ export async function encodeChat(
   context: RouteContext,
   request: ChatRequest,
   { members, client }: { members: TemplateMembers; client: AbortSignal },
-): Promise<Uint32Array<ArrayBuffer>> {
-  const { text, encoding } = renderChat(context, request, members);
+): Promise<ChatPrompt> {
+  const { text, encoding, messages: texts } = renderChat(context, request, members);
   const [tokens] = await encodeTexts(context, [text], { field: "messages", client, options: encoding });
-  return tokens;
+  return { text, tokens, texts, messages: messageRows(context.text.tokenizer, text, tokens, texts) };
 }
 
 /** The prompt as a text, and how to encode it. @throws {ChatTemplateError} {@link HttpError} */
-export function renderChat({ chatTemplate }: RouteContext, request: ChatRequest, members: TemplateMembers) {
+function renderChat({ chatTemplate }: RouteContext, request: ChatRequest, members: TemplateMembers) {
   const tools = request.tools?.length && request.tool_choice !== "none"
     ? members.value("tools") as readonly unknown[]
     : undefined;
-  const { text, encoding } = chatTemplate.render({
+  const { text, encoding, messages } = chatTemplate.render({
     messages: request.messages.map(templateMessage),
     tools,
     continueFinalMessage: request.continue_final_message === true,
@@ -94,6 +106,7 @@ export function renderChat({ chatTemplate }: RouteContext, request: ChatRequest,
   });
   return {
     text: text.toWellFormed(),
+    messages,
     encoding: { ...encoding, ...request.add_special_tokens === false && { addSpecial: false } },
   };
 }

@@ -31,7 +31,9 @@ export class LiveSequence {
     this.#tally.settle(kvCache.rowsPerLayer);
   }
 
-  evicted(rowsPerLayer: readonly number[]): void {
+  /** @param fallback why its policy failed, if it did */
+  evicted(rowsPerLayer: readonly number[], fallback?: string): void {
+    if (fallback !== undefined) this.#kvCache = { ...this.#kvCache!, fallback };
     this.#tally.evict(rowsPerLayer);
   }
 

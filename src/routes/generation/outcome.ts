@@ -11,6 +11,7 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Tokens of the prompts that came from the prefix cache. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   /** What the first sequence's KV cache came to; null if it ended before its prompt was read. */
   readonly kv_cache: {
@@ -24,6 +25,8 @@ export interface Usage {
     readonly full_bytes: number;
     /** `bytes / full_bytes` */
     readonly ratio: number;
+    /** Why the policy failed and uniform budgets took its place, if it did. */
+    readonly fallback?: string;
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
     readonly decode_eviction?: {
       readonly interval: number;

@@ -1,11 +1,11 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
-import type { GenerationRequest } from "../../contract/generation.ts";
-import type { ChoiceTextOptions } from "./choice_text.ts";
+import type { GenerationRequest, MessageRange } from "../../contract/generation.ts";
 import { FORBIDDEN_BIAS } from "../../contract/sampling.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
 import { HttpError } from "../errors.ts";
 import type { GenerationFields } from "../requests/shared_fields.ts";
+import type { ChoiceTextOptions } from "./choice_text.ts";
 
 /** The seed that stands for another one each time, in llama-server. */
 const ANY_SEED = -1;
@@ -22,6 +22,8 @@ export interface EndpointFields {
   readonly defaultMaxTokens: number;
   /** Whether what is generated goes on with the prompt's text; otherwise a text of its own begins. */
   readonly continuation: boolean;
+  /** As in GenerationRequest. */
+  readonly messages?: readonly MessageRange[];
 }
 
 /** Everything that is decided before the engine is asked. */
@@ -83,6 +85,7 @@ export function planGeneration(
       },
       topLogprobs: endpoint.topLogprobs,
       kvCache,
+      ...endpoint.messages?.length && { messages: endpoint.messages },
     };
     // A limit that nobody set gives way to the memory; where not even one token fits, the engine says so.
     const maxTokens = given ?? Math.max(1, engine.fittingTokens(request));

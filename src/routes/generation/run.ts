@@ -58,6 +58,7 @@ export class GenerationRun implements RunReport {
   readonly #deltas = new Channel<ChoiceDelta>();
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
+  #cachedTokens = 0;
   readonly #sequences: readonly LiveSequence[];
   #aborted = false;
 
@@ -117,8 +118,7 @@ export class GenerationRun implements RunReport {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
       total_tokens: promptTokens + this.#completionTokens,
-      // Prompts are not cached between requests.
-      prompt_tokens_details: { cached_tokens: 0 },
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens },
       kv_cache: cache && {
         policy: cache.policy,
         prompt_rows: cache.promptRows,
@@ -127,6 +127,7 @@ export class GenerationRun implements RunReport {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
           decode_eviction: { interval: decodeInterval, ...decoding },
         },
@@ -207,9 +208,13 @@ export class GenerationRun implements RunReport {
         case "prefilled":
           sequence.prefilled(event.kvCache);
           clock.prefilled(event.waitedSeconds);
+          // The choices of a prompt count it once.
+          if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
+            this.#cachedTokens += event.cachedTokens;
+          }
           break;
         case "evicted":
-          sequence.evicted(event.rowsPerLayer);
+          sequence.evicted(event.rowsPerLayer, event.fallback);
           break;
         case "tokens": {
           clock.tokens(event.tokens.length);

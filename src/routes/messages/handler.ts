@@ -7,7 +7,7 @@ import type { GenerationRun } from "../generation/run.ts";
 import { requireModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
-import { BodyMembers } from "../requests/template_members.ts";
+import { LosslessMembers } from "../requests/lossless_members.ts";
 import { EVENT_STREAM_HEADERS, eventStream, namedEvent } from "../sse.ts";
 import { messagesErrorBody } from "./errors.ts";
 import { type MessageEvent, MessageEvents } from "./events.ts";
@@ -21,7 +21,7 @@ export function messagesHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const client = c.req.raw.signal;
-    const { request: chat, members } = toChat(request, new BodyMembers(text));
+    const { request: chat, members } = toChat(request, new LosslessMembers(text));
     // As in the API of the same name, a limit that the context ends before is no error.
     const run = await startChat(context, chat, { members, ...c.var, client, mostTokens: request.max_tokens });
     c.set("run", run);
@@ -59,8 +59,8 @@ export function countTokensHandler(context: RouteContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
     const { request, text } = await readRequest(context, c.req.raw, countTokensRequest);
     requireModel(context, request.model);
-    const { request: chat, members } = toChat(request, new BodyMembers(text));
-    const tokens = await encodeChat(context, chat, { members, client: c.req.raw.signal });
+    const { request: chat, members } = toChat(request, new LosslessMembers(text));
+    const { tokens } = await encodeChat(context, chat, { members, client: c.req.raw.signal });
     return c.json({ input_tokens: tokens.length });
   };
 }

@@ -4,7 +4,7 @@ import { HttpError } from "../errors.ts";
 import { type ChatRequest, chatRequest, type MessageField } from "../requests/chat_request.ts";
 import { validate } from "../requests/read.ts";
 import { pickSampling } from "../requests/sampling_fields.ts";
-import type { TemplateMembers } from "../requests/template_members.ts";
+import type { TemplateMembers } from "../requests/lossless_members.ts";
 import type { Block, MessagesRequest, TextContent } from "./request.ts";
 
 type JsonObject = Map<string, JsonValue>;

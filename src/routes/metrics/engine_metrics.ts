@@ -1,12 +1,12 @@
 /** @file The metrics that the engine counts, as data: their names, and where the engine's statistics have them. */
 import type { EngineStats } from "../../contract/engine.ts";
 
-/** A metric that the engine counts; one value, or one per layer. */
+/** A metric that the engine counts; one value, or one per layer or policy. */
 export interface EngineMetric {
   readonly name: string;
   readonly type: "counter" | "gauge";
   readonly help: string;
-  readonly value: (stats: EngineStats) => number | readonly number[];
+  readonly value: (stats: EngineStats) => number | readonly number[] | Readonly<Record<string, number>>;
 }
 
 export const ENGINE_METRICS: readonly EngineMetric[] = [
@@ -57,6 +57,24 @@ export const ENGINE_METRICS: readonly EngineMetric[] = [
     help: "Most KV cache blocks that were in use at once",
     value: (stats) => stats.blocksPeak,
   },
+  {
+    name: "kv_blocks_cached",
+    type: "gauge",
+    help: "KV cache blocks that the prefix cache keeps; those that no sequence uses do not count as used",
+    value: (stats) => stats.blocksCached,
+  },
+  {
+    name: "prefix_cache_queries_total",
+    type: "counter",
+    help: "Prompt tokens looked for in the prefix cache",
+    value: (stats) => stats.prefixQueries,
+  },
+  {
+    name: "prefix_cache_hits_total",
+    type: "counter",
+    help: "Prompt tokens found in the prefix cache, and not read again",
+    value: (stats) => stats.prefixHits,
+  },
   { name: "kv_block_bytes", type: "gauge", help: "Bytes of a KV cache block", value: (stats) => stats.blockBytes },
   {
     name: "kv_rebalances_total",
@@ -85,8 +103,14 @@ export const ENGINE_METRICS: readonly EngineMetric[] = [
   {
     name: "kv_policy_fallbacks_total",
     type: "counter",
-    help: "Times that a policy failed and uniform budgets took its place",
+    help: "Times that a policy failed and uniform budgets took its place, by policy",
     value: (stats) => stats.policyFallbacks,
+  },
+  {
+    name: "kv_unusable_scores_total",
+    type: "counter",
+    help: "Scores by kernels of plugins that were no numbers of at least 0 and count as 0, by policy",
+    value: (stats) => stats.unusableScores,
   },
   { name: "gpu_memory_bytes", type: "gauge", help: "GPU memory in use", value: (stats) => stats.gpuBytes },
 ];

@@ -17,12 +17,18 @@ export function engineMetricData(stats: EngineStats): MetricData[] {
     const amount = value(stats);
     const dataPoints = typeof amount === "number"
       ? [dataPoint(amount, {})]
-      : amount.map((layerAmount, layer) => dataPoint(layerAmount, { layer }));
+      : isByLayer(amount)
+      ? amount.map((layerAmount, layer) => dataPoint(layerAmount, { layer }))
+      : Object.entries<number>(amount).map(([policy, policyAmount]) => dataPoint(policyAmount, { policy }));
     const common = describe(name, help);
     return type === "counter"
       ? { ...common, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }
       : { ...common, dataPointType: DataPointType.GAUGE, dataPoints };
   });
+}
+
+function isByLayer(amount: readonly number[] | Readonly<Record<string, number>>): amount is readonly number[] {
+  return Array.isArray(amount);
 }
 
 /**
@@ -46,6 +52,6 @@ function describe(name: string, help: string) {
 }
 
 /** Prometheus's text carries no times, so none is filled in. */
-function dataPoint<Value>(value: Value, attributes: Record<string, number>) {
+function dataPoint<Value>(value: Value, attributes: Record<string, number | string>) {
   return { value, attributes, startTime: [0, 0] as [number, number], endTime: [0, 0] as [number, number] };
 }

@@ -63,7 +63,7 @@ export class Metrics {
 
   readonly model: Engine["model"];
 
-  constructor({ model }: Engine) {
+  constructor({ model, device }: Engine) {
     this.model = model;
     const resource = resourceFromAttributes({ [MODEL_LABEL]: model.id });
     const meter = new MeterProvider({ resource, readers: [this.#exporter] }).getMeter("ebb");
@@ -102,6 +102,7 @@ export class Metrics {
     this.#admissionRejections = counter("admission_rejections_total", "Requests that the engine refused to queue");
     // A counter without labels is there from the start, for a rate needs a zero to start from.
     this.#admissionRejections.add(0);
+    meter.createGauge("device_info", { description: "What computes; always 1" }).record(1, { device });
   }
 
   /**

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { countTokensRequest, messagesRequest } from "../messages/request.ts";
 import { chatRequest } from "../requests/chat_request.ts";
 import { completionRequest } from "../requests/completion_request.ts";
+import { embeddingRequest, rerankRequest } from "../requests/encoder_requests.ts";
 import { detokenizeRequest, tokenizeRequest } from "../requests/text_requests.ts";
 import { responsesRequest } from "../responses/request.ts";
 import { VERSION } from "../version.ts";
@@ -38,6 +39,12 @@ const ENDPOINTS: readonly Endpoint[] = [
     path: "/v1/messages/count_tokens",
     summary: "Counts the tokens of a conversation, in the form of Anthropic's API",
     body: countTokensRequest,
+  },
+  { path: "/v1/embeddings", summary: "Vectors of texts, if an encoder is served", body: embeddingRequest },
+  {
+    path: "/v1/rerank",
+    summary: "Texts by how well they answer a question, if an encoder is served",
+    body: rerankRequest,
   },
   { path: "/apply-template", summary: "The prompt that a chat completion would read", body: chatRequest },
   { path: "/tokenize", summary: "The tokens of a text", body: tokenizeRequest },

@@ -10,9 +10,9 @@ import { HttpError } from "../errors.ts";
 /** Most of each that a body may hold; far beyond what a model can read, and within some milliseconds of work. */
 export const BODY_LIMITS = {
   depth: 64,
-  containers: 16_384,
+  containers: 8_192,
   values: 524_288,
-  strings: 65_536,
+  strings: 32_768,
   keyBytes: 2 ** 20,
   escapes: 2 ** 20,
 } as const;

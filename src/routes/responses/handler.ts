@@ -8,7 +8,7 @@ import { chatLogprob } from "../generation/token_text.ts";
 import { requireModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
-import { BodyMembers } from "../requests/template_members.ts";
+import { LosslessMembers } from "../requests/lossless_members.ts";
 import { EVENT_STREAM_HEADERS, eventStream, namedEvent } from "../sse.ts";
 import { type ResponseEvent, ResponseEvents } from "./events.ts";
 import { type ResponsesRequest, responsesRequest } from "./request.ts";
@@ -22,7 +22,7 @@ export function responsesHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const client = c.req.raw.signal;
-    const { request: chat, members } = toChat(request, new BodyMembers(text));
+    const { request: chat, members } = toChat(request, new LosslessMembers(text));
     const run = await startChat(context, chat, { members, ...c.var, client }).catch((error) => {
       throw context.reportError(error, c.var.requestId).renamed(responsesField);
     });

@@ -9,7 +9,7 @@ import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 const EMPTY = -7;
 
 async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: number): Promise<void> {
-  const { kvHeadCount, headSize, capacity, ranked, recent, tableOffset } = shape;
+  const { kvHeadCount, headSize, capacity, start, ranked, recent, tableOffset } = shape;
   const random = seededRandom(seed);
   const blocks = blocksFor(ranked) + blocksFor(recent);
   const arenaBlocks = blocks + 2;
@@ -28,7 +28,7 @@ async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: num
       const block = table[tableOffset + Math.floor(slot / BLOCK_ROWS)];
       expected.forEach((plane, index) => {
         const source = (((block * kvHeadCount + head) * 2 + index) * BLOCK_ROWS + slot % BLOCK_ROWS) * headSize;
-        plane.set(arena.subarray(source, source + headSize), (head * capacity + row) * headSize);
+        plane.set(arena.subarray(source, source + headSize), (head * capacity + start + row) * headSize);
       });
     }
   }
@@ -45,10 +45,10 @@ async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: num
 for (const element of ["f16", "f32"] as const) {
   Deno.test(`unpackRows() of ${element} lays ranked and recent rows one after the other and touches nothing else`, async () => {
     const shapes: UnpackRowsShape[] = [
-      { kvHeadCount: 1, headSize: 8, capacity: 3, ranked: 0, recent: 1, tableOffset: 0 },
-      { kvHeadCount: 3, headSize: 24, capacity: 60, ranked: 16, recent: 37, tableOffset: 5 },
-      { kvHeadCount: 2, headSize: 256, capacity: 40, ranked: 17, recent: 16, tableOffset: 1 },
-      { kvHeadCount: 2, headSize: 40, capacity: 50, ranked: 50, recent: 0, tableOffset: 2 },
+      { kvHeadCount: 1, headSize: 8, capacity: 3, start: 0, ranked: 0, recent: 1, tableOffset: 0 },
+      { kvHeadCount: 3, headSize: 24, capacity: 60, start: 7, ranked: 16, recent: 37, tableOffset: 5 },
+      { kvHeadCount: 2, headSize: 256, capacity: 40, start: 3, ranked: 17, recent: 16, tableOffset: 1 },
+      { kvHeadCount: 2, headSize: 40, capacity: 50, start: 0, ranked: 50, recent: 0, tableOffset: 2 },
     ];
     for (const [index, shape] of shapes.entries()) await checkUnpack(element, shape, index + 1);
   });

@@ -85,7 +85,7 @@ Deno.test("calls, results and thoughts reach the template as chat completions wo
     stopStrings: [],
     render(conversation) {
       seen = conversation;
-      return { text: "x", encoding: {} };
+      return { text: "x", encoding: {}, messages: [] };
     },
   });
   const response = await app.post(

@@ -46,7 +46,8 @@ Deno.test("/metrics shows what the engine counts, the same when asked twice", as
     ebb_kv_rebalance_seconds_total: 0.5,
     'ebb_kv_rows_evicted_total{layer="0"}': 30,
     'ebb_kv_rows_evicted_total{layer="1"}': 60,
-    ebb_kv_policy_fallbacks_total: 1,
+    'ebb_kv_policy_fallbacks_total{policy="dynamickv"}': 1,
+    'ebb_kv_unusable_scores_total{policy="mine"}': 8,
     ebb_gpu_memory_bytes: 123456,
   });
 });

@@ -22,6 +22,17 @@ Deno.test("bodies beyond the limits are refused in few words, and the server goe
   await server.finished;
 });
 
+Deno.test("bodies just within the limits are read", async () => {
+  const { post } = startApp({ script: () => ({ tokens: [TOKEN.end] }), model: { contextLength: 10_000_000 } });
+  for (const { name, path, make } of HOSTILE_BODIES.filter(({ within }) => within)) {
+    const reply = await (await post(path, make())).json();
+    // The fake vocabulary has no token for a word.
+    if (name !== "256 forbidden words" && name !== "2,000 biases, 1,024 stop tokens") {
+      assert.equal(reply.error, undefined, `${name}: ${reply.error?.message}`);
+    } else assert.match(reply.error.message, /expected words of one token|expected ids below 300/);
+  }
+});
+
 Deno.test("texts are encoded for their client and under the model's limit; prompts too many are not encoded", async () => {
   const tasks: unknown[] = [];
   const { post } = startApp(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { GenerationRequest } from "../../../src/contract/generation.ts";
-import { parseJson } from "../../../src/text/json_text.ts";
 import { fromJson } from "../../../src/text/jinja/from_json.ts";
+import { parseJson } from "../../../src/text/json_text.ts";
 import { byteTokens, TOKEN } from "../../support/fake_text.ts";
 import { readError, startApp } from "../harness.ts";
 
@@ -157,7 +157,7 @@ Deno.test("what the template is to know reaches it: its variables, null contents
     stopStrings: [],
     render({ messages, kwargs }) {
       seen.push([messages, fromJson(kwargs)]);
-      return { text: "rendered", encoding: {} };
+      return { text: "rendered", encoding: {}, messages: [] };
     },
   });
   const documents = [{ title: "t", text: "x" }];
@@ -185,7 +185,7 @@ Deno.test("tools and variables reach the template with their numbers and keys as
     stopStrings: [],
     render({ tools, kwargs }) {
       seen.push(tools, kwargs);
-      return { text: "rendered", encoding: {} };
+      return { text: "rendered", encoding: {}, messages: [] };
     },
   });
   const tool = '{"2":1.0,"1":1234567890123456789,"type":"function"}';

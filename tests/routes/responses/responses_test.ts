@@ -98,7 +98,7 @@ Deno.test("a tool's call and its result reach the template as chat completions w
     stopStrings: [],
     render(conversation) {
       seen = conversation;
-      return { text: "x", encoding: {} };
+      return { text: "x", encoding: {}, messages: [] };
     },
   });
   const response = await app.post(

@@ -82,7 +82,8 @@ async function play(
     Object.assign(cases, await playContinuations(engine, prompts, decode));
     const refusals = refusalsOf(engine, prompts);
     const { rebalances, decodeEvictions, policyFallbacks } = await engine.stats();
-    const counts = { rebalances, decodeEvictions, policyFallbacks };
+    const fallbacks = Object.values(policyFallbacks).reduce((sum, count) => sum + count, 0);
+    const counts = { rebalances, decodeEvictions, policyFallbacks: fallbacks };
     return { cases, refusals, counts, log };
   } finally {
     await engine.close();

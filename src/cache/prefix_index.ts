@@ -1,0 +1,372 @@
+/**
+ * @file The prefix cache: keys and values of prompts that have been read, found again by their tokens, so that what a prompt has in
+ * common with an earlier one is not read twice.
+ *
+ *     arena 0   root -- "You are a helpful as" -- "sistant. <document>" -- ... -- "What is the name"     16 tokens each, with
+ *                                                                            \--- "Who wrote the le"     a block for every layer
+ *     arena 1   root -- ...
+ *
+ * - What is kept are whole blocks of a full cache, which hang on the tokens before them and on nothing else. What a policy has
+ *   compressed, and whatever was generated behind it, never gets here.
+ * - A sequence that keeps every row has the blocks in its own tables: they are shared, holders are counted (block_pool.ts), and
+ *   nobody writes to them. A sequence that is compressed reads them while its prompt is read, and keeps its own selection.
+ * - A sequence that keeps every row leaves its blocks here as they are. The rows of one that is compressed are stored here in
+ *   addition, in blocks of a {@link PrefixDraft}, as far as there are blocks that nobody uses.
+ * - Blocks that are kept and that nobody holds are free memory: they are given up when any sequence needs them, or when too many
+ *   are kept; those used least recently first, and the end of a prompt before its beginning. So nothing waits for them, and no
+ *   request is refused for them.
+ * - The GPU does things in the order in which they are recorded. So rows can be read as soon as the copy that stores them has been
+ *   recorded, and what is given up can be written over.
+ *
+ * The index only keeps the books, as the pool does: it holds no GPU handle.
+ */
+import { BLOCK_ROWS } from "./block.ts";
+import type { BlockPool } from "./block_pool.ts";
+
+interface Root {
+  readonly arena: number;
+  /** By a hash of their tokens. Of two that have the same hash, only one is kept. */
+  readonly children: Map<number, Chunk>;
+}
+
+/** `BLOCK_ROWS` tokens of a prompt behind those of its parent. */
+interface Chunk extends Root {
+  readonly parent: Root;
+  readonly tokens: Uint32Array;
+  readonly hash: number;
+  /** Its block of every layer. */
+  readonly blocks: Uint32Array;
+}
+
+/** The beginning of some tokens, as far as it is kept in an arena. */
+export class CachedPrefix {
+  constructor(readonly pool: BlockPool, readonly arena: number, readonly chunks: readonly Chunk[]) {}
+
+  get rows(): number {
+    return this.chunks.length * BLOCK_ROWS;
+  }
+
+  /** Blocks of it that somebody holds. */
+  get heldBlocks(): number {
+    return this.chunks.reduce((sum, chunk) => sum + (isHeld(this.pool, chunk) ? chunk.blocks.length : 0), 0);
+  }
+
+  /** As much of its beginning as has no more than so many idle blocks. */
+  withIdleBlocks(most: number): CachedPrefix {
+    let idle = 0;
+    const end = this.chunks.findIndex((chunk) => {
+      if (!isHeld(this.pool, chunk)) idle += chunk.blocks.length;
+      return idle > most;
+    });
+    return end < 0 ? this : new CachedPrefix(this.pool, this.arena, this.chunks.slice(0, end));
+  }
+}
+
+/** A cached prefix that is held: its blocks stay as they are until it is released. */
+export class PrefixLease {
+  #isReleased = false;
+
+  constructor(readonly prefix: CachedPrefix) {
+    const { pool, arena, chunks } = prefix;
+    for (const { blocks } of chunks) pool.retain(arena, blocks);
+  }
+
+  get arena(): number {
+    return this.prefix.arena;
+  }
+
+  get rows(): number {
+    return this.prefix.rows;
+  }
+
+  /** Ids of a layer's blocks within the arena. */
+  table(layer: number): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from(this.prefix.chunks, ({ blocks }) => blocks[layer]);
+  }
+
+  /** Lets go of the blocks. Idempotent. */
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    const { pool, arena, chunks } = this.prefix;
+    for (const { blocks } of chunks) pool.release(arena, blocks);
+  }
+}
+
+/**
+ * Blocks for rows of a prompt that are being stored in addition. They are idle from the start: when they are given up meanwhile, the
+ * draft is abandoned.
+ */
+export interface PrefixDraft {
+  readonly arena: number;
+  /** The first of the prompt's rows that it has blocks for. */
+  readonly firstRow: number;
+  /** Rows that it has blocks for. */
+  readonly rows: number;
+  /** Whether its blocks have been given up. */
+  readonly isAbandoned: boolean;
+  /** Ids of a layer's blocks within the arena. */
+  table(layer: number): Uint32Array<ArrayBuffer>;
+  /** Its rows have been stored in every layer: lets them be found. */
+  commit(): void;
+  /** Gives its blocks up. Idempotent, and nothing once it has been committed. */
+  abandon(): void;
+}
+
+/** Finds, keeps and gives up prefixes. */
+export class PrefixIndex {
+  readonly #roots: readonly Root[];
+  /** All chunks, those used least recently first; of those used at the same time, the last of a prompt first. */
+  readonly #byRecency = new Set<Chunk>();
+  readonly #drafts = new Set<Draft>();
+  #keptBlocks = 0;
+
+  /** @param mostBlocks Blocks that are kept at most; 0 keeps none */
+  constructor(readonly pool: BlockPool, readonly layerCount: number, readonly mostBlocks: number) {
+    this.#roots = Array.from({ length: pool.arenaCount }, (_, arena) => ({ arena, children: new Map() }));
+    pool.giveUpIdle = (arena, count) => this.#giveUp(arena, count);
+  }
+
+  /** Whether anything is ever kept. */
+  get isOn(): boolean {
+    return this.mostBlocks >= this.layerCount;
+  }
+
+  /** Blocks that are kept, whether somebody holds them or not. */
+  get keptBlocks(): number {
+    return this.#keptBlocks;
+  }
+
+  /** What each arena has of the beginning of `tokens`, of its first `mostRows` rows: the longest first. */
+  find(tokens: Uint32Array, mostRows: number): CachedPrefix[] {
+    const most = Math.floor(mostRows / BLOCK_ROWS);
+    return this.#roots.map((root) => new CachedPrefix(this.pool, root.arena, pathOf(root, tokens, most)))
+      .sort((a, b) => b.rows - a.rows);
+  }
+
+  /** Holds a prefix that has just been found. */
+  acquire(prefix: CachedPrefix): PrefixLease {
+    this.#touch(prefix.chunks);
+    return new PrefixLease(prefix);
+  }
+
+  /**
+   * Keeps blocks of a sequence that has every row of `tokens`, as far as there is room. It must not write to them any more.
+   *
+   * @param table Ids of a layer's blocks within the arena
+   */
+  add(arena: number, tokens: Uint32Array, table: (layer: number) => readonly number[]): void {
+    const { path, count } = this.#begin(arena, tokens);
+    if (path.length < count) {
+      const tables = Array.from({ length: this.layerCount }, (_, layer) => table(layer));
+      const idle = this.#idleChunks(new Set(path));
+      while (path.length < count && this.#makeRoom(idle)) {
+        const blocks = Uint32Array.from(tables, (ids) => ids[path.length]);
+        const chunk = attach(path.at(-1) ?? this.#roots[arena], tokens, path.length, blocks);
+        if (chunk === null) break;
+        this.pool.keep(arena, blocks);
+        this.#keptBlocks += this.layerCount;
+        path.push(chunk);
+      }
+    }
+    this.#touch(path);
+  }
+
+  /** Blocks for those rows of `tokens` that an arena does not have, as far as there is room; `null` if that is nothing. */
+  draft(arena: number, tokens: Uint32Array): PrefixDraft | null {
+    const { path, count } = this.#begin(arena, tokens);
+    const idle = this.#idleChunks(new Set(path));
+    const blocks: Uint32Array[] = [];
+    while (path.length + blocks.length < count && this.#makeRoom(idle, arena)) {
+      blocks.push(
+        Uint32Array.from({ length: this.layerCount }, (_, layer) => this.pool.allocateIdle(arena, 1, layer)[0]),
+      );
+      this.#keptBlocks += this.layerCount;
+    }
+    if (blocks.length === 0) return null;
+    this.#touch(path);
+    const draft = new Draft(arena, tokens, path.length, blocks, {
+      commit: (draft) => this.#commit(draft),
+      abandon: (draft) => this.#forgetDraft(draft, draft.blocks),
+    });
+    this.#drafts.add(draft);
+    return draft;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const { children } of this.#roots) for (const chunk of children.values()) this.#remove(chunk);
+    for (const draft of this.#drafts) draft.abandon();
+  }
+
+  /** What is kept already of all whole blocks of `tokens`, and how many of these there are. */
+  #begin(arena: number, tokens: Uint32Array): { path: Chunk[]; count: number } {
+    const count = this.isOn ? Math.floor(tokens.length / BLOCK_ROWS) : 0;
+    return { path: pathOf(this.#roots[arena], tokens, count), count };
+  }
+
+  /** Puts the chunks of a path behind all others, its first one last. */
+  #touch(path: readonly Chunk[]): void {
+    for (const chunk of path.toReversed()) {
+      this.#byRecency.delete(chunk);
+      this.#byRecency.add(chunk);
+    }
+  }
+
+  /** Chunks that nobody holds, but for the spared ones, in the order in which they are to be given up. */
+  *#idleChunks(spared: ReadonlySet<Chunk>): Generator<Chunk, undefined> {
+    for (const chunk of this.#byRecency) {
+      if (!spared.has(chunk) && !isHeld(this.pool, chunk)) yield chunk;
+    }
+  }
+
+  /**
+   * Gives chunks up until one more can be kept; and until an arena, if it is given, has the blocks for it.
+   *
+   * @param idle what can be given up
+   */
+  #makeRoom(idle: Generator<Chunk, undefined>, arena?: number): boolean {
+    while (
+      this.#keptBlocks + this.layerCount > this.mostBlocks ||
+      (arena !== undefined && this.pool.emptyBlocks(arena) < this.layerCount)
+    ) {
+      const chunk = idle.next().value;
+      if (chunk === undefined) return false;
+      this.#remove(chunk);
+    }
+    return true;
+  }
+
+  #giveUp(arena: number, count: number): void {
+    const wanted = this.pool.emptyBlocks(arena) + count;
+    const isEnough = () => this.pool.emptyBlocks(arena) >= wanted;
+    for (const chunk of this.#idleChunks(new Set())) {
+      if (isEnough()) return;
+      if (chunk.arena === arena) this.#remove(chunk);
+    }
+    for (const draft of this.#drafts) {
+      if (isEnough()) return;
+      if (draft.arena === arena) draft.abandon();
+    }
+  }
+
+  /** Forgets a chunk, and all that follow it: without it they are not found. */
+  #remove(chunk: Chunk): void {
+    chunk.parent.children.delete(chunk.hash);
+    const open = [chunk];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      open.push(...next.children.values());
+      this.#byRecency.delete(next);
+      this.pool.forget(next.arena, next.blocks);
+      this.#keptBlocks -= this.layerCount;
+    }
+  }
+
+  #commit(draft: Draft): void {
+    const { arena, tokens, firstChunk, blocks } = draft;
+    const path = pathOf(this.#roots[arena], tokens, firstChunk + blocks.length);
+    // Others may have stored the same, or given up what comes before.
+    let stored = path.length - firstChunk;
+    const surplus = stored < 0 ? blocks : blocks.slice(0, stored);
+    if (stored >= 0) {
+      for (; stored < blocks.length; stored++) {
+        const chunk = attach(path.at(-1) ?? this.#roots[arena], tokens, path.length, blocks[stored]);
+        if (chunk === null) break;
+        path.push(chunk);
+      }
+      surplus.push(...blocks.slice(stored));
+      this.#touch(path);
+    }
+    this.#forgetDraft(draft, surplus);
+  }
+
+  #forgetDraft(draft: Draft, surplus: readonly Uint32Array[]): void {
+    this.#drafts.delete(draft);
+    for (const blocks of surplus) this.pool.forget(draft.arena, blocks);
+    this.#keptBlocks -= surplus.length * this.layerCount;
+  }
+}
+
+class Draft implements PrefixDraft {
+  #isOpen = true;
+  isAbandoned = false;
+
+  /** @param blocks of every chunk, those of each layer */
+  constructor(
+    readonly arena: number,
+    readonly tokens: Uint32Array,
+    readonly firstChunk: number,
+    readonly blocks: Uint32Array[],
+    private readonly close: Readonly<Record<"commit" | "abandon", (draft: Draft) => void>>,
+  ) {}
+
+  get firstRow(): number {
+    return this.firstChunk * BLOCK_ROWS;
+  }
+
+  get rows(): number {
+    return this.blocks.length * BLOCK_ROWS;
+  }
+
+  table(layer: number): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from(this.blocks, (blocks) => blocks[layer]);
+  }
+
+  commit(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.close.commit(this);
+  }
+
+  abandon(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.isAbandoned = true;
+    this.close.abandon(this);
+  }
+}
+
+function isHeld(pool: BlockPool, { arena, blocks }: Chunk): boolean {
+  // Whoever holds a chunk holds its blocks of all layers.
+  return pool.holders(arena, blocks[0]) > 0;
+}
+
+/** The chunks of `tokens` that follow a root, at most `most`. */
+function pathOf(root: Root, tokens: Uint32Array, most: number): Chunk[] {
+  const path: Chunk[] = [];
+  for (let parent = root; path.length < most;) {
+    const first = path.length * BLOCK_ROWS;
+    const child = parent.children.get(hashOf(tokens, first));
+    if (child === undefined || child.tokens.some((token, i) => token !== tokens[first + i])) break;
+    path.push(child);
+    parent = child;
+  }
+  return path;
+}
+
+/** A new chunk behind a parent, for the tokens of a place; `null` if another has its hash. */
+function attach(parent: Root, tokens: Uint32Array, place: number, blocks: Uint32Array): Chunk | null {
+  const first = place * BLOCK_ROWS;
+  const hash = hashOf(tokens, first);
+  if (parent.children.has(hash)) return null;
+  const chunk = {
+    arena: parent.arena,
+    parent,
+    tokens: tokens.slice(first, first + BLOCK_ROWS),
+    hash,
+    blocks,
+    children: new Map(),
+  };
+  parent.children.set(hash, chunk);
+  return chunk;
+}
+
+/** A number for the `BLOCK_ROWS` tokens from `first` on, which need not be unique: tokens are compared. */
+function hashOf(tokens: Uint32Array, first: number): number {
+  let hash = 0;
+  for (let i = first; i < first + BLOCK_ROWS; i++) {
+    hash = Math.imul(hash ^ tokens[i], 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}

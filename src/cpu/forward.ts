@@ -1,0 +1,325 @@
+/**
+ * @file The forward pass on the CPU: products in onnxruntime, what lies between them on plain arrays.
+ *
+ *     hidden -> [norm, query/key/value] -> rotate, store -> attention -> [output, norm, feed-forward] -> hidden
+ *
+ * The same for tiles of prompts and for the rows of a decode step; only attention differs. Everything lies in onnxruntime's
+ * memory.
+ */
+import { ropeFrequencies } from "../architecture/rope.ts";
+import type { Rotary } from "../policy/context.ts";
+import type { ModelConfig } from "../architecture/config.ts";
+import type { LayerRows } from "./cache/layer_rows.ts";
+import { attentionGraph, meanAttentionGraph, probabilitiesGraph } from "./graphs/attention.ts";
+import { queryKeyValueSize } from "./products/graphs.ts";
+import type { Products, RowsOf } from "./products/products.ts";
+import { type Place, runGraph } from "./products/run_graph.ts";
+import { rotateRow } from "./rotate.ts";
+import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
+import type { Session, Tensor } from "./runtime/session.ts";
+
+/** Rows of a prefill tile. */
+export const TILE_ROWS = 256;
+/** Elements of the masked probabilities of one KV head that attention holds at a time. */
+const PROBABILITIES = 2 ** 24;
+/** Logits of rows that are not seen; a finite number, so that no difference is none. */
+const UNSEEN = -1e30;
+
+interface Sessions {
+  readonly attention: Session;
+  readonly probabilities: Session;
+  readonly meanAttention: Session;
+}
+
+/** Keys, values and queries of rows of one prompt, as attention needs them. */
+export interface AttendedRows {
+  /** `[kvHead][queryHead of the group][row][headSize]`. */
+  readonly queries: HeapFloats;
+  /** Rows of queries. */
+  readonly count: number;
+  /** Rows that the first query sees; each sees one more than the one before it. */
+  readonly seen: number;
+  /** Addresses of the first key and the first value of a KV head. */
+  keys(head: number): number;
+  values(head: number): number;
+}
+
+export class Forward {
+  /** Elements of a row of queries. */
+  readonly querySize: number;
+  /** f32 `[TILE_ROWS, queries + keys + values]` of the rows that {@link before} ran on; rotated by {@link rotate}. */
+  readonly queryKeyValue: HeapFloats;
+  readonly queryKeyValueSize: number;
+  /** f32 `[TILE_ROWS, querySize]`: what {@link after} runs on. */
+  readonly attended: HeapFloats;
+  /** f32 `[rows, vocabularySize]`. */
+  readonly logits: HeapFloats;
+  /** Queries and outputs of attention, heads first. */
+  readonly #headQueries: HeapFloats;
+  readonly #headOutputs: HeapFloats;
+  #mask: HeapFloats;
+  /** Zeros, and behind them as many of {@link UNSEEN}: any cut is the mask of so many rows and some behind them. */
+  #padding: HeapFloats;
+  /** How queries and keys are rotated. */
+  readonly rotary: Rotary;
+  /** Runs of graphs so far. */
+  runs = 0;
+
+  private constructor(
+    readonly runtime: Onnxruntime,
+    readonly config: ModelConfig,
+    readonly products: Products,
+    /** f32 `[positions, headSize / 2, 2]`: cosines and sines. */
+    readonly ropeTable: Float32Array,
+    readonly sessions: Sessions,
+    logitRows: number,
+  ) {
+    const { queryHeadCount, headSize, vocabularySize } = config;
+    this.querySize = queryHeadCount * headSize;
+    this.queryKeyValueSize = queryKeyValueSize(config);
+    const positions = ropeTable.length / headSize;
+    this.rotary = { frequencies: ropeFrequencies(config.rope, positions), pairing: config.rope.pairing };
+    const rows = Math.max(TILE_ROWS, logitRows);
+    this.queryKeyValue = runtime.floats(rows * this.queryKeyValueSize);
+    this.attended = runtime.floats(rows * this.querySize);
+    this.#headQueries = runtime.floats(TILE_ROWS * this.querySize);
+    this.#headOutputs = runtime.floats(TILE_ROWS * this.querySize);
+    this.logits = runtime.floats(logitRows * vocabularySize);
+    this.#mask = runtime.floats(1);
+    this.#padding = runtime.floats(0);
+  }
+
+  /** Compiles the graphs. @param logitRows most rows of a decode step */
+  static async create(
+    runtime: Onnxruntime,
+    config: ModelConfig,
+    products: Products,
+    ropeTable: Float32Array,
+    logitRows: number,
+  ): Promise<Forward> {
+    const { headSize } = config;
+    const sessions: Sessions = {
+      attention: await runtime.session(attentionGraph(headSize)),
+      probabilities: await runtime.session(probabilitiesGraph(headSize)),
+      meanAttention: await runtime.session(meanAttentionGraph(headSize)),
+    };
+    return new Forward(runtime, config, products, ropeTable, sessions, logitRows);
+  }
+
+  /** Queries, keys and values of rows of hidden states, into {@link queryKeyValue}. */
+  before(layer: number, hidden: number, rows: number, of: RowsOf): void {
+    this.products.queryKeyValue(layer, hidden, rows, of, this.queryKeyValue.address);
+  }
+
+  /** Normalises and rotates queries and keys of a row of {@link queryKeyValue}. */
+  rotate(layer: number, row: number, position: number): void {
+    const at = row * this.queryKeyValueSize;
+    rotateRow(this.queryKeyValue.values, at, position, this.ropeTable, this.config, this.products.norms[layer]);
+  }
+
+  /** The rest of the layer: changes the hidden states by {@link attended}. */
+  after(layer: number, hidden: number, rows: number, of: RowsOf): void {
+    this.products.afterAttention(layer, this.attended.address, hidden, rows, of);
+  }
+
+  /** Logits of rows of hidden states, into {@link logits}. */
+  computeLogits(hidden: number, rows: number): void {
+    this.products.logits(hidden, rows, this.logits.address);
+  }
+
+  /** Attention of one row of {@link queryKeyValue} to all rows of a cache, into the same row of {@link attended}. */
+  attendRow(row: number, cache: LayerRows): void {
+    const { kvHeadCount, queryHeadCount, headSize } = this.config;
+    const group = queryHeadCount / kvHeadCount;
+    const queries = this.queryKeyValue.address + row * this.queryKeyValueSize * 4;
+    const attended = this.attended.address + row * this.querySize * 4;
+    if (cache.isEven) {
+      const capacity = cache.capacity(0);
+      this.#run(this.sessions.attention, [
+        [queries, [kvHeadCount, 1, group, headSize]],
+        [cache.keyAddress(0), [kvHeadCount, 1, capacity, headSize]],
+        [this.#paddingMask(cache.rows(0), capacity), [1, capacity]],
+        [cache.valueAddress(0), [kvHeadCount, 1, capacity, headSize]],
+      ], [[attended, [kvHeadCount, 1, group, headSize]]]);
+      return;
+    }
+    for (let head = 0; head < kvHeadCount; head++) {
+      const rows = cache.rows(head);
+      const offset = head * group * headSize * 4;
+      this.#run(this.sessions.attention, [
+        [queries + offset, [1, 1, group, headSize]],
+        [cache.keyAddress(head), [1, 1, rows, headSize]],
+        [this.#paddingMask(rows, rows), [1, rows]],
+        [cache.valueAddress(head), [1, 1, rows, headSize]],
+      ], [[attended + offset, [1, 1, group, headSize]]]);
+    }
+  }
+
+  /**
+   * Attention of rows of a prompt, which are rows `first` to `first + count` of {@link queryKeyValue}, to all rows up to
+   * themselves, into {@link attended}.
+   *
+   * @param seen rows of the prompt that the first of them sees
+   * @returns the queries, heads first, until the next call
+   */
+  attendTile(
+    first: number,
+    count: number,
+    seen: number,
+    keys: (head: number) => number,
+    values: (head: number) => number,
+  ): AttendedRows {
+    const { kvHeadCount, queryHeadCount, headSize } = this.config;
+    const group = queryHeadCount / kvHeadCount;
+    const queries = this.#headsFirst(first, count);
+    const rows = seen + count - 1;
+    // Tall heaps of probabilities are made in slices of the queries.
+    const slice = Math.max(1, Math.min(count, Math.floor(PROBABILITIES / (group * rows))));
+    if (slice === count) this.#fillMask(count, seen);
+    for (let head = 0; head < kvHeadCount; head++) {
+      if (slice === count) {
+        this.#run(this.sessions.attention, [
+          [queries.address + head * group * count * headSize * 4, [1, group, count, headSize]],
+          [keys(head), [1, 1, rows, headSize]],
+          [this.#mask.address, [count, rows]],
+          [values(head), [1, 1, rows, headSize]],
+        ], [[this.#headOutputs.address + head * group * count * headSize * 4, [1, group, count, headSize]]]);
+        continue;
+      }
+      for (let i = 0; i < count; i += slice) {
+        const part = Math.min(slice, count - i);
+        const seenNow = seen + i;
+        const rowsNow = seenNow + part - 1;
+        this.#fillMask(part, seenNow);
+        for (let inGroup = 0; inGroup < group; inGroup++) {
+          const offset = ((head * group + inGroup) * count + i) * headSize * 4;
+          this.#run(this.sessions.attention, [
+            [queries.address + offset, [1, 1, part, headSize]],
+            [keys(head), [1, 1, rowsNow, headSize]],
+            [this.#mask.address, [part, rowsNow]],
+            [values(head), [1, 1, rowsNow, headSize]],
+          ], [[this.#headOutputs.address + offset, [1, 1, part, headSize]]]);
+        }
+      }
+    }
+    this.#rowsFirst(first, count);
+    return { queries, count, seen, keys, values };
+  }
+
+  /**
+   * What each query of a KV head pays to each row, `[queryHead of the group][row][seen + count - 1]`: to be freed by the caller.
+   * Rows that a query does not see get 0.
+   */
+  probabilities(rows: AttendedRows, head: number): HeapFloats {
+    const { group, length, inputs } = this.#probabilityInputs(rows, head);
+    const result = this.runtime.floats(group * rows.count * length);
+    this.#run(this.sessions.probabilities, inputs, [[result.address, [1, group, rows.count, length]]]);
+    return result;
+  }
+
+  /**
+   * What queries of a KV head pay to rows, `[queryHead of the group][query][rows]`: to be freed by the caller.
+   *
+   * @param queries `[queryHead of the group][query][headSize]`
+   * @param keys address of the first key
+   * @param isSeen whether the queries see a row
+   */
+  probabilitiesOf(
+    queries: HeapFloats,
+    count: number,
+    keys: number,
+    rows: number,
+    isSeen: (row: number) => boolean,
+  ): HeapFloats {
+    const { kvHeadCount, queryHeadCount, headSize } = this.config;
+    const group = queryHeadCount / kvHeadCount;
+    const mask = this.runtime.floats(rows);
+    for (let row = 0; row < rows; row++) mask.values[row] = isSeen(row) ? 0 : UNSEEN;
+    const result = this.runtime.floats(group * count * rows);
+    this.#run(this.sessions.probabilities, [
+      [queries.address, [1, group, count, headSize]],
+      [keys, [1, 1, rows, headSize]],
+      [mask.address, [1, rows]],
+    ], [[result.address, [1, group, count, rows]]]);
+    this.runtime.free(mask);
+    return result;
+  }
+
+  /** What the queries of a KV head pay to each row on average, `[seen + count - 1]`: to be freed by the caller. */
+  meanAttention(rows: AttendedRows, head: number): HeapFloats {
+    const { length, inputs } = this.#probabilityInputs(rows, head);
+    const result = this.runtime.floats(length);
+    this.#run(this.sessions.meanAttention, inputs, [[result.address, [1, length]]]);
+    return result;
+  }
+
+  #probabilityInputs({ queries, count, seen, keys }: AttendedRows, head: number) {
+    const { kvHeadCount, queryHeadCount, headSize } = this.config;
+    const group = queryHeadCount / kvHeadCount;
+    const length = seen + count - 1;
+    this.#fillMask(count, seen);
+    const inputs: (Tensor | Place)[] = [
+      [queries.address + head * group * count * headSize * 4, [1, group, count, headSize]],
+      [keys(head), [1, 1, length, headSize]],
+      [this.#mask.address, [count, length]],
+    ];
+    return { group, length, inputs };
+  }
+
+  /** Queries of rows of {@link queryKeyValue}, `[queryHead][row][headSize]`. */
+  #headsFirst(first: number, count: number): HeapFloats {
+    const { queryHeadCount, headSize } = this.config;
+    const source = this.queryKeyValue.values;
+    const target = this.#headQueries.values;
+    for (let row = 0; row < count; row++) {
+      const from = (first + row) * this.queryKeyValueSize;
+      for (let head = 0; head < queryHeadCount; head++) {
+        const at = (head * count + row) * headSize;
+        for (let i = 0; i < headSize; i++) target[at + i] = source[from + head * headSize + i];
+      }
+    }
+    return this.#headQueries;
+  }
+
+  /** The other way round, from the outputs of attention into {@link attended}. */
+  #rowsFirst(first: number, count: number): void {
+    const { queryHeadCount, headSize } = this.config;
+    const source = this.#headOutputs.values;
+    const target = this.attended.values;
+    for (let row = 0; row < count; row++) {
+      const to = (first + row) * this.querySize;
+      for (let head = 0; head < queryHeadCount; head++) {
+        const at = (head * count + row) * headSize;
+        for (let i = 0; i < headSize; i++) target[to + head * headSize + i] = source[at + i];
+      }
+    }
+  }
+
+  /** `[count, seen + count - 1]`: query i sees the first `seen + i` rows. */
+  #fillMask(count: number, seen: number): void {
+    const length = seen + count - 1;
+    if (this.#mask.values.length < count * length) {
+      this.runtime.free(this.#mask);
+      this.#mask = this.runtime.floats(count * length);
+    }
+    for (let i = 0; i < count; i++) {
+      this.#mask.values.fill(0, i * length, i * length + seen + i);
+      this.#mask.values.fill(UNSEEN, i * length + seen + i, (i + 1) * length);
+    }
+  }
+
+  /** Address of a mask of `length` rows, of which the first `rows` are seen. */
+  #paddingMask(rows: number, length: number): number {
+    if (2 * length > this.#padding.values.length) {
+      this.runtime.free(this.#padding);
+      this.#padding = this.runtime.floats(4 * length);
+      this.#padding.values.fill(0, 0, 2 * length).fill(UNSEEN, 2 * length);
+    }
+    return this.#padding.address + (this.#padding.values.length / 2 - rows) * 4;
+  }
+
+  #run(session: Session, inputs: readonly (Tensor | Place)[], outputs: readonly Place[]): void {
+    runGraph(this.runtime, session, inputs, outputs);
+    this.runs++;
+  }
+}

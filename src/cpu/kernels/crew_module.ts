@@ -1,0 +1,137 @@
+/**
+ * @file The WebAssembly module that a crew of threads shares: its kernels, and how the threads share a job.
+ *
+ *     the engine's thread    writes a job, opens it, works, waits until it is done
+ *     the others             wait for a job, work, wait for the next
+ *
+ * A job is cut into pieces, and whoever is free takes the next one. Nobody waits for a thread that has taken none, so a thread
+ * that sleeps, or that the machine lets wait, costs nothing. A word of memory counts the pieces that are taken; while it is
+ * {@link SHUT} nobody takes any, and the job may be written.
+ */
+import wabt from "wabt";
+import { EXPAND_FUNCTION, productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+
+/** Words of a crew's control record. */
+export const CONTROL = {
+  /** Grows with every job; who waits for one waits for this to change. */
+  generation: 0,
+  /** First output that nobody has taken. */
+  next: 1,
+  /** Outputs that are computed. */
+  finished: 2,
+  /** Outputs of a piece. */
+  piece: 3,
+  kind: 4,
+  outputs: 5,
+  weights: 6,
+  scales: 7,
+  x: 8,
+  xScales: 9,
+  y: 10,
+  columns: 11,
+  stride: 12,
+  rows: 13,
+} as const;
+export const CONTROL_WORDS = 16;
+
+/** What a job does. */
+export const KINDS = { stop: 0, product: 1, expand: 2 } as const;
+
+/** Outputs taken of a job that nobody may work on. */
+export const SHUT = 0x40000000;
+
+/** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
+const LOOKS = 100_000;
+
+const word = (name: keyof typeof CONTROL) => `offset=${4 * CONTROL[name]} (local.get $control)`;
+const load = (name: keyof typeof CONTROL) => `(i32.load ${word(name)})`;
+const atomic = (name: keyof typeof CONTROL) => `(i32.atomic.load ${word(name)})`;
+
+const TEXT = `
+(module
+(import "memory" "memory" (memory 1 65536 shared))
+${ROW_COUNTS.map(productFunction).join("\n")}
+${TOTAL_FUNCTION}
+${EXPAND_FUNCTION}
+
+;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
+(func $product (param $control i32) (param $first i32) (param $last i32) (local $row i32)
+  (loop $rows
+    ${
+  ROW_COUNTS.map((rows) => `
+    (if (i32.ge_u (i32.sub ${load("rows")} (local.get $row)) (i32.const ${rows})) (then
+      (call $product${rows} ${load("weights")} ${load("scales")}
+        (i32.add ${load("x")} (i32.mul (local.get $row) (i32.shl ${load("columns")} (i32.const 1))))
+        (i32.add ${load("xScales")} (i32.shl (local.get $row) (i32.const 2)))
+        (i32.add ${load("y")} (i32.mul (local.get $row) ${load("stride")}))
+        ${load("columns")} ${load("stride")} (local.get $first) (local.get $last))
+      (local.set $row (i32.add (local.get $row) (i32.const ${rows})))
+      (br $rows)))`).join("")
+}))
+
+;; Takes pieces of the job that is open until there are none.
+(func $work (param $control i32) (local $first i32) (local $last i32) (local $kind i32)
+  (loop $pieces
+    (local.set $first (i32.atomic.rmw.add ${word("next")} ${load("piece")}))
+    (if (i32.ge_u (local.get $first) ${load("outputs")}) (then (return)))
+    (local.set $last (i32.add (local.get $first) ${load("piece")}))
+    (if (i32.gt_u (local.get $last) ${load("outputs")}) (then (local.set $last ${load("outputs")})))
+    (local.set $kind ${load("kind")})
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.product})) (then
+      (call $product (local.get $control) (local.get $first) (local.get $last))))
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.expand})) (then
+      (call $expand ${load("weights")} ${load("scales")} ${load("y")} ${load("columns")} ${load("stride")}
+        (local.get $first) (local.get $last))))
+    (drop (i32.atomic.rmw.add ${word("finished")} (i32.sub (local.get $last) (local.get $first))))
+    (br $pieces)))
+
+;; Opens the job that has been written, works on it and returns when it is done.
+(func (export "run") (param $control i32)
+  (i32.atomic.store ${word("finished")} (i32.const 0))
+  (i32.atomic.store ${word("next")} (i32.const 0))
+  (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
+  (drop (memory.atomic.notify (local.get $control) (i32.const -1)))
+  (call $work (local.get $control))
+  (loop $rest (br_if $rest (i32.lt_u ${atomic("finished")} ${load("outputs")})))
+  (i32.atomic.store ${word("next")} (i32.const ${SHUT})))
+
+;; Works on job after job until one says to stop.
+(func (export "serve") (param $control i32) (local $seen i32) (local $looks i32)
+  (loop $jobs
+    (local.set $looks (i32.const 0))
+    (loop $wait
+      (if (i32.eq ${atomic("generation")} (local.get $seen)) (then
+        (if (i32.lt_u (local.tee $looks (i32.add (local.get $looks) (i32.const 1))) (i32.const ${LOOKS}))
+          (then (br $wait)))
+        (drop (memory.atomic.wait32 (local.get $control) (local.get $seen) (i64.const -1)))
+        (local.set $looks (i32.const 0))
+        (br $wait))))
+    (local.set $seen ${atomic("generation")})
+    (if (i32.eq ${load("kind")} (i32.const ${KINDS.stop})) (then (return)))
+    (call $work (local.get $control))
+    (br $jobs)))
+)`;
+
+/** What the module exports; `control` is the address of a control record. */
+export interface CrewExports {
+  run(control: number): void;
+  serve(control: number): void;
+}
+
+/** Compiles the module. */
+export async function compileCrewModule(): Promise<WebAssembly.Module> {
+  const { parseWat } = await wabt();
+  const parsed = parseWat("crew.wat", TEXT, { simd: true, threads: true });
+  const { buffer } = parsed.toBinary({});
+  parsed.destroy();
+  return await WebAssembly.compile(buffer as Uint8Array<ArrayBuffer>);
+}
+
+/** Instantiates the module on a memory. */
+export async function instantiateCrewModule(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<CrewExports> {
+  const instance = await WebAssembly.instantiate(module, { memory: { memory } });
+  return instance.exports as unknown as CrewExports;
+}

@@ -1,0 +1,23 @@
+/** @file A thread of a crew: works on job after job. */
+import { type CrewExports, instantiateCrewModule } from "./crew_module.ts";
+
+/** What a thread is told. */
+export interface CrewStart {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Address of the control record. */
+  readonly control: number;
+}
+
+declare const self: {
+  postMessage(message: "ready"): void;
+  onmessage: ((event: MessageEvent<CrewStart>) => void) | null;
+  close(): void;
+};
+
+self.onmessage = async ({ data: { module, memory, control } }) => {
+  const exports: CrewExports = await instantiateCrewModule(module, memory);
+  self.postMessage("ready");
+  exports.serve(control);
+  self.close();
+};

@@ -1,0 +1,145 @@
+/**
+ * @file Scores the rows of a layer that lie in onnxruntime's memory: what steps ask of queries is computed there, once for each
+ * KV head and number of queries.
+ */
+import type { AttentionStatistics } from "../scores/layer_record.ts";
+import { histogramOf } from "../scores/score_histogram.ts";
+import type { ScoredLayer } from "../engine/layer_budgets.ts";
+import type { SequencePolicy } from "../policy/policy.ts";
+import type { Score } from "../policy/steps.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import type { AttendedRows, Forward } from "./forward.ts";
+import type { HeapFloats } from "./runtime/onnxruntime.ts";
+import { attentionStatistics } from "./steps/attention.ts";
+import type { HostNumbers, ScoredRows, Scores } from "./steps/scored_rows.ts";
+import { scoreRows } from "./steps/steps.ts";
+
+/** The rows of one layer of one sequence. */
+export interface LayerToScore {
+  readonly length: number;
+  /** Rows at the end that get no score. */
+  readonly window: number;
+  /** Keys and values of a KV head, `[length, headSize]`, and the address of the first key. */
+  keys(head: number): Float32Array;
+  values(head: number): Float32Array;
+  keyAddress(head: number): number;
+  /** Queries of the last rows, `[row][queryHead][headSize]`; may be none. */
+  readonly lastQueries: Float32Array;
+  /** Queries of all rows, `[row][queryHead][headSize]`, where a step looks rows up. */
+  readonly allQueries: Float32Array | null;
+  /** What all queries so far paid to each row, by KV head, divided by their number; where a step asks. */
+  readonly sums: readonly Float32Array[] | null;
+}
+
+/** Scores of a layer and what an allocator may look at; `statistics` only where they are wanted. */
+export function scoreLayer(
+  rows: LayerRowsInHeap,
+  score: Score,
+  policy: Pick<SequencePolicy, "perHead" | "exactScores" | "attentionStatistics">,
+): { readonly scores: Scores; readonly seen: ScoredLayer } {
+  const scores = scoreRows(rows, score);
+  const headHistograms = scores.map(histogramOf);
+  const statistics: AttentionStatistics | undefined = policy.attentionStatistics
+    ? attentionStatistics(rows, Math.min(rows.layer.window, MAX_WINDOW))
+    : undefined;
+  const histogram = new Uint32Array(headHistograms[0].length);
+  for (const head of headHistograms) head.forEach((count, bin) => histogram[bin] += count);
+  return {
+    scores,
+    seen: {
+      histogram,
+      ...policy.perHead && { headHistograms },
+      ...policy.exactScores && { scores: joined(scores) },
+      ...statistics && { statistics },
+    },
+  };
+}
+
+/** Rows of a layer as steps see them. */
+export class LayerRowsInHeap implements ScoredRows {
+  /** Set before the rows are scored, where that is needed. */
+  host: HostNumbers | null = null;
+  readonly kvHeadCount: number;
+  readonly group: number;
+  readonly headSize: number;
+  readonly length: number;
+  readonly scored: number;
+  readonly queries: number;
+  readonly #attention = new Map<string, Float32Array>();
+
+  constructor(readonly forward: Forward, readonly layer: LayerToScore) {
+    const { kvHeadCount, queryHeadCount, headSize } = forward.config;
+    this.kvHeadCount = kvHeadCount;
+    this.group = queryHeadCount / kvHeadCount;
+    this.headSize = headSize;
+    this.length = layer.length;
+    this.scored = layer.length - layer.window;
+    this.queries = layer.lastQueries.length / forward.querySize;
+  }
+
+  keys(head: number): Float32Array {
+    return this.layer.keys(head);
+  }
+
+  values(head: number): Float32Array {
+    return this.layer.values(head);
+  }
+
+  attention(head: number, window: number): Float32Array {
+    const name = `${head} ${window}`;
+    let found = this.#attention.get(name);
+    if (found === undefined) {
+      const queries = this.#headQueries(head, window, (i) => this.queries - window + i, this.layer.lastQueries);
+      const seen = this.length - window + 1;
+      const rows: AttendedRows = {
+        queries,
+        count: window,
+        seen,
+        keys: () => this.layer.keyAddress(head),
+        values: () => 0,
+      };
+      found = this.#taken(this.forward.probabilities(rows, 0), queries);
+      this.#attention.set(name, found);
+    }
+    return found;
+  }
+
+  attentionOfAll(head: number): Float32Array {
+    if (this.layer.sums === null) throw new Error("Attention of all rows was not summed");
+    return this.layer.sums[head];
+  }
+
+  lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array {
+    if (this.layer.allQueries === null) throw new Error("The queries of all rows were not kept");
+    const queries = this.#headQueries(head, rows.length, (i) => rows[i], this.layer.allQueries);
+    const address = this.layer.keyAddress(head);
+    const seen = (row: number) => !isHidden(row);
+    return this.#taken(this.forward.probabilitiesOf(queries, rows.length, address, this.scored, seen), queries);
+  }
+
+  /** Queries of rows of one group, `[queryHead of the group][row][headSize]`: to be freed. */
+  #headQueries(head: number, count: number, rowOf: (i: number) => number, source: Float32Array): HeapFloats {
+    const { group, headSize, forward: { querySize, runtime } } = this;
+    const queries = runtime.floats(group * count * headSize);
+    for (let inGroup = 0; inGroup < group; inGroup++) {
+      for (let i = 0; i < count; i++) {
+        const at = rowOf(i) * querySize + (head * group + inGroup) * headSize;
+        queries.values.set(source.subarray(at, at + headSize), (inGroup * count + i) * headSize);
+      }
+    }
+    return queries;
+  }
+
+  #taken(result: HeapFloats, queries: HeapFloats): Float32Array {
+    const copy = result.values.slice();
+    this.forward.runtime.free(result);
+    this.forward.runtime.free(queries);
+    return copy;
+  }
+}
+
+function joined(scores: Scores): Float32Array {
+  const all = new Float32Array(scores.reduce((sum, { length }) => sum + length, 0));
+  scores.forEach((own, head) => all.set(own, head * own.length));
+  return all;
+}

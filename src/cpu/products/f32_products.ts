@@ -1,0 +1,88 @@
+/** @file Products with weights in f32, all of them in onnxruntime: exact but for the rounding of f32 sums. */
+import type { ModelConfig } from "../../architecture/config.ts";
+import type { ModelFile } from "../../formats/model_file.ts";
+import type { Onnxruntime } from "../runtime/onnxruntime.ts";
+import type { Session } from "../runtime/session.ts";
+import { type F32Weights, loadF32Weights } from "./f32_weights.ts";
+import { afterAttention, beforeAttention, logitsGraph, queryKeyValueSize } from "./graphs.ts";
+import type { Products, QueryKeyNorms, RowsOf } from "./products.ts";
+import { runGraph } from "./run_graph.ts";
+import type { LoadingProgress } from "./stored_rows.ts";
+
+export class F32Products implements Products {
+  readonly norms: readonly QueryKeyNorms[];
+
+  private constructor(
+    readonly runtime: Onnxruntime,
+    readonly config: ModelConfig,
+    readonly weights: F32Weights,
+    readonly before: Session,
+    readonly after: Session,
+    readonly afterWithBias: Session,
+    readonly output: Session,
+  ) {
+    this.norms = weights.layers;
+  }
+
+  /** Loads the weights and compiles the graphs. @throws {ModelFileError} */
+  static async load(
+    runtime: Onnxruntime,
+    file: ModelFile,
+    config: ModelConfig,
+    onProgress: LoadingProgress = () => {},
+  ): Promise<F32Products> {
+    return new F32Products(
+      runtime,
+      config,
+      await loadF32Weights(runtime, file, config, onProgress),
+      await runtime.session(beforeAttention(config, "plain")),
+      await runtime.session(afterAttention(config, false, "plain")),
+      await runtime.session(afterAttention(config, true, "plain")),
+      await runtime.session(logitsGraph(config)),
+    );
+  }
+
+  embed(token: number, target: Float32Array, at: number): void {
+    const { hiddenSize, vocabularySize } = this.config;
+    const { values } = this.weights.embedding.floats;
+    for (let i = 0; i < hiddenSize; i++) target[at + i] = values[i * vocabularySize + token];
+  }
+
+  queryKeyValue(layer: number, hidden: number, rows: number, _of: RowsOf, y: number): void {
+    const { attentionNorm, queryKeyValue, queryKeyValueBias } = this.weights.layers[layer];
+    runGraph(this.runtime, this.before, [
+      [hidden, [rows, this.config.hiddenSize]],
+      attentionNorm.tensor,
+      queryKeyValue.tensor,
+      ...queryKeyValueBias ? [queryKeyValueBias.tensor] : [],
+    ], [[y, [rows, queryKeyValueSize(this.config)]]]);
+  }
+
+  afterAttention(layer: number, attended: number, hidden: number, rows: number): void {
+    const { output, outputBias, feedForwardNorm, gate, up, down } = this.weights.layers[layer];
+    const { hiddenSize, queryHeadCount, headSize } = this.config;
+    runGraph(this.runtime, outputBias ? this.afterWithBias : this.after, [
+      [attended, [rows, queryHeadCount * headSize]],
+      [hidden, [rows, hiddenSize]],
+      output.tensor,
+      feedForwardNorm.tensor,
+      gate.tensor,
+      up.tensor,
+      down.tensor,
+      ...outputBias ? [outputBias.tensor] : [],
+    ], [[hidden, [rows, hiddenSize]]]);
+  }
+
+  logits(hidden: number, rows: number, y: number): void {
+    const { outputNorm, output } = this.weights;
+    const { hiddenSize, vocabularySize } = this.config;
+    runGraph(
+      this.runtime,
+      this.output,
+      [[hidden, [rows, hiddenSize]], outputNorm.tensor, output.tensor],
+      [[y, [rows, vocabularySize]]],
+    );
+  }
+
+  close(): void {}
+}

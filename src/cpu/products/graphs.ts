@@ -1,0 +1,125 @@
+/**
+ * @file What a layer computes before and after its attention, as graphs of onnxruntime. Every weight is an input, so that one
+ * session serves all layers; matrices are `[inputs, outputs]`, or turned: `[outputs, inputs]`.
+ *
+ *     hidden -> norm -> query, key, value products (+ bias)                              before
+ *     attended -> product (+ bias) + hidden -> norm -> silu(gate) * up -> product + .    after
+ */
+import type { ModelConfig } from "../../architecture/config.ts";
+import { type Graph, type GraphNode, type GraphTensor, MICROSOFT } from "../runtime/onnx_model.ts";
+
+/** Root mean square norm of the last axis. */
+export function normNode(input: string, weight: string, output: string, epsilon: number): GraphNode {
+  return {
+    operator: "SimplifiedLayerNormalization",
+    inputs: [input, weight],
+    outputs: [output],
+    integers: { axis: -1, stash_type: 1 },
+    floats: { epsilon },
+  };
+}
+
+/** How matrices lie in memory: the inputs of an output side by side, or the outputs of an input. */
+export type Orientation = "turned" | "plain";
+
+function matrix(name: string, inputs: number, outputs: number, orientation: Orientation): GraphTensor {
+  return { name, shape: orientation === "turned" ? [outputs, inputs] : [inputs, outputs] };
+}
+
+function product(input: string, matrix: string, output: string, orientation: Orientation): GraphNode {
+  const ends = { inputs: [input, matrix], outputs: [output] };
+  if (orientation === "plain") return { operator: "MatMul", ...ends };
+  return { operator: "FusedMatMul", domain: MICROSOFT, ...ends, integers: { transB: 1 } };
+}
+
+/** A product, and the bias where there is one. */
+function biasedProduct(
+  input: string,
+  matrix: string,
+  bias: string | null,
+  output: string,
+  orientation: Orientation,
+): GraphNode[] {
+  if (bias === null) return [product(input, matrix, output, orientation)];
+  const unbiased = `${output} without bias`;
+  return [
+    product(input, matrix, unbiased, orientation),
+    { operator: "Add", inputs: [unbiased, bias], outputs: [output] },
+  ];
+}
+
+/** Elements of a row of queries, keys and values. */
+export function queryKeyValueSize({ queryHeadCount, kvHeadCount, headSize }: ModelConfig): number {
+  return (queryHeadCount + 2 * kvHeadCount) * headSize;
+}
+
+/** Inputs: hidden, norm, matrix, bias where the model has one. Output: queries, keys and values of each row. */
+export function beforeAttention(config: ModelConfig, orientation: Orientation): Graph {
+  const { hiddenSize, rmsNormEpsilon, attentionBias } = config;
+  const size = queryKeyValueSize(config);
+  const bias: GraphTensor[] = attentionBias ? [{ name: "bias", shape: [size] }] : [];
+  return {
+    inputs: [
+      { name: "hidden", shape: ["rows", hiddenSize] },
+      { name: "norm", shape: [hiddenSize] },
+      matrix("matrix", hiddenSize, size, orientation),
+      ...bias,
+    ],
+    nodes: [
+      normNode("hidden", "norm", "normed", rmsNormEpsilon),
+      ...biasedProduct("normed", "matrix", attentionBias ? "bias" : null, "qkv", orientation),
+    ],
+    outputs: [{ name: "qkv", shape: ["rows", size] }],
+  };
+}
+
+/**
+ * Inputs: attended, hidden, output matrix, norm, gate, up, down, output bias where the layer has one. Output: hidden, which may
+ * lie where the input does.
+ */
+export function afterAttention(config: ModelConfig, hasBias: boolean, orientation: Orientation): Graph {
+  const { hiddenSize, feedForwardSize, queryHeadCount, headSize, rmsNormEpsilon } = config;
+  const querySize = queryHeadCount * headSize;
+  const bias: GraphTensor[] = hasBias ? [{ name: "bias", shape: [hiddenSize] }] : [];
+  return {
+    inputs: [
+      { name: "attended", shape: ["rows", querySize] },
+      { name: "hidden", shape: ["rows", hiddenSize] },
+      matrix("output", querySize, hiddenSize, orientation),
+      { name: "norm", shape: [hiddenSize] },
+      matrix("gate", hiddenSize, feedForwardSize, orientation),
+      matrix("up", hiddenSize, feedForwardSize, orientation),
+      matrix("down", feedForwardSize, hiddenSize, orientation),
+      ...bias,
+    ],
+    nodes: [
+      ...biasedProduct("attended", "output", hasBias ? "bias" : null, "attention", orientation),
+      { operator: "Add", inputs: ["hidden", "attention"], outputs: ["middle"] },
+      normNode("middle", "norm", "normed", rmsNormEpsilon),
+      product("normed", "gate", "gated", orientation),
+      product("normed", "up", "raised", orientation),
+      // x * sigmoid(x)
+      { operator: "QuickGelu", domain: MICROSOFT, inputs: ["gated"], outputs: ["open"], floats: { alpha: 1 } },
+      { operator: "Mul", inputs: ["open", "raised"], outputs: ["activated"] },
+      product("activated", "down", "fed", orientation),
+      { operator: "Add", inputs: ["middle", "fed"], outputs: ["next"] },
+    ],
+    outputs: [{ name: "next", shape: ["rows", hiddenSize] }],
+  };
+}
+
+/** Inputs: hidden, norm, matrix. Output: logits. */
+export function logitsGraph({ hiddenSize, vocabularySize, rmsNormEpsilon }: ModelConfig): Graph {
+  return {
+    inputs: [
+      { name: "hidden", shape: ["rows", hiddenSize] },
+      { name: "norm", shape: [hiddenSize] },
+      { name: "matrix", shape: [hiddenSize, vocabularySize] },
+    ],
+    nodes: [
+      normNode("hidden", "norm", "normed", rmsNormEpsilon),
+      { operator: "MatMul", inputs: ["normed", "matrix"], outputs: ["logits"] },
+    ],
+    outputs: [{ name: "logits", shape: ["rows", vocabularySize] }],
+  };
+}

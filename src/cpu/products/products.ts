@@ -1,0 +1,28 @@
+/**
+ * @file What a model multiplies by its weights, whatever these are stored as. Everything lies in onnxruntime's memory; addresses are
+ * in bytes, rows of f32 one after the other.
+ */
+
+/** Norms of queries and keys, `[headSize]` each; null where the model has none. */
+export interface QueryKeyNorms {
+  readonly queryNorm: Float32Array | null;
+  readonly keyNorm: Float32Array | null;
+}
+
+/** Rows of a product: those of a decode step, or of a tile of a prompt. */
+export type RowsOf = "step" | "tile";
+
+export interface Products {
+  /** By layer. */
+  readonly norms: readonly QueryKeyNorms[];
+  /** Writes the embedding of a token: `[hiddenSize]` from element `at` on. */
+  embed(token: number, target: Float32Array, at: number): void;
+  /** `y = norm(hidden) x query, key and value matrix (+ bias)`. */
+  queryKeyValue(layer: number, hidden: number, rows: number, of: RowsOf, y: number): void;
+  /** `hidden += attended x output matrix (+ bias)`, then `hidden += feed-forward(norm(hidden))`. */
+  afterAttention(layer: number, attended: number, hidden: number, rows: number, of: RowsOf): void;
+  /** `y = norm(hidden) x output matrix`. */
+  logits(hidden: number, rows: number, y: number): void;
+  /** Ends threads that it has started. */
+  close(): void;
+}

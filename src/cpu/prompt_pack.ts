@@ -1,0 +1,265 @@
+/**
+ * @file Prompts being read together, layer by layer in tiles of rows, and the compression of each of their layers.
+ *
+ *     hidden states [rows]   of all prompts, from the first layer to the last
+ *     keys, values  [rows]   of ONE layer; the next layer writes over them
+ *
+ * After a layer's last tile, each sequence takes the rows that its policy keeps, so only one layer's full keys and values exist
+ * at a time. Sequences with the same prompt share its rows.
+ */
+import type { SequencePolicy } from "../policy/policy.ts";
+import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
+import { bestRows } from "./ranking.ts";
+import type { HeapFloats } from "./runtime/onnxruntime.ts";
+import type { Sequence } from "./sequence.ts";
+import { computeOnHost } from "./steps/host_steps.ts";
+
+/** A prompt's place among the rows of a pack. */
+interface Segment {
+  readonly sequences: readonly Sequence[];
+  readonly tokens: Uint32Array;
+  readonly start: number;
+  /** Queries of its last rows in the layer at hand, `[row][querySize]`. */
+  readonly lastQueries: Float32Array;
+  /** Queries of all its rows, where a policy looks rows up. */
+  readonly allQueries: Float32Array | null;
+  /** What its rows have been paid in the layer at hand, by KV head; where a policy asks. */
+  readonly sums: readonly Float32Array[] | null;
+}
+
+/** Groups sequences that have the same prompt. */
+export function groupByPrompt(sequences: readonly Sequence[]): Sequence[][] {
+  const groups: Sequence[][] = [];
+  for (const sequence of sequences) {
+    const { prompt } = sequence.request;
+    const group = groups.find(([{ request }]) =>
+      request.prompt.length === prompt.length && request.prompt.every((token, i) => token === prompt[i])
+    );
+    if (group === undefined) groups.push([sequence]);
+    else group.push(sequence);
+  }
+  return groups;
+}
+
+export class PromptPack {
+  readonly rows: number;
+  readonly #segments: readonly Segment[];
+  /** `[rows, hiddenSize]` */
+  readonly #hidden: HeapFloats;
+  /** `[kvHead][rows][headSize]` */
+  readonly #keys: HeapFloats;
+  readonly #values: HeapFloats;
+  #layer = 0;
+  #row = 0;
+
+  /** @param groups sequences with equal prompts, which must have been admitted */
+  constructor(readonly forward: Forward, groups: readonly (readonly Sequence[])[]) {
+    const { config: { kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
+    let start = 0;
+    this.#segments = groups.map((sequences): Segment => {
+      const tokens = sequences[0].request.prompt;
+      const window = Math.max(...sequences.map(queryWindow));
+      const segment: Segment = {
+        sequences,
+        tokens,
+        start,
+        lastQueries: new Float32Array(window * querySize),
+        allQueries: sequences.some(({ policy }) => policy?.needs.layerQueries)
+          ? new Float32Array(tokens.length * querySize)
+          : null,
+        sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
+          ? Array.from({ length: kvHeadCount }, () => new Float32Array(tokens.length))
+          : null,
+      };
+      start += tokens.length;
+      return segment;
+    });
+    this.rows = start;
+    this.#hidden = runtime.floats(start * hiddenSize);
+    this.#keys = runtime.floats(start * kvHeadCount * headSize);
+    this.#values = runtime.floats(start * kvHeadCount * headSize);
+  }
+
+  get sequences(): Sequence[] {
+    return this.#segments.flatMap(({ sequences }) => sequences);
+  }
+
+  get isDone(): boolean {
+    return this.#layer === this.forward.config.layerCount || this.sequences.every(({ isFinished }) => isFinished);
+  }
+
+  /**
+   * Computes the next tile.
+   *
+   * @param onLayer told of each sequence's rows of a layer that has become complete
+   */
+  runTile(onLayer: (sequence: Sequence, layer: number, rows: LayerToScore) => void): void {
+    const { forward } = this;
+    const { hiddenSize } = forward.config;
+    const first = this.#row;
+    const count = Math.min(TILE_ROWS, this.rows - first);
+    const layer = this.#layer;
+    if (layer === 0) this.#embed(first, count);
+    const hidden = this.#hidden.address + first * hiddenSize * 4;
+    forward.before(layer, hidden, count, "tile");
+    for (const segment of this.#segments) {
+      const begin = Math.max(first, segment.start);
+      const end = Math.min(first + count, segment.start + segment.tokens.length);
+      if (begin >= end) continue;
+      this.#store(segment, layer, begin, end);
+      const attended = forward.attendTile(
+        begin - first,
+        end - begin,
+        begin - segment.start + 1,
+        (head) => this.#keys.address + this.#element(head, segment.start) * 4,
+        (head) => this.#values.address + this.#element(head, segment.start) * 4,
+      );
+      this.#sumAttention(segment, attended);
+    }
+    forward.after(layer, hidden, count, "tile");
+    this.#row += count;
+    if (this.#row < this.rows) return;
+    this.#row = 0;
+    this.#layer++;
+    for (const segment of this.#segments) {
+      for (const sequence of segment.sequences) {
+        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence));
+      }
+    }
+  }
+
+  /** The hidden state of the last row of a sequence's prompt, `[hiddenSize]`. The pack must be done. */
+  lastHidden(sequence: Sequence): Float32Array {
+    const { hiddenSize } = this.forward.config;
+    const segment = this.#segments.find(({ sequences }) => sequences.includes(sequence))!;
+    const row = segment.start + segment.tokens.length - 1;
+    return this.#hidden.values.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+  }
+
+  /** Gives the memory back. */
+  free(): void {
+    for (const floats of [this.#hidden, this.#keys, this.#values]) this.forward.runtime.free(floats);
+  }
+
+  #embed(first: number, count: number): void {
+    const { hiddenSize } = this.forward.config;
+    for (const { tokens, start } of this.#segments) {
+      const end = Math.min(first + count, start + tokens.length);
+      for (let row = Math.max(first, start); row < end; row++) {
+        this.forward.products.embed(tokens[row - start], this.#hidden.values, row * hiddenSize);
+      }
+    }
+  }
+
+  /** Rotates the rows `begin` to `end` of the pack, and keeps their keys, values and queries. */
+  #store({ start, tokens, lastQueries, allQueries }: Segment, layer: number, begin: number, end: number): void {
+    const { forward } = this;
+    const { config: { kvHeadCount, headSize }, querySize, queryKeyValueSize } = forward;
+    const { values: rows } = forward.queryKeyValue;
+    const kvSize = kvHeadCount * headSize;
+    const windowFrom = tokens.length - lastQueries.length / querySize;
+    for (let row = begin; row < end; row++) {
+      const position = row - start;
+      const tileRow = row - this.#row;
+      forward.rotate(layer, tileRow, position);
+      const at = tileRow * queryKeyValueSize;
+      for (let head = 0; head < kvHeadCount; head++) {
+        const to = this.#element(head, row);
+        const key = at + querySize + head * headSize;
+        for (let i = 0; i < headSize; i++) {
+          this.#keys.values[to + i] = rows[key + i];
+          this.#values.values[to + i] = rows[key + kvSize + i];
+        }
+      }
+      const queries = rows.subarray(at, at + querySize);
+      if (position >= windowFrom) lastQueries.set(queries, (position - windowFrom) * querySize);
+      allQueries?.set(queries, position * querySize);
+    }
+  }
+
+  #sumAttention({ sums, tokens }: Segment, attended: AttendedRows): void {
+    sums?.forEach((own, head) => {
+      if (attended.seen === 1) own.fill(0);
+      const means = this.forward.meanAttention(attended, head);
+      const weight = attended.count / tokens.length;
+      means.values.forEach((mean, row) => own[row] += mean * weight);
+      this.forward.runtime.free(means);
+    });
+  }
+
+  #layerOf({ start, tokens: { length }, lastQueries, allQueries, sums }: Segment, sequence: Sequence): LayerToScore {
+    const { headSize } = this.forward.config;
+    const head = (source: HeapFloats) => (head: number) => {
+      const at = this.#element(head, start);
+      return source.values.subarray(at, at + length * headSize);
+    };
+    return {
+      length,
+      window: sequence.window,
+      keys: head(this.#keys),
+      values: head(this.#values),
+      keyAddress: (head) => this.#keys.address + this.#element(head, start) * 4,
+      lastQueries,
+      allQueries,
+      sums,
+    };
+  }
+
+  #element(head: number, row: number): number {
+    return (head * this.rows + row) * this.forward.config.headSize;
+  }
+}
+
+/** Queries at the end of the prompt that a sequence's policy asks. */
+function queryWindow({ policy, window }: Sequence): number {
+  return policy?.needs.windowQueries || policy?.attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
+}
+
+/** Stores a layer of a prompt in a sequence: all of it, or what its policy keeps. */
+export function storeLayer(forward: Forward, sequence: Sequence, layer: number, rows: LayerToScore): void {
+  const { policy, cache, window } = sequence;
+  const { kvHeadCount } = forward.config;
+  const target = sequence.layers[layer];
+  const { length } = rows;
+  const none = Array.from({ length: kvHeadCount }, () => new Uint32Array());
+  const recentBlocks = () => cache.table(layer).length - cache.rankedBlocks(layer);
+  if (policy === null) {
+    cache.appendRecent(layer, length);
+    target.fill(rows, none, 0, length, recentBlocks());
+    return;
+  }
+  const inHeap = new LayerRowsInHeap(forward, rows);
+  if (policy.hostSteps.length > 0) {
+    const { queryHeadCount } = forward.config;
+    const context = { ...sequence.context, layer, queryHeadCount, scoredRows: inHeap.scored, rotary: forward.rotary };
+    inHeap.host = { context, numbers: computeOnHost(inHeap, policy, context, rows.allQueries, forward.ropeTable[0]) };
+  }
+  const { scores, seen } = scoreLayer(inHeap, policy.score, policy);
+  sequence.budgets.add(seen);
+  const ranked = policy.provisionalRows(layer);
+  cache.setRanked(layer, ranked);
+  cache.appendRecent(layer, window);
+  const best = scores.map((own) => bestRows(own, ranked));
+  target.fill(rows, best, length - window, window, recentBlocks());
+  if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
+    const { sums } = rows;
+    sequence.memory.sums[layer] = {
+      ranked: best.map((indices, head) => Float32Array.from(indices, (row) => sums[head][row])),
+      window: sums.map((own) => own.slice(length - window)),
+    };
+  }
+  if (policy.isRebalanceDue(layer)) cutLayers(sequence, policy);
+}
+
+/** Cuts every layer scored so far to what the policy allots it. */
+export function cutLayers({ cache, layers, budgets }: Sequence, policy: SequencePolicy): void {
+  // The slots that a GPU would have to move lie elsewhere here: whole layers move.
+  budgets.share(policy, cache);
+  layers.forEach((rows, layer) => {
+    if (rows.isEmpty) return;
+    const heads = cache.headRows(layer, rows.kvHeadCount);
+    rows.truncate(heads, cache.table(layer).length - cache.rankedBlocks(layer));
+  });
+}

@@ -1,0 +1,309 @@
+/**
+ * @file The CPU engine's loop: one decode step of everything that runs, then one tile of a prompt, then a look at the mail.
+ *
+ *     admit | decode step | prefill tile | messages | admit | ...
+ *
+ * Nothing runs ahead here as it does on a GPU: a token is known when its step is over, so an abort or an end takes effect before
+ * the next step.
+ */
+import { setImmediate } from "node:timers";
+import type { EngineStats } from "../contract/engine.ts";
+import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { BlockPool } from "../cache/block_pool.ts";
+import { type Forecast, forecastRequest } from "../engine/forecast.ts";
+import type { DecodeEviction } from "../engine/eviction.ts";
+import type { Fallback } from "../engine/sequence.ts";
+import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
+import { Admission } from "./admission.ts";
+import { decodeMemory, evict } from "./eviction.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import type { Forward } from "./forward.ts";
+import type { LayerToScore } from "./layer_scoring.ts";
+import { groupByPrompt, PromptPack, storeLayer } from "./prompt_pack.ts";
+import type { HeapFloats } from "./runtime/onnxruntime.ts";
+import { adjustLogits } from "./sampling/penalties.ts";
+import { draw } from "./sampling/draw.ts";
+import { withLogprobs } from "./sampling/top_logprobs.ts";
+import { Sequence } from "./sequence.ts";
+
+/** Prompts are packed up to this many rows, or one of any length. */
+const PACK_ROWS = 1024;
+/** Packs that take turns. */
+const MOST_PACKS = 4;
+
+/** A sequence's news, in order. */
+export type Emit = (id: number, event: GenerationEvent) => void;
+
+export class Scheduler {
+  readonly #admission: Admission;
+  readonly #sequences = new Map<number, Sequence>();
+  #waiting: Sequence[] = [];
+  #running: Sequence[] = [];
+  /** Prompts being prefilled; they take turns, the first one is next. */
+  #packs: PromptPack[] = [];
+  /** Hidden states of a decode step, `[maxBatch, hiddenSize]`. */
+  readonly #hidden: HeapFloats;
+  #wake: () => void = () => {};
+  #isClosed = false;
+  readonly #counts = {
+    promptTokens: 0,
+    generatedTokens: 0,
+    decodeSteps: 0,
+    rebalances: 0,
+    rebalanceSeconds: 0,
+    decodeEvictions: 0,
+    policyFallbacks: {} as Record<string, number>,
+  };
+  readonly #evictedRows: number[];
+
+  /** @param log takes a line for people: a policy that failed */
+  constructor(
+    readonly forward: Forward,
+    readonly pool: BlockPool,
+    readonly maxBatch: number,
+    readonly policies: PolicyRegistry,
+    readonly emit: Emit,
+    readonly log: (message: string) => void,
+  ) {
+    const { config: { layerCount, hiddenSize }, runtime } = forward;
+    this.#admission = new Admission(forward, pool, maxBatch);
+    this.#hidden = runtime.floats(maxBatch * hiddenSize);
+    this.#evictedRows = new Array(layerCount).fill(0);
+  }
+
+  /** Queues a sequence. */
+  add(id: number, request: GenerationRequest): void {
+    const { config } = this.forward;
+    const { policy } = request.kvCache;
+    const { policyFallbacks } = this.#counts;
+    const fallback: Fallback = { reason: undefined };
+    let forecast: Forecast;
+    try {
+      forecast = forecastRequest(request, config, this.policies, (reason) => {
+        policyFallbacks[policy] = (policyFallbacks[policy] ?? 0) + 1;
+        fallback.reason ??= reason;
+        this.log(`KV cache policy ${policy} failed, uniform budgets take its place: ${reason}`);
+      });
+    } catch (error) {
+      // The client has asked the same before: the policy has changed since, or does not always say the same.
+      return this.emit(id, { type: "failed", message: (error as Error).message });
+    }
+    if (forecast.blocks > this.pool.largestArena) {
+      return this.emit(id, {
+        type: "failed",
+        message: `The KV cache policy ${policy} asks for more memory than there is`,
+      });
+    }
+    const sequence = new Sequence(id, request, forecast, fallback, config.vocabularySize);
+    this.#sequences.set(id, sequence);
+    this.#waiting.push(sequence);
+    this.#wake();
+  }
+
+  /** Ends a sequence wherever it is; unknown ids have ended already. */
+  abort(id: number): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence !== undefined) this.#finish(sequence, "aborted");
+  }
+
+  /** Lets a paused sequence go on; of one that has ended, nothing is left. */
+  resume(id: number, resumption: Resumption): void {
+    const sequence = this.#sequences.get(id);
+    if (sequence === undefined || sequence.pausedBy === null) return;
+    sequence.resume(resumption);
+    if (sequence.remaining <= 0) return this.#finish(sequence, "length");
+    this.#running.push(sequence);
+    this.#wake();
+  }
+
+  stats(): EngineStats {
+    const { pool, forward } = this;
+    return {
+      ...this.#counts,
+      policyFallbacks: { ...this.#counts.policyFallbacks },
+      // Of kernels, of which there are none here.
+      unusableScores: {},
+      running: this.#admission.residentCount,
+      waiting: this.#waiting.length,
+      submits: 0,
+      dispatches: forward.runs,
+      encodeSeconds: 0,
+      buffersCreated: 0,
+      bindGroupsCreated: 0,
+      blocksTotal: pool.totalBlocks,
+      blocksUsed: pool.usedBlocks,
+      blocksPeak: pool.peakBlocks,
+      blocksUsedPerLayer: Array.from(pool.usedPerLayer),
+      blocksCached: 0,
+      prefixQueries: 0,
+      prefixHits: 0,
+      blockBytes: pool.blockBytes,
+      evictedRowsPerLayer: [...this.#evictedRows],
+      gpuBytes: 0,
+    };
+  }
+
+  /** Ends the loop after the present turn. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wake();
+  }
+
+  /** Runs until {@link close}. */
+  async run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#admit();
+      const worked = this.#decode() || this.#packs.length > 0;
+      this.#prefill();
+      if (!worked) await new Promise<void>((resolve) => this.#wake = resolve);
+      // Messages are let in between two turns.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Lets waiting sequences in, first come first served, and packs their prompts. */
+  #admit(): void {
+    while (this.#waiting.length > 0 && this.#packs.length < MOST_PACKS) {
+      const admitted: Sequence[] = [];
+      let groups: Sequence[][] = [];
+      while (this.#waiting.length > 0) {
+        const sequence = this.#waiting[0];
+        const wider = groupByPrompt([...admitted, sequence]);
+        const rows = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
+        if ((rows > PACK_ROWS && admitted.length > 0) || !this.#admission.tryAdmit(sequence)) break;
+        this.#waiting.shift();
+        sequence.memory = decodeMemory(this.forward, sequence);
+        admitted.push(sequence);
+        groups = wider;
+      }
+      if (admitted.length === 0) return;
+      this.#packs.push(new PromptPack(this.forward, groups));
+    }
+  }
+
+  /** Computes the next tile of the pack whose turn it is. */
+  #prefill(): void {
+    const pack = this.#packs.shift();
+    if (pack === undefined) return;
+    if (!pack.isDone) {
+      pack.runTile((sequence, layer, rows) => this.#store(sequence, layer, rows));
+    }
+    if (!pack.isDone) {
+      this.#packs.push(pack);
+      return;
+    }
+    const sequences = pack.sequences.filter(({ isFinished }) => !isFinished);
+    const { hiddenSize } = this.forward.config;
+    sequences.forEach((sequence, row) => this.#hidden.values.set(pack.lastHidden(sequence), row * hiddenSize));
+    pack.free();
+    for (const sequence of sequences) this.#startDecoding(sequence);
+    this.#drawTokens(sequences);
+    this.#running.push(...sequences.filter(({ isFinished, pausedBy }) => !isFinished && pausedBy === null));
+  }
+
+  #store(sequence: Sequence, layer: number, rows: LayerToScore): void {
+    const begun = performance.now();
+    storeLayer(this.forward, sequence, layer, rows);
+    if (!sequence.policy?.isRebalanceDue(layer)) return;
+    this.#counts.rebalances++;
+    this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+  }
+
+  /** The prompt is in the cache for good: says so. */
+  #startDecoding(sequence: Sequence): void {
+    this.#counts.promptTokens += sequence.request.prompt.length;
+    const kvCache = kvCacheUsage(sequence);
+    kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
+    sequence.budgets.forget();
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: 0 });
+  }
+
+  /** One step of all that run. @returns whether there was anything to do */
+  #decode(): boolean {
+    const batch = this.#running;
+    if (batch.length === 0) return false;
+    const { forward } = this;
+    const { config: { layerCount, hiddenSize }, querySize, queryKeyValueSize } = forward;
+    batch.forEach((sequence, row) => {
+      forward.products.embed(sequence.lastToken, this.#hidden.values, row * hiddenSize);
+      sequence.cache.reserveRecent(1);
+    });
+    const { values: rows } = forward.queryKeyValue;
+    for (let layer = 0; layer < layerCount; layer++) {
+      forward.before(layer, this.#hidden.address, batch.length, "step");
+      batch.forEach((sequence, row) => {
+        const { cache, position } = sequence;
+        const cached = sequence.layers[layer];
+        forward.rotate(layer, row, position);
+        const at = row * queryKeyValueSize;
+        const keys = at + querySize;
+        cached.reserve(cache.table(layer).length - cache.rankedBlocks(layer));
+        cached.append(rows, keys, rows, keys + (queryKeyValueSize - querySize) / 2);
+        cache.appendRecent(layer, 1);
+        sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
+        forward.attendRow(row, cached);
+      });
+      forward.after(layer, this.#hidden.address, batch.length, "step");
+    }
+    this.#counts.decodeSteps++;
+    this.#drawTokens(batch);
+    for (const sequence of batch) {
+      const { isFinished, pausedBy, forecast: { eviction }, context } = sequence;
+      if (isFinished || pausedBy !== null || eviction === null) continue;
+      if (eviction.isDue(sequence, sequence.cache, context.budget)) this.#evict(sequence, eviction);
+    }
+    return true;
+  }
+
+  /** Draws the next tokens of sequences whose hidden states are in place, and takes them in. */
+  #drawTokens(batch: readonly Sequence[]): void {
+    if (batch.length === 0) return;
+    const { forward } = this;
+    const { vocabularySize } = forward.config;
+    forward.computeLogits(this.#hidden.address, batch.length);
+    batch.forEach((sequence, row) => {
+      const logits = forward.logits.values.subarray(row * vocabularySize, (row + 1) * vocabularySize);
+      this.#receive(sequence, logits);
+    });
+  }
+
+  #receive(sequence: Sequence, logits: Float32Array): void {
+    const { id, request: { sampling, topLogprobs, stopTokens }, counts, position } = sequence;
+    if (sequence.accepted === sequence.end) return this.#finish(sequence, "length");
+    if (sequence.reportsLogits) this.emit(id, { type: "logits", logits: [logits.slice()] });
+    const isAdjusted = counts !== null || sampling.logitBias.length > 0;
+    const drawn = draw(isAdjusted ? adjustLogits(logits, sampling, counts) : logits, sampling, position);
+    if (sequence.accept(drawn)) {
+      const token = topLogprobs === undefined ? { id: drawn } : withLogprobs(drawn, logits, topLogprobs);
+      this.#counts.generatedTokens++;
+      this.emit(id, { type: "tokens", tokens: [token] });
+      if (stopTokens.includes(drawn)) return this.#finish(sequence, "stop");
+    }
+    if (sequence.remaining <= 0) this.#finish(sequence, "length");
+  }
+
+  #evict(sequence: Sequence, eviction: DecodeEviction): void {
+    const begun = performance.now();
+    const held = evict(this.forward, sequence, eviction);
+    const rowsPerLayer = sequence.layers.map((rows) => rows.rows(0));
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += held[layer] - rows);
+    this.#counts.decodeEvictions++;
+    this.#counts.rebalances++;
+    this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
+  }
+
+  #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {
+    this.#running = this.#running.filter((other) => other !== sequence);
+    if (reason !== "aborted" && sequence.request.resumableTokens !== undefined) {
+      sequence.pausedBy = reason;
+      this.emit(sequence.id, { type: "paused", reason, completionTokens: sequence.drawn });
+      return;
+    }
+    sequence.isFinished = true;
+    this.#sequences.delete(sequence.id);
+    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#admission.release(sequence);
+    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.drawn });
+  }
+}

@@ -1,0 +1,53 @@
+/** @file What a scoring step may look at on the CPU: the rows of one layer of one sequence, and who asks for them. */
+
+import type { LayerContext } from "../../policy/context.ts";
+import type { Step } from "../../policy/steps.ts";
+
+/** Scores of each KV head, `[scored]`: never negative, the higher the better. */
+export type Scores = readonly Float32Array[];
+
+/** The rows of a layer that are to be scored: all but the last ones, which are kept anyway. */
+export interface ScoredRows {
+  readonly kvHeadCount: number;
+  /** Where steps of the score have something computed. */
+  readonly host: HostNumbers | null;
+  /** Query heads of each KV head. */
+  readonly group: number;
+  readonly headSize: number;
+  /** Rows, and how many of them, from the first on, get a score. */
+  readonly length: number;
+  readonly scored: number;
+  /** Keys of a KV head, rotated, `[length, headSize]`. */
+  keys(head: number): Float32Array;
+  /** Values of a KV head, `[length, headSize]`. */
+  values(head: number): Float32Array;
+  /** Queries that can be asked at most: those of the last rows. */
+  readonly queries: number;
+  /** What the last `window` queries pay to each row, `[query head of the group][window][length]`. */
+  attention(head: number, window: number): Float32Array;
+  /** What all queries so far paid to each row, group-meaned, divided by their number, `[length]`. */
+  attentionOfAll(head: number): Float32Array;
+  /**
+   * What the queries of some rows pay to the scored rows that are not among the hidden ones,
+   * `[query head of the group][row asked][scored]`.
+   */
+  lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array;
+}
+
+/** What a plugin's TypeScript has computed of a layer. */
+export interface HostNumbers {
+  readonly numbers: ReadonlyMap<Step, Float32Array>;
+  readonly context: LayerContext;
+}
+
+/**
+ * The CPU half of a step.
+ *
+ * @param scores of the steps before it; none where it is the source
+ */
+export type CpuStep<Step> = (rows: ScoredRows, step: Step, scores: Scores) => Scores;
+
+/** Scores that are all zero. */
+export function blankScores({ kvHeadCount, scored }: ScoredRows): Float32Array[] {
+  return Array.from({ length: kvHeadCount }, () => new Float32Array(scored));
+}

@@ -1,0 +1,189 @@
+/** @file The CPU engine's thread: owns onnxruntime, the weights, the cache and the scheduler. */
+import { availableParallelism } from "node:os";
+import type { ModelConfig } from "../architecture/config.ts";
+import { readModelConfig } from "../architecture/read_config.ts";
+import { ropeTable } from "../architecture/rope.ts";
+import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
+import { BlockPool } from "../cache/block_pool.ts";
+import type { GenerationEvent } from "../contract/generation.ts";
+import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import { describeModel } from "../engine/served_model.ts";
+import type { ModelFile } from "../formats/model_file.ts";
+import { openModel } from "../formats/open.ts";
+import { dimensionsOf } from "../model/dimensions.ts";
+import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
+import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
+import { PolicyRegistry } from "../policy/registry.ts";
+import { withoutKernels } from "../policy/steps.ts";
+import { Forward } from "./forward.ts";
+import { F32Products } from "./products/f32_products.ts";
+import { fitsInt8, Int8Products } from "./products/int8_products.ts";
+import { planMemory, weightCount, type WeightType } from "./memory_plan.ts";
+import type { Products } from "./products/products.ts";
+import type { LoadingProgress } from "./products/stored_rows.ts";
+import { Onnxruntime } from "./runtime/onnxruntime.ts";
+import { Scheduler } from "./scheduler.ts";
+
+const thread = self as unknown as {
+  postMessage(message: FromWorker): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  close(): void;
+};
+
+/** What requests choose from; the client knows the same. */
+const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
+
+let scheduler: Scheduler | null = null;
+
+thread.onmessage = ({ data }) => {
+  switch (data.type) {
+    case "start":
+      run(data.options, data.plugins).catch((error) => {
+        const { name, message } = error instanceof Error ? error : new Error(String(error));
+        thread.postMessage({ type: "failed", failure: { name, message } });
+      });
+      break;
+    case "plugins":
+      try {
+        POLICIES.setFiles(data.plugins.map(evaluatePlugin));
+        thread.postMessage({ type: "plugins", failure: null });
+      } catch (error) {
+        const { name, message } = error as Error;
+        thread.postMessage({ type: "plugins", failure: { name, message } });
+      }
+      break;
+    case "generate":
+      scheduler!.add(data.id, data.request);
+      break;
+    case "abort":
+      scheduler!.abort(data.id);
+      break;
+    case "resume":
+      scheduler!.resume(data.id, data.resumption);
+      break;
+    case "stats":
+      thread.postMessage({ type: "stats", id: data.id, stats: scheduler!.stats() });
+      break;
+    case "close":
+      scheduler?.close();
+      break;
+  }
+};
+
+async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
+  POLICIES.setFiles(plugins.map(evaluatePlugin));
+  POLICIES.runnable = withoutKernels;
+  const { forward, pool } = await load(options);
+  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
+  await scheduler.run();
+  forward.products.close();
+  thread.postMessage({ type: "closed" });
+  thread.close();
+}
+
+async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; pool: BlockPool }> {
+  const threads = options.threads ?? availableParallelism();
+  const file = await openModel(options.model);
+  try {
+    const config = await readModelConfig(file);
+    const weights = weightTypeOf(config, options);
+    const serving = servingOptions(weightCount(file, config), config, weights, options);
+    const dimensions = dimensionsOf(config, serving);
+    const runtime = await Onnxruntime.open(threads);
+    const onProgress: LoadingProgress = ({ tensors, bytes }) => {
+      const { tensors: { size: total }, tensorBytes: totalBytes } = file;
+      const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
+      thread.postMessage({ type: "progress", progress });
+    };
+    const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
+    const table = ropeTable(config.rope, dimensions.positions);
+    const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
+    const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
+    if (blocks === 0) {
+      throw new RangeError(
+        `--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`,
+      );
+    }
+    const pool = new BlockPool({ arenas: [blocks], blockBytes: dimensions.blockBytes, layerCount: config.layerCount });
+    thread.postMessage({
+      type: "ready",
+      ready: {
+        model: {
+          ...describeModel(file, config, options, serving.contextLength),
+          sampling: await readSamplingDefaults(file),
+        },
+        cache: config,
+        largestArena: pool.largestArena,
+        blockBytes: pool.blockBytes,
+        maxBatch: options.maxBatch,
+        device: `the CPU (onnxruntime, ${threads} ${threads === 1 ? "thread" : "threads"})`,
+      },
+    });
+    return { forward, pool };
+  } finally {
+    file.close();
+  }
+}
+
+function loadProducts(
+  runtime: Onnxruntime,
+  file: ModelFile,
+  config: ModelConfig,
+  weights: WeightType,
+  maxBatch: number,
+  onProgress: LoadingProgress,
+): Promise<Products> {
+  return weights === "f32"
+    ? F32Products.load(runtime, file, config, onProgress)
+    : Int8Products.load(runtime, file, config, maxBatch, onProgress);
+}
+
+/** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */
+function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions): WeightType {
+  const fits = fitsInt8(config);
+  if (cpuWeights === "int8" && !fits) {
+    throw new RangeError(
+      `--cpu-weights is int8, but the sizes of ${config.name} are not all multiples of 8: expected f32`,
+    );
+  }
+  return cpuWeights ?? (fits ? "int8" : "f32");
+}
+
+/** Fills in what the user left open. */
+function servingOptions(
+  parameters: number,
+  config: ModelConfig,
+  weights: WeightType,
+  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+) {
+  if (kvType !== "f32") {
+    throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
+  }
+  if (context !== undefined && context > config.contextLength) {
+    log(
+      `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
+        "make no sense",
+    );
+  }
+  const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
+  return { ...plan, maxBatch, kvElement: kvType };
+}
+
+// Events of a turn travel together: the loop emits them between two looks at the mail.
+let events: { id: number; event: GenerationEvent }[] = [];
+
+function emit(id: number, event: GenerationEvent): void {
+  if (events.length === 0) {
+    queueMicrotask(() => {
+      thread.postMessage({ type: "events", events });
+      events = [];
+    });
+  }
+  events.push({ id, event });
+}
+
+/** Has a line for people written to standard error. */
+function log(message: string): void {
+  thread.postMessage({ type: "log", message });
+}

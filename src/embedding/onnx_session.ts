@@ -1,0 +1,88 @@
+/**
+ * @file An ONNX model on onnxruntime's WebAssembly, on one thread: this one.
+ *
+ * The library wants to find its WebAssembly by URLs that start at `location`, which a worker's does not allow, and to fetch it,
+ * which a file cannot be. So it is handed the bytes; they are read from beside the library, in a compiled program too.
+ */
+import type { InferenceSession, Tensor } from "onnxruntime-web";
+
+/** Inputs as the encoders of optimum and sentence-transformers name them: [texts, tokens] each. */
+export interface EncoderBatch {
+  readonly texts: number;
+  readonly tokens: number;
+  readonly ids: BigInt64Array<ArrayBuffer>;
+  readonly mask: BigInt64Array<ArrayBuffer>;
+  /** 1 for tokens of a pair's second text. */
+  readonly types: BigInt64Array<ArrayBuffer>;
+}
+
+/** A tensor that came out. */
+export interface EncoderOutput {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+const INPUTS = ["input_ids", "attention_mask", "token_type_ids"];
+
+/** What an output is, by its name; the first that a model has counts. */
+const OUTPUTS = { logits: "reranker", last_hidden_state: "embedder", token_embeddings: "embedder" } as const;
+
+export class OnnxSession {
+  private constructor(
+    readonly kind: "embedder" | "reranker",
+    /** The last dimension of what comes out: numbers of a vector, or labels. */
+    readonly dimensions: number,
+    /** A text's numbers depend on those that are run with it: the activations of all are scaled together. */
+    readonly scalesTogether: boolean,
+    readonly run: (batch: EncoderBatch) => Promise<EncoderOutput>,
+  ) {}
+
+  /** @throws {Error} when onnxruntime cannot load the model, or it is no encoder; the message names the input or output */
+  static async open(path: string): Promise<OnnxSession> {
+    Reflect.deleteProperty(globalThis, "location");
+    const { env, InferenceSession, Tensor } = await import("onnxruntime-web/wasm");
+    env.logLevel = "error";
+    env.wasm.numThreads = 1;
+    const wasm = await Deno.readFile(new URL(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm")));
+    env.wasm.wasmBinary = wasm.buffer;
+    const bytes = await Deno.readFile(path);
+    const session = await InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+    const unknown = session.inputNames.find((name) => !INPUTS.includes(name));
+    if (unknown !== undefined) throw new Error(`it has an input ${unknown}: expected ${INPUTS.join(", ")}`);
+    const name = Object.keys(OUTPUTS).find((output) => session.outputNames.includes(output)) as keyof typeof OUTPUTS;
+    if (name === undefined) {
+      throw new Error(
+        `its outputs are ${session.outputNames.join(", ")}: expected ${Object.keys(OUTPUTS).join(" or ")}`,
+      );
+    }
+    const dimensions = lastDimension(session, name);
+    const run = async ({ texts, tokens, ids, mask, types }: EncoderBatch): Promise<EncoderOutput> => {
+      const tensor = (data: BigInt64Array<ArrayBuffer>) => new Tensor("int64", data, [texts, tokens]);
+      const all: Record<string, Tensor> = {
+        input_ids: tensor(ids),
+        attention_mask: tensor(mask),
+        token_type_ids: tensor(types),
+      };
+      const feeds = Object.fromEntries(session.inputNames.map((input) => [input, all[input]]));
+      const { [name]: output } = await session.run(feeds, [name]);
+      return { shape: output.dims, values: output.data as Float32Array };
+    };
+    // An operator's name stands in the file as it is.
+    return new OnnxSession(OUTPUTS[name], dimensions, holds(bytes, "DynamicQuantizeLinear"), run);
+  }
+}
+
+function lastDimension(session: InferenceSession, name: string): number {
+  const output = session.outputMetadata.find((metadata) => metadata.name === name);
+  const size = output?.isTensor ? output.shape.at(-1) : undefined;
+  if (output?.isTensor && output.type === "float32" && typeof size === "number") return size;
+  throw new Error(`its output ${name} has no known size, or is not of float32`);
+}
+
+function holds(bytes: Uint8Array, text: string): boolean {
+  const sought = new TextEncoder().encode(text);
+  for (let at = bytes.indexOf(sought[0]); at >= 0; at = bytes.indexOf(sought[0], at + 1)) {
+    if (sought.every((byte, i) => bytes[at + i] === byte)) return true;
+  }
+  return false;
+}

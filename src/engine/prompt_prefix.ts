@@ -1,0 +1,115 @@
+/**
+ * @file What the prefix cache does for a prompt that is being read: in each layer, the rows that are cached come from their blocks, the
+ * others pass the layer, and those that the cache does not have are stored.
+ *
+ *     keys, values of a layer   [ cached rows | rows that pass the layer ................ ]
+ *                                 restore()     attention sees all of them, scoring too
+ *                                             [ rows to keep: store() ........ | the rest of a block ]
+ *
+ * Positions are the true ones, and scores and kept rows what they are without a cache. Queries, however, are not cached: rows whose
+ * queries a policy asks pass the layers again.
+ */
+import { BLOCK_ROWS } from "../cache/block.ts";
+import type { PrefixDraft, PrefixLease } from "../cache/prefix_index.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Model } from "../model/model.ts";
+import { needsAllQueries } from "../policy/steps/step_rules.ts";
+import { MAX_WINDOW } from "../scores/limits.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** Rows at the end of a prompt whose queries are needed to score the others, or for statistics. */
+export function queryWindow({ policy, window }: Pick<Sequence, "policy" | "window">): number {
+  if (policy === null) return 0;
+  const { needs, attentionStatistics } = policy;
+  return needs.windowQueries || attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
+}
+
+/** The most rows at the beginning of a prompt that need not pass the layers where they are cached. */
+export function mostCachedRows(sequence: Pick<Sequence, "policy" | "window" | "request">): number {
+  const { policy, request: { prompt } } = sequence;
+  if (policy !== null && needsAllQueries(policy.needs)) return 0;
+  // The first token is drawn from what the last row comes to.
+  return prompt.length - Math.max(1, queryWindow(sequence));
+}
+
+export class PromptPrefix {
+  /** Rows that come from the cache. */
+  readonly rows: number;
+  readonly #lease: PrefixLease | null;
+  readonly #draft: PrefixDraft | null;
+
+  /**
+   * @param group sequences that have the same prompt; what was found of it for each is taken over
+   * @param start row of the pack where it begins
+   */
+  constructor(readonly model: Model, readonly group: readonly Sequence[], readonly start: number) {
+    this.#lease = longestLease(group);
+    const most = Math.min(this.#lease?.rows ?? 0, ...group.map(mostCachedRows));
+    this.rows = Math.floor(most / BLOCK_ROWS) * BLOCK_ROWS;
+    this.#draft = group.some(({ keepsRows }) => keepsRows) ? null : this.#makeDraft();
+    this.#writeTables();
+    for (const sequence of group) sequence.cachedRows = this.rows;
+  }
+
+  /** Records that the scratch gets the cached rows of a layer, before any other row passes it. */
+  restore(recorder: Recorder, layer: number): void {
+    const { rows, start } = this;
+    if (rows === 0) return;
+    this.model.prefixRows!.restore(recorder, { arena: this.#lease!.arena, layer, start, first: 0, rows });
+  }
+
+  /** Records that the rows of a layer are stored which are to be kept in addition, once all have passed it. */
+  store(recorder: Recorder, layer: number): void {
+    const draft = this.#draft;
+    if (draft === null || draft.isAbandoned) return;
+    const { arena, firstRow: first, rows } = draft;
+    this.model.prefixRows!.store(recorder, { arena, layer, start: this.start, first, rows });
+  }
+
+  /** All layers have been recorded: from now on others can find the prompt. */
+  commit(): void {
+    this.#draft?.commit();
+    for (const sequence of this.group) {
+      if (sequence.isFinished || !sequence.keepsRows) continue;
+      const { request: { prompt }, residence: { cache } } = sequence;
+      this.model.prefixIndex.add(cache.arena, prompt, (layer) => cache.table(layer));
+    }
+  }
+
+  /** Lets go of the cached blocks, and of what has not been committed. Idempotent. */
+  release(): void {
+    this.#lease?.release();
+    this.#draft?.abandon();
+  }
+
+  #makeDraft(): PrefixDraft | null {
+    const [{ request: { prompt }, residence: { cache } }] = this.group;
+    return this.model.prefixIndex.draft(this.rows > 0 ? this.#lease!.arena : cache.arena, prompt);
+  }
+
+  #writeTables(): void {
+    const { start, model: { prefixRows, config: { layerCount } } } = this;
+    if (prefixRows === null) return;
+    for (let layer = 0; layer < layerCount; layer++) {
+      if (this.rows > 0) prefixRows.writeTable({ layer, start, first: 0 }, this.#lease!.table(layer));
+      const draft = this.#draft;
+      if (draft !== null) prefixRows.writeTable({ layer, start, first: draft.firstRow }, draft.table(layer));
+    }
+  }
+}
+
+/** Takes over what was found of a prompt, and lets go of all but the longest. */
+function longestLease(group: readonly Sequence[]): PrefixLease | null {
+  let longest: PrefixLease | null = null;
+  for (const { residence } of group) {
+    const { prefix } = residence;
+    residence.prefix = null;
+    if (prefix === null) continue;
+    if (longest !== null && prefix.rows <= longest.rows) prefix.release();
+    else {
+      longest?.release();
+      longest = prefix;
+    }
+  }
+  return longest;
+}

@@ -1,0 +1,68 @@
+/** @file Weights of 8 bits: how far answers move, and that no sequence feels what runs beside it. */
+import assert from "node:assert/strict";
+import { seededRandom } from "../../fixtures/random.ts";
+import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
+import type { GenerationEvent } from "../../src/contract/generation.ts";
+import type { WeightType } from "../../src/cpu/memory_plan.ts";
+import { type CpuModel, loadCpuModel, runOnCpu } from "../support/cpu.ts";
+import { randomPrompt, request } from "../support/engine.ts";
+import { withFile } from "../support/files.ts";
+
+/** One of each family; biases, norms and an output of its own among them. */
+const MODELS: readonly TinyModelOptions[] = [
+  { architecture: "llama", seed: 5 },
+  { architecture: "qwen2", seed: 7, tied: true },
+  { architecture: "qwen3", seed: 9, headSize: 32, vocabulary: 318 },
+  { architecture: "internlm2", seed: 3, attentionBias: true },
+];
+
+const load = (options: TinyModelOptions, weights: WeightType): Promise<CpuModel> =>
+  withFile(tinyGguf(options), (path) => loadCpuModel(path, { weights, maxBatch: 8 }));
+
+const logitsOf = (events: readonly GenerationEvent[]) =>
+  events.flatMap((event) => event.type === "logits" ? event.logits : []);
+
+function logSoftmax(logits: Float32Array): Float64Array {
+  const most = Math.max(...logits);
+  const logSum = most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+  return Float64Array.from(logits, (logit) => logit - logSum);
+}
+
+/** Kullback-Leibler divergence of the second from the first, in nats. */
+function divergence(logits: Float32Array, other: Float32Array): number {
+  const [p, q] = [logSoftmax(logits), logSoftmax(other)];
+  return p.reduce((sum, logprob, i) => sum + Math.exp(logprob) * (logprob - q[i]), 0);
+}
+
+for (const options of MODELS) {
+  Deno.test(`${options.architecture}: 8-bit weights move the probabilities of given tokens by less than 0.01 nats`, async () => {
+    const random = seededRandom(1);
+    const asked = request(randomPrompt(random, 40), {
+      maxTokens: 0,
+      continuation: { tokens: Uint32Array.from(randomPrompt(random, 40)), logitsFrom: 1 },
+    });
+    const { events: [exact] } = await runOnCpu(await load(options, "f32"), [asked]);
+    const { events: [rounded] } = await runOnCpu(await load(options, "int8"), [asked]);
+    const others = logitsOf(rounded);
+    const divergences = logitsOf(exact).map((logits, i) => divergence(logits, others[i]));
+    assert.equal(divergences.length, 39);
+    const mean = divergences.reduce((sum, one) => sum + one) / divergences.length;
+    assert.ok(mean > 0 && mean < 0.01, `${mean}`);
+  });
+}
+
+Deno.test("with 8-bit weights, a sequence's logits are the same to the last bit alone and in any company", async () => {
+  const model = await load(MODELS[0], "int8");
+  const random = seededRandom(2);
+  const asked = Array.from({ length: 7 }, (_, i) =>
+    request(randomPrompt(random, 20 + i), {
+      maxTokens: 0,
+      continuation: { tokens: Uint32Array.from(randomPrompt(random, 12)), logitsFrom: 1 },
+    }));
+  const alone: Float32Array[][] = [];
+  for (const one of asked) alone.push(logitsOf((await runOnCpu(model, [one])).events[0]));
+  for (const count of [2, 3, 7]) {
+    const { events } = await runOnCpu(model, asked.slice(0, count));
+    events.forEach((own, i) => assert.deepEqual(logitsOf(own), alone[i], `${count} sequences, ${i}`));
+  }
+});

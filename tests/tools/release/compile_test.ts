@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { withDirectory } from "../../support/files.ts";
+import { compile, withPrunedCache, workerModules } from "../../../tools/release/compile.ts";
+
+const ROOT = new URL("../../../", import.meta.url);
+
+/** What the program needs beside itself, and what only its tests do. */
+const NEEDED = ["hono", "zod", "@huggingface/tokenizers", "@huggingface/jinja", "@opentelemetry/sdk-metrics"];
+const OF_TESTS = ["@huggingface/gguf", "@huggingface/tasks"];
+
+/** Bytes that the executable may have more than the runtime. */
+const MOST_ADDED = 45e6;
+
+/** The paths of the tree that `deno compile` prints; what it shows as `folder/*` is the folder. */
+function pathsOf(report: string): string[] {
+  const parents: string[] = [];
+  return report.split("\n").flatMap((line) => {
+    const match = /^((?:│ | {2})*)[├└]─[─┬] (\S+)/.exec(line);
+    if (match === null) return [];
+    const depth = match[1].length / 2;
+    parents.splice(depth, Infinity, match[2].replace(/\/\*$/, ""));
+    return [parents.join("/")];
+  });
+}
+
+/** Runs in the place of the program, with nothing but the embedded packages: loads every command, and the WebAssembly. */
+const LOADS_EVERYTHING = `
+  import { COMMANDS } from "./src/cli/commands.ts";
+  import { Onnxruntime } from "./src/cpu/runtime/onnxruntime.ts";
+  import { EncoderClient } from "./src/embedding/client.ts";
+  import { chineseWords } from "./src/eval/metrics/chinese_words.ts";
+  for (const { load } of Object.values(COMMANDS)) await load();
+  await import("./src/cpu/kernels/crew_module.ts");
+  console.log(typeof await Onnxruntime.open(1));
+  const encoder = await EncoderClient.start("tests/golden/encoder/embedder");
+  console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
+  encoder.close();
+  console.log(chineseWords("我来到北京清华大学").join(" "));
+`;
+
+Deno.test("deno task compile embeds the program, its workers and the model, and nothing that only tests need", async () => {
+  await withDirectory({}, (directory) =>
+    withPrunedCache(async (cache) => {
+      const output = `${directory}/ebb`;
+      // Deno's own executable stands for the runtime that releases are made of, which npm does not have: what comes out
+      // cannot run, but everything up to there can be seen.
+      const standIn = Deno.env.get("DENORT_BIN") ?? Deno.execPath();
+      const report = await compile({ output }, cache, standIn);
+      const paths = pathsOf(report);
+      const packages = paths.filter((path) => path.startsWith(".deno_compile_node_modules/localhost/"))
+        .map((path) => path.split("/").slice(2).join("/"));
+      const embeds = (name: string) => packages.some((path) => path === name || path.startsWith(`${name}/`));
+
+      for (const name of NEEDED) assert.ok(embeds(name), `${name} is missing of ${packages}`);
+      for (const name of OF_TESTS) assert.ok(!embeds(name), `${name} is embedded, which only tests need`);
+      for (const path of paths) assert.doesNotMatch(path, /^(tests|fixtures|bench|tools|docs)\b/);
+      for (const path of ["main.ts", "models/ebb-mini.gguf", "deno.json"]) assert.ok(paths.includes(path), report);
+      // Deno shows small folders as one line.
+      for (const path of await workerModules()) {
+        const isShown = paths.includes(path) || paths.includes(path.replace(/\/[^/]+$/, ""));
+        assert.ok(isShown, `${path} is not among\n${report}`);
+      }
+
+      const added = (await Deno.stat(output)).size - (await Deno.stat(standIn)).size;
+      assert.ok(
+        added > 5e6 && added < MOST_ADDED,
+        `${added} bytes are added to the runtime, allowed are ${MOST_ADDED}`,
+      );
+
+      const run = await new Deno.Command(Deno.execPath(), {
+        args: ["eval", "--cached-only", LOADS_EVERYTHING],
+        cwd: ROOT,
+        env: { DENO_DIR: cache },
+      }).output();
+      assert.equal(new TextDecoder().decode(run.stderr), "");
+      assert.equal(new TextDecoder().decode(run.stdout), "object\n16\n我 来到 北京 清华大学\n");
+    }));
+});
+
+Deno.test("the workers are found by the one form that compiled programs can start", async () => {
+  const workers = await workerModules();
+  for (const path of ["src/engine/worker.ts", "src/serving/adapter_probe.ts", "src/text/text_worker.ts"]) {
+    assert.ok(workers.includes(path), `${path} is not among ${workers}`);
+  }
+});
