@@ -17,6 +17,18 @@ export interface KvCacheChoice {
   readonly decodeInterval?: number;
 }
 
+/** What a model may think before it answers. Its thoughts follow no grammar. */
+export interface Reasoning {
+  /** The token that begins them, if it comes first; null if they have begun already, in the prompt. */
+  readonly begin: number | null;
+  /** The token that ends them. */
+  readonly end: number;
+  /** Tokens that they may have. Default: as many as there is room for. */
+  readonly budget?: number;
+  /** What is put behind them once there are as many as they may have; `end` is among it. */
+  readonly closing: readonly number[];
+}
+
 /** Part of a prompt: rows `start` to `end`, the row at `end` not included. */
 export interface PromptRange {
   readonly start: number;
@@ -40,6 +52,10 @@ export interface GenerationRequest {
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
+  /** What the answer has to match, in XGrammar's EBNF, with the rule `root`. Default: nothing. */
+  readonly grammar?: string;
+  /** Default: no thoughts, the answer comes first. */
+  readonly reasoning?: Reasoning;
   /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */
   readonly messages?: readonly MessageRange[];
   /** Tokens that are fed behind the prompt, once its cache is compressed, before the first one is drawn. Default: none. */

@@ -16,6 +16,7 @@ import type { Products, RowsOf } from "./products/products.ts";
 import { type Place, runGraph } from "./products/run_graph.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
+import { fitsCrew, StepAttention } from "./step_attention.ts";
 import type { Session, Tensor } from "./runtime/session.ts";
 
 /** Rows of a prefill tile. */
@@ -60,10 +61,10 @@ export class Forward {
   #mask: HeapFloats;
   /** Zeros, and behind them as many of {@link UNSEEN}: any cut is the mask of so many rows and some behind them. */
   #padding: HeapFloats;
+  /** Null where onnxruntime computes single rows too. */
+  readonly #stepAttention: StepAttention | null;
   /** How queries and keys are rotated. */
   readonly rotary: Rotary;
-  /** Runs of graphs so far. */
-  runs = 0;
 
   private constructor(
     readonly runtime: Onnxruntime,
@@ -85,6 +86,10 @@ export class Forward {
     this.#headQueries = runtime.floats(TILE_ROWS * this.querySize);
     this.#headOutputs = runtime.floats(TILE_ROWS * this.querySize);
     this.logits = runtime.floats(logitRows * vocabularySize);
+    const { crew } = products;
+    this.#stepAttention = crew !== null && fitsCrew(config)
+      ? new StepAttention(runtime, config, crew, logitRows)
+      : null;
     this.#mask = runtime.floats(1);
     this.#padding = runtime.floats(0);
   }
@@ -127,8 +132,15 @@ export class Forward {
     this.products.logits(hidden, rows, this.logits.address);
   }
 
-  /** Attention of one row of {@link queryKeyValue} to all rows of a cache, into the same row of {@link attended}. */
-  attendRow(row: number, cache: LayerRows): void {
+  /** Attention of rows of {@link queryKeyValue} to all rows of a cache each, into the same rows of {@link attended}. */
+  attendRows(caches: readonly LayerRows[]): void {
+    if (this.#stepAttention === null) return caches.forEach((cache, row) => this.#attendRow(row, cache));
+    const { queryKeyValue, queryKeyValueSize, attended, querySize } = this;
+    this.#stepAttention.run(caches, queryKeyValue.address, queryKeyValueSize * 4, attended.address, querySize * 4);
+  }
+
+  /** The same of one row, in onnxruntime. */
+  #attendRow(row: number, cache: LayerRows): void {
     const { kvHeadCount, queryHeadCount, headSize } = this.config;
     const group = queryHeadCount / kvHeadCount;
     const queries = this.queryKeyValue.address + row * this.queryKeyValueSize * 4;
@@ -320,6 +332,5 @@ export class Forward {
 
   #run(session: Session, inputs: readonly (Tensor | Place)[], outputs: readonly Place[]): void {
     runGraph(this.runtime, session, inputs, outputs);
-    this.runs++;
   }
 }

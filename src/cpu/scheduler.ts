@@ -8,20 +8,24 @@
  */
 import { setImmediate } from "node:timers";
 import type { EngineStats } from "../contract/engine.ts";
-import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
+import type { Constraint } from "../engine/constraint.ts";
 import { type Forecast, forecastRequest } from "../engine/forecast.ts";
 import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
+import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
 import { Admission } from "./admission.ts";
 import { decodeMemory, evict } from "./eviction.ts";
+import { usesBias } from "../kernels/sampling/sampling_record.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { Forward } from "./forward.ts";
 import type { LayerToScore } from "./layer_scoring.ts";
 import { groupByPrompt, PromptPack, storeLayer } from "./prompt_pack.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { adjustLogits } from "./sampling/penalties.ts";
+import { maskLogits } from "./sampling/token_mask.ts";
 import { draw } from "./sampling/draw.ts";
 import { withLogprobs } from "./sampling/top_logprobs.ts";
 import { Sequence } from "./sequence.ts";
@@ -37,6 +41,9 @@ export type Emit = (id: number, event: GenerationEvent) => void;
 export class Scheduler {
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
+  readonly #guides: Guides;
+  /** Those that cannot wait for admission yet, as it is not known which tokens may come first. */
+  readonly #asking = new Set<Sequence>();
   #waiting: Sequence[] = [];
   #running: Sequence[] = [];
   /** Prompts being prefilled; they take turns, the first one is next. */
@@ -64,7 +71,9 @@ export class Scheduler {
     readonly policies: PolicyRegistry,
     readonly emit: Emit,
     readonly log: (message: string) => void,
+    makeGuides: GuidesMaker = NO_GUIDANCE,
   ) {
+    this.#guides = makeGuides((guidance) => this.#guide(guidance));
     const { config: { layerCount, hiddenSize }, runtime } = forward;
     this.#admission = new Admission(forward, pool, maxBatch);
     this.#hidden = runtime.floats(maxBatch * hiddenSize);
@@ -96,7 +105,10 @@ export class Scheduler {
     }
     const sequence = new Sequence(id, request, forecast, fallback, config.vocabularySize);
     this.#sequences.set(id, sequence);
-    this.#waiting.push(sequence);
+    if (sequence.constraint?.needsGuidance) {
+      this.#asking.add(sequence);
+      this.#beginGuidance(sequence);
+    } else this.#waiting.push(sequence);
     this.#wake();
   }
 
@@ -124,9 +136,9 @@ export class Scheduler {
       // Of kernels, of which there are none here.
       unusableScores: {},
       running: this.#admission.residentCount,
-      waiting: this.#waiting.length,
+      waiting: this.#waiting.length + this.#asking.size,
       submits: 0,
-      dispatches: forward.runs,
+      dispatches: forward.runtime.runs + (forward.products.crew?.jobs ?? 0),
       encodeSeconds: 0,
       buffersCreated: 0,
       bindGroupsCreated: 0,
@@ -159,6 +171,7 @@ export class Scheduler {
       // Messages are let in between two turns.
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
+    this.#guides.close();
   }
 
   /** Lets waiting sequences in, first come first served, and packs their prompts. */
@@ -218,9 +231,9 @@ export class Scheduler {
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: 0 });
   }
 
-  /** One step of all that run. @returns whether there was anything to do */
+  /** One step of all that can take one. @returns whether there was anything to do */
   #decode(): boolean {
-    const batch = this.#running;
+    const batch = this.#running.filter(({ isReady }) => isReady);
     if (batch.length === 0) return false;
     const { forward } = this;
     const { config: { layerCount, hiddenSize }, querySize, queryKeyValueSize } = forward;
@@ -241,18 +254,20 @@ export class Scheduler {
         cached.append(rows, keys, rows, keys + (queryKeyValueSize - querySize) / 2);
         cache.appendRecent(layer, 1);
         sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
-        forward.attendRow(row, cached);
       });
+      forward.attendRows(batch.map(({ layers }) => layers[layer]));
       forward.after(layer, this.#hidden.address, batch.length, "step");
     }
     this.#counts.decodeSteps++;
     this.#drawTokens(batch);
-    for (const sequence of batch) {
-      const { isFinished, pausedBy, forecast: { eviction }, context } = sequence;
-      if (isFinished || pausedBy !== null || eviction === null) continue;
-      if (eviction.isDue(sequence, sequence.cache, context.budget)) this.#evict(sequence, eviction);
-    }
+    for (const sequence of batch) if (sequence.asked === null) this.#evictIfDue(sequence);
     return true;
+  }
+
+  #evictIfDue(sequence: Sequence): void {
+    const { isFinished, pausedBy, forecast: { eviction }, context } = sequence;
+    if (isFinished || pausedBy !== null || eviction === null) return;
+    if (eviction.isDue(sequence, sequence.cache, context.budget)) this.#evict(sequence, eviction);
   }
 
   /** Draws the next tokens of sequences whose hidden states are in place, and takes them in. */
@@ -268,18 +283,63 @@ export class Scheduler {
   }
 
   #receive(sequence: Sequence, logits: Float32Array): void {
-    const { id, request: { sampling, topLogprobs, stopTokens }, counts, position } = sequence;
+    const { id, request: { sampling, topLogprobs }, counts, position } = sequence;
     if (sequence.accepted === sequence.end) return this.#finish(sequence, "length");
     if (sequence.reportsLogits) this.emit(id, { type: "logits", logits: [logits.slice()] });
-    const isAdjusted = counts !== null || sampling.logitBias.length > 0;
-    const drawn = draw(isAdjusted ? adjustLogits(logits, sampling, counts) : logits, sampling, position);
-    if (sequence.accept(drawn)) {
-      const token = topLogprobs === undefined ? { id: drawn } : withLogprobs(drawn, logits, topLogprobs);
+    const isAdjusted = counts !== null || usesBias(sampling);
+    const adjusted = isAdjusted ? adjustLogits(logits, sampling, counts) : logits;
+    const mask = sequence.constraint?.mask ?? null;
+    const drawn = draw(mask === null ? adjusted : maskLogits(adjusted, mask), sampling, position);
+    const token = topLogprobs === undefined ? { id: drawn } : withLogprobs(drawn, logits, topLogprobs);
+    if (sequence.constraint === null) this.#accept(sequence, token);
+    else this.#acceptBound(sequence, sequence.constraint, token);
+  }
+
+  #accept(sequence: Sequence, token: GeneratedToken): void {
+    const { id, request: { stopTokens } } = sequence;
+    if (sequence.accept(token.id)) {
       this.#counts.generatedTokens++;
       this.emit(id, { type: "tokens", tokens: [token] });
-      if (stopTokens.includes(drawn)) return this.#finish(sequence, "stop");
+      if (stopTokens.includes(token.id)) return this.#finish(sequence, "stop");
     }
     if (sequence.remaining <= 0) this.#finish(sequence, "length");
+  }
+
+  #acceptBound(sequence: Sequence, constraint: Constraint, token: GeneratedToken): void {
+    const { id, request: { stopTokens } } = sequence;
+    if (!stopTokens.includes(token.id) && constraint.take([token.id]) === "ask") {
+      constraint.isReady = false;
+      sequence.asked = token;
+      return this.#guides.send({ type: "advance", id, token: token.id });
+    }
+    this.#accept(sequence, token);
+    if (sequence.isFinished || !constraint.needsGuidance) return;
+    constraint.isReady = false;
+    this.#beginGuidance(sequence);
+  }
+
+  /** Takes in what may follow a token of a sequence, if it has not ended meanwhile. */
+  #guide(guidance: Guidance): void {
+    const sequence = this.#sequences.get(guidance.id);
+    if (sequence === undefined) return;
+    this.#wake();
+    if (guidance.type === "failed") return this.#end(sequence, { type: "failed", message: guidance.message });
+    const { asked } = sequence;
+    const { replacement, mask } = guidance;
+    if (asked !== null) {
+      sequence.asked = null;
+      this.#accept(sequence, replacement === null ? asked : { id: replacement });
+      this.#evictIfDue(sequence);
+      if (sequence.isFinished) return;
+    }
+    // The text is over, and no token has to say so.
+    if (mask === null) return this.#finish(sequence, "stop");
+    sequence.constraint!.guide(mask);
+    if (this.#asking.delete(sequence)) this.#waiting.push(sequence);
+  }
+
+  #beginGuidance({ id, request: { grammar, stopTokens }, remaining }: Sequence): void {
+    this.#guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining });
   }
 
   #evict(sequence: Sequence, eviction: DecodeEviction): void {
@@ -300,10 +360,17 @@ export class Scheduler {
       this.emit(sequence.id, { type: "paused", reason, completionTokens: sequence.drawn });
       return;
     }
+    this.#end(sequence, { type: "finished", reason, completionTokens: sequence.drawn });
+  }
+
+  #end(sequence: Sequence, event: GenerationEvent): void {
     sequence.isFinished = true;
+    this.#running = this.#running.filter((other) => other !== sequence);
     this.#sequences.delete(sequence.id);
+    this.#asking.delete(sequence);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#admission.release(sequence);
-    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.drawn });
+    if (sequence.request.grammar !== undefined) this.#guides.send({ type: "end", id: sequence.id });
+    this.emit(sequence.id, event);
   }
 }

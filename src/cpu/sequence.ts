@@ -1,6 +1,7 @@
 /** @file One generation on its way through the CPU engine: waiting, prefilling, running, finished. */
 import type { SequenceCache } from "../cache/sequence_cache.ts";
-import type { Continuation, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { Continuation, GeneratedToken, GenerationRequest, Resumption } from "../contract/generation.ts";
+import { Constraint } from "../engine/constraint.ts";
 import type { Forecast } from "../engine/forecast.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { LayerBudgets } from "../engine/layer_budgets.ts";
@@ -22,6 +23,10 @@ export interface Residence {
 export class Sequence {
   #residence: Residence | null = null;
   isFinished = false;
+  /** What its tokens are bound to; `null` lets any token come. */
+  readonly constraint: Constraint | null;
+  /** A drawn token that counts only once it is known what follows it. */
+  asked: GeneratedToken | null = null;
   /** Why the generation waits to be resumed; null while it does not. */
   pausedBy: "stop" | "length" | null = null;
   /** The token that the next step feeds. */
@@ -50,6 +55,7 @@ export class Sequence {
     vocabularySize: number,
   ) {
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
+    this.constraint = Constraint.of(request);
     const { sampling, prompt } = request;
     this.counts = usesCounts(sampling) ? promptCounts(prompt, vocabularySize) : null;
     this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
@@ -81,6 +87,11 @@ export class Sequence {
 
   get layers(): readonly LayerRows[] {
     return this.residence.layers;
+  }
+
+  /** Whether the next step can be computed. */
+  get isReady(): boolean {
+    return this.constraint?.isReady !== false;
   }
 
   /** Position of the last token, which the next step feeds; of the prompt's last token at first. */

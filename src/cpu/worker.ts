@@ -7,6 +7,8 @@ import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
+import { workerGuides } from "../engine/guides.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
@@ -35,6 +37,7 @@ const thread = self as unknown as {
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let scheduler: Scheduler | null = null;
+let vocabulary: PackedVocabulary | null = null;
 
 thread.onmessage = ({ data }) => {
   switch (data.type) {
@@ -52,6 +55,9 @@ thread.onmessage = ({ data }) => {
         const { name, message } = error as Error;
         thread.postMessage({ type: "plugins", failure: { name, message } });
       }
+      break;
+    case "vocabulary":
+      vocabulary = data.vocabulary;
       break;
     case "generate":
       scheduler!.add(data.id, data.request);
@@ -75,7 +81,7 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
   POLICIES.setFiles(plugins.map(evaluatePlugin));
   POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
-  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log);
+  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log, workerGuides(() => vocabulary!));
   await scheduler.run();
   forward.products.close();
   thread.postMessage({ type: "closed" });
@@ -155,7 +161,7 @@ function servingOptions(
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
-  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
+  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
@@ -165,6 +171,9 @@ function servingOptions(
       `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
         "make no sense",
     );
+  }
+  if (prefixCache !== undefined && prefixCache > 0) {
+    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };

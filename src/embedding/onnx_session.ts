@@ -4,6 +4,7 @@
  * The library wants to find its WebAssembly by URLs that start at `location`, which a worker's does not allow, and to fetch it,
  * which a file cannot be. So it is handed the bytes; they are read from beside the library, in a compiled program too.
  */
+import { readWasm } from "../formats/wasm_file.ts";
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 
 /** Inputs as the encoders of optimum and sentence-transformers name them: [texts, tokens] each. */
@@ -43,7 +44,7 @@ export class OnnxSession {
     const { env, InferenceSession, Tensor } = await import("onnxruntime-web/wasm");
     env.logLevel = "error";
     env.wasm.numThreads = 1;
-    const wasm = await Deno.readFile(new URL(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm")));
+    const wasm = await readWasm(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
     env.wasm.wasmBinary = wasm.buffer;
     const bytes = await Deno.readFile(path);
     const session = await InferenceSession.create(bytes, { executionProviders: ["wasm"] });

@@ -4,7 +4,7 @@ import type { BatchRow } from "../model/batch_state.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** The row of a sequence in the batch of a submit, as it is before the submit's first step. */
-export function batchRow({ request, tokens, residence: { slot, cache, buffers } }: Sequence): BatchRow {
+export function batchRow({ request, tokens, constraint, residence: { slot, cache, buffers } }: Sequence): BatchRow {
   return {
     slot,
     arena: cache.arena,
@@ -13,6 +13,7 @@ export function batchRow({ request, tokens, residence: { slot, cache, buffers } 
     packedBlocks: cache.packedBlocks,
     recentRows: cache.recentRows,
     adjustsLogits: adjustsLogits(request.sampling),
+    isMasked: constraint !== null && constraint.mask !== null,
     topLogprobs: (request.topLogprobs ?? 0) > 0,
     forcedTokens: tokens.givenAhead,
     queryLog: buffers?.queryLog ?? null,

@@ -14,6 +14,7 @@ import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
 import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
@@ -32,6 +33,8 @@ export interface ClientOptions {
   readonly policies: PolicyRegistry;
   /** Sequences that may wait for admission; more are refused. */
   readonly maxQueue: number;
+  /** The tokenizer's tokens, which are asked for when the first request with a grammar comes. Default: such requests are refused. */
+  readonly vocabulary?: () => PackedVocabulary;
   /** Takes a line for people. */
   readonly log?: (message: string) => void;
 }
@@ -46,7 +49,8 @@ export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<EngineClient> {
-  const { thread = GPU_WORKER, defaultKvCache, policies, maxQueue, log = () => {}, ...workerOptions } = options;
+  const { thread = GPU_WORKER, defaultKvCache, policies, maxQueue, vocabulary, log = () => {}, ...workerOptions } =
+    options;
   const worker = new Worker(thread, { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
   const ready = await new Promise<EngineReady>((resolve, reject) => {
@@ -65,7 +69,7 @@ export async function startEngineWorker(
     endWorker(worker);
     throw error;
   });
-  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log });
+  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, vocabulary, log });
 }
 
 function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
@@ -102,12 +106,13 @@ export class EngineClient implements Engine {
   #resolveFailed: (error: Error) => void = () => {};
   #pluginsChanged: PromiseWithResolvers<void> | null = null;
   #nextId = 1;
+  #hasVocabulary = false;
 
   constructor(
     readonly worker: Worker,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
-    readonly options: Required<Omit<ClientOptions, "thread">>,
+    readonly options: Omit<ClientOptions, "thread"> & Required<Pick<ClientOptions, "log">>,
   ) {
     this.model = ready.model;
     this.device = ready.device;
@@ -125,6 +130,7 @@ export class EngineClient implements Engine {
 
   generate(request: GenerationRequest): Generation {
     this.#check(request);
+    if (request.grammar !== undefined) this.#sendVocabulary();
     const id = this.#nextId++;
     const queue = new EventQueue();
     this.#generations.set(id, queue);
@@ -195,6 +201,13 @@ export class EngineClient implements Engine {
     );
   }
 
+  /** Once. */
+  #sendVocabulary(): void {
+    if (this.#hasVocabulary) return;
+    this.#hasVocabulary = true;
+    this.post({ type: "vocabulary", vocabulary: this.options.vocabulary!() });
+  }
+
   #notReady(): Error {
     return new EngineUnavailableError(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
@@ -210,6 +223,9 @@ export class EngineClient implements Engine {
       if (continuation !== undefined) checkContinuation(continuation, this.model.vocabularySize);
     } catch (error) {
       throw new UnservableRequestError((error as Error).message, "continuation");
+    }
+    if (request.grammar !== undefined && this.options.vocabulary === undefined) {
+      throw new UnservableRequestError("The engine was given no vocabulary to follow a grammar with", "grammar");
     }
     const behind = mostNewTokens(request);
     if (prompt.length + behind > contextLength) {

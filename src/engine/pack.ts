@@ -18,6 +18,7 @@ import type { Readback } from "./readback.ts";
 import { type HostScoring, requestHostScoring } from "./host_scoring.ts";
 import { clearScores, type ScoreTransfer, sendScores } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
+import { writeMask } from "./token_masks.ts";
 
 /** A sequence's part in a pack. */
 interface Member {
@@ -166,9 +167,13 @@ export class Pack {
       recorder.copy(prefiller.hidden.buffer, source, firstSampler.hidden.buffer, row * rowBytes, rowBytes);
     });
     const batch = sequences.map(batchRow);
+    for (const sequence of sequences) writeMask(this.model, sequence);
     firstRows.set(batch);
     firstSampler.record(recorder, batch, 0);
-    for (const { tokens } of sequences) tokens.recorded = 1;
+    for (const { tokens, runsAhead, constraint } of sequences) {
+      tokens.recorded = 1;
+      if (!runsAhead) constraint!.isReady = false;
+    }
     return sequences;
   }
 

@@ -2,6 +2,7 @@
 import type { KvElement } from "../kernels/kv_element.ts";
 import type { EngineStats, LoadProgress, ServedModel } from "../contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, Resumption } from "../contract/generation.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import type { CacheShape } from "./forecast.ts";
 
@@ -49,6 +50,8 @@ export type ToWorker =
   | { readonly type: "start"; readonly options: EngineWorkerOptions; readonly plugins: readonly PluginBundle[] }
   /** From now on, requests choose from these. */
   | { readonly type: "plugins"; readonly plugins: readonly PluginBundle[] }
+  /** Comes before the first request with a grammar. */
+  | { readonly type: "vocabulary"; readonly vocabulary: PackedVocabulary }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "resume"; readonly id: number; readonly resumption: Resumption }

@@ -1,10 +1,17 @@
-/** @file Records decode steps of a batch, as many as all of its sequences can take before the host has to look at them. */
+/**
+ * @file Records decode steps of a batch, as many as all of its sequences can take before the host has to look at them. Those
+ * that cannot run ahead take part in the first one alone.
+ *
+ *     step 0 | free free free bound bound |
+ *     step 1 | free free free |
+ */
 import type { Recorder } from "../gpu/recorder.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { batchRow } from "./batch_row.ts";
 import { writeTables } from "./block_tables.ts";
 import type { Readback } from "./readback.ts";
+import { writeMask } from "./token_masks.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Logits of a sequence that a submit sends to the host. */
@@ -17,8 +24,8 @@ export interface LogitTransfer {
 /**
  * Records up to `most` steps.
  *
- * @param batch neighbours where they share an arena; at least one
- * @returns the steps recorded, and the logits to be read back, in order
+ * @param batch first those that run ahead; neighbours where they share an arena; at least one
+ * @returns the steps recorded, how many sequences took part in all of them, and the logits to be read back, in order
  */
 export function recordSteps(
   model: Model,
@@ -26,29 +33,35 @@ export function recordSteps(
   readback: Readback,
   batch: readonly Sequence[],
   most: number,
-): { steps: number; logits: LogitTransfer[] } {
+): { steps: number; free: number; logits: LogitTransfer[] } {
   const { decodeRows, decoder, config } = model;
-  const steps = Math.min(most, stepsOf(batch, readback));
-  for (const { residence } of batch) {
-    residence.cache.reserveRecent(steps);
-    writeTables(model, residence);
-  }
+  const bound = batch.findIndex(({ runsAhead }) => !runsAhead);
+  const free = bound < 0 ? batch.length : bound;
+  const steps = free === 0 ? 1 : Math.min(most, stepsOf(batch.slice(0, free), readback));
+  const stepsOfRow = (row: number) => row < free ? steps : 1;
+  batch.forEach((sequence, row) => {
+    sequence.residence.cache.reserveRecent(stepsOfRow(row));
+    writeTables(model, sequence.residence);
+    writeMask(model, sequence);
+  });
   const rows = batch.map(batchRow);
   decodeRows.set(rows);
   const logits: LogitTransfer[] = [];
   for (let step = 0; step < steps; step++) {
-    decoder.record(recorder, rows, step);
-    batch.forEach((sequence, row) => {
+    const count = step === 0 ? batch.length : free;
+    decoder.record(recorder, rows.slice(0, count), step);
+    batch.slice(0, count).forEach((sequence, row) => {
       if (!sequence.tokens.reportsLogits(step)) return;
       logits.push({ sequence, place: readback.copyLogits(recorder, row) });
     });
   }
-  for (const { tokens, residence: { cache } } of batch) {
-    for (let layer = 0; layer < config.layerCount; layer++) cache.appendRecent(layer, steps);
-    tokens.recorded += steps;
-  }
+  batch.forEach(({ tokens, constraint, residence: { cache } }, row) => {
+    for (let layer = 0; layer < config.layerCount; layer++) cache.appendRecent(layer, stepsOfRow(row));
+    tokens.recorded += stepsOfRow(row);
+    if (row >= free) constraint!.isReady = false;
+  });
   readback.copySteps(recorder, steps);
-  return { steps, logits };
+  return { steps, free, logits };
 }
 
 /** Steps up to the end of the longest sequence, the next eviction, and the room for logits. */

@@ -2,7 +2,7 @@
  * @file Which sequences wait, run, pause and have ended, and the news of each. What is computed for them, and on what, is not
  * known here.
  *
- *     add() waiting | admit() being prefilled | prefilled() running | finished
+ *     add() (asking for the first tokens that may come) waiting | admit() being prefilled | prefilled() running | finished
  *                                                           |  ^
  *                          standStill() evicting, evicted() |  | paused, resume()
  */
@@ -11,7 +11,9 @@ import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } f
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Admission } from "./admission.ts";
 import { Counters } from "./counters.ts";
+import type { Constraint } from "./constraint.ts";
 import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
+import type { Guidance, Guides } from "./guides.ts";
 import { kvCacheUsage } from "./kv_cache_usage.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
@@ -20,10 +22,21 @@ import type { ResumedToken } from "./token_progress.ts";
 /** A sequence's news, in order. */
 export type Emit = (id: number, event: GenerationEvent) => void;
 
+/** The last token of a sequence in a slot, and all that it has generated, where the GPU knows others. */
+export interface Correction {
+  readonly slot: number;
+  readonly token: number;
+  readonly request: GenerationRequest;
+  readonly generated: readonly number[];
+}
+
 export class Scheduler {
   readonly counters: Counters;
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
+  /** Those that cannot wait for admission yet, as it is not known which tokens may come first. */
+  readonly #asking = new Set<Sequence>();
+  #corrections: Correction[] = [];
   /** Policies whose unusable scores have been logged. */
   readonly #unusable = new Set<string>();
   #waiting: Sequence[] = [];
@@ -41,6 +54,7 @@ export class Scheduler {
     slots: number,
     readonly emit: Emit,
     readonly log: (message: string) => void,
+    readonly guides: Guides,
   ) {
     this.counters = new Counters(shape.layerCount);
     this.#admission = new Admission(prefixIndex, shape.layerCount, slots);
@@ -52,7 +66,7 @@ export class Scheduler {
   }
 
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + this.#asking.size;
   }
 
   /** The prompt of the sequence that is let in next, if any waits. */
@@ -60,10 +74,11 @@ export class Scheduler {
     return this.#waiting.at(0)?.request.prompt;
   }
 
-  /** Those whose next step can be recorded, neighbours where they share an arena. */
+  /** Those whose next step can be recorded: first those that run ahead, neighbours where they share an arena. */
   get batch(): Sequence[] {
-    return this.#running.filter(({ tokens }) => tokens.remaining > 0)
-      .sort((a, b) => a.residence.cache.arena - b.residence.cache.arena);
+    return this.#running.filter(({ isReady }) => isReady).sort((a, b) =>
+      Number(b.runsAhead) - Number(a.runsAhead) || a.residence.cache.arena - b.residence.cache.arena
+    );
   }
 
   /** Queues a sequence. */
@@ -90,7 +105,10 @@ export class Scheduler {
     }
     const sequence = new Sequence(id, request, forecast, fallback);
     this.#sequences.set(id, sequence);
-    this.#waiting.push(sequence);
+    if (sequence.constraint?.needsGuidance) {
+      this.#asking.add(sequence);
+      this.#beginGuidance(sequence);
+    } else this.#waiting.push(sequence);
   }
 
   /** Ends a sequence wherever it is; unknown ids have ended already. */
@@ -157,8 +175,82 @@ export class Scheduler {
     if (sequence.policy !== null) this.#running.push(sequence);
   }
 
-  /** Reports tokens that have been read back, as far as they count. */
+  /** Takes in tokens that have been read back, and reports those that count. */
   receive(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
+    const { constraint } = sequence;
+    if (constraint === null) this.#accept(sequence, tokens);
+    else this.#receiveBound(sequence, constraint, tokens);
+  }
+
+  /** Takes in what may follow a token of a sequence, if it has not ended meanwhile. */
+  guide(guidance: Guidance): void {
+    const sequence = this.#sequences.get(guidance.id);
+    if (sequence === undefined) return;
+    if (guidance.type === "failed") return this.#end(sequence, { type: "failed", message: guidance.message });
+    const { asked } = sequence;
+    const { replacement, mask } = guidance;
+    if (asked !== null) {
+      sequence.asked = null;
+      this.#accept(sequence, [replacement === null ? asked : { id: replacement }]);
+      if (sequence.isFinished) return;
+      if (replacement !== null) this.#correct(sequence, replacement);
+    }
+    // The text is over, and no token has to say so.
+    if (mask === null) return this.#finish(sequence, "stop");
+    sequence.constraint!.guide(mask);
+    if (this.#asking.delete(sequence)) this.#waiting.push(sequence);
+  }
+
+  /** What the GPU has to be told before the next step is recorded; each is given once. */
+  takeCorrections(): Correction[] {
+    const corrections = this.#corrections;
+    this.#corrections = [];
+    return corrections;
+  }
+
+  #receiveBound(sequence: Sequence, constraint: Constraint, tokens: readonly GeneratedToken[]): void {
+    const { tokens: progress, request } = sequence;
+    if (progress.isHeld) {
+      progress.take(tokens);
+      return this.#goOn(sequence, constraint);
+    }
+    const { phase } = constraint;
+    const kept = tokens.slice(0, constraint.unchangedBy(tokens));
+    const isStop = !constraint.runsAhead && request.stopTokens.includes(kept[0]?.id);
+    if (!isStop && constraint.take(kept.map(({ id }) => id)) === "ask") {
+      sequence.asked = kept[0];
+      return this.guides.send({ type: "advance", id: sequence.id, token: kept[0].id });
+    }
+    this.#accept(sequence, kept);
+    if (sequence.isFinished || (sequence.runsAhead && constraint.phase === phase)) return;
+    constraint.isReady = false;
+    progress.hold();
+    progress.take(tokens.slice(kept.length));
+    this.#goOn(sequence, constraint);
+  }
+
+  /** Lets a sequence go on once all that was recorded has been read back. */
+  #goOn(sequence: Sequence, constraint: Constraint): void {
+    const { tokens, residence: { cache } } = sequence;
+    if (!tokens.isTaken) return;
+    const { token, surplusRows } = tokens.release();
+    if (surplusRows > 0) {
+      cache.dropRecent(surplusRows);
+      this.#correct(sequence, token);
+    }
+    if (constraint.needsGuidance) this.#beginGuidance(sequence);
+    else constraint.isReady = true;
+  }
+
+  #beginGuidance({ id, request: { grammar, stopTokens }, tokens }: Sequence): void {
+    this.guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining: tokens.left });
+  }
+
+  #correct({ residence: { slot }, request, tokens: { accepted } }: Sequence, token: number): void {
+    this.#corrections.push({ slot, token, request, generated: accepted });
+  }
+
+  #accept(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
     const { drawn, end } = sequence.tokens.take(tokens);
     if (sequence.tokens.pausedBy !== null) return this.#reportPause(sequence);
     this.counters.generatedTokens += drawn.length;
@@ -224,11 +316,18 @@ export class Scheduler {
       sequence.tokens.pausedBy = reason;
       return this.#reportPause(sequence);
     }
+    this.#end(sequence, { type: "finished", reason, completionTokens: sequence.tokens.drawn });
+  }
+
+  #end(sequence: Sequence, event: GenerationEvent): void {
     sequence.isFinished = true;
+    this.#running = this.#running.filter((other) => other !== sequence);
     this.#sequences.delete(sequence.id);
+    this.#asking.delete(sequence);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     this.#keepPrefix(sequence);
     this.#admission.release(sequence);
-    this.emit(sequence.id, { type: "finished", reason, completionTokens: sequence.tokens.drawn });
+    if (sequence.request.grammar !== undefined) this.guides.send({ type: "end", id: sequence.id });
+    this.emit(sequence.id, event);
   }
 }

@@ -5,11 +5,13 @@
  *     forecast    its policy at work, how it evicts, and what it was promised       forecast.ts, eviction.ts
  *     tokens      how far its tokens have come                                      token_progress.ts
  *     residence   from admission to its end: its slot, its blocks                   residence.ts, admission.ts
+ *     constraint  what its tokens are bound to                                      constraint.ts
  *     budgets     the scores of its layers, and what its policy makes of them       layer_budgets.ts
  */
-import type { GenerationRequest } from "../contract/generation.ts";
+import type { GeneratedToken, GenerationRequest } from "../contract/generation.ts";
 import type { PolicyContext } from "../policy/context.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
+import { Constraint } from "./constraint.ts";
 import type { DecodeEviction } from "./eviction.ts";
 import type { Forecast } from "./forecast.ts";
 import { LayerBudgets } from "./layer_budgets.ts";
@@ -23,7 +25,11 @@ export interface Fallback {
 
 export class Sequence {
   readonly tokens: TokenProgress;
+  /** `null` lets any token come. */
+  readonly constraint: Constraint | null;
   readonly budgets: LayerBudgets;
+  /** A drawn token that counts only once it is known what follows it. */
+  asked: GeneratedToken | null = null;
   isFinished = false;
   /** Time that it waited for admission, in seconds. */
   waitedSeconds = 0;
@@ -41,6 +47,7 @@ export class Sequence {
     readonly fallback: Fallback,
   ) {
     this.tokens = new TokenProgress(request);
+    this.constraint = Constraint.of(request);
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
   }
 
@@ -51,6 +58,16 @@ export class Sequence {
   /** `null` keeps every row of the prompt. */
   get policy(): SequencePolicy | null {
     return this.forecast.policy;
+  }
+
+  /** Whether steps can be recorded without knowing the tokens before. What was evicted meanwhile could not be undone. */
+  get runsAhead(): boolean {
+    return this.constraint === null || (this.constraint.runsAhead && this.eviction === null);
+  }
+
+  /** Whether the next step can be recorded. */
+  get isReady(): boolean {
+    return this.tokens.remaining > 0 && this.constraint?.isReady !== false;
   }
 
   /** `null` keeps every row generated. */

@@ -38,7 +38,8 @@ export function takeIn(
   }
   turn.batch.forEach((sequence, row) => {
     if (sequence.isFinished) return;
-    receive(sequence, Array.from({ length: turn.steps }, (_, step) => results.step(step, row)));
+    const steps = row < turn.free ? turn.steps : 1;
+    receive(sequence, Array.from({ length: steps }, (_, step) => results.step(step, row)));
   });
   // After the tokens: a sequence that has ended with one of them evicts nothing, whenever that was noticed.
   for (const eviction of turn.evictions) {

@@ -41,6 +41,7 @@ export class TokenProgress {
   #givenEnd = 0;
   #end = 0;
   #logitsFrom = Infinity;
+  #isHeld = false;
   #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
 
   constructor(readonly request: Pick<GenerationRequest, "prompt" | "continuation" | "maxTokens" | "stopTokens">) {
@@ -72,6 +73,21 @@ export class TokenProgress {
     return this.recorded - 1;
   }
 
+  /** Tokens that may still be drawn, as far as it is known which ones have been. */
+  get left(): number {
+    return this.#end - this.#accepted.length;
+  }
+
+  /** Whether all that is read back is surplus, see {@link hold}. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** The tokens behind the prompt that count. */
+  get accepted(): readonly number[] {
+    return this.#accepted;
+  }
+
   /** The tokens behind the prompt whose rows are in the cache and count. */
   get fed(): readonly number[] {
     return this.#accepted.slice(0, -1);
@@ -96,7 +112,7 @@ export class TokenProgress {
   /** Takes in tokens that have been read back. All that come after an end are surplus. */
   take(tokens: readonly GeneratedToken[]): TakenTokens {
     this.#taken += tokens.length;
-    if (this.pausedBy !== null) return { drawn: [], end: null };
+    if (this.pausedBy !== null || this.#isHeld) return { drawn: [], end: null };
     const { stopTokens } = this.request;
     const given = Math.min(tokens.length, Math.max(0, this.#givenEnd - this.#accepted.length));
     const drawn = tokens.slice(given, this.#end - this.#accepted.length);
@@ -107,6 +123,19 @@ export class TokenProgress {
     this.drawn += kept.length;
     if (stop >= 0) return { drawn: kept, end: "stop" };
     return { drawn: kept, end: this.#accepted.length === this.#end ? "length" : null };
+  }
+
+  /** Makes all tokens surplus that have not been taken yet, until {@link release}. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Goes on behind the last token that counts, once all surplus has been read back. */
+  release(): Pick<ResumedToken, "token" | "surplusRows"> {
+    const surplusRows = this.recorded - this.#accepted.length;
+    this.recorded = this.#taken = this.#accepted.length;
+    this.#isHeld = false;
+    return { token: this.#accepted.at(-1)!, surplusRows };
   }
 
   /** Takes a paused generation up again. */

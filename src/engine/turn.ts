@@ -11,6 +11,8 @@ export interface Turn {
   /** Rows of the decode batch, and how many steps of it. */
   readonly batch: readonly Sequence[];
   readonly steps: number;
+  /** The first rows, which took part in all steps; the others in the first one alone. */
+  readonly free: number;
   /** Logits that are reported, in order, each at its place in the readback. */
   readonly logits: readonly LogitTransfer[];
   /** Of sequences of the batch that evict after its last step. */

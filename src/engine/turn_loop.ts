@@ -5,13 +5,15 @@
  *
  * A turn is one submit: some decode steps of everything that runs, then some tiles of the prompts being prefilled. The
  * host is always a turn behind the GPU: it knows row counts and positions ahead, and learns tokens, and with them the
- * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away.
+ * ends of sequences, afterwards. What a sequence decoded beyond its end is thrown away. A sequence under a grammar takes part
+ * in a turn only when its token of the last one is known, and which may follow it: see constraint.ts and guides.ts.
  */
 import type { EngineStats } from "../contract/engine.ts";
 import type { GenerationRequest, Resumption } from "../contract/generation.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Model } from "../model/model.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "./guides.ts";
 import { Packs } from "./packs.ts";
 import { Readback } from "./readback.ts";
 import { recordEviction } from "./record_eviction.ts";
@@ -24,6 +26,7 @@ import { TurnPace } from "./turn_pace.ts";
 
 export class TurnLoop {
   readonly #scheduler: Scheduler;
+  readonly #guides: Guides;
   readonly #recorder: Recorder;
   readonly #packs: Packs;
   readonly #pace: TurnPace;
@@ -32,9 +35,16 @@ export class TurnLoop {
   #isClosed = false;
 
   /** @param log takes a line for people: a policy that failed */
-  constructor(readonly model: Model, policies: PolicyRegistry, emit: Emit, log: (message: string) => void) {
+  constructor(
+    readonly model: Model,
+    policies: PolicyRegistry,
+    emit: Emit,
+    log: (message: string) => void,
+    makeGuides: GuidesMaker = NO_GUIDANCE,
+  ) {
     const { gpu, prefixIndex, config, dimensions } = model;
-    this.#scheduler = new Scheduler(config, policies, prefixIndex, dimensions.maxBatch, emit, log);
+    this.#guides = makeGuides((guidance) => this.#guide(guidance));
+    this.#scheduler = new Scheduler(config, policies, prefixIndex, dimensions.maxBatch, emit, log, this.#guides);
     this.#recorder = new Recorder(gpu);
     this.#packs = new Packs(model, this.#recorder);
     this.#pace = new TurnPace(config.layerCount);
@@ -88,6 +98,22 @@ export class TurnLoop {
     };
   }
 
+  /** Takes in what may follow a token of a sequence. */
+  #guide(guidance: Guidance): void {
+    this.#scheduler.guide(guidance);
+    this.#correct();
+    this.#wake();
+  }
+
+  /** Tells the GPU the last tokens of sequences where they are others than it drew last. */
+  #correct(): void {
+    const { slots } = this.model;
+    for (const { slot, token, request, generated } of this.#scheduler.takeCorrections()) {
+      slots.writeToken(slot, token);
+      slots.writeCounts(slot, request, generated);
+    }
+  }
+
   /** Ends the loop after the present turn. */
   close(): void {
     this.#isClosed = true;
@@ -118,6 +144,7 @@ export class TurnLoop {
       }
       inFlight = next;
     }
+    this.#guides.close();
     if (inFlight === null) return;
     await this.#map(inFlight);
     inFlight.readback.take(() => {});
@@ -150,6 +177,7 @@ export class TurnLoop {
 
   #take(turn: Turn): void {
     turn.readback.take((results) => takeIn(this.model, this.#recorder, this.#scheduler, turn, results));
+    this.#correct();
     this.#readbacks.push(turn.readback);
   }
 
@@ -178,8 +206,8 @@ export class TurnLoop {
     batch: readonly Sequence[],
     readback: Readback,
     besidePrefill: boolean,
-  ): Pick<Turn, "steps" | "logits" | "evictions"> {
-    if (batch.length === 0) return { steps: 0, logits: [], evictions: [] };
+  ): Pick<Turn, "steps" | "free" | "logits" | "evictions"> {
+    if (batch.length === 0) return { steps: 0, free: 0, logits: [], evictions: [] };
     const [model, recorder] = [this.model, this.#recorder];
     const recorded = recordSteps(model, recorder, readback, batch, this.#pace.steps(besidePrefill));
     this.#scheduler.counters.decodeSteps += recorded.steps;

@@ -79,6 +79,8 @@ function warmUpRequests({ contextLength, maxBatch }: Dimensions): GenerationRequ
     // The first one takes every detour of sampling.
     sampling: index > 0 ? GREEDY : { ...GREEDY, temperature: 1, topK: 20, topP: 0.9, minP: 0.01, presencePenalty: 1 },
     topLogprobs: index > 0 ? undefined : 1,
+    // The second one follows a grammar.
+    grammar: index === 1 ? "" : undefined,
     kvCache: { policy: index > 0 ? "full" : "dynamickv", budget: BUDGET },
   }));
 }

@@ -13,6 +13,8 @@ import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
+import { workerGuides } from "./guides.ts";
 import { describeModel } from "./served_model.ts";
 import { compileKernels } from "./plugin_kernels.ts";
 import { TurnLoop } from "./turn_loop.ts";
@@ -31,6 +33,7 @@ const LOSS_MILLISECONDS = 100;
 const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
 
 let loop: TurnLoop | null = null;
+let vocabulary: PackedVocabulary | null = null;
 
 /** Sets the plugins that requests choose from, once their kernels have been compiled. */
 let changePlugins: (plugins: readonly PluginBundle[]) => Promise<void>;
@@ -42,6 +45,9 @@ thread.onmessage = ({ data }) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
         thread.postMessage({ type: "failed", failure: { name, message } });
       });
+      break;
+    case "vocabulary":
+      vocabulary = data.vocabulary;
       break;
     case "plugins":
       changePlugins(data.plugins).then(
@@ -147,7 +153,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
     }
     events.push({ id, event });
   };
-  loop = new TurnLoop(model, POLICIES, emit, log);
+  loop = new TurnLoop(model, POLICIES, emit, log, workerGuides(() => vocabulary!));
   await loop.run();
 }
 

@@ -159,6 +159,8 @@ async function receive(
     throw new TemporaryError(`The connection to ${host} broke`);
   } finally {
     clearTimeout(timer);
+    // What follows may be a long wait, and the process may not live to its end.
+    part.save();
   }
   if (start + part.done(chunk) < end) throw new TemporaryError(`The connection to ${host} ended early`);
 }

@@ -1,7 +1,8 @@
 /**
  * @file What the GPU knows about sequences: per slot what stays with a sequence, per batch row what changes each submit.
  *
- *     slot (a running sequence keeps its own)    tables, last token, given tokens, sampling record, token counts, logit bias
+ *     slot (a running sequence keeps its own)    tables, last token, given tokens, sampling record, token counts, logit bias,
+ *                                                tokens that may come
  *     row (place in the batch of this submit)    slot, position, table offset; rows of every layer
  */
 import { HEAD_WORDS, PACKED } from "../cache/block.ts";
@@ -32,6 +33,8 @@ export interface BatchRow {
   readonly recentRows: Uint32Array;
   /** Whether penalties or a logit bias apply. */
   readonly adjustsLogits: boolean;
+  /** Whether only some tokens may come next: those of the slot's mask. */
+  readonly isMasked: boolean;
   /** Whether alternatives are reported. */
   readonly topLogprobs: boolean;
   /** How many of the next tokens are given, not drawn. */
@@ -54,6 +57,9 @@ export class SlotState {
   readonly counts: GPUBuffer;
   /** f32 `[slot, vocabularyStride]`. */
   readonly bias: GPUBuffer;
+  /** u32 `[slot, vocabularyStride / 32]`: a bit for each token that may come next; read in masked rows only. */
+  readonly masks: GPUBuffer;
+  readonly #maskWords: Uint32Array<ArrayBuffer>;
 
   constructor(readonly gpu: Gpu, readonly dimensions: Dimensions) {
     const { maxBatch, tableStride, vocabularyStride, positions, config } = dimensions;
@@ -63,6 +69,8 @@ export class SlotState {
     this.sampling = gpu.createBuffer("sampling records", maxBatch * SAMPLING_BYTES);
     this.counts = gpu.createBuffer("token counts", maxBatch * vocabularyStride * 4);
     this.bias = gpu.createBuffer("logit bias", maxBatch * vocabularyStride * 4);
+    this.#maskWords = new Uint32Array(vocabularyStride / 32);
+    this.masks = gpu.createBuffer("token masks", maxBatch * this.#maskWords.length * 4);
   }
 
   /** First entry of a layer's block table, in u32s from the start of {@link tables}. */
@@ -79,6 +87,22 @@ export class SlotState {
     const offset = slot * vocabularyStride * 4;
     if (usesCounts(sampling)) this.gpu.write(this.counts, offset, promptCounts(request.prompt, vocabularyStride));
     if (usesBias(sampling)) this.gpu.write(this.bias, offset, biasRow(sampling, vocabularyStride));
+  }
+
+  /** Sets which tokens may come next: a bit each, of as many as the tokenizer knows. */
+  writeMask(slot: number, mask: Uint32Array): void {
+    this.#maskWords.fill(0);
+    this.#maskWords.set(mask.subarray(0, this.#maskWords.length));
+    this.gpu.write(this.masks, slot * this.#maskWords.length * 4, this.#maskWords);
+  }
+
+  /** Counts anew what a sequence has generated, where it was told more than counts. */
+  writeCounts(slot: number, { prompt, sampling }: GenerationRequest, generated: Iterable<number>): void {
+    if (!usesCounts(sampling)) return;
+    const { vocabularyStride } = this.dimensions;
+    const counts = promptCounts(prompt, vocabularyStride);
+    for (const token of generated) counts[token]++;
+    this.gpu.write(this.counts, slot * vocabularyStride * 4, counts);
   }
 
   /** Sets the last token of a sequence, which the next step feeds. */

@@ -1,10 +1,11 @@
-/** @file From hidden states to sampled tokens: final norm, logits, penalties, sampling, log-probabilities. */
+/** @file From hidden states to sampled tokens: final norm, logits, penalties, grammars, sampling, log-probabilities. */
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { forcedTokens, forcedTokensDispatch } from "../kernels/sampling/forced_tokens.ts";
 import { penalties, penaltiesDispatch } from "../kernels/sampling/penalties.ts";
 import { sample, sampleDispatch } from "../kernels/sampling/sample.ts";
 import { RESULT_WORDS } from "../kernels/sampling/sampling_record.ts";
+import { tokenMask, tokenMaskDispatch } from "../kernels/sampling/token_mask.ts";
 import { topLogprobs, topLogprobsDispatch } from "../kernels/sampling/top_logprobs.ts";
 import type { BatchRow, BatchRows } from "./batch_state.ts";
 import type { Dimensions } from "./dimensions.ts";
@@ -20,6 +21,7 @@ export class Sampler {
   readonly results: GPUBuffer;
   readonly #output: FewVectors;
   readonly #penalties: Binding;
+  readonly #mask: Binding;
   readonly #sample: Binding;
   readonly #sampleAdjusted: Binding;
   readonly #topLogprobs: Binding;
@@ -42,7 +44,7 @@ export class Sampler {
       epsilon: config.rmsNormEpsilon,
     });
     const { slots, positions } = rows;
-    const { sampling, tokens, continuations, counts, bias } = rows.state;
+    const { sampling, tokens, continuations, counts, bias, masks } = rows.state;
     const raw = this.logits.buffer;
     const bindSample = (logits: GPUBuffer) =>
       gpu.binding(sample(config.vocabularySize), [
@@ -56,6 +58,7 @@ export class Sampler {
         counts,
       ]);
     this.#penalties = gpu.binding(penalties, [raw, slots, sampling, counts, bias, adjusted.buffer]);
+    this.#mask = gpu.binding(tokenMask, [slots, masks, adjusted.buffer]);
     this.#sample = bindSample(raw);
     this.#sampleAdjusted = bindSample(adjusted.buffer);
     this.#topLogprobs = gpu.binding(topLogprobs(config.vocabularySize), [raw, slots, sampling, this.results]);
@@ -73,14 +76,29 @@ export class Sampler {
     const { config, vocabularyStride, maxBatch, positions } = this.dimensions;
     const rows = batch.length;
     this.#output.record(recorder, rows);
-    const isAdjusted = batch.some((row) => row.adjustsLogits);
+    const isAdjusted = batch.some((row) => row.adjustsLogits || row.isMasked);
     if (isAdjusted) recorder.dispatch(this.#penalties, penaltiesDispatch({ rows, stride: vocabularyStride }));
+    this.#recordMasks(recorder, batch);
     const shape = { rows, vocabulary: config.vocabularySize, stride: vocabularyStride, step, maxRows: maxBatch };
     recorder.dispatch(isAdjusted ? this.#sampleAdjusted : this.#sample, sampleDispatch(shape));
     if (batch.some((row) => row.topLogprobs)) recorder.dispatch(this.#topLogprobs, topLogprobsDispatch(shape));
     if (batch.some((row) => row.forcedTokens > step)) {
       const shape = { rows, positions, stride: vocabularyStride, step, maxRows: maxBatch };
       recorder.dispatch(this.#forcedTokens, forcedTokensDispatch(shape));
+    }
+  }
+
+  /** Masks the runs of neighbouring rows that have a mask. */
+  #recordMasks(recorder: Recorder, batch: readonly BatchRow[]): void {
+    for (let firstRow = 0; firstRow < batch.length; firstRow++) {
+      if (!batch[firstRow].isMasked) continue;
+      let rows = 1;
+      while (batch[firstRow + rows]?.isMasked) rows++;
+      recorder.dispatch(
+        this.#mask,
+        tokenMaskDispatch({ firstRow, rows, stride: this.dimensions.vocabularyStride }),
+      );
+      firstRow += rows;
     }
   }
 }

@@ -1,10 +1,11 @@
 /**
  * @file `POST /v1/chat/completions`: replies to conversations.
  *
- * Tools are offered to the model through its chat template; what it answers is returned as text, calls are not parsed.
+ * Tools are offered to the model through its chat template. Its calls and its thoughts are told apart from its text.
  */
 import type { Context } from "hono";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
+import { finishReasonOf, readMessage } from "./generation/answer_deltas.ts";
 import { chatDeltas, startChat } from "./generation/chat.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { promptLogprobs } from "./generation/prompt_logprobs.ts";
@@ -24,7 +25,8 @@ export function chatCompletionsHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const client = c.req.raw.signal;
-    const run = await startChat(context, request, { members: new LosslessMembers(body), ...c.var, client });
+    const chat = await startChat(context, request, { members: new LosslessMembers(body), ...c.var, client });
+    const { run, form } = chat;
     c.set("run", run);
 
     const head = (object: string) => ({
@@ -56,12 +58,15 @@ export function chatCompletionsHandler(context: RouteContext) {
     ]);
     return c.json({
       ...head("chat.completion"),
-      choices: choices.map((choice, index) => ({
-        index,
-        message: { role: "assistant", content: choice.text, refusal: null },
-        logprobs: logprobsOf(choice.tokens),
-        finish_reason: choice.finishReason,
-      })),
+      choices: choices.map((choice, index) => {
+        const { message, anyCall } = readMessage(form, choice.text);
+        return {
+          index,
+          message,
+          logprobs: logprobsOf(choice.tokens),
+          finish_reason: finishReasonOf(choice.finishReason, anyCall),
+        };
+      }),
       ...promptTokens && { prompt_logprobs: promptTokens.map((token) => promptLogprob(text.tokenizer, token)) },
       usage: run.usage,
     });
@@ -80,7 +85,7 @@ export function chatCompletionsHandler(context: RouteContext) {
         ...usage,
       });
       const begun = new Set<number>();
-      for await (const { index, delta, tokens, finishReason } of chatDeltas(run)) {
+      for await (const { index, delta, tokens, finishReason } of chatDeltas(chat)) {
         if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "" }, [], null);
         begun.add(index);
         yield chunk(index, delta, tokens, finishReason);

@@ -13,6 +13,7 @@ import { type Choice, GenerationRun } from "./generation/run.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { answerGrammar } from "./requests/structured_output.ts";
 import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 import { finiteLogprob, promptLogprob, tokenName } from "./generation/token_text.ts";
@@ -44,6 +45,7 @@ export function completionsHandler(context: RouteContext) {
       // The best of several is found by its log-probabilities.
       topLogprobs: request.logprobs ?? (candidates > n ? 0 : undefined),
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
+      grammar: answerGrammar(request)?.grammar,
       continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });

@@ -8,6 +8,7 @@ import type { PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
+import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
@@ -55,7 +56,14 @@ export async function startEngine(
   if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
   const start = (report?: (progress: LoadProgress) => void) =>
-    startEngineWorker({ ...options, thread: THREADS[device], model, policies, log: console.error }, report);
+    startEngineWorker({
+      ...options,
+      thread: THREADS[device],
+      model,
+      policies,
+      vocabulary: () => packVocabulary(text.tokenizer),
+      log: console.error,
+    }, report);
   const first = await start(onProgress).catch((error) => {
     text.close();
     throw error;

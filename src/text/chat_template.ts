@@ -13,6 +13,8 @@ export { type ChatMessage, ChatTemplateError, type Conversation, type RenderedPr
 export interface ChatTemplate {
   /** The Jinja source. */
   readonly source: string;
+  /** That of conversations with tools, if it is another. */
+  readonly toolUseSource?: string;
   /** Texts that show that the answer is over where the model has no token for it; empty for templates of its own. */
   readonly stopStrings: readonly string[];
   /**
@@ -66,6 +68,7 @@ export async function loadChatTemplate(
     : new ConversationTemplate(sources.toolUse, tokenizer, options);
   return {
     source,
+    toolUseSource: sources.toolUse,
     stopStrings: source === TRANSCRIPT ? TRANSCRIPT_STOPS : [],
     render: (conversation) => (conversation.tools?.length ? toolUse : ordinary).render(conversation),
   };

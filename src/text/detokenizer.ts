@@ -19,19 +19,21 @@ import type { DecodeOptions, Tokenizer } from "./tokenizer.ts";
 export class Detokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #skipSpecial: boolean;
+  readonly #shown: ReadonlySet<number> | undefined;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #dropSpace: boolean;
 
   /** @param options `continuation` defaults to true here: pass false where the tokens start a text */
-  constructor(tokenizer: Tokenizer, { skipSpecial = true, continuation = true }: DecodeOptions = {}) {
+  constructor(tokenizer: Tokenizer, { skipSpecial = true, shown, continuation = true }: DecodeOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#skipSpecial = skipSpecial;
+    this.#shown = shown;
     this.#dropSpace = tokenizer.addSpacePrefix && !continuation;
   }
 
   /** The text that is certain once token `id` is known; often empty. */
   push(id: number): string {
-    if (this.#skipSpecial && this.#tokenizer.isSpecial(id)) return "";
+    if (this.#skipSpecial && this.#tokenizer.isSpecial(id) && !this.#shown?.has(id)) return "";
     let bytes = this.#tokenizer.tokenBytes(id);
     if (this.#dropSpace && bytes.length > 0) {
       this.#dropSpace = false;

@@ -43,6 +43,15 @@ export function jsonText(value: JsonValue): string {
   return `{${[...value].map(([key, inner]) => `${JSON.stringify(key)}:${jsonText(inner)}`).join(",")}}`;
 }
 
+/**
+ * The items of a JSON array, each as the text that it was written as, without parsing any.
+ *
+ * @param text a valid JSON array
+ */
+export function jsonItems(text: string): string[] {
+  return new Reader(text).items();
+}
+
 /** Walks through a valid JSON text. */
 class Reader {
   readonly #text: string;
@@ -82,12 +91,24 @@ class Reader {
     this.#list("}", () => {
       const key = this.#string();
       this.#skip(":");
-      this.#next();
-      const start = this.#at;
-      this.#pass();
-      members.set(key, this.#text.slice(start, this.#at));
+      members.set(key, this.#passed());
     });
     return members;
+  }
+
+  items(): string[] {
+    const items: string[] = [];
+    this.#next();
+    this.#list("]", () => items.push(this.#passed()));
+    return items;
+  }
+
+  /** Passes a value, and gives its text. */
+  #passed(): string {
+    this.#next();
+    const start = this.#at;
+    this.#pass();
+    return this.#text.slice(start, this.#at);
   }
 
   /** Reads an object or array whose opening bracket comes next. */

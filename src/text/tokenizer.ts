@@ -22,6 +22,8 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave special tokens out. Default: true. */
   readonly skipSpecial?: boolean;
+  /** Special tokens that are never left out. Default: none. */
+  readonly shown?: ReadonlySet<number>;
   /**
    * The tokens continue a text that came before them. SentencePiece tokenizers write a space before every first word;
    * at the start of a text it is dropped again, in a continuation it is a real space. Default: false.

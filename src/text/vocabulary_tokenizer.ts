@@ -58,11 +58,11 @@ export class VocabularyTokenizer implements Tokenizer {
     return result;
   }
 
-  decode(tokens: Iterable<number>, { skipSpecial = true, continuation = false }: DecodeOptions = {}): string {
+  decode(tokens: Iterable<number>, { skipSpecial = true, shown, continuation = false }: DecodeOptions = {}): string {
     const pieces: Uint8Array[] = [];
     let length = 0;
     for (const id of tokens) {
-      if (skipSpecial && this.isSpecial(id)) continue;
+      if (skipSpecial && this.isSpecial(id) && !shown?.has(id)) continue;
       const piece = this.tokenBytes(id);
       pieces.push(piece);
       length += piece.length;

@@ -15,37 +15,20 @@ Deno.test("An option's flag and variable are spelt from its name", () => {
 });
 
 Deno.test("serve has defaults for everything but names", () => {
-  assert.deepEqual(parseServe("--model m.gguf"), {
+  const options = parseServe("--model m.gguf");
+  assert.deepEqual(Object.keys(options), Object.keys(SERVE_FLAGS));
+  assert.deepEqual(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)), {
     model: "m.gguf",
     policy: "dynamickv",
     kvBudget: 1024,
-    decodeEviction: undefined,
-    plugin: undefined,
-    context: undefined,
     device: "auto",
-    threads: undefined,
-    cpuWeights: undefined,
     host: "127.0.0.1",
     port: 8000,
-    kvMemory: undefined,
-    prefixCache: undefined,
-    kvType: undefined,
     maxBatch: 16,
     maxQueue: 256,
-    modelId: undefined,
-    apiKey: undefined,
-    allowedOrigins: undefined,
-    allowedHosts: undefined,
     specialTokensInMessages: false,
-    socket: undefined,
-    tlsCert: undefined,
-    tlsKey: undefined,
-    apiKeyFile: undefined,
-    requestsPerMinute: undefined,
-    requestTimeout: undefined,
     logFormat: "json",
     logLevel: "info",
-    config: undefined,
     printConfig: false,
   });
 });
@@ -55,9 +38,11 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
-    "--special-tokens-in-messages --socket ebb.sock --tls-cert c.pem --tls-key k.pem --api-key-file keys.json " +
-    "--requests-per-minute 60 --request-timeout 2.5 --log-format text --log-level error --print-config";
+    "--special-tokens-in-messages --embedding-model encoder --socket ebb.sock --tls-cert c.pem --tls-key k.pem " +
+    "--api-key-file keys.json --requests-per-minute 60 --request-timeout 2.5 --log-format text --log-level error " +
+    "--print-config";
   assert.deepEqual(parseServe(line), {
+    embeddingModel: "encoder",
     model: "m.gguf",
     policy: "full",
     kvBudget: "6.9%",

@@ -11,23 +11,31 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** A hub that has the model that comes with Ebb, and the program with an empty cache. */
-function scene(action: (hub: FakeHub, main: (...args: string[]) => Promise<Outcome>) => Promise<void>): Promise<void> {
+type Start = (...args: string[]) => Deno.ChildProcess;
+type Main = (...args: string[]) => Promise<Outcome>;
+
+/** A hub that has the model that comes with Ebb, and the program with an empty cache; `start` leaves it running. */
+function scene(action: (hub: FakeHub, main: Main, start: Start) => Promise<void>): Promise<void> {
   return withDirectory({}, async (cache) => {
     await using hub = await FakeHub.start();
     hub.files = { "mini.gguf": MODEL };
     const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !/^(EBB|HF)_/.test(name));
     const env = { ...Object.fromEntries(inherited), HF_ENDPOINT: hub.endpoint, EBB_CACHE: cache, NO_COLOR: "1" };
-    await action(hub, async (...args) => {
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    const start: Start = (...args) =>
+      new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", "--no-check", MAIN, ...args],
         env,
         clearEnv: true,
         stdin: "null",
-      }).output();
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    const main: Main = async (...args) => {
+      const { code, stdout, stderr } = await start(...args).output();
       const decoder = new TextDecoder();
       return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-    });
+    };
+    await action(hub, main, start);
   });
 }
 
@@ -68,4 +76,26 @@ Deno.test("what cannot be pulled or deleted is a sentence and an exit code", () 
       assert.equal(stdout, "");
       assert.equal(code, expected);
     }
+  }));
+
+Deno.test("a process that was killed left what it had, and the next one asks for the rest", () =>
+  scene(async (hub, main, start) => {
+    const second = Promise.withResolvers<void>();
+    hub.fault = ({ server }) => {
+      if (server !== "store") return undefined;
+      if (hub.ranges.length === 1) return { breakAfter: 1_000_000 };
+      second.resolve();
+      return { stall: true };
+    };
+    const killed = start("pull", "hf:o/r");
+    await second.promise;
+    killed.kill("SIGKILL");
+    await killed.output();
+
+    hub.fault = () => undefined;
+    hub.requests.length = 0;
+    const { code, stdout } = await main("pull", "hf:o/r");
+    assert.equal(code, 0);
+    assert.deepEqual(hub.ranges, [`bytes=1000000-${MODEL.length - 1}`]);
+    assert.deepEqual(await Deno.readFile(stdout.trimEnd()), MODEL);
   }));

@@ -66,3 +66,26 @@ Deno.test("with 8-bit weights, a sequence's logits are the same to the last bit 
     events.forEach((own, i) => assert.deepEqual(logitsOf(own), alone[i], `${count} sequences, ${i}`));
   }
 });
+
+Deno.test("attention of single rows is the same by our kernel and by onnxruntime, whatever each head holds", async () => {
+  const random = seededRandom(3);
+  const tokens = Uint32Array.from(randomPrompt(random, 20));
+  const requests = [{ policy: "full", budget: 1 }, { policy: "adakv", budget: 20 }, { policy: "snapkv", budget: 37 }]
+    .map((kvCache) =>
+      request(randomPrompt(random, 150), { maxTokens: 0, kvCache, continuation: { tokens, logitsFrom: 1 } })
+    );
+  const run = async (withoutCrew: boolean) => {
+    const options = { weights: "int8", withoutCrew } as const;
+    const model = await withFile(tinyGguf(MODELS[0]), (path) => loadCpuModel(path, options));
+    return (await runOnCpu(model, requests)).events.map(logitsOf);
+  };
+  const [ours, theirs] = [await run(false), await run(true)];
+  ours.forEach((own, i) => {
+    assert.equal(own.length, 19);
+    own.forEach((row, n) =>
+      row.forEach((logit, token) =>
+        assert.ok(Math.abs(logit - theirs[i][n][token]) < 2e-3, `request ${i}, logits ${n}`)
+      )
+    );
+  });
+});

@@ -26,6 +26,7 @@ class Desk {
       slots,
       emit,
       (line) => assert.fail(line),
+      { send: () => assert.fail("no request has a grammar"), close() {} },
     );
   }
 

@@ -17,6 +17,7 @@ import { matmulKernel } from "../../src/kernels/forward/matmul.ts";
 import { matvecKernel } from "../../src/kernels/forward/matvec.ts";
 import { moveSlots } from "../../src/kernels/scoring/move_slots.ts";
 import { penalties } from "../../src/kernels/sampling/penalties.ts";
+import { tokenMask } from "../../src/kernels/sampling/token_mask.ts";
 import { countScores } from "../../src/kernels/scoring/count_scores.ts";
 import { boundScores } from "../../src/kernels/scoring/bound_scores.ts";
 import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
@@ -122,6 +123,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   ],
   "move_slots.ts": [ELEMENTS.map(moveSlots)],
   "penalties.ts": [[penalties]],
+  "token_mask.ts": [[tokenMask]],
   "count_scores.ts": [[countScores]],
   "bound_scores.ts": [[boundScores]],
   "combine_scores.ts": [[combineScores]],

@@ -11,6 +11,7 @@ import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
 import { F32Products } from "../../src/cpu/products/f32_products.ts";
 import { Int8Products } from "../../src/cpu/products/int8_products.ts";
+import type { Products } from "../../src/cpu/products/products.ts";
 import type { WeightType } from "../../src/cpu/memory_plan.ts";
 import type { PolicyRegistry } from "../../src/policy/registry.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
@@ -35,11 +36,13 @@ export interface CpuModel {
 /** Loads a model file. */
 export async function loadCpuModel(
   path: string,
-  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20, weights = "f32" }: {
+  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20, weights = "f32", withoutCrew = false }: {
     readonly contextLength?: number;
     readonly maxBatch?: number;
     readonly kvMemory?: number;
     readonly weights?: WeightType;
+    /** Lets onnxruntime compute attention where a kernel of ours would. */
+    readonly withoutCrew?: boolean;
   } = {},
 ): Promise<CpuModel> {
   const file = await openModel(path);
@@ -54,13 +57,24 @@ export async function loadCpuModel(
     const { blockBytes } = dimensions;
     const arenas = [Math.floor(kvMemory / blockBytes)];
     return {
-      forward: await Forward.create(runtime, config, products, table, maxBatch),
+      forward: await Forward.create(runtime, config, withoutCrew ? crewless(products) : products, table, maxBatch),
       pool: new BlockPool({ arenas, blockBytes, layerCount: config.layerCount }),
       maxBatch,
     };
   } finally {
     file.close();
   }
+}
+
+/** The same products, but for what is computed beside them. */
+function crewless(products: Products): Products {
+  return new Proxy(products, {
+    get(target, name) {
+      if (name === "crew") return null;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 /** Keys `[kvHead][row][headSize]` of every layer, ranked rows first. */

@@ -10,6 +10,9 @@ import type {
 import { GREEDY } from "../../src/contract/sampling.ts";
 import { registry } from "./policies.ts";
 import { withFile } from "./files.ts";
+import { openModel } from "../../src/formats/open.ts";
+import { packVocabulary } from "../../src/text/grammar/packed_vocabulary.ts";
+import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { randomInteger } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 
@@ -76,9 +79,15 @@ export const TEST_ENGINE = {
 /** Starts a real engine, worker and all, over a tiny model. */
 export function startTestEngine(
   model: TinyModelOptions,
-  options: Partial<EngineWorkerOptions & { maxQueue: number; log: (message: string) => void }> = {},
+  options: Partial<EngineWorkerOptions & { thread: URL; maxQueue: number; log: (message: string) => void }> = {},
 ): Promise<EngineClient> {
-  return withFile(tinyGguf(model), (path) => startEngineWorker({ model: path, ...TEST_ENGINE, ...options }));
+  return withFile(tinyGguf(model), async (path) => {
+    const file = await openModel(path);
+    const tokenizer = await loadTokenizer(file);
+    file.close();
+    const vocabulary = () => packVocabulary(tokenizer);
+    return await startEngineWorker({ model: path, ...TEST_ENGINE, vocabulary, ...options });
+  });
 }
 
 /** Waits until a condition holds, for at most 20 seconds. */

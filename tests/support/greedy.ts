@@ -72,6 +72,7 @@ export async function greedy(
       packedBlocks: caches[slot].packedBlocks,
       recentRows: caches[slot].recentRows,
       adjustsLogits: false,
+      isMasked: false,
       topLogprobs: false,
       forcedTokens: 0,
       queryLog: null,

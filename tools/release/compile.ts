@@ -8,9 +8,11 @@
  *
  * - Workers: `new Worker(new URL("./worker.ts", import.meta.url))`, each also given to `--include`, for only then does
  *   Deno embed it. Blob and data URLs, the other form, cannot import the modules that the workers share with the program.
- * - The model and WebAssembly: embedded files that are read through paths made from `import.meta.url`, which lead into the
- *   embedded file system; every read is `Deno.open` or `node:fs`, which look there first. `.wasm` is not imported as a
- *   module, since WebAssembly that is instantiated while a worker's imports load is what Deno issue 32212 is about.
+ * - The model: an embedded file, read through a path made from `import.meta.url`, which leads into the embedded file system;
+ *   `Deno.open`, `Deno.stat` and `node:fs` look there first.
+ * - WebAssembly: bytes that are read, unpacked (see src/formats/wasm_file.ts) and handed to the library. It is not imported as a
+ *   module, and no library fetches it: Deno issue 32212 tells of WebAssembly that hangs while a worker of a compiled program
+ *   begins, and fetching a file is another way for each runtime. jieba-wasm alone reads its own, by `node:fs`, when it is needed.
  * - npm packages: embedded pruned and unbundled. `--bundle` is smaller still, but experimental: it takes workers of one
  *   shape only, packages lose the WebAssembly that they read from beside themselves, and a user's policy could not import
  *   the program's own `ebb/policy`.

@@ -7,6 +7,7 @@
  * patterns. From a pruned cache it embeds what is there; and a program that runs on that cache finds the same in the binary.
  */
 import { dirname, join, relative } from "node:path";
+import { gzipSync } from "node:zlib";
 
 /** Files that no package needs to run, by the end of the name; licences stay. */
 const NEVER_RUN = /\.(map|[cm]?ts|tsx|md|markdown|flow)$/;
@@ -23,9 +24,16 @@ const KEPT: Readonly<Record<string, RegExp>> = {
     /^(package\.json|LICENSE|dist\/ort-wasm-simd-threaded\.(mjs|wasm)$|dist\/ort\.wasm\.bundle\.min\.mjs$)/,
   // Names of what is not settled yet are an entry of their own, which nothing imports.
   "@opentelemetry/semantic-conventions": /^(?!dist\/(experimental|index-incubating))/,
+  "esbuild-wasm": /^(package\.json|LICENSE\.md|esbuild\.wasm|esm\/browser\.js)$/,
   // The tools that it also is, for the command line.
   "wabt": /^(package\.json|LICENSE|index\.js)$/,
 };
+
+/**
+ * Packages whose WebAssembly is packed, to a quarter: Deno embeds files as they are. Only for what src/formats/wasm_file.ts
+ * reads; it finds `NAME.wasm.gz` beside an empty file, which is there for Deno to resolve.
+ */
+const PACKED = ["esbuild-wasm", "onnxruntime-web"];
 
 /** What `deno info --json` says of a program. */
 interface ModuleGraph {
@@ -51,11 +59,12 @@ interface NpmPackage {
 export async function pruneCache(root: string, programs: readonly string[], directory: string): Promise<void> {
   const { denoDir } = await denoInfo<{ denoDir: string }>(root);
   const { imported, others } = await packagesOf(root, programs);
-  const copy = async ({ localPath }: NpmPackage, keeps: (file: string) => boolean) => {
+  const copy = async ({ name, localPath }: NpmPackage, keeps: (file: string) => boolean) => {
     const target = join(directory, relative(denoDir, localPath));
     for (const file of (await filesOf(localPath)).filter(keeps)) {
       await Deno.mkdir(dirname(join(target, file)), { recursive: true });
-      await Deno.copyFile(join(localPath, file), join(target, file));
+      if (PACKED.includes(name) && file.endsWith(".wasm")) await packFile(join(localPath, file), join(target, file));
+      else await Deno.copyFile(join(localPath, file), join(target, file));
     }
     // The registry's answer, without which Deno would ask again.
     await Deno.copyFile(join(dirname(localPath), "registry.json"), join(dirname(target), "registry.json"));
@@ -97,6 +106,11 @@ async function denoInfo<Answer>(root: string, ...args: string[]): Promise<Answer
   }).output();
   if (!success) throw new Error(`deno info failed: ${new TextDecoder().decode(stderr)}`);
   return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+async function packFile(from: string, to: string): Promise<void> {
+  await Deno.writeFile(to, new Uint8Array());
+  await Deno.writeFile(`${to}.gz`, gzipSync(await Deno.readFile(from), { level: 9 }));
 }
 
 /** Paths of all files below a folder, relative to it, with slashes. */

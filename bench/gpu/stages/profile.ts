@@ -135,6 +135,7 @@ function fillCaches(model: Model, streams: number, rows: number): { batch: Batch
       packedBlocks: cache.packedBlocks,
       recentRows: cache.recentRows,
       adjustsLogits: false,
+      isMasked: false,
       topLogprobs: false,
       forcedTokens: 0,
       queryLog: null,

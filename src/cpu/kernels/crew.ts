@@ -26,12 +26,19 @@ export interface Int8Matrix {
 const PIECE = 64;
 
 export class Crew {
+  /** Jobs that have been done. */
+  jobs = 0;
+  /** The control record's words as floats. */
+  readonly #floats: Float32Array;
+
   private constructor(
     readonly control: number,
     readonly words: Int32Array,
     readonly exports: CrewExports,
     readonly workers: readonly Worker[],
-  ) {}
+  ) {
+    this.#floats = new Float32Array(words.buffer, words.byteOffset, words.length);
+  }
 
   /** Starts a crew of as many threads as onnxruntime has, this one included. */
   static async start(runtime: Onnxruntime): Promise<Crew> {
@@ -65,6 +72,25 @@ export class Crew {
     this.#run(KINDS.expand, matrix, 0, 0, 0, y, yStride);
   }
 
+  /**
+   * Attention of single rows, see row_attention.ts.
+   *
+   * @param records address of the records, and how many there are
+   * @param group query heads of each KV head
+   */
+  attend(records: number, count: number, group: number, headSize: number): void {
+    const { words } = this;
+    words[CONTROL.piece] = 1;
+    words[CONTROL.kind] = KINDS.attend;
+    words[CONTROL.outputs] = count;
+    words[CONTROL.x] = records;
+    words[CONTROL.rows] = group;
+    words[CONTROL.stride] = headSize * 4;
+    this.#floats[CONTROL.xScales] = 1 / Math.sqrt(headSize);
+    this.exports.run(this.control);
+    this.jobs++;
+  }
+
   /** Ends the other threads. */
   close(): void {
     this.words[CONTROL.kind] = KINDS.stop;
@@ -95,6 +121,7 @@ export class Crew {
     words[CONTROL.stride] = stride;
     words[CONTROL.rows] = rows;
     this.exports.run(this.control);
+    this.jobs++;
   }
 }
 

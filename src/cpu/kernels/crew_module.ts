@@ -9,6 +9,7 @@
  * {@link SHUT} nobody takes any, and the job may be written.
  */
 import wabt from "wabt";
+import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
 import { EXPAND_FUNCTION, productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
 
 /** Words of a crew's control record. */
@@ -35,7 +36,7 @@ export const CONTROL = {
 export const CONTROL_WORDS = 16;
 
 /** What a job does. */
-export const KINDS = { stop: 0, product: 1, expand: 2 } as const;
+export const KINDS = { stop: 0, product: 1, expand: 2, attend: 3 } as const;
 
 /** Outputs taken of a job that nobody may work on. */
 export const SHUT = 0x40000000;
@@ -53,6 +54,7 @@ const TEXT = `
 ${ROW_COUNTS.map(productFunction).join("\n")}
 ${TOTAL_FUNCTION}
 ${EXPAND_FUNCTION}
+${ATTENTION_FUNCTIONS}
 
 ;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
 (func $product (param $control i32) (param $first i32) (param $last i32) (local $row i32)
@@ -82,6 +84,11 @@ ${EXPAND_FUNCTION}
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.expand})) (then
       (call $expand ${load("weights")} ${load("scales")} ${load("y")} ${load("columns")} ${load("stride")}
         (local.get $first) (local.get $last))))
+;; Here outputs are records: of attention, one at a time.
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.attend})) (then
+      (call $attend
+        (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
+        ${load("rows")} ${load("stride")} (f32.load ${word("xScales")}))))
     (drop (i32.atomic.rmw.add ${word("finished")} (i32.sub (local.get $last) (local.get $first))))
     (br $pieces)))
 

@@ -10,6 +10,7 @@ import { runGraph } from "./run_graph.ts";
 import type { LoadingProgress } from "./stored_rows.ts";
 
 export class F32Products implements Products {
+  readonly crew = null;
   readonly norms: readonly QueryKeyNorms[];
 
   private constructor(

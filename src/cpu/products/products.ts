@@ -3,6 +3,8 @@
  * in bytes, rows of f32 one after the other.
  */
 
+import type { Crew } from "../kernels/crew.ts";
+
 /** Norms of queries and keys, `[headSize]` each; null where the model has none. */
 export interface QueryKeyNorms {
   readonly queryNorm: Float32Array | null;
@@ -13,6 +15,8 @@ export interface QueryKeyNorms {
 export type RowsOf = "step" | "tile";
 
 export interface Products {
+  /** Threads that compute single rows; null where onnxruntime does that too. */
+  readonly crew: Crew | null;
   /** By layer. */
   readonly norms: readonly QueryKeyNorms[];
   /** Writes the embedding of a token: `[hiddenSize]` from element `at` on. */

@@ -7,11 +7,12 @@ export type Place = readonly [address: number, shape: readonly number[]];
 
 /** Runs a graph; inputs and outputs are in its order. */
 export function runGraph(
-  { module }: Onnxruntime,
+  runtime: Onnxruntime,
   session: Session,
   inputs: readonly (Tensor | Place)[],
   outputs: readonly Place[],
 ): void {
+  const { module } = runtime;
   const made: Tensor[] = [];
   const make = ([address, shape]: Place) => {
     const one = tensor(module, address, shape);
@@ -19,5 +20,6 @@ export function runGraph(
     return one;
   };
   session.run(inputs.map((input) => typeof input === "number" ? input : make(input)), outputs.map(make));
+  runtime.runs++;
   for (const one of made) module._OrtReleaseTensor(one);
 }

@@ -8,6 +8,7 @@
  *
  * The module is 14 MB and is loaded only where it is asked for.
  */
+import { readWasm } from "../../formats/wasm_file.ts";
 import { encodeModel, type Graph } from "./onnx_model.ts";
 import { check, lastError, LOG_ERRORS, type OnnxModule } from "./onnx_module.ts";
 import { Session } from "./session.ts";
@@ -15,7 +16,9 @@ import { Session } from "./session.ts";
 /** The most memory that a WebAssembly module addresses, in bytes. */
 export const MEMORY_LIMIT = 2 ** 32;
 
-type ModuleFactory = (options: { readonly numThreads: number }) => Promise<OnnxModule>;
+type ModuleFactory = (
+  options: { readonly numThreads: number; readonly wasmBinary: Uint8Array<ArrayBuffer> },
+) => Promise<OnnxModule>;
 
 /** Tells onnxruntime to optimise graphs as far as it can. */
 const ALL_OPTIMISATIONS = 99;
@@ -36,6 +39,8 @@ export interface HeapFloats {
 export class Onnxruntime {
   /** Bytes that {@link floats} and {@link bytes} have handed out. */
   allocatedBytes = 0;
+  /** Graphs that have been run. */
+  runs = 0;
   readonly #sizes = new Map<number, number>();
 
   private constructor(
@@ -52,13 +57,14 @@ export class Onnxruntime {
    */
   static async open(threads: number): Promise<Onnxruntime> {
     const loaded: { default: ModuleFactory } = await import("onnxruntime-web/ort-wasm-simd-threaded.mjs");
+    const wasmBinary = await readWasm(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
     // The module takes Deno for Node and puts Node's Worker in the place of the global one, and keeps its memory to itself.
     const { Worker, WebAssembly: { Memory } } = globalThis;
     let memory: WebAssembly.Memory | undefined;
     WebAssembly.Memory = new Proxy(Memory, {
       construct: (target, [descriptor]) => memory = new target(descriptor),
     });
-    const module = await loaded.default({ numThreads: threads });
+    const module = await loaded.default({ numThreads: threads, wasmBinary });
     globalThis.Worker = Worker;
     WebAssembly.Memory = Memory;
     const runtime = new Onnxruntime(module, threads, memory!);

@@ -1,5 +1,5 @@
 /** @file Logit bias and penalties for repeated tokens; see kernels/sampling/penalties.ts, whose order and counts these are. */
-import type { SamplingParameters } from "../../contract/sampling.ts";
+import { FORBIDDEN_BIAS, type SamplingParameters } from "../../contract/sampling.ts";
 import { IN_PROMPT } from "../../kernels/sampling/penalties.ts";
 
 const { fround } = Math;
@@ -11,10 +11,14 @@ const { fround } = Math;
  */
 export function adjustLogits(
   logits: Float32Array,
-  { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty }: SamplingParameters,
+  { logitBias, allowedTokens, repetitionPenalty, frequencyPenalty, presencePenalty }: SamplingParameters,
   counts: Uint32Array | null,
 ): Float32Array {
   const adjusted = logits.slice();
+  if (allowedTokens !== undefined) {
+    for (let id = 0; id < adjusted.length; id++) adjusted[id] += FORBIDDEN_BIAS;
+    for (const id of allowedTokens) adjusted[id] = logits[id];
+  }
   for (const { token, bias } of logitBias) adjusted[token] += bias;
   if (counts === null) return adjusted;
   for (let id = 0; id < adjusted.length; id++) {

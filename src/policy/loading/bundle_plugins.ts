@@ -9,6 +9,8 @@
  */
 import { createRequire } from "node:module";
 import { dirname, extname, join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { readWasm } from "../../formats/wasm_file.ts";
 import { type PluginBundle, PluginError } from "./plugin_bundle.ts";
 import { SourcePositions } from "./source_positions.ts";
 
@@ -54,7 +56,7 @@ function startedEsbuild(): Promise<Esbuild> {
     (async () => {
       const esbuild: Esbuild = await import("esbuild-wasm/esm/browser.js");
       const path = createRequire(import.meta.url).resolve("esbuild-wasm/esbuild.wasm");
-      const wasmModule = await WebAssembly.compile(await Deno.readFile(path));
+      const wasmModule = await WebAssembly.compile(await readWasm(pathToFileURL(path)));
       // Its own worker can hang for ever.
       await esbuild.initialize({ wasmModule, worker: false });
       return esbuild;

@@ -12,30 +12,20 @@ import type { RouteContext } from "../context.ts";
 import type { ChatRequest, MessageField } from "../requests/chat_request.ts";
 import type { TemplateMembers } from "../requests/lossless_members.ts";
 import type { PlacedToken } from "./choice_text.ts";
+import { type AnswerDelta, deltasOf, finishReasonOf } from "./answer_deltas.ts";
+import { planAnswer } from "./answer_plan.ts";
+import { type AnswerForm, AnswerReader } from "./answer_reader.ts";
 import { encodeTexts } from "./encode.ts";
 import type { FinishReason } from "./outcome.ts";
 import { planGeneration, requireRoom } from "./plan.ts";
 import { GenerationRun, type RequestOrigin } from "./run.ts";
 
-/** A piece of a tool call: the first one of a call has everything but arguments, later ones have these only. */
-export interface ToolCallDelta {
-  /** Counts the calls of one reply. */
-  readonly index: number;
-  readonly id?: string;
-  readonly type?: "function";
-  readonly function: { readonly name?: string; readonly arguments: string };
-}
-
 /** A piece of one reply. */
 export interface ChatDelta {
   /** Counts the replies to one conversation. */
   readonly index: number;
-  /** As in `choices[].delta` of a chat completion's chunk; empty in the last piece. */
-  readonly delta: {
-    readonly content?: string;
-    readonly reasoning_content?: string;
-    readonly tool_calls?: readonly ToolCallDelta[];
-  };
+  /** Empty in the last piece. */
+  readonly delta: AnswerDelta;
   /** Tokens whose text has begun to be shown. */
   readonly tokens: readonly PlacedToken[];
   /** Set in the reply's last piece. */
@@ -51,26 +41,44 @@ export interface ChatTask extends RequestOrigin {
   readonly mostTokens?: number;
 }
 
+/** A conversation at work. */
+export interface ChatRun {
+  readonly run: GenerationRun;
+  /** How its answers are read. */
+  readonly form: AnswerForm;
+  /** Whether tokens are shown even where they bring no text. */
+  readonly showsTokens: boolean;
+}
+
 /** @throws {HttpError} {@link ChatTemplateError} {@link UnservableRequestError} {@link QueueFullError} */
 export async function startChat(
   context: RouteContext,
   request: ChatRequest,
   { members, mostTokens = Infinity, ...origin }: ChatTask,
-): Promise<GenerationRun> {
-  const { engine, chatTemplate } = context;
+): Promise<ChatRun> {
+  const { engine, chatTemplate, text: { tokenizer } } = context;
   requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
-  const { tokens, messages } = await encodeChat(context, request, { members, client: origin.client });
+  const { text, tokens, messages } = await encodeChat(context, request, { members, client: origin.client });
+  const answer = planAnswer(request, chatTemplate, tokenizer, text);
+  const prompt = Uint32Array.from([...tokens, ...answer.opening]);
   const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
-  const plan = planGeneration(context, { ...request, stop }, [tokens], {
+  const plan = planGeneration(context, { ...request, stop }, [prompt], {
     promptField: "messages",
     topLogprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
     maxTokens: request.max_completion_tokens,
     // As long as the context lets it.
     defaultMaxTokens: mostTokens,
-    continuation: request.continue_final_message === true,
+    continuation: request.continue_final_message === true || answer.opening.length > 0,
     messages,
+    grammar: answer.grammar,
+    reasoning: answer.reasoning,
+    shown: answer.form.shown,
   });
-  return new GenerationRun(context, plan, origin);
+  return {
+    run: new GenerationRun(context, plan, origin),
+    form: answer.form,
+    showsTokens: request.logprobs === true,
+  };
 }
 
 /** A conversation as the model reads it. */
@@ -112,12 +120,20 @@ function renderChat({ chatTemplate }: RouteContext, request: ChatRequest, member
 }
 
 /** The pieces of all replies as they come. Read once. @throws {HttpError} if the generation failed */
-export async function* chatDeltas({ deltas }: GenerationRun): AsyncGenerator<ChatDelta, void> {
-  for await (const { index, text, tokens, finishReason, stopString } of deltas) {
-    if (text || tokens.length > 0) {
-      yield { index, delta: { content: text }, tokens, finishReason: null, stopString: null };
+export async function* chatDeltas({ run, form, showsTokens }: ChatRun): AsyncGenerator<ChatDelta, void> {
+  const readers = new Map<number, AnswerReader>();
+  for await (const { index, text, tokens, finishReason, stopString } of run.deltas) {
+    const reader = readers.get(index) ?? new AnswerReader(form);
+    readers.set(index, reader);
+    const deltas = deltasOf([reader.push(text), ...finishReason ? [reader.flush()] : []], reader);
+    // Log-probabilities come with whatever is shown next.
+    if (deltas.length === 0 && tokens.length > 0 && showsTokens) deltas.push({ content: "" });
+    for (const [at, delta] of deltas.entries()) {
+      yield { index, delta, tokens: at === 0 ? tokens : [], finishReason: null, stopString: null };
     }
-    if (finishReason) yield { index, delta: {}, tokens: [], finishReason, stopString };
+    if (!finishReason) continue;
+    const reason = finishReasonOf(finishReason, reader.callCount > 0);
+    yield { index, delta: {}, tokens: [], finishReason: reason, stopString };
   }
 }
 

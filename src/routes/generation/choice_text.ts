@@ -20,6 +20,8 @@ export interface ChoiceTextOptions {
   readonly stopStrings: readonly string[];
   readonly includeStop: boolean;
   readonly skipSpecial: boolean;
+  /** Special tokens that are not skipped all the same. */
+  readonly shown?: ReadonlySet<number>;
   /** Whether it goes on with a text: then the space that SentencePiece puts before a first word is one to be shown. */
   readonly continuation: boolean;
 }
@@ -42,8 +44,8 @@ export class ChoiceText {
   #finished = false;
 
   constructor(tokenizer: Tokenizer, options: ChoiceTextOptions) {
-    const { skipSpecial, continuation } = options;
-    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecial, continuation });
+    const { skipSpecial, shown, continuation } = options;
+    this.#detokenizer = new Detokenizer(tokenizer, { skipSpecial, shown, continuation });
     this.#filter = new StopStringFilter(options.stopStrings, { include: options.includeStop });
   }
 

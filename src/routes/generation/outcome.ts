@@ -1,6 +1,6 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
 
-/** Why a choice ended, as clients are told. */
+/** Why a choice ended. */
 export type FinishReason = "stop" | "length";
 
 /** How a choice ended, as metrics and logs are told. */

@@ -1,5 +1,5 @@
 /** @file From a validated request to what the engine is asked: defaults, limits of the model, one sequence per choice. */
-import type { GenerationRequest, MessageRange } from "../../contract/generation.ts";
+import type { GenerationRequest, MessageRange, Reasoning } from "../../contract/generation.ts";
 import { FORBIDDEN_BIAS } from "../../contract/sampling.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
@@ -20,6 +20,12 @@ export interface EndpointFields {
   readonly maxTokens?: number | null;
   /** Completion tokens if the request sets no limit; fewer if the context ends before, or the memory. */
   readonly defaultMaxTokens: number;
+  /** As in GenerationRequest. */
+  readonly grammar?: string;
+  /** As in GenerationRequest. */
+  readonly reasoning?: Reasoning;
+  /** Special tokens that are shown all the same. */
+  readonly shown?: ReadonlySet<number>;
   /** Whether what is generated goes on with the prompt's text; otherwise a text of its own begins. */
   readonly continuation: boolean;
   /** As in GenerationRequest. */
@@ -84,6 +90,8 @@ export function planGeneration(
         seed: seed >>> 0,
       },
       topLogprobs: endpoint.topLogprobs,
+      ...endpoint.grammar !== undefined && { grammar: endpoint.grammar },
+      ...endpoint.reasoning !== undefined && { reasoning: endpoint.reasoning },
       kvCache,
       ...endpoint.messages?.length && { messages: endpoint.messages },
     };
@@ -104,6 +112,7 @@ export function planGeneration(
       stopStrings: (fields.stop ?? []).filter((stop) => stop.isWellFormed()),
       includeStop: fields.include_stop_str_in_output ?? false,
       skipSpecial: fields.skip_special_tokens ?? true,
+      shown: endpoint.shown,
       continuation: endpoint.continuation,
     },
   };

@@ -5,7 +5,8 @@
  *       for each block: content_block_start, content_block_delta ..., content_block_stop
  *     message_delta, message_stop
  */
-import type { ChatDelta, ToolCallDelta } from "../generation/chat.ts";
+import type { ToolCallDelta } from "../generation/answer_deltas.ts";
+import type { ChatDelta } from "../generation/chat.ts";
 import type { Usage } from "../generation/outcome.ts";
 
 /** An event; further fields go by its type. */

@@ -2,8 +2,7 @@
 import type { Context } from "hono";
 import type { RouteContext, RouteEnvironment } from "../context.ts";
 import { ClientGoneError } from "../errors.ts";
-import { chatDeltas, encodeChat, startChat } from "../generation/chat.ts";
-import type { GenerationRun } from "../generation/run.ts";
+import { chatDeltas, type ChatRun, encodeChat, startChat } from "../generation/chat.ts";
 import { requireModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
@@ -23,7 +22,8 @@ export function messagesHandler(context: RouteContext) {
     const client = c.req.raw.signal;
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
     // As in the API of the same name, a limit that the context ends before is no error.
-    const run = await startChat(context, chat, { members, ...c.var, client, mostTokens: request.max_tokens });
+    const started = await startChat(context, chat, { members, ...c.var, client, mostTokens: request.max_tokens });
+    const { run } = started;
     c.set("run", run);
 
     const { requestId } = c.var;
@@ -32,10 +32,10 @@ export function messagesHandler(context: RouteContext) {
       stopSequences: request.stop_sequences ?? [],
     });
     if (!request.stream) {
-      for await (const _ of eventsOf(run, events));
+      for await (const _ of eventsOf(started, events));
       return c.json(events.message);
     }
-    const stream = eventStream(eventsOf(run, events), {
+    const stream = eventStream(eventsOf(started, events), {
       format: { encode: namedEvent, failure: (error) => namedEvent(messagesErrorBody(error, requestId)) },
       keepAliveMilliseconds: context.keepAliveMilliseconds,
       onCancel: () => run.abort(),
@@ -45,11 +45,11 @@ export function messagesHandler(context: RouteContext) {
   };
 }
 
-async function* eventsOf(run: GenerationRun, events: MessageEvents): AsyncGenerator<MessageEvent, void> {
-  yield* events.start(run.usage);
-  for await (const delta of chatDeltas(run)) {
+async function* eventsOf(chat: ChatRun, events: MessageEvents): AsyncGenerator<MessageEvent, void> {
+  yield* events.start(chat.run.usage);
+  for await (const delta of chatDeltas(chat)) {
     yield* events.push(delta);
-    if (delta.finishReason) return yield* events.finish(delta, run.usage);
+    if (delta.finishReason) return yield* events.finish(delta, chat.run.usage);
   }
   throw new ClientGoneError();
 }

@@ -67,6 +67,7 @@ const fields = {
   }, { error: "expected an object with a type" }).nullish(),
   thinking: z.looseObject({
     type: z.enum(["enabled", "adaptive", "disabled"], { error: 'expected "enabled", "adaptive" or "disabled"' }),
+    budget_tokens: integerFrom(0).nullish(),
   }, { error: "expected an object with a type" }).nullish(),
   output_config: z.looseObject({
     effort: text.nullish(),

@@ -14,6 +14,7 @@ const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [
   [/^stop\b/, "stop_sequences"],
   [/^response_format\b/, "output_config.format"],
   [/^reasoning_effort\b/, "output_config.effort"],
+  [/^thinking_token_budget\b/, "thinking.budget_tokens"],
 ];
 
 /** A field of a chat completion by its name in the Messages API. */
@@ -61,6 +62,7 @@ export function toChat(
     response_format: responseFormat(output?.format ?? undefined),
     reasoning_effort: output?.effort,
     chat_template_kwargs: kwargs,
+    thinking_token_budget: thinking?.type === "enabled" ? thinking.budget_tokens : undefined,
   };
   return {
     request: validate(chatRequest, body, messagesField),

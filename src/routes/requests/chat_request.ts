@@ -49,7 +49,20 @@ const message = z.looseObject({
 /** One message of a conversation. */
 export type MessageField = z.infer<typeof message>;
 
-const hasType = (value: unknown, type: string) => (value as { type?: unknown }).type === type;
+const toolError = 'expected {"type": "function", "function": {"name": ...}}: other kinds are not supported';
+const tool = z.looseObject({
+  type: z.literal("function", { error: toolError }),
+  function: z.looseObject({
+    name: z.string({ error: toolError }).min(1, { error: "expected at least one character" }),
+    parameters: z.looseObject({}, { error: "expected a JSON schema" }).nullish(),
+  }, { error: toolError }),
+}, { error: toolError });
+
+const choiceError = 'expected "auto", "none", "required" or {"type": "function", "function": {"name": ...}}';
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z.looseObject({ type: z.literal("function"), function: z.looseObject({ name: z.string() }) }),
+], { error: choiceError });
 
 function isBegunReply(messages: readonly MessageField[]): boolean {
   const { role, content } = messages.at(-1)!;
@@ -70,14 +83,16 @@ export const chatRequest = z.object({
   max_completion_tokens: integerFrom(1).nullish(),
   logprobs: boolean.nullish(),
   top_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
-  tools: listOf(object("expected an object"), MAX_TOOLS, "expected an array of tools").nullish(),
-  tool_choice: z.unknown().refine(
-    (value) => value === undefined || value === null || value === "auto" || value === "none",
-    { error: 'expected "auto" or "none": forcing a tool call is not supported' },
-  ).optional(),
-  response_format: z.unknown().refine((value) => value === undefined || value === null || hasType(value, "text"), {
-    error: 'expected {"type": "text"}: structured output is not supported',
-  }).optional(),
+  tools: listOf(tool, MAX_TOOLS, "expected an array of tools").nullish(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: boolean.nullish(),
+  // llama-server's: false leaves calls in the text.
+  parse_tool_calls: boolean.nullish(),
+  // vLLM's, then llama-server's.
+  include_reasoning: boolean.nullish(),
+  thinking_token_budget: integerFrom(0).nullish(),
+  reasoning_budget: integerFrom(-1).nullish(),
+  reasoning_format: z.enum(["auto", "deepseek", "none"], { error: 'expected "auto", "deepseek" or "none"' }).nullish(),
   modalities: z.unknown().refine(
     (value) =>
       value === undefined || value === null || (Array.isArray(value) && value.every((item) => item === "text")),
@@ -111,7 +126,28 @@ export const chatRequest = z.object({
     path: ["chat_template_kwargs"],
     error: `expected none of ${RESERVED_VARIABLES.join(", ")}, which are not for it to set`,
   })
-  .superRefine(checkTogether);
+  .superRefine(checkTogether)
+  .superRefine(checkTools);
+
+/** What a choice among tools must have beside it. */
+function checkTools(
+  { tools, tool_choice: choice, response_format: format }: {
+    tools?: z.infer<typeof tool>[] | null;
+    tool_choice?: z.infer<typeof toolChoice> | null;
+    response_format?: { type: string } | null;
+  },
+  context: z.core.$RefinementCtx<unknown>,
+): void {
+  const problem = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+  const names = (tools ?? []).map(({ function: { name } }) => name);
+  if (choice === "required" && names.length === 0) problem("tool_choice", "expected tools beside it");
+  if (typeof choice === "object" && choice !== null && !names.includes(choice.function.name)) {
+    problem("tool_choice", "expected the name of one of the tools");
+  }
+  if (names.length > 0 && choice !== "none" && format && format.type !== "text") {
+    problem("response_format", 'expected no tools beside it, unless tool_choice is "none": an answer is either');
+  }
+}
 
 /** A valid body of `POST /v1/chat/completions`. */
 export type ChatRequest = z.infer<typeof chatRequest>;

@@ -9,11 +9,11 @@ import { refused } from "./checks.ts";
 /** Why a field is refused, and the values with which it asks for nothing; an empty list stands for every empty list. */
 type Refusal = readonly [reason: string, ...neutral: readonly unknown[]];
 
-const STRUCTURED = "structured output is not supported";
+const GRAMMAR = "grammars of one's own are not supported, send a JSON schema, a regular expression or choices";
 const MIROSTAT = "mirostat sampling is not supported";
 const DRY = "DRY sampling is not supported";
 const XTC = "XTC sampling is not supported";
-const REASONING = "thoughts are not told apart from answers";
+const REASONING = "thoughts are told apart from answers in chat completions alone";
 const TEXT_ONLY = "only text is supported";
 
 /** In requests of both kinds. */
@@ -24,27 +24,21 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   use_beam_search: ["beam search is not supported", false],
   length_penalty: ["beam search is not supported", 1],
   early_stopping: ["beam search is not supported", false],
-  guided_json: [STRUCTURED],
-  guided_regex: [STRUCTURED, ""],
-  guided_choice: [STRUCTURED, []],
-  guided_grammar: [STRUCTURED, ""],
-  guided_decoding_backend: [STRUCTURED],
-  guided_whitespace_pattern: [STRUCTURED],
-  structured_outputs: [STRUCTURED],
-  structural_tag: [STRUCTURED, ""],
+  guided_grammar: [GRAMMAR, ""],
+  guided_decoding_backend: ["there is one backend"],
+  guided_whitespace_pattern: ["JSON is written on one line"],
+  structural_tag: [GRAMMAR, ""],
   logits_processors: ["logits processors are not supported", []],
   vllm_xargs: ["arguments of vLLM's own are not known"],
   mm_processor_kwargs: [TEXT_ONLY],
   media_io_kwargs: [TEXT_ONLY],
   prompt_embeds: ["prompts are texts or tokens"],
   return_token_ids: ["token ids are not reported", false],
-  thinking_token_budget: [REASONING],
   repetition_detection: ["repetition does not end a reply"],
   // llama-server
-  grammar: [STRUCTURED, ""],
-  grammar_lazy: [STRUCTURED, false],
-  grammar_triggers: [STRUCTURED, []],
-  json_schema: [STRUCTURED],
+  grammar: [GRAMMAR, ""],
+  grammar_lazy: [GRAMMAR, false],
+  grammar_triggers: [GRAMMAR, []],
   typical_p: ["locally typical sampling is not supported", 1],
   top_n_sigma: ["top-n-sigma sampling is not supported", -1, 0],
   min_keep: ["filters keep one token at least, not more", 0, 1],
@@ -71,15 +65,15 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   timings_per_token: ["times are not reported", false],
   return_progress: ["progress is not reported", false],
   // Of servers near to these
-  regex: [STRUCTURED, ""],
-  ebnf: [STRUCTURED, ""],
+  ebnf: [GRAMMAR, ""],
   enable_thinking: ["give it in chat_template_kwargs"],
 };
 
 /** In `POST /v1/completions` alone. */
 export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
   suffix: ["inserting text before a suffix is not supported", ""],
-  response_format: [STRUCTURED],
+  thinking_token_budget: [REASONING],
+  reasoning_budget: [REASONING, -1],
   input_prefix: ["infilling is not supported", ""],
   input_suffix: ["infilling is not supported", ""],
   input_extra: ["infilling is not supported", []],
@@ -90,16 +84,11 @@ export const REFUSED_CHAT_FIELDS: Readonly<Record<string, Refusal>> = {
   audio: [TEXT_ONLY],
   functions: ["use tools instead", []],
   function_call: ["use tools instead", "auto", "none"],
-  parallel_tool_calls: ["calls are written as text, as many as the model makes", true],
   web_search_options: ["searching the web is not supported"],
   verbosity: ["how long answers are is up to the model", "medium"],
   chat_template: ["the model's own chat template is used"],
   echo: ["messages are not repeated", false],
-  include_reasoning: [REASONING, true],
-  reasoning_format: [REASONING, "none"],
-  reasoning_budget: [REASONING, -1],
-  thinking_forced_open: [REASONING, false],
-  parse_tool_calls: ["calls are written as text", false],
+  thinking_forced_open: ["whether thoughts have begun is up to the chat template", false],
 };
 
 /** The checks of a table of refusals. */

@@ -4,7 +4,7 @@ import { sharedFields } from "./shared_fields.ts";
 /** Those that go by other names there, or have no place in a reply of theirs. */
 const OTHERS = [
   ...["max_tokens", "n_predict", "n", "stop", "stream_options"],
-  ...["prompt_logprobs", "return_tokens_as_token_ids"],
+  ...["prompt_logprobs", "return_tokens_as_token_ids", "response_format"],
 ] as const;
 
 const fields = Object.fromEntries(

@@ -1,6 +1,7 @@
 /** @file The fields that completions and chat completions share. */
 import { z } from "zod";
 import { boolean, integerFrom, isTokenId, listOf, numberFrom, text, tokenIds } from "./checks.ts";
+import { structuredOutputFields } from "./structured_output.ts";
 import { refusals, REFUSED_FIELDS } from "./refused_fields.ts";
 
 const MAX_STOP_STRINGS = 16;
@@ -102,6 +103,7 @@ export const sharedFields = {
   prompt_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
   return_tokens_as_token_ids: boolean.nullish(),
   kv_cache: kvCache.nullish(),
+  ...structuredOutputFields,
 };
 
 const sharedObject = z.object(sharedFields);

@@ -5,7 +5,8 @@
  *       for each item: response.output_item.added ... deltas ... response.output_item.done
  *     response.completed | response.incomplete | response.failed
  */
-import type { ChatDelta, ToolCallDelta } from "../generation/chat.ts";
+import type { ToolCallDelta } from "../generation/answer_deltas.ts";
+import type { ChatDelta } from "../generation/chat.ts";
 import type { Usage } from "../generation/outcome.ts";
 import type { HttpError } from "../errors.ts";
 
@@ -73,11 +74,11 @@ export class ResponseEvents {
       if (this.#open?.item.type !== "reasoning") yield* this.#openReasoning();
       yield this.#grow(delta.reasoning_content);
     }
-    if (delta.content || (tokens.length > 0 && this.#open?.item.type === "message")) {
+    if (delta.content || (delta.content === "" && this.#open?.item.type === "message")) {
       if (this.#open?.item.type !== "message") yield* this.#openMessage();
       const logprobs = this.logprobOf ? tokens.map(this.logprobOf) : [];
       this.#open!.part!.logprobs!.push(...logprobs);
-      yield this.#grow(delta.content ?? "", { logprobs });
+      yield this.#grow(delta.content, { logprobs });
     }
     for (const call of delta.tool_calls ?? []) {
       if (this.#open?.call !== call.index) yield* this.#openCall(call);

@@ -2,8 +2,7 @@
 import type { Context } from "hono";
 import { ClientGoneError } from "../errors.ts";
 import type { RouteContext, RouteEnvironment } from "../context.ts";
-import { chatDeltas, startChat } from "../generation/chat.ts";
-import type { GenerationRun } from "../generation/run.ts";
+import { chatDeltas, type ChatRun, startChat } from "../generation/chat.ts";
 import { chatLogprob } from "../generation/token_text.ts";
 import { requireModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
@@ -23,18 +22,19 @@ export function responsesHandler(context: RouteContext) {
     requireReady(context);
     const client = c.req.raw.signal;
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
-    const run = await startChat(context, chat, { members, ...c.var, client }).catch((error) => {
+    const started = await startChat(context, chat, { members, ...c.var, client }).catch((error) => {
       throw context.reportError(error, c.var.requestId).renamed(responsesField);
     });
+    const { run } = started;
     c.set("run", run);
 
     const head = { id: `resp_${c.var.requestId}`, ...headOf(request, engine.model.id) };
     const events = new ResponseEvents(head, chat.logprobs ? (token) => chatLogprob(tokenizer, token) : undefined);
     if (!request.stream) {
-      for await (const _ of eventsOf(run, events));
+      for await (const _ of eventsOf(started, events));
       return c.json(events.response);
     }
-    const stream = eventStream(eventsOf(run, events), {
+    const stream = eventStream(eventsOf(started, events), {
       format: { encode: namedEvent, failure: (error) => namedEvent(events.fail(error)) },
       keepAliveMilliseconds: context.keepAliveMilliseconds,
       onCancel: () => run.abort(),
@@ -44,11 +44,11 @@ export function responsesHandler(context: RouteContext) {
   };
 }
 
-async function* eventsOf(run: GenerationRun, events: ResponseEvents): AsyncGenerator<ResponseEvent, void> {
+async function* eventsOf(chat: ChatRun, events: ResponseEvents): AsyncGenerator<ResponseEvent, void> {
   yield* events.start();
-  for await (const delta of chatDeltas(run)) {
+  for await (const delta of chatDeltas(chat)) {
     yield* events.push(delta);
-    if (delta.finishReason) return yield* events.finish(delta.finishReason, run.usage);
+    if (delta.finishReason) return yield* events.finish(delta.finishReason, chat.run.usage);
   }
   throw new ClientGoneError();
 }

@@ -26,8 +26,6 @@ const REFUSED: readonly [
   ["functions", [{ name: "f" }], [], [CHAT]],
   ["function_call", { name: "f" }, "auto", [CHAT]],
   ["tool_choice", { type: "function" }, "auto", [CHAT]],
-  ["parallel_tool_calls", false, true, [CHAT]],
-  ["response_format", { type: "json_object" }, null, BOTH],
   ["web_search_options", {}, null, [CHAT]],
   ["verbosity", "low", "medium", [CHAT]],
   // vLLM
@@ -36,23 +34,21 @@ const REFUSED: readonly [
   ["early_stopping", true, false, BOTH],
   ["min_tokens", 5, 0, BOTH],
   ["truncate_prompt_tokens", 5, null, BOTH],
-  ["guided_json", {}, null, BOTH],
-  ["guided_regex", "a+", "", BOTH],
-  ["guided_choice", ["a"], [], BOTH],
   ["guided_grammar", "root ::= x", "", BOTH],
-  ["structured_outputs", { regex: "a" }, null, BOTH],
   ["structural_tag", "{}", "", BOTH],
   ["logits_processors", ["x"], [], BOTH],
   ["vllm_xargs", { a: 1 }, null, BOTH],
   ["mm_processor_kwargs", { a: 1 }, null, BOTH],
   ["return_token_ids", true, false, BOTH],
-  ["thinking_token_budget", 10, null, BOTH],
+  ["thinking_token_budget", 10, null, [COMPLETIONS]],
+  ["reasoning_budget", 10, -1, [COMPLETIONS]],
+  ["thinking_forced_open", true, false, [CHAT]],
+  ["guided_decoding_backend", "outlines", null, BOTH],
+  ["guided_whitespace_pattern", " ", null, BOTH],
   ["chat_template", "{{ messages }}", null, [CHAT]],
   ["echo", true, false, [CHAT]],
-  ["include_reasoning", false, true, [CHAT]],
   // llama-server
   ["grammar", "root ::= x", "", BOTH],
-  ["json_schema", {}, null, BOTH],
   ["typical_p", 0.5, 1, BOTH],
   ["top_n_sigma", 1, -1, BOTH],
   ["min_keep", 5, 0, BOTH],
@@ -68,8 +64,6 @@ const REFUSED: readonly [
   ["image_data", ["x"], [], BOTH],
   ["lora", [{ id: 0, scale: 1 }], [], BOTH],
   ["response_fields", ["content"], [], BOTH],
-  ["reasoning_format", "deepseek", "none", [CHAT]],
-  ["parse_tool_calls", true, false, [CHAT]],
   ["input_suffix", "x", "", [COMPLETIONS]],
 ];
 
@@ -188,7 +182,7 @@ Deno.test("tools and variables reach the template with their numbers and keys as
       return { text: "rendered", encoding: {}, messages: [] };
     },
   });
-  const tool = '{"2":1.0,"1":1234567890123456789,"type":"function"}';
+  const tool = '{"2":1.0,"1":1234567890123456789,"type":"function","function":{"name":"f"}}';
   const body = `{"messages":[{"role":"user","content":"Hi"}],"tools":[${tool}],"chat_template_kwargs":{"x":1e-07}}`;
   assert.equal((await post(CHAT.path, body)).status, 200);
   assert.deepEqual(seen, [parseJson(`[${tool}]`), new Map([["x", parseJson("1e-07")]])]);

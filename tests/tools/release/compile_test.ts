@@ -27,11 +27,14 @@ function pathsOf(report: string): string[] {
 const LOADS_EVERYTHING = `
   import { COMMANDS } from "./src/cli/commands.ts";
   import { Onnxruntime } from "./src/cpu/runtime/onnxruntime.ts";
+  import { bundlePlugins, stopBundling } from "./src/policy/loading/bundle_plugins.ts";
   import { EncoderClient } from "./src/embedding/client.ts";
   import { chineseWords } from "./src/eval/metrics/chinese_words.ts";
   for (const { load } of Object.values(COMMANDS)) await load();
   await import("./src/cpu/kernels/crew_module.ts");
   console.log(typeof await Onnxruntime.open(1));
+  console.log((await bundlePlugins([Deno.args[0]])).length);
+  await stopBundling();
   const encoder = await EncoderClient.start("tests/golden/encoder/embedder");
   console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
   encoder.close();
@@ -39,9 +42,9 @@ const LOADS_EVERYTHING = `
 `;
 
 Deno.test("deno task compile embeds the program, its workers and the model, and nothing that only tests need", async () => {
-  await withDirectory({}, (directory) =>
+  await withDirectory({ "plugin.ts": "export default 1 as number;" }, (directory) =>
     withPrunedCache(async (cache) => {
-      const output = `${directory}/ebb`;
+      const [output, plugin] = [`${directory}/ebb`, `${directory}/plugin.ts`];
       // Deno's own executable stands for the runtime that releases are made of, which npm does not have: what comes out
       // cannot run, but everything up to there can be seen.
       const standIn = Deno.env.get("DENORT_BIN") ?? Deno.execPath();
@@ -68,12 +71,12 @@ Deno.test("deno task compile embeds the program, its workers and the model, and 
       );
 
       const run = await new Deno.Command(Deno.execPath(), {
-        args: ["eval", "--cached-only", LOADS_EVERYTHING],
+        args: ["eval", "--cached-only", LOADS_EVERYTHING, plugin],
         cwd: ROOT,
         env: { DENO_DIR: cache },
       }).output();
       assert.equal(new TextDecoder().decode(run.stderr), "");
-      assert.equal(new TextDecoder().decode(run.stdout), "object\n16\n我 来到 北京 清华大学\n");
+      assert.equal(new TextDecoder().decode(run.stdout), "object\n1\n16\n我 来到 北京 清华大学\n");
     }));
 });
 

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
+import { TestServer } from "../support/server.ts";
+
+const MODEL = new URL("../../models/ebb-mini.gguf", import.meta.url).pathname;
+const server = await TestServer.start(MODEL, "--max-batch", "4");
+const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "key", maxRetries: 0 });
+const model = "ebb-mini";
+const messages = [{ role: "user" as const, content: "Tell me about the garden." }];
+// Bounded, as a small model may go on and on: an answer that is cut is none to the client.
+const Garden = z.object({
+  name: z.string().max(12),
+  size: z.number(),
+  open: z.boolean(),
+  trees: z.array(z.string().max(9)).max(3),
+});
+
+Deno.test("openai parses answers under a schema, streamed or not, hot or cold", async () => {
+  const response_format = zodResponseFormat(Garden, "garden");
+  for (const temperature of [0, 1]) {
+    const body = { model, messages, response_format, temperature, seed: 5, max_tokens: 400 };
+    const { choices: [{ message }] } = await client.chat.completions.parse({ ...body });
+    const stream = client.chat.completions.stream({ ...body });
+    const streamed = await stream.finalChatCompletion();
+    assert.deepEqual(Garden.parse(message.parsed), message.parsed);
+    assert.deepEqual(streamed.choices[0].message.parsed, message.parsed);
+  }
+});
+
+Deno.test("an answer that max_tokens cuts is valid all the same", async () => {
+  const schema = { type: "object", properties: { story: { type: "string", minLength: 100 } }, required: ["story"] };
+  const reply = await client.chat.completions.create({
+    model,
+    messages,
+    max_tokens: 60,
+    response_format: { type: "json_schema", json_schema: { name: "story", schema } },
+    logit_bias: { "2": -100 },
+  });
+  const [{ message, finish_reason }] = reply.choices;
+  const isValid = new Ajv2020().compile(schema);
+  assert.ok(isValid(JSON.parse(message.content!)), message.content!);
+  assert.ok(["stop", "length"].includes(finish_reason));
+});
+
+Deno.test("required calls have the arguments that their tool asks for", async () => {
+  const parameters = {
+    type: "object",
+    properties: {
+      city: { type: "string" },
+      days: { type: "integer", minimum: 1, maximum: 9 },
+      unit: { enum: ["C", "F"] },
+    },
+    required: ["city", "days", "unit"],
+    additionalProperties: false,
+  };
+  const isValid = new Ajv2020().compile(parameters);
+  const tools = [{ type: "function" as const, function: { name: "forecast", parameters } }];
+  const body = { model, messages, tools, tool_choice: "required" as const, seed: 3, max_tokens: 300 };
+  const whole = await client.chat.completions.create(body);
+  const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+  for (const { choices: [{ message, finish_reason }] } of [whole, streamed]) {
+    assert.equal(finish_reason, "tool_calls");
+    const [call] = message.tool_calls!;
+    assert.ok(call.type === "function" && call.function.name === "forecast");
+    assert.ok(isValid(JSON.parse(call.function.arguments)), call.function.arguments);
+  }
+});
+
+Deno.test("completions keep to choices", async () => {
+  const body = { model, prompt: "Yes or no?", max_tokens: 10, guided_choice: ["yes", "no"] };
+  const { choices: [{ text }] } = await client.completions.create(body as typeof body & { prompt: string });
+  assert.ok(["yes", "no"].includes(text), text);
+});
+
+Deno.test("the server ends", async () => {
+  await server.untilIdle();
+  assert.equal((await server.stop()).code, 0);
+});

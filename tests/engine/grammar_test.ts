@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { GREEDY } from "../../src/contract/sampling.ts";
+import type { GenerationRequest, Reasoning } from "../../src/contract/generation.ts";
+import { choiceGrammar, patternGrammar } from "../../src/text/grammar/grammars.ts";
+import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
+import type { EngineClient } from "../../src/engine/client.ts";
+import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
+import { seededRandom } from "../../fixtures/random.ts";
+
+/** tinyByteLevelGguf's: ids are GPT-2's order of bytes, then pairs of letters; the last one ends. */
+const END = 319;
+const MODEL = { architecture: "qwen2", seed: 5 } as const;
+const { tokens: TOKENS } = await import("../../fixtures/tiny_tokenizer.ts").then(({ tinyByteLevelGguf }) => {
+  const { "tokenizer.ggml.tokens": tokens } = tinyByteLevelGguf(320) as { "tokenizer.ggml.tokens": string[] };
+  return { tokens };
+});
+
+const prompt = randomPrompt(seededRandom(1), 30);
+const hot = (seed: number) => ({ ...GREEDY, temperature: 1, seed });
+const SCHEMA = {
+  type: "object",
+  properties: {
+    name: { type: "string" },
+    count: { type: "integer" },
+    tags: { type: "array", items: { type: "string" } },
+  },
+  required: ["name", "count", "tags"],
+  additionalProperties: false,
+};
+
+const GPT2_BYTES = (() => {
+  const bytes = new Map<string, number>();
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const isShown = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+    bytes.set(String.fromCodePoint(isShown ? byte : next++), byte);
+  }
+  return bytes;
+})();
+const spelled = (ids: readonly number[]) =>
+  new TextDecoder().decode(
+    Uint8Array.from(ids.filter((id) => id !== END).flatMap((id) => Array.from(TOKENS[id], (c) => GPT2_BYTES.get(c)!))),
+  );
+
+/** The engines keep to grammars alike. */
+const ENGINES = {
+  "the GPU engine": {},
+  "the CPU engine": { thread: new URL("../../src/cpu/worker.ts", import.meta.url), threads: 1 },
+};
+for (const [name, options] of Object.entries(ENGINES)) {
+  testEngine(name, await startTestEngine(MODEL, { maxBatch: 4, ...options }));
+}
+
+function testEngine(name: string, engine: EngineClient): void {
+  const test = (what: string, body: () => Promise<void>) => Deno.test(`${name}: ${what}`, body);
+  const ask = async (changes: Partial<GenerationRequest>) =>
+    await collect(engine.generate(request(prompt, { stopTokens: [END], ...changes })));
+
+  test("greedy and sampled answers under a schema are its documents, whatever their length", async () => {
+    const grammar = schemaGrammar(SCHEMA);
+    const all = Array.from({ length: 12 }, (_, seed) => ({
+      grammar,
+      maxTokens: 40 + 17 * seed,
+      sampling: seed === 0 ? GREEDY : hot(seed),
+    }));
+    for (const { ids, last } of await Promise.all(all.map(ask))) {
+      const document = JSON.parse(spelled(ids));
+      assert.deepEqual(Object.keys(document), ["name", "count", "tags"]);
+      assert.equal(typeof document.name, "string");
+      assert.ok(Number.isInteger(document.count));
+      assert.ok(document.tags.every((tag: unknown) => typeof tag === "string"));
+      assert.ok(last.type === "finished" && last.reason !== "aborted");
+    }
+  });
+
+  test("an answer that max_tokens cuts is a document all the same, and says that it was cut", async () => {
+    const quote = TOKENS.indexOf('"');
+    const sampling = { ...hot(3), logitBias: [{ token: quote, bias: -1000 }] };
+    const grammar = schemaGrammar({ type: "object", properties: { a: { type: "string" } }, required: ["a"] });
+    for (const maxTokens of [9, 10, 11, 40, 111]) {
+      const { ids, last } = await ask({ grammar, maxTokens, sampling });
+      assert.equal(typeof JSON.parse(spelled(ids)).a, "string");
+      assert.deepEqual(last, { type: "finished", reason: "length", completionTokens: maxTokens });
+    }
+  });
+
+  test("choices and regular expressions are kept to", async () => {
+    const chosen = await ask({ grammar: choiceGrammar(["red", "green", "blue"]), maxTokens: 20 });
+    assert.ok(["red", "green", "blue"].includes(spelled(chosen.ids)));
+    assert.equal(chosen.last.type === "finished" && chosen.last.reason, "stop");
+    const matched = await ask({ grammar: patternGrammar("[A-F]{3}-\\d{2,5}x"), maxTokens: 20, sampling: hot(1) });
+    assert.match(spelled(matched.ids), /^[A-F]{3}-\d{2,5}x$/);
+  });
+
+  test("sequences without a grammar draw the same tokens beside such with one", async () => {
+    const free = { maxTokens: 60, stopTokens: [], sampling: hot(9) };
+    const alone = await ask(free);
+    const [beside] = await Promise.all([
+      ask(free),
+      ...[1, 2].map((seed) => ask({ grammar: schemaGrammar(SCHEMA), maxTokens: 80, sampling: hot(seed) })),
+    ]);
+    assert.deepEqual(beside.ids, alone.ids);
+  });
+
+  test("an answer is the same alone and in company", async () => {
+    const bound = { grammar: schemaGrammar(SCHEMA), maxTokens: 70, sampling: hot(4), topLogprobs: 1 };
+    const alone = await ask(bound);
+    const [together] = await Promise.all([
+      ask(bound),
+      ask({ maxTokens: 50, stopTokens: [] }),
+      ask({ ...bound, maxTokens: 90 }),
+    ]);
+    assert.deepEqual(together.ids, alone.ids);
+    for (const { logprob } of alone.tokens) assert.ok(logprob === undefined || logprob <= 0);
+  });
+
+  /** Thoughts end with the token that the model draws on its own at some place. */
+  async function thoughts(): Promise<{ free: readonly number[]; end: number; at: number }> {
+    const { ids } = await ask({ maxTokens: 40, stopTokens: [], sampling: hot(21) });
+    const at = ids.findIndex((id, place) => place >= 12 && ids.indexOf(id) === place);
+    return { free: ids, end: ids[at], at };
+  }
+
+  test("a grammar begins behind the thoughts, which are as they would be without it", async () => {
+    const { free, end, at } = await thoughts();
+    const reasoning: Reasoning = { begin: null, end, closing: [end] };
+    const { ids } = await ask({ grammar: choiceGrammar(["yes", "no"]), reasoning, maxTokens: 60, sampling: hot(21) });
+    assert.deepEqual(ids.slice(0, at + 1), free.slice(0, at + 1));
+    assert.ok(["yes", "no"].includes(spelled(ids.slice(at + 1))));
+  });
+
+  test("thoughts beyond their budget are closed, and what comes then is bound only by the grammar", async () => {
+    const { free, end } = await thoughts();
+    const closing = [10, end, 11];
+    for (const budget of [0, 1, 7]) {
+      const reasoning: Reasoning = { begin: null, end, budget, closing };
+      const sampling = { ...hot(21), frequencyPenalty: 0 };
+      const open = await ask({ reasoning, maxTokens: 40, stopTokens: [], sampling });
+      assert.deepEqual(open.ids.slice(0, budget + 3), [...free.slice(0, budget), ...closing]);
+      assert.equal(open.ids.length, 40);
+      const bound = await ask({ reasoning, grammar: choiceGrammar(["yes"]), maxTokens: 40, sampling });
+      assert.equal(spelled(bound.ids.slice(budget + 3)), "yes");
+    }
+  });
+
+  test("a model that may think need not", async () => {
+    const { end } = await thoughts();
+    const grammar = choiceGrammar(["yes", "no"]);
+    const reasoning = { begin: 7, end, closing: [end] };
+    const bias = (token: number) => ({ ...hot(21), logitBias: [{ token, bias: 1000 }] });
+    const without = await ask({
+      grammar,
+      reasoning,
+      maxTokens: 60,
+      sampling: { ...hot(21), logitBias: [{ token: 7, bias: -1000 }] },
+    });
+    assert.ok(["yes", "no"].includes(spelled(without.ids)));
+    const once = await ask({ grammar, reasoning: { ...reasoning, budget: 4 }, maxTokens: 60, sampling: bias(7) });
+    assert.equal(once.ids[0], 7);
+    assert.ok(["yes", "no"].includes(spelled(once.ids.slice(6))));
+  });
+
+  test("thoughts that were overrun leave no trace in penalties", async () => {
+    const { free, end, at } = await thoughts();
+    const sampling = { ...hot(21), frequencyPenalty: 0.5, presencePenalty: 0.5 };
+    const budget = 9;
+    const reasoning: Reasoning = { begin: null, end: 318, budget, closing: [end] };
+    const paused = await ask({ reasoning, maxTokens: 30, stopTokens: [], sampling });
+    // The same tokens given one after the other: evicting sequences never run ahead.
+    const stepping = await ask({
+      reasoning,
+      maxTokens: 30,
+      stopTokens: [],
+      sampling,
+      kvCache: { policy: "dynamickv", budget: 200, decodeInterval: 1000 },
+    });
+    assert.deepEqual(paused.ids, stepping.ids);
+    assert.ok(free.length > at);
+  });
+
+  test("aborts and ends give everything back", async () => {
+    const grammar = schemaGrammar({ type: "array", items: { type: "string" } });
+    const generation = engine.generate(request(prompt, { grammar, maxTokens: 200, sampling: hot(2) }));
+    for await (const event of generation.events) if (event.type === "tokens") generation.abort();
+    const waiting = engine.generate(request(prompt, { grammar: choiceGrammar(["a"]), maxTokens: 5 }));
+    waiting.abort();
+    assert.equal((await collect(waiting)).last.type, "finished");
+    const stats = await engine.stats();
+    assert.deepEqual([stats.running, stats.waiting, stats.blocksUsed], [0, 0, 0]);
+  });
+
+  test("the engine ends", () => engine.close());
+}

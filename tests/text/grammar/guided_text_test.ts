@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { seededRandom } from "../../../fixtures/random.ts";
+import { choiceGrammar, JSON_OBJECT_GRAMMAR } from "../../../src/text/grammar/grammars.ts";
+import { schemaGrammar } from "../../../src/text/grammar/json_schema.ts";
+import { compile, guidedWalk, WALK_TOKENS } from "../../support/grammar_walk.ts";
+
+const decoder = new TextDecoder();
+const NODE = {
+  type: "object",
+  properties: { value: { type: "integer" }, next: { anyOf: [{ $ref: "#" }, { type: "null" }] } },
+  required: ["value", "next"],
+};
+const MATRIX = { type: "array", items: { type: "array", items: { type: "string" } } };
+const PERSON = {
+  type: "object",
+  properties: {
+    name: { type: "string", minLength: 12 },
+    mail: { type: "string", format: "email" },
+    born: { type: "string", format: "date" },
+    friends: { type: "array", items: { type: "object", properties: { name: { type: "string" } }, required: ["name"] } },
+  },
+  required: ["name", "mail", "born", "friends"],
+};
+
+Deno.test("a text comes to its end with the tokens that it has, whatever is drawn", async () => {
+  const random = seededRandom(8);
+  for (const schema of [NODE, MATRIX, PERSON, { type: "object" }, { type: "string" }]) {
+    const grammar = await compile(schemaGrammar(schema));
+    for (let i = 0; i < 30; i++) {
+      const remaining = 100 + Math.floor(random() * 80);
+      // Mostly what leads further away from the end.
+      const opening = random() < 0.5 ? /^["[{,]|[[{]$/ : /^[a-z0-9]/;
+      const { bytes, tokens } = await guidedWalk(grammar, remaining, (allowed) => {
+        const away = allowed.filter((token) =>
+          token < WALK_TOKENS.length && opening.test(decoder.decode(WALK_TOKENS[token]))
+        );
+        const pool = away.length > 0 && random() < 0.7 ? away : allowed;
+        return pool[Math.floor(random() * pool.length)];
+      });
+      assert.ok(tokens <= remaining);
+      const text = decoder.decode(bytes);
+      assert.doesNotThrow(() => JSON.parse(text), `${remaining} tokens: ${text}`);
+    }
+    grammar.dispose();
+  }
+});
+
+Deno.test("a text with room enough is left alone", async () => {
+  const grammar = await compile(choiceGrammar(["a long text", "another text"]));
+  const picks: number[] = [];
+  const { bytes, replaced } = await guidedWalk(grammar, 200, (allowed) => {
+    picks.push(allowed.length);
+    return allowed[0];
+  });
+  assert.ok(decoder.decode(bytes).startsWith("a"));
+  assert.equal(replaced, 0);
+  assert.ok(Math.max(...picks) > 1);
+  grammar.dispose();
+});
+
+Deno.test("a text without room enough goes as far as it can", async () => {
+  const grammar = await compile(schemaGrammar(PERSON));
+  const { tokens } = await guidedWalk(grammar, 5, (allowed) => allowed[0]);
+  assert.equal(tokens, 5);
+  const any = await compile(JSON_OBJECT_GRAMMAR);
+  const { bytes } = await guidedWalk(any, 2, (allowed) => allowed[0]);
+  assert.deepEqual(JSON.parse(decoder.decode(bytes)), {});
+});
