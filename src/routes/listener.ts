@@ -6,7 +6,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import { HttpError } from "./errors.ts";
 import { probeHalfClosed } from "./half_closed.ts";
-import { answerMalformed, refuseWithoutHost } from "./malformed.ts";
+import { answerMalformed, refuseWithoutHost, respond } from "./malformed.ts";
+import { answerPlain, isPlain } from "./plain_request.ts";
 import { isEventStream } from "./sse.ts";
 
 /** Where to listen, and how to stop. */
@@ -90,7 +91,9 @@ export async function listen(
     requireHostHeader: false,
   };
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    if (!refuseWithoutHost(request, response)) listener(request, response);
+    if (refuseWithoutHost(request, response)) return;
+    if (isPlain(request)) answerPlain(app, request, response).catch(() => respond(response, UNREADABLE));
+    else listener(request, response);
   };
   const server = tls ? createTlsServer({ ...serverOptions, ...tls }, handle) : createServer(serverOptions, handle);
   // Left out of the types.
@@ -103,8 +106,10 @@ export async function listen(
     socket.on("close", () => silent.delete(socket));
   });
   server.on("request", (request, response) => {
-    silent.delete(request.socket);
     const { socket } = request;
+    silent.delete(socket);
+    // Answered before its client could go, and with nothing left to read.
+    if (isPlain(request)) return void response.once("finish", () => drain.aborted && server.closeIdleConnections());
     const probe = () => probeHalfClosed(request, response, streams);
     socket.once("end", probe);
     response.on("close", () => {

@@ -9,12 +9,19 @@ import {
   type Span,
   SpanKind,
   SpanStatusCode,
+  type TextMapGetter,
   trace,
   type Tracer,
 } from "@opentelemetry/api";
 import type { GenerationRequest } from "../contract/generation.ts";
 import type { ChoiceObserver } from "./generation/choice_observer.ts";
 import type { RunReport } from "./generation/outcome.ts";
+
+/** How propagators read headers. */
+const HEADERS: TextMapGetter<Headers> = {
+  keys: (headers) => [...headers.keys()],
+  get: (headers, name) => headers.get(name) ?? undefined,
+};
 
 /** Where spans go. */
 export function defaultTracer(): Tracer {
@@ -31,7 +38,7 @@ export class RequestTrace {
     this.#tracer = tracer;
     // Deno's own span, where it makes one for the server, or else that of the caller's trace.
     const active = contexts.active();
-    const parent = trace.getSpan(active) ? active : propagation.extract(active, Object.fromEntries(request.headers));
+    const parent = trace.getSpan(active) ? active : propagation.extract(active, request.headers, HEADERS);
     const { method } = request;
     this.#span = tracer.startSpan(method, { kind: SpanKind.SERVER, startTime: epoch(arrival) }, parent);
     this.#span.setAttribute("http.request.method", method);
