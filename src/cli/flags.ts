@@ -4,6 +4,8 @@
  */
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
 import { MODES } from "../eval/answerers/modes.ts";
+import { DATASETS } from "../eval/load/prompts.ts";
+import { type Goodput, TIMES } from "../eval/load/summary.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
@@ -21,7 +23,18 @@ import {
   type OptionsOf,
   origin,
   text,
+  type ValueType,
 } from "./values.ts";
+
+const goodput: ValueType<Goodput> = {
+  placeholder: "NAME:MS,...",
+  expectation: `a list of ${Object.keys(TIMES).join(", ")}, each with milliseconds, such as ttft:300,tpot:50`,
+  parse(text) {
+    const limits = text.split(",").map((part) => /^(\w+):(\d+(?:\.\d+)?)$/.exec(part.trim()));
+    if (!limits.every((limit) => limit !== null && limit[1] in TIMES)) return undefined;
+    return Object.fromEntries(limits.map((limit) => [limit![1], Number(limit![2])]));
+  },
+};
 
 const modelFile = text(
   "MODEL",
@@ -275,6 +288,47 @@ export const POLICY_TRY_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** `bench serve`: a server's speed. */
+export const BENCH_SERVE_FLAGS = {
+  url: {
+    value: text("URL", "an address such as http://localhost:8000"),
+    default: "http://localhost:8000",
+    help: "Server with OpenAI's API",
+  },
+  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; default: the first that is served" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for" },
+  dataset: {
+    value: oneOf(...DATASETS),
+    default: "random",
+    help: "Prompts: random words, random words behind shared beginnings, or recorded conversations",
+  },
+  records: { value: text("FILE", "a JSON file"), help: "Conversations in ShareGPT's form; for --dataset sharegpt" },
+  requests: { value: integer(1), default: 100, help: "Requests to send" },
+  inputLength: { value: integer(1), default: 256, help: "Tokens of a random prompt, about" },
+  outputLength: { value: integer(1), default: 64, help: "Most tokens of an answer" },
+  spread: {
+    value: number(0, 1),
+    default: 0,
+    help: "How far lengths differ from these: 0.5 is from half to half as much again",
+  },
+  prefixLength: { value: integer(1), default: 256, help: "Tokens of a shared beginning, about; for --dataset prefix" },
+  prefixes: { value: integer(1), default: 4, help: "Different beginnings; for --dataset prefix" },
+  ignoreEos: { value: onOff, default: false, help: "Have answers go on to their limit, where the server can" },
+  rate: { value: number(0.001, 1e6), help: "Requests a second; default: all at once" },
+  burstiness: {
+    value: number(0.01, 1000),
+    default: 1,
+    help: "How evenly requests come: 1 by chance, less in bursts, more evenly",
+  },
+  concurrency: { value: integer(1), help: "Most requests at once; default: any number" },
+  goodput: {
+    value: goodput,
+    help: "Limits in milliseconds within which a request is good, such as ttft:300,tpot:50",
+  },
+  seed: { value: integer(0), default: 0, help: "Another seed, other prompts and arrivals" },
+  out: { value: text("FILE.json", "a file to write"), help: "File for the results; a picture comes beside it" },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `tasks`: a sample of a family of tasks. */
 export const TASKS_FLAGS = {
   family: { value: oneOf(...TASK_FAMILY_NAMES), required: true, help: "Family of tasks" },
@@ -300,4 +354,5 @@ export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
 export type PolicyNewOptions = OptionsOf<typeof POLICY_NEW_FLAGS>;
 export type PolicyCheckOptions = OptionsOf<typeof POLICY_CHECK_FLAGS>;
 export type PolicyTryOptions = OptionsOf<typeof POLICY_TRY_FLAGS>;
+export type BenchServeOptions = OptionsOf<typeof BENCH_SERVE_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;
