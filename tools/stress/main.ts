@@ -32,8 +32,9 @@ async function startServer(args: readonly string[]) {
 }
 
 async function main([what, ...args]: readonly string[]): Promise<number> {
-  const [count, clients] = args.slice(0, 2).map(Number);
-  const server = await startServer(args.filter((arg) => !/^\d+$/.test(arg)));
+  const numbers = args.slice(0, 2).filter((arg) => /^\d+$/.test(arg));
+  const [count, clients] = numbers.map(Number);
+  const server = await startServer(args.slice(numbers.length));
   const begun = performance.now();
   try {
     switch (what) {
