@@ -67,9 +67,7 @@ const REFUSED: readonly [path: string, body: object, param: string | null, messa
   [COMPLETIONS, { prompt: Array(1025).fill("a") }, "prompt", /at most 1024 prompts$/],
   [COMPLETIONS, { prompt: [5, 300] }, "prompt", /token 300; expected ids below 300$/],
   [COMPLETIONS, { prompt: "x", suffix: "y" }, "suffix", /^suffix is "y"; expected it to be absent/],
-  [COMPLETIONS, { prompt: "x", best_of: 2 }, "best_of", /use n$/],
   [COMPLETIONS, { prompt: "x", logprobs: true }, "logprobs", /expected an integer from 0 to 20$/],
-  [COMPLETIONS, { prompt: "x", echo: true, logprobs: 1 }, "echo", /log-probabilities of the prompt are not supported$/],
   [COMPLETIONS, [] as object, null, /^The request body is \[\]; expected a JSON object$/],
 ];
 
