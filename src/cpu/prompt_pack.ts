@@ -125,7 +125,7 @@ export class PromptPack {
     this.#layer++;
     for (const segment of this.#segments) {
       for (const sequence of segment.sequences) {
-        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence));
+        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence, layer));
       }
     }
   }
@@ -189,13 +189,18 @@ export class PromptPack {
     });
   }
 
-  #layerOf({ start, tokens: { length }, lastQueries, allQueries, sums }: Segment, sequence: Sequence): LayerToScore {
+  #layerOf(
+    { start, tokens: { length }, lastQueries, allQueries, sums }: Segment,
+    sequence: Sequence,
+    layer: number,
+  ): LayerToScore {
     const { headSize } = this.forward.config;
     const head = (source: HeapFloats) => (head: number) => {
       const at = this.#element(head, start);
       return source.values.subarray(at, at + length * headSize);
     };
     return {
+      index: layer,
       length,
       window: sequence.window,
       keys: head(this.#keys),
