@@ -350,7 +350,11 @@ export class Scheduler {
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
+    this.emit(sequence.id, {
+      type: "evicted",
+      rowsPerLayer,
+      ...sequence.fallback.reason !== undefined && { fallback: sequence.fallback.reason },
+    });
   }
 
   #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {

@@ -277,7 +277,11 @@ export class Scheduler {
     sequence.budgets.forget();
     this.#countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
     this.counters.decodeEvictions++;
-    this.emit(sequence.id, { type: "evicted", rowsPerLayer, fallback: sequence.fallback.reason });
+    this.emit(sequence.id, {
+      type: "evicted",
+      rowsPerLayer,
+      ...sequence.fallback.reason !== undefined && { fallback: sequence.fallback.reason },
+    });
     this.#running.push(sequence);
   }
 

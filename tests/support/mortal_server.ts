@@ -6,7 +6,9 @@ import { createTextProcessor } from "../../src/text/text_processor.ts";
 import { startMortalEngine } from "./mortal_engine.ts";
 
 const [model] = Deno.args;
-const options = { model, host: "127.0.0.1", port: 0 } as Parameters<typeof serve>[0];
+const options = { model, policy: "full", kvBudget: 1, device: "cpu", host: "127.0.0.1", port: 0 } as Parameters<
+  typeof serve
+>[0];
 
 const code = await serve(options, async () => {
   const file = await openModel(model);

@@ -10,7 +10,7 @@ export function playComparison(isSmall: boolean): Promise<unknown> {
     // deno-fmt-ignore
     const args = [
       "eval", "compare", "--suite", "needle", "--policies", "dynamickv,h2o", "--budgets", "32", "--lengths", "400",
-      "--samples", isSmall ? "1" : "2", "--out", out,
+      "--samples", isSmall ? "1" : "2", "--out", out, "--device", "gpu",
     ];
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", MAIN.href, ...args],
