@@ -9,8 +9,11 @@ import { type RunningEngine, startEngine } from "../serving/start_engine.ts";
 import { watchPlugins } from "../serving/watch_plugins.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
+import { openApiKeys } from "./api_keys.ts";
 import { localModel } from "./local_model.ts";
+import { createLog } from "./log.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
+import { readTls } from "./tls.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -24,13 +27,18 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const defaultKvCache = defaultKvCacheOf(options, policies);
   const device = await chooseDevice(options.device, console.error);
 
+  const apiKeys = await openApiKeys(options);
+  const tls = await readTls(options);
   const drain = new AbortController();
   const shutdown = new AbortController();
   // The port comes first: that it is taken should be known before a large model has been loaded.
   const { allowedOrigins = [] } = options;
   const guarded = { allowedOrigins, allowedHosts: [options.host, ...options.allowedHosts ?? []] };
   const door = new FrontDoor(guarded);
-  const server = await listen(door, { hostname: options.host, port: options.port, drain: drain.signal, shutdown });
+  const address = options.socket === undefined
+    ? { hostname: options.host, port: options.port }
+    : { path: options.socket };
+  const server = await listen(door, { ...address, tls, drain: drain.signal, shutdown });
 
   const { embeddingModel } = options;
   const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
@@ -67,9 +75,11 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     chatTemplate,
     options: {
       policies,
-      apiKeys: options.apiKey === undefined ? [] : [options.apiKey],
+      apiKeys,
+      requestsPerMinute: options.requestsPerMinute,
+      requestTimeoutSeconds: options.requestTimeout,
       ...guarded,
-      log: (entry) => console.error(JSON.stringify(entry)),
+      log: createLog(options.logFormat, options.logLevel),
       drain: drain.signal,
       shutdown: shutdown.signal,
     },
@@ -81,7 +91,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const failure = await Promise.race([stopped.then(() => null), failed]);
   if (failure !== null) {
     // A supervisor should start a new process, for the GPU does not come back to this one; but not before the clients of
-    // running requests, which have all failed, have been told.
+    // running requests have been told.
     console.error(`The engine failed: ${failure.message}`);
     drain.abort();
     await server.finished;

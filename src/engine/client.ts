@@ -1,6 +1,6 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
-import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
   Continuation,
   Generation,
@@ -211,7 +211,7 @@ export class EngineClient implements Engine {
   }
 
   #notReady(): Error {
-    return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
+    return new EngineUnavailableError(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
 
   #check(request: GenerationRequest): void {
