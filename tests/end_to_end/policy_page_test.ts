@@ -6,7 +6,7 @@ import { withPlugins } from "../support/plugins.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-Deno.test("the page on policies takes a reader from an empty file to a policy that is better than SnapKV at looking things up", async () => {
+Deno.test("the page on policies takes a reader from an empty file to a policy that beats SnapKV", async () => {
   const page = await Deno.readTextFile(join(ROOT, "docs/extending/policy.md"));
   const blocks = [...page.matchAll(/```(sh|ts)( \S+)?\n([^]*?)```/g)];
   assert.deepEqual(blocks.map(([, language]) => language), ["sh", "ts", "sh", "sh"]);
