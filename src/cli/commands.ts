@@ -1,5 +1,6 @@
 /** @file The commands of the program, as data: what they take and where they live. */
 import {
+  BENCH_SERVE_FLAGS,
   EVAL_COMPARE_FLAGS,
   EVAL_SCORE_FLAGS,
   GENERATE_FLAGS,
@@ -88,6 +89,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     flags: POLICY_TRY_FLAGS,
     positional: "file",
     load: async () => (await import("./policy_try.ts")).policyTry,
+  },
+  "bench serve": {
+    summary: "Measure how fast a server with OpenAI's API answers",
+    flags: BENCH_SERVE_FLAGS,
+    load: async () => (await import("./bench.ts")).benchServe,
   },
   tasks: {
     summary: "Print a question about a long document, with its answers, as JSON",

@@ -4,8 +4,11 @@
  */
 import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../eval/tasks/families.ts";
 import { MODES } from "../eval/answerers/modes.ts";
+import { DATASETS } from "../eval/load/prompts.ts";
+import { type Goodput, TIMES } from "../eval/load/summary.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
   apiKey,
@@ -20,7 +23,18 @@ import {
   type OptionsOf,
   origin,
   text,
+  type ValueType,
 } from "./values.ts";
+
+const goodput: ValueType<Goodput> = {
+  placeholder: "NAME:MS,...",
+  expectation: `a list of ${Object.keys(TIMES).join(", ")}, each with milliseconds, such as ttft:300,tpot:50`,
+  parse(text) {
+    const limits = text.split(",").map((part) => /^(\w+):(\d+(?:\.\d+)?)$/.exec(part.trim()));
+    if (!limits.every((limit) => limit !== null && limit[1] in TIMES)) return undefined;
+    return Object.fromEntries(limits.map((limit) => [limit![1], Number(limit![2])]));
+  },
+};
 
 const modelFile = text(
   "MODEL",
@@ -38,6 +52,11 @@ const PLUGIN_FLAGS = {
     value: listOf(pluginPath),
     repeats: true,
     help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
+  },
+  sandboxPlugins: {
+    value: onOff,
+    default: false,
+    help: "Run plugins in threads that can read, write and connect to nothing, and end those that do not answer",
   },
 } as const satisfies Record<string, AnyFlag>;
 
@@ -68,6 +87,15 @@ const ENGINE_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** Where a command's other options may be written down. */
+const CONFIG_FLAGS = {
+  config: {
+    value: text("FILE", "a JSON file"),
+    help: 'JSON file with further options, such as {"max-batch": 8}; the command line and the environment win',
+  },
+  printConfig: { value: onOff, default: false, help: "Print all options as such a file would hold them, and stop" },
+} as const satisfies Record<string, AnyFlag>;
+
 /** What computes. */
 const DEVICE_FLAGS = {
   device: {
@@ -85,9 +113,13 @@ const DEVICE_FLAGS = {
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
+  watchPlugins: { value: onOff, default: false, help: "Load plugins anew when their files change" },
   ...DEVICE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
+  socket: { value: text("PATH", "a path"), help: "Unix socket to listen on, instead of an address and a port" },
+  tlsCert: { value: text("FILE", "a file"), help: "Certificate chain (PEM) for HTTPS; needs --tls-key" },
+  tlsKey: { value: text("FILE", "a file"), help: "Private key (PEM) for HTTPS; needs --tls-cert" },
   kvMemory: {
     value: bytes(1),
     help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
@@ -104,7 +136,19 @@ export const SERVE_FLAGS = {
     value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
     help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",
   },
-  apiKey: { value: apiKey, help: "Key that clients must send; default: none is asked for" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that clients must send; default: none is asked for" },
+  apiKeyFile: {
+    value: text("FILE", "a file"),
+    help: "JSON object of names and the keys that clients must send; read again on SIGHUP",
+  },
+  requestsPerMinute: {
+    value: integer(1),
+    help: "Most requests a minute for each key, or for all clients without keys; further ones get HTTP 429",
+  },
+  requestTimeout: {
+    value: number(0.001, 1e6),
+    help: "Most seconds that a request may take, in the queue and at work; default: no limit",
+  },
   allowedOrigins: {
     value: listOf(origin),
     help: "Origins whose web pages may call the API, such as http://localhost:3000, or * for any; default: none",
@@ -118,6 +162,9 @@ export const SERVE_FLAGS = {
     default: false,
     help: "Read special tokens that chat messages spell, such as <|im_end|>, as tokens rather than as text",
   },
+  logFormat: { value: oneOf(...LOG_FORMATS), default: "json", help: "How lines of the log are written" },
+  logLevel: { value: oneOf(...LOG_LEVELS), default: "info", help: "Least level of the lines that are written" },
+  ...CONFIG_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
 /** `generate`: one completion on the terminal. */
@@ -202,7 +249,7 @@ export const EVAL_COMPARE_FLAGS = {
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
   apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: apiKey, help: "Key that the server asks for; for --url" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,
@@ -234,6 +281,7 @@ export const POLICY_CHECK_FLAGS = {
 export const POLICY_TRY_FLAGS = {
   file: policyFile,
   model: ENGINE_FLAGS.model,
+  device: DEVICE_FLAGS.device,
   budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
   length: {
     value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),
@@ -245,6 +293,47 @@ export const POLICY_TRY_FLAGS = {
     value: text("FILE.svg", "a file to write"),
     help: "Picture of the scores; default: the policy's file with .try.svg at its end",
   },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `bench serve`: a server's speed. */
+export const BENCH_SERVE_FLAGS = {
+  url: {
+    value: text("URL", "an address such as http://localhost:8000"),
+    default: "http://localhost:8000",
+    help: "Server with OpenAI's API",
+  },
+  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; default: the first that is served" },
+  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for" },
+  dataset: {
+    value: oneOf(...DATASETS),
+    default: "random",
+    help: "Prompts: random words, random words behind shared beginnings, or recorded conversations",
+  },
+  records: { value: text("FILE", "a JSON file"), help: "Conversations in ShareGPT's form; for --dataset sharegpt" },
+  requests: { value: integer(1), default: 100, help: "Requests to send" },
+  inputLength: { value: integer(1), default: 256, help: "Tokens of a random prompt, about" },
+  outputLength: { value: integer(1), default: 64, help: "Most tokens of an answer" },
+  spread: {
+    value: number(0, 1),
+    default: 0,
+    help: "How far lengths differ from these: 0.5 is from half to half as much again",
+  },
+  prefixLength: { value: integer(1), default: 256, help: "Tokens of a shared beginning, about; for --dataset prefix" },
+  prefixes: { value: integer(1), default: 4, help: "Different beginnings; for --dataset prefix" },
+  ignoreEos: { value: onOff, default: false, help: "Have answers go on to their limit, where the server can" },
+  rate: { value: number(0.001, 1e6), help: "Requests a second; default: all at once" },
+  burstiness: {
+    value: number(0.01, 1000),
+    default: 1,
+    help: "How evenly requests come: 1 by chance, less in bursts, more evenly",
+  },
+  concurrency: { value: integer(1), help: "Most requests at once; default: any number" },
+  goodput: {
+    value: goodput,
+    help: "Limits in milliseconds within which a request is good, such as ttft:300,tpot:50",
+  },
+  seed: { value: integer(0), default: 0, help: "Another seed, other prompts and arrivals" },
+  out: { value: text("FILE.json", "a file to write"), help: "File for the results; a picture comes beside it" },
 } as const satisfies Record<string, AnyFlag>;
 
 /** `tasks`: a sample of a family of tasks. */
@@ -272,4 +361,5 @@ export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
 export type PolicyNewOptions = OptionsOf<typeof POLICY_NEW_FLAGS>;
 export type PolicyCheckOptions = OptionsOf<typeof POLICY_CHECK_FLAGS>;
 export type PolicyTryOptions = OptionsOf<typeof POLICY_TRY_FLAGS>;
+export type BenchServeOptions = OptionsOf<typeof BENCH_SERVE_FLAGS>;
 export type TasksOptions = OptionsOf<typeof TASKS_FLAGS>;

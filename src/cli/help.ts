@@ -1,7 +1,7 @@
 /** @file The texts of `--help`, made from the tables of commands, flags and exit codes. */
 import { type Command, COMMANDS } from "./commands.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { environmentName, flagName } from "./parse_options.ts";
+import { environmentName, flagName } from "./option_names.ts";
 
 /** What users type: the compiled program is one file. */
 const PROGRAM = Deno.build.standalone ? "ebb" : "main.ts";

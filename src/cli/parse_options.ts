@@ -1,17 +1,10 @@
 /** @file From arguments and environment variables to options, by a table of flags. */
 import { parseArgs } from "node:util";
+import { type Given, readConfigFile } from "./config_file.ts";
 import { ExitError } from "./exit_codes.ts";
+import { nearest } from "./nearest.ts";
+import { environmentName, flagName } from "./option_names.ts";
 import type { AnyFlag, OptionsOf } from "./values.ts";
-
-/** `maxBatch` is given as `--max-batch`. */
-export function flagName(option: string): string {
-  return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-/** `maxBatch` is read from `EBB_MAX_BATCH`. */
-export function environmentName(option: string): string {
-  return `EBB_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
 
 /** Whether the arguments ask for help rather than for work; a value that happens to be "--help" does not. */
 export function asksForHelp(args: readonly string[], flags: Record<string, AnyFlag>): boolean {
@@ -19,7 +12,7 @@ export function asksForHelp(args: readonly string[], flags: Record<string, AnyFl
 }
 
 /**
- * Options from the command line, else from the environment, else the defaults.
+ * Options from the command line, else from the environment, else from the file that `config` names, else the defaults.
  *
  * @param positional the option that an argument without a flag stands for
  * @throws {ExitError} with the reason `usage`, naming the flag or variable, its value and what was expected
@@ -31,28 +24,29 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
   positional?: string & keyof Table,
 ): OptionsOf<Table> {
   const given = readArguments(args, flags, positional);
+  const fromEnvironment = (option: string): Given | undefined => {
+    const name = environmentName(option);
+    // An empty variable counts as unset, as shells and container files make them.
+    return environment[name] ? { name, text: environment[name] } : undefined;
+  };
+  const config = flags.config && (given.get("config") ?? fromEnvironment("config"));
+  const file = config ? readConfigFile(config.text, flags) : undefined;
   const options: Record<string, unknown> = {};
   for (const [option, flag] of Object.entries<AnyFlag>(flags)) {
-    const variable = environmentName(option);
-    const source = given.get(option) ??
-      // An empty variable counts as unset, as shells and container files make them.
-      (environment[variable] ? { name: variable, text: environment[variable] } : undefined);
+    const source = given.get(option) ?? fromEnvironment(option) ?? file?.get(option);
     if (source !== undefined) {
       options[option] = parseValue(flag, source.name, source.text);
     } else if (flag.required) {
       const wanted = option === positional ? flag.value.placeholder : flagName(option);
-      throw new ExitError("usage", `${wanted} is missing: name ${flag.value.expectation}, or set ${variable}`);
+      throw new ExitError(
+        "usage",
+        `${wanted} is missing: name ${flag.value.expectation}, or set ${environmentName(option)}`,
+      );
     } else {
       options[option] = flag.default;
     }
   }
   return options as OptionsOf<Table>;
-}
-
-interface Given {
-  /** How the user knows the option: the flag, or the placeholder of a positional argument. */
-  readonly name: string;
-  readonly text: string;
 }
 
 function readArguments(
@@ -112,26 +106,4 @@ function tokenize(args: readonly string[], flags: Record<string, AnyFlag>) {
 function unknownFlag(name: string, flags: Record<string, AnyFlag>): ExitError {
   const near = nearest(name, [...Object.keys(flags).map(flagName), "--help"]);
   return new ExitError("usage", `Unknown flag ${name}: ${near ? `did you mean ${near}?` : "--help lists the flags"}`);
-}
-
-/** The candidate that is at most two edits, and half its length, away from a word. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const [best] = candidates
-    .map((candidate) => ({ candidate, edits: editDistance(word, candidate) }))
-    .filter(({ candidate, edits }) => edits <= 2 && 2 * edits <= candidate.replace(/^--/, "").length)
-    .sort((a, b) => a.edits - b.edits);
-  return best?.candidate;
-}
-
-/** Levenshtein's distance: how many letters are inserted, dropped or replaced between two words. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length];
 }

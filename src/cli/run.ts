@@ -5,9 +5,11 @@ import { HubError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
 import { PluginError } from "../policy/loading/plugin_bundle.ts";
 import { COMMANDS } from "./commands.ts";
+import { configText } from "./config_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
-import { asksForHelp, nearest, parseOptions } from "./parse_options.ts";
+import { nearest } from "./nearest.ts";
+import { asksForHelp, parseOptions } from "./parse_options.ts";
 import project from "../../deno.json" with { type: "json" };
 
 /** Runs a command and says, in a sentence on standard error, why it failed if it did. */
@@ -46,6 +48,10 @@ async function dispatch(given: readonly string[]): Promise<number> {
     return EXIT_CODES.ok.code;
   }
   const options = parseOptions(args, flags, Deno.env.toObject(), positional);
+  if ("printConfig" in options && options.printConfig) {
+    console.log(configText(options, flags));
+    return EXIT_CODES.ok.code;
+  }
   return (await load())(options);
 }
 

@@ -1,6 +1,7 @@
 /** @file What the value of a flag may be: parsers from text, each with the words that help and errors use for it. */
 
 import { isIPv6 } from "node:net";
+import { KEY_CHARACTERS } from "../routes/access/key_file.ts";
 
 /** A kind of value. */
 export interface ValueType<T> {
@@ -18,6 +19,8 @@ export interface Flag<T> {
   readonly help: string;
   readonly default?: T;
   readonly required?: true;
+  /** Whether its value is shown to nobody. */
+  readonly isSecret?: true;
   /** Whether it may be given several times, each adding to the list. */
   readonly repeats?: true;
 }
@@ -116,7 +119,7 @@ export const hostName: ValueType<string> = {
 export const apiKey: ValueType<string> = {
   placeholder: "KEY",
   expectation: "a key of visible ASCII characters, without spaces: no header carries others",
-  parse: (text) => /^[\x21-\x7e]+$/.test(text) ? text : undefined,
+  parse: (text) => KEY_CHARACTERS.test(text) ? text : undefined,
 };
 
 /** The origin of web pages as browsers write it, or `*` for all. */

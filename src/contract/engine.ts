@@ -88,10 +88,10 @@ export interface Engine {
   /**
    * Queues a sequence. Validation of the request's shape is the caller's; capacity is the engine's.
    *
-   * @throws {QueueFullError} @throws {UnservableRequestError}
+   * @throws {QueueFullError} @throws {UnservableRequestError} @throws {EngineUnavailableError}
    */
   generate(request: GenerationRequest): Generation;
   stats(): Promise<EngineStats>;
   /** `ready`, or why not. */
-  readonly state: "ready" | "draining" | "failed";
+  readonly state: "ready" | "draining" | "restarting" | "failed";
 }

@@ -5,6 +5,11 @@ export class QueueFullError extends Error {
   override name = "QueueFullError";
 }
 
+/** The engine takes no requests now, and perhaps never again: HTTP 503. */
+export class EngineUnavailableError extends Error {
+  override name = "EngineUnavailableError";
+}
+
 /** The request can never be run, whatever the load: HTTP 400. `field` names the part of the request at fault. */
 export class UnservableRequestError extends Error {
   override name = "UnservableRequestError";

@@ -115,8 +115,16 @@ export interface KvCacheUsage {
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
-  /** `cachedTokens`: those at the beginning of the prompt that came from the prefix cache. */
-  | { readonly type: "prefilled"; readonly kvCache: KvCacheUsage; readonly cachedTokens: number }
+  /**
+   * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
+   * it up, where it tells.
+   */
+  | {
+    readonly type: "prefilled";
+    readonly kvCache: KvCacheUsage;
+    readonly cachedTokens: number;
+    readonly waitedSeconds?: number;
+  }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }

@@ -7,7 +7,6 @@ import { histogramOf } from "../scores/score_histogram.ts";
 import type { ScoredLayer } from "../engine/layer_budgets.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
 import type { Score } from "../policy/steps.ts";
-import { MAX_WINDOW } from "../scores/limits.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";

@@ -15,9 +15,9 @@ import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
-import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { closeLater, loadPlugin } from "../policy/sandbox/load_plugin.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { PrefixCache } from "./cache/prefix_cache.ts";
 import { Forward } from "./forward.ts";
@@ -51,7 +51,9 @@ thread.onmessage = ({ data }) => {
       break;
     case "plugins":
       try {
-        POLICIES.setFiles(data.plugins.map(evaluatePlugin));
+        const before = POLICIES.files;
+        POLICIES.setFiles(data.plugins.map(loadPlugin));
+        closeLater(before);
         thread.postMessage({ type: "plugins", failure: null });
       } catch (error) {
         const { name, message } = error as Error;
@@ -80,7 +82,7 @@ thread.onmessage = ({ data }) => {
 };
 
 async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
-  POLICIES.setFiles(plugins.map(evaluatePlugin));
+  POLICIES.setFiles(plugins.map(loadPlugin));
   POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
   const { layerCount, kvHeadCount, headSize } = forward.config;

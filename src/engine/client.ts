@@ -1,6 +1,6 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
-import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
 import type {
   Continuation,
   Generation,
@@ -14,6 +14,7 @@ import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
 import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
+import { closeLater } from "../policy/sandbox/load_plugin.ts";
 import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
@@ -189,6 +190,7 @@ export class EngineClient implements Engine {
     this.post({ type: "plugins", plugins: files.map(({ bundle }) => bundle) });
     try {
       await this.#pluginsChanged.promise;
+      closeLater(before);
     } catch (error) {
       policies.setFiles(before);
       throw error;
@@ -209,7 +211,7 @@ export class EngineClient implements Engine {
   }
 
   #notReady(): Error {
-    return new Error(this.state === "failed" ? "The engine has failed" : "The engine was closed");
+    return new EngineUnavailableError(this.state === "failed" ? "The engine has failed" : "The engine was closed");
   }
 
   #check(request: GenerationRequest): void {

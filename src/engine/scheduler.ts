@@ -165,12 +165,12 @@ export class Scheduler {
     if (sequence.unusableScores > 0) this.#logUnusable(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
-    const { cachedRows } = sequence;
+    const { cachedRows: cachedTokens, waitedSeconds } = sequence;
     if (this.prefixIndex.isOn) {
       this.counters.prefixQueries += kvCache.promptRows;
-      this.counters.prefixHits += cachedRows;
+      this.counters.prefixHits += cachedTokens;
     }
-    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: cachedRows });
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
     if (sequence.policy !== null) this.#running.push(sequence);
   }

@@ -31,6 +31,9 @@ export class Sequence {
   /** A drawn token that counts only once it is known what follows it. */
   asked: GeneratedToken | null = null;
   isFinished = false;
+  /** Time that it waited for admission, in seconds. */
+  waitedSeconds = 0;
+  readonly #queued = performance.now();
   /** Rows of the prompt that came from the prefix cache. */
   cachedRows = 0;
   /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
@@ -86,6 +89,7 @@ export class Sequence {
   /** Gives the sequence its residence at admission, and takes it at the end: for admission.ts alone. */
   reside(residence: Residence | null): void {
     this.#residence = residence;
+    if (residence !== null) this.waitedSeconds = (performance.now() - this.#queued) / 1000;
   }
 
   /** Rows that each layer holds. */

@@ -1,24 +1,37 @@
 /** @file The HTTP application: routes, and what holds for all of them. */
+import type { Tracer } from "@opentelemetry/api";
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
-import { timingSafeEqual } from "hono/utils/buffer";
 import type { Encoder } from "../contract/encoder.ts";
 import type { Engine } from "../contract/engine.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextEncoding } from "../text/text_processor.ts";
+import { ApiKeys } from "./access/api_keys.ts";
+import { type AccessOptions, limitRate, requireKey } from "./access/middleware.ts";
+import { setDeadline } from "./deadline.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { embeddingsHandler } from "./embeddings.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
+import { LiveSequences } from "./generation/live_sequences.ts";
 import { healthHandler } from "./health.ts";
 import { kvPoliciesHandler } from "./kv_policies.ts";
+import { kvSequencesHandler } from "./kv_sequences.ts";
+import { applyTemplateHandler } from "./apply_template.ts";
+import { detokenizeHandler, tokenizeHandler } from "./tokenize.ts";
+import { versionHandler } from "./version.ts";
 import { metricsHandler } from "./metrics/handler.ts";
+import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
 import { Metrics } from "./metrics/metrics.ts";
+import { openApiHandler } from "./openapi/document.ts";
+import { docsHandler } from "./openapi/page.ts";
+import { responsesHandler } from "./responses/handler.ts";
+import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 import { rerankHandler } from "./rerank.ts";
 import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
@@ -33,11 +46,13 @@ export interface LogEntry {
 }
 
 /** How the application behaves. */
-export interface AppOptions extends GuardOptions {
+export interface AppOptions extends GuardOptions, AccessOptions {
   /** What the field `kv_cache` can choose from. */
   readonly policies: PolicyRegistry;
-  /** Keys of which every request but `/health` must send one as its bearer token. Default: none is asked for. */
-  readonly apiKeys?: readonly string[];
+  /** Where spans of requests go. Default: to OpenTelemetry's global provider, if there is one. */
+  readonly tracer?: Tracer;
+  /** How long a request may take, in seconds. Default: no limit. */
+  readonly requestTimeoutSeconds?: number;
   /** Receives one entry per request, and one per error that clients are not told about. Default: nothing is logged. */
   readonly log?: (entry: LogEntry) => void;
   /** Silence, in milliseconds, after which a stream gets a comment. Default: 15 seconds. */
@@ -70,7 +85,8 @@ export function createApp(
     options: AppOptions;
   },
 ): Hono<RouteEnvironment> {
-  const { policies, apiKeys = [], log = () => {} } = options;
+  const { policies, apiKeys = new ApiKeys(), log = () => {} } = options;
+  const tracer = options.tracer ?? defaultTracer();
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
@@ -80,6 +96,7 @@ export function createApp(
     text,
     chatTemplate,
     metrics: new Metrics(engine),
+    sequences: new LiveSequences(),
     parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
     keepAliveMilliseconds,
     maxBodyBytes,
@@ -105,17 +122,22 @@ export function createApp(
   app.use(async (c, next) => {
     const arrival = performance.now();
     c.set("arrival", arrival);
+    const trace = new RequestTrace(tracer, c.req.raw, arrival);
+    c.set("trace", trace);
     await next();
     const path = routePath(c, -1);
+    const route = path === "/*" ? "unknown" : path;
     const { run } = c.var;
-    context.metrics.countHttpRequest(c.req.method, path === "/*" ? "unknown" : path, c.res.status);
     const { status } = c.res;
+    context.metrics.countHttpRequest(c.req.method, route, status);
     // A stream is only opened by now; its line is written when it has ended.
-    const write = () =>
+    const write = () => {
+      trace.end({ method: c.req.method, route, status, run });
       record("info", "request", {
         request_id: c.var.requestId,
         method: c.req.method,
         path: c.req.path,
+        ...c.var.keyOwner && { key: c.var.keyOwner.name },
         status,
         seconds: (performance.now() - arrival) / 1000,
         ...run && {
@@ -124,29 +146,32 @@ export function createApp(
           finish_reasons: run.outcomes,
         },
       });
+    };
     if (run) run.ended.then(write);
     else write();
   });
   // Before the keys are asked for: browsers send none with a preflight.
   app.use(...guards(options));
   app.get("/health", healthHandler(context));
-  if (apiKeys.length > 0) {
-    app.use(async (c, next) => {
-      const key = /^Bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
-      if (key === undefined) {
-        throw new HttpError(401, "Missing API key; send it as 'Authorization: Bearer KEY'", NO_KEY);
-      }
-      const matches = await Promise.all(apiKeys.map((apiKey) => timingSafeEqual(apiKey, key)));
-      if (!matches.includes(true)) throw new HttpError(401, "Wrong API key", NO_KEY);
-      await next();
-    });
-  }
+  // For browsers too, which send no keys; they hold nothing that is not public.
+  app.get("/openapi.json", openApiHandler);
+  app.get("/docs", docsHandler);
+  app.use(requireKey(apiKeys));
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
   app.get("/v1/kv/policies", kvPoliciesHandler(policies));
+  app.get("/v1/kv/sequences", kvSequencesHandler(context));
+  app.get("/version", versionHandler);
+  app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
+  app.post("/v1/messages", messagesHandler(context));
+  app.post("/v1/messages/count_tokens", countTokensHandler(context));
+  app.post("/v1/responses", responsesHandler(context));
+  app.post("/tokenize", tokenizeHandler(context));
+  app.post("/detokenize", detokenizeHandler(context));
+  app.post("/apply-template", applyTemplateHandler(context));
   app.post("/v1/embeddings", embeddingsHandler(context));
   app.post("/v1/rerank", rerankHandler(context));
 
@@ -165,5 +190,3 @@ export function createApp(
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
 }
-
-const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };

@@ -1,5 +1,6 @@
 /** @file `POST /v1/completions`: continues texts. */
 import type { Context } from "hono";
+import { Detokenizer } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
@@ -7,14 +8,15 @@ import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import type { FinishReason } from "./generation/outcome.ts";
 import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
-import { GenerationRun } from "./generation/run.ts";
-import { finiteLogprob, tokenDisplay } from "./generation/token_text.ts";
-import { answerGrammar } from "./requests/structured_output.ts";
+import { promptLogprobs, type PromptToken } from "./generation/prompt_logprobs.ts";
+import { type Choice, GenerationRun } from "./generation/run.ts";
 import { requireModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { completionRequest, type PromptField } from "./requests/completion_request.ts";
+import { answerGrammar } from "./requests/structured_output.ts";
 import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
+import { finiteLogprob, promptLogprob, tokenName } from "./generation/token_text.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -33,18 +35,25 @@ export function completionsHandler(context: RouteContext) {
     requireModel(context, request.model);
     requireReady(context);
     const given = splitPrompts(request.prompt);
-    requireRoom(given.length, request.n ?? 1, engine.maxSequences, "prompt");
+    const n = request.n ?? 1;
+    const candidates = request.best_of ?? n;
+    requireRoom(given.length, candidates, engine.maxSequences, "prompt");
     const client = c.req.raw.signal;
     const prompts = await readPrompts(context, given, request.add_special_tokens ?? true, client);
-    const plan = planGeneration(context, request, prompts.map(({ tokens }) => tokens), {
+    const plan = planGeneration(context, { ...request, n: candidates }, prompts.map(({ tokens }) => tokens), {
       promptField: "prompt",
-      topLogprobs: request.logprobs ?? undefined,
+      // The best of several is found by its log-probabilities.
+      topLogprobs: request.logprobs ?? (candidates > n ? 0 : undefined),
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
       grammar: answerGrammar(request)?.grammar,
       continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });
     c.set("run", run);
+    const scoring = new AbortController();
+    const scores = scorePrompts(AbortSignal.any([client, scoring.signal]));
+    // Whoever waits for them is told.
+    scores.catch(() => {});
 
     const head = {
       id: `cmpl-${c.var.requestId}`,
@@ -61,41 +70,76 @@ export function completionsHandler(context: RouteContext) {
     ) => ({
       index,
       text,
-      logprobs: withLogprobs ? completionLogprobs(tokenizer, tokens) : null,
+      logprobs: withLogprobs ? completionLogprobs(tokenizer, tokens, request.return_tokens_as_token_ids) : null,
       finish_reason: finishReason,
     });
     /** What a choice's text starts with. */
     const echoOf = (index: number) => {
       if (!request.echo) return "";
-      const prompt = prompts[Math.floor(index / (request.n ?? 1))];
+      const prompt = prompts[Math.floor(index / n)];
       return prompt.text ?? tokenizer.decode(prompt.tokens);
+    };
+    /** The tokens that a choice's text starts with, and the same tokens of the choice behind them. */
+    const echoedTokens = async (index: number): Promise<PlacedToken[]> => {
+      const tokens = (await scores)[Math.floor(index / n)];
+      return request.echo && withLogprobs ? placeTokens(tokenizer, tokens) : [];
+    };
+    const behindEcho = (index: number, tokens: readonly PlacedToken[]): readonly PlacedToken[] => {
+      const length = [...echoOf(index)].length;
+      return length === 0 ? tokens : tokens.map((token) => ({ ...token, textOffset: token.textOffset + length }));
     };
 
     if (request.stream) {
       const events = eventStream(chunks(request.stream_options?.include_usage === true), {
         keepAliveMilliseconds: context.keepAliveMilliseconds,
-        onCancel: () => run.abort(),
+        onCancel() {
+          run.abort();
+          scoring.abort();
+        },
         toHttpError: (error) => context.reportError(error, c.var.requestId),
       });
       return c.body(events, 200, EVENT_STREAM_HEADERS);
     }
-    const choices = await run.collect();
+    const [collected, promptTokens] = await Promise.all([run.collect(), scores]);
+    const choices = prompts.flatMap((_, at) => best(collected.slice(at * candidates, (at + 1) * candidates), n));
     return c.json({
       ...head,
-      choices: choices.map((choice, index) =>
-        choiceOf(index, echoOf(index) + choice.text, choice.tokens, choice.finishReason)
-      ),
+      choices: await Promise.all(choices.map(async ({ text, tokens, finishReason }, index) => {
+        const shown = [...await echoedTokens(index), ...behindEcho(index, tokens)];
+        return {
+          ...choiceOf(index, echoOf(index) + text, shown, finishReason),
+          ...typeof request.prompt_logprobs === "number" && {
+            prompt_logprobs: promptTokens[Math.floor(index / n)].map((token) =>
+              promptLogprob(tokenizer, { ...token, topLogprobs: token.topLogprobs?.slice(0, request.prompt_logprobs!) })
+            ),
+          },
+        };
+      })),
       usage: run.usage,
     });
+
+    /** Of every prompt, what the model thinks of it, where the reply tells. */
+    async function scorePrompts(signal: AbortSignal): Promise<PromptToken[][]> {
+      const counts = [request.prompt_logprobs, request.echo ? request.logprobs : undefined]
+        .filter((count) => typeof count === "number");
+      if (counts.length === 0) return prompts.map(() => []);
+      const scored: PromptToken[][] = [];
+      for (const { tokens } of prompts) {
+        scored.push(await promptLogprobs(context, tokens, { count: Math.max(...counts), signal }));
+      }
+      return scored;
+    }
 
     async function* chunks(includeUsage: boolean) {
       const usage = includeUsage ? { usage: null } : {};
       for (const index of plan.requests.keys()) {
         const echo = echoOf(index);
-        if (echo) yield { ...head, choices: [choiceOf(index, echo, [], null)], ...usage };
+        if (echo) yield { ...head, choices: [choiceOf(index, echo, await echoedTokens(index), null)], ...usage };
       }
       for await (const { index, text, tokens, finishReason } of run.deltas) {
-        if (text || tokens.length > 0) yield { ...head, choices: [choiceOf(index, text, tokens, null)], ...usage };
+        if (text || tokens.length > 0) {
+          yield { ...head, choices: [choiceOf(index, text, behindEcho(index, tokens), null)], ...usage };
+        }
         if (finishReason) yield { ...head, choices: [choiceOf(index, "", [], finishReason)], ...usage };
       }
       if (includeUsage) yield { ...head, choices: [], usage: run.usage };
@@ -127,17 +171,38 @@ async function readPrompts(
   });
 }
 
-/** `logprobs` of the completions API; each list has one entry per token. */
-function completionLogprobs(tokenizer: Tokenizer, tokens: readonly PlacedToken[]) {
+/** The choices that the model finds likeliest, by the mean of their tokens' log-probabilities; in the order they came in if equal. */
+function best(choices: readonly Choice[], count: number): readonly Choice[] {
+  if (choices.length === count) return choices;
+  const meanOf = ({ tokens }: Choice) =>
+    tokens.length === 0 ? -Infinity : tokens.reduce((sum, { logprob = 0 }) => sum + logprob, 0) / tokens.length;
+  const means = new Map(choices.map((choice) => [choice, meanOf(choice)]));
+  return choices.toSorted((a, b) => means.get(b)! - means.get(a)! || 0).slice(0, count);
+}
+
+/** Tokens of a prompt, each with the place of its text. */
+function placeTokens(tokenizer: Tokenizer, tokens: readonly PromptToken[]): PlacedToken[] {
+  const detokenizer = new Detokenizer(tokenizer, { continuation: false });
+  let textOffset = 0;
+  return tokens.map((token) => {
+    const placed = { ...token, textOffset };
+    textOffset += [...detokenizer.push(token.id)].length;
+    return placed;
+  });
+}
+
+/** `logprobs` of the completions API; each list has one entry per token. A prompt's first token has none. */
+function completionLogprobs(tokenizer: Tokenizer, tokens: readonly PlacedToken[], asIds?: boolean | null) {
+  const isFirst = ({ logprob }: PlacedToken) => logprob === undefined;
   return {
-    tokens: tokens.map(({ id }) => tokenDisplay(tokenizer, id).text),
-    token_logprobs: tokens.map(({ logprob }) => finiteLogprob(logprob)),
+    tokens: tokens.map(({ id }) => tokenName(tokenizer, id, asIds)),
+    token_logprobs: tokens.map((token) => isFirst(token) ? null : finiteLogprob(token.logprob)),
     // The chosen token is always there, whether or not it is among the most likely.
-    top_logprobs: tokens.map(({ id, logprob, topLogprobs = [] }) =>
-      Object.fromEntries(
-        [...topLogprobs, { id, logprob }].map((token) => [
-          tokenDisplay(tokenizer, token.id).text,
-          finiteLogprob(token.logprob),
+    top_logprobs: tokens.map((place) =>
+      isFirst(place) ? null : Object.fromEntries(
+        [...place.topLogprobs ?? [], place].map(({ id, logprob }) => [
+          tokenName(tokenizer, id, asIds),
+          finiteLogprob(logprob),
         ]),
       )
     ),

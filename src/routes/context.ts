@@ -4,9 +4,12 @@ import type { Engine } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextEncoding } from "../text/text_processor.ts";
+import type { KeyOwner } from "./access/api_keys.ts";
 import type { HttpError } from "./errors.ts";
+import type { LiveSequences } from "./generation/live_sequences.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
+import type { RequestTrace } from "./tracing.ts";
 import type { BodyPace } from "./requests/pace.ts";
 
 /** Variables of one request, in Hono's context. */
@@ -14,6 +17,11 @@ export interface RequestVariables {
   requestId: string;
   /** `performance.now()` when the request arrived. */
   arrival: number;
+  /** `performance.now()` by which it must have been answered; may be infinite. */
+  deadline: number;
+  trace: RequestTrace;
+  /** Whose key it was sent with, if keys are asked for. */
+  keyOwner: KeyOwner | undefined;
   /** Set once the request has been admitted by the engine. */
   run: RunReport | undefined;
 }
@@ -31,6 +39,7 @@ export interface RouteContext {
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
   readonly metrics: Metrics;
+  readonly sequences: LiveSequences;
   /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
   readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
   readonly keepAliveMilliseconds: number;

@@ -1,7 +1,8 @@
 /** @file Errors as the OpenAI API words them: `{"error": {message, type, param, code}}` and a status. */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { isMessagesPath, messagesErrorBody } from "./messages/errors.ts";
 import { ChatTemplateError } from "../text/chat_template.ts";
 
 /** The body of every error reply, and the last event but one of a stream that failed. */
@@ -26,9 +27,11 @@ const TYPES = {
   413: "invalid_request_error",
   417: "invalid_request_error",
   431: "invalid_request_error",
+  429: "rate_limit_error",
   499: "invalid_request_error",
   500: "server_error",
   503: "server_error",
+  504: "server_error",
 } as const;
 
 /** The statuses of errors. 499 is nginx's for a client that has gone. */
@@ -65,12 +68,18 @@ export class HttpError extends Error {
     super(clipped(message, MAX_MESSAGE_CHARACTERS));
     this.param = param && clipped(param);
     this.code = code;
-    // Clients retry every status from 500 on; what failed inside the server would only fail again.
+    // Clients retry every status from 500 on; what failed inside the server would only fail again, or take as long.
     this.headers = status === 503
       ? { "retry-after": RETRY_AFTER_SECONDS, ...headers }
-      : status === 500
+      : status === 500 || status === 504
       ? { "x-should-retry": "false", ...headers }
       : headers;
+  }
+
+  /** The same, with the field at fault by its name in another API. */
+  renamed(rename: (field: string) => string): HttpError {
+    const { status, message, param, code, headers } = this;
+    return new HttpError(status, message, { param: param && rename(param), code, headers });
   }
 
   get body(): ErrorBody {
@@ -97,12 +106,15 @@ export function toHttpError(error: unknown): HttpError {
   }
   // While its body was being read.
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return new ClientGoneError();
+  if (error instanceof EngineUnavailableError) return new HttpError(503, error.message, { code: "engine_unavailable" });
   if (error instanceof QueueFullError) return new HttpError(503, error.message, { code: "queue_full" });
   return new HttpError(500, "Internal error; the server's log has the details", { code: "internal_error" });
 }
 
-/** The reply of an error. */
-export function sendError(c: Context, { body, status, headers }: HttpError): Response {
+/** The reply of an error, in the words of the API that the request's path belongs to. */
+export function sendError(c: Context, error: HttpError): Response {
+  const { requestId } = c.var;
+  const body = isMessagesPath(c.req.path) ? messagesErrorBody(error, requestId) : error.body;
   // Hono's types know the standard's statuses only.
-  return c.json(body, status as ContentfulStatusCode, headers);
+  return c.json(body, error.status as ContentfulStatusCode, error.headers);
 }

@@ -34,7 +34,10 @@ function crossOrigin(origins: readonly string[]): MiddlewareHandler {
     origin: origins.includes("*") ? "*" : [...origins],
     allowMethods: ["GET", "HEAD", "POST"],
     // What clients log, and what they go by when they try again.
-    exposeHeaders: ["x-request-id", "retry-after", "x-should-retry"],
+    exposeHeaders: [
+      ...["x-request-id", "retry-after", "x-should-retry"],
+      ...["limit", "remaining", "reset"].map((what) => `x-ratelimit-${what}-requests`),
+    ],
     // In seconds. Without it a preflight holds for five, and about every request needs one of its own.
     maxAge: 3600,
   });

@@ -1,19 +1,25 @@
 /** @file Binds the application to a socket and takes it down again without losing replies. */
 import { getRequestListener } from "@hono/node-server";
 import { once } from "node:events";
+import { createServer as createTlsServer } from "node:https";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { HttpError } from "./errors.ts";
 import { probeHalfClosed } from "./half_closed.ts";
-import { answerMalformed, refuseWithoutHost } from "./malformed.ts";
+import { answerMalformed, refuseWithoutHost, respond } from "./malformed.ts";
+import { answerPlain, isPlain } from "./plain_request.ts";
 import { isEventStream } from "./sse.ts";
 
 /** Where to listen, and how to stop. */
 export interface ListenOptions {
   /** Default: 127.0.0.1, so that nobody else reaches the server unless asked for. */
   readonly hostname?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
+  /** 0 takes a free one. Without one, `path` is given. */
+  readonly port?: number;
+  /** A Unix socket to listen on instead. */
+  readonly path?: string;
+  /** For HTTPS: chain of certificates and private key, as PEM. Default: HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Aborted to stop: no further connections, running requests may finish. The application's `drain` is the same. */
   readonly drain: AbortSignal;
   /** Aborted by the server when the time to finish is over; the application's `shutdown` is its signal. */
@@ -24,9 +30,8 @@ export interface ListenOptions {
 
 /** A listening server. */
 export interface Listener {
-  readonly hostname: string;
   readonly port: number;
-  /** Such as `http://127.0.0.1:8000`. */
+  /** Such as `http://127.0.0.1:8000`, or `unix:/run/ebb.sock`. */
   readonly url: string;
   /** Resolved when every connection has been closed, or has had its time to end. */
   readonly finished: Promise<void>;
@@ -58,7 +63,7 @@ export async function listen(
   app: { fetch(request: Request): Response | Promise<Response> },
   options: ListenOptions,
 ): Promise<Listener> {
-  const { port, drain, shutdown, drainMilliseconds = 30_000 } = options;
+  const { port = 0, path, tls, drain, shutdown, drainMilliseconds = 30_000 } = options;
   // As in URLs.
   const hostname = (options.hostname ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   const streams = new WeakSet<ServerResponse>();
@@ -77,16 +82,20 @@ export async function listen(
     // It cuts the connections of clients that are still sending; see below.
     autoCleanupIncoming: false,
   });
-  const server = createServer({
+  const serverOptions = {
     // A prompt may be long, and its connection slow: bodies have a pace of their own, see requests/pace.ts.
     requestTimeout: 0,
     headersTimeout: 60_000,
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     // Refused below, with a body.
     requireHostHeader: false,
-  }, (request, response) => {
-    if (!refuseWithoutHost(request, response)) listener(request, response);
-  });
+  };
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
+    if (refuseWithoutHost(request, response)) return;
+    if (isPlain(request)) answerPlain(app, request, response).catch(() => respond(response, UNREADABLE));
+    else listener(request, response);
+  };
+  const server = tls ? createTlsServer({ ...serverOptions, ...tls }, handle) : createServer(serverOptions, handle);
   // Left out of the types.
   Object.assign(server, { httpAllowHalfOpen: true });
   answerMalformed(server);
@@ -97,8 +106,10 @@ export async function listen(
     socket.on("close", () => silent.delete(socket));
   });
   server.on("request", (request, response) => {
-    silent.delete(request.socket);
     const { socket } = request;
+    silent.delete(socket);
+    // Answered before its client could go, and with nothing left to read.
+    if (isPlain(request)) return void response.once("finish", () => drain.aborted && server.closeIdleConnections());
     const probe = () => probeHalfClosed(request, response, streams);
     socket.once("end", probe);
     response.on("close", () => {
@@ -113,9 +124,9 @@ export async function listen(
   });
   const closed = new Promise<void>((resolve) => server.once("close", resolve));
   try {
-    await once(server.listen(port, hostname), "listening");
+    await once(path === undefined ? server.listen(port, hostname) : server.listen(path), "listening");
   } catch (error) {
-    throw describeListenError(error, hostname, port);
+    throw path === undefined ? describeListenError(error, hostname, port) : describeSocketError(error, path);
   }
 
   const stop = async () => {
@@ -131,11 +142,11 @@ export async function listen(
   if (drain.aborted) stop();
   else drain.addEventListener("abort", stop, { once: true });
 
+  if (path !== undefined) return { port: 0, url: `unix:${path}`, finished: closed };
   const { address, port: boundPort } = server.address() as AddressInfo;
   return {
-    hostname: address,
     port: boundPort,
-    url: `http://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
+    url: `${tls ? "https" : "http"}://${address.includes(":") ? `[${address}]` : address}:${boundPort}`,
     finished: closed,
   };
 }
@@ -150,6 +161,16 @@ function endSlowly(request: IncomingMessage, socket: Socket): void {
   };
   request.once("end", stop);
   socket.once("close", stop);
+}
+
+function describeSocketError(error: unknown, path: string): unknown {
+  if (!(error instanceof Error)) return error;
+  if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") {
+    return new ListenError(
+      `The socket ${path} is there already; stop the program that uses it, or remove what one left`,
+    );
+  }
+  return new ListenError(`Cannot listen on the socket ${path} (${error.message}); expected a path that can be made`);
 }
 
 function describeListenError(error: unknown, hostname: string, port: number): unknown {

@@ -46,7 +46,8 @@ export function refuseWithoutHost(request: IncomingMessage, response: ServerResp
   return true;
 }
 
-function respond(response: ServerResponse, { status, body, headers }: HttpError): void {
+/** Answers with an error, and closes the connection. */
+export function respond(response: ServerResponse, { status, body, headers }: HttpError): void {
   response.writeHead(status, { "content-type": "application/json", connection: "close", ...headers });
   response.end(JSON.stringify(body));
 }

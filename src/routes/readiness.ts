@@ -6,6 +6,10 @@ import { HttpError } from "./errors.ts";
 const UNAVAILABLE = {
   loading: { code: "model_loading", message: "The model is still loading; try again soon" },
   draining: { code: "shutting_down", message: "The server is shutting down" },
+  restarting: {
+    code: "engine_restarting",
+    message: "The engine has failed and is being started again; try again soon",
+  },
   failed: {
     code: "engine_failed",
     message: "The engine has failed and must be restarted; the server's log has the cause",

@@ -1,8 +1,7 @@
-/** @file Server-sent events in the wire format of the OpenAI API. */
+/** @file Server-sent events in the wire formats of OpenAI's and Anthropic's APIs. */
 import type { HttpError } from "./errors.ts";
 
 const encoder = new TextEncoder();
-const DONE = encoder.encode("data: [DONE]\n\n");
 /** A comment, which every client skips; it keeps proxies from closing a connection that has nothing to say yet. */
 export const PING = encoder.encode(": ping\n\n");
 
@@ -20,8 +19,32 @@ export function isEventStream({ headers }: Response): boolean {
   return headers.get("content-type") === EVENT_STREAM_HEADERS["content-type"];
 }
 
+/** How an API writes a stream. */
+export interface EventFormat<Event> {
+  /** The lines of one event, without the blank one that ends it. */
+  encode(event: Event): string;
+  /** The lines of the event that tells of an error. */
+  failure(error: HttpError): string;
+  /** What the last event is followed by, if anything. */
+  readonly end?: string;
+}
+
+/** Events without names; `[DONE]` comes last. */
+export const UNNAMED_EVENTS: EventFormat<unknown> = {
+  encode: (event) => `data: ${JSON.stringify(event)}`,
+  failure: ({ body }) => `data: ${JSON.stringify(body)}`,
+  end: "data: [DONE]",
+};
+
+/** The lines of an event that is named by its type. */
+export function namedEvent(event: { readonly type: string }): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}`;
+}
+
 /** How to stream. */
-export interface EventStreamOptions {
+export interface EventStreamOptions<Event> {
+  /** Default: {@link UNNAMED_EVENTS}. */
+  readonly format?: EventFormat<Event>;
   /** Silence, in milliseconds, after which a comment is sent. */
   readonly keepAliveMilliseconds: number;
   /** The client has gone; the source must end. */
@@ -31,14 +54,14 @@ export interface EventStreamOptions {
 }
 
 /**
- * Streams values as events, one whole event per chunk, followed by `[DONE]`. A value is asked for only when the client
- * has taken the one before. If the source throws, the last event before `[DONE]` says why.
+ * Streams values as events, one whole event per chunk. A value is asked for only when the client has taken the one
+ * before. If the source throws, the last event says why.
  */
-export function eventStream(
-  source: AsyncIterable<unknown>,
-  options: EventStreamOptions,
+export function eventStream<Event>(
+  source: AsyncIterable<Event>,
+  options: EventStreamOptions<Event>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const events = encodeEvents(source, options.toHttpError);
+  const events = encodeEvents(source, options);
   let next: Promise<IteratorResult<Uint8Array<ArrayBuffer>>> | null = null;
   let cancelled = false;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -61,18 +84,15 @@ export function eventStream(
   }, { highWaterMark: 0 });
 }
 
-async function* encodeEvents(
-  source: AsyncIterable<unknown>,
-  toHttpError: (error: unknown) => HttpError,
+async function* encodeEvents<Event>(
+  source: AsyncIterable<Event>,
+  { format = UNNAMED_EVENTS, toHttpError }: EventStreamOptions<Event>,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  const bytes = (lines: string) => encoder.encode(`${lines}\n\n`);
   try {
-    for await (const event of source) yield encodeEvent(event);
+    for await (const event of source) yield bytes(format.encode(event));
   } catch (error) {
-    yield encodeEvent(toHttpError(error).body);
+    yield bytes(format.failure(toHttpError(error)));
   }
-  yield DONE;
-}
-
-function encodeEvent(event: unknown): Uint8Array<ArrayBuffer> {
-  return encoder.encode(`data: ${JSON.stringify(event)}\n\n`);
+  if (format.end !== undefined) yield bytes(format.end);
 }

@@ -1,10 +1,10 @@
 /** @file The place where model, text and engine meet: loads a model and starts the worker that runs it. */
-import { startEngineWorker } from "../engine/client.ts";
+import { type EngineClient, startEngineWorker } from "../engine/client.ts";
 import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
@@ -12,6 +12,7 @@ import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
+import { RestartingEngine } from "./restarting_engine.ts";
 
 /** What to serve, and how. */
 export interface EngineOptions extends Omit<EngineWorkerOptions, "model">, ConversationOptions {
@@ -36,8 +37,10 @@ export interface RunningEngine {
   readonly engine: Engine;
   readonly text: TextEncoding;
   readonly chatTemplate: ChatTemplate;
-  /** Resolves with the reason if the engine dies. */
+  /** Resolves with the reason if the engine dies once too often. */
   readonly failed: Promise<Error>;
+  /** See {@link EngineClient.changePlugins}. */
+  changePlugins(files: readonly PluginFile[]): Promise<void>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
 }
@@ -54,28 +57,32 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
-  const engine = await startEngineWorker(
-    {
+  /** The one that runs. */
+  let client: EngineClient;
+  const start = async (report?: (progress: LoadProgress) => void) =>
+    client = await startEngineWorker({
       ...options,
       thread: THREADS[device],
       model,
       policies,
       vocabulary: () => packVocabulary(text.tokenizer),
       log: console.error,
-    },
-    onProgress,
-  ).catch((error) => {
+    }, report);
+  const first = await start(onProgress).catch((error) => {
     text.close();
     throw error;
   });
+  const engine = new RestartingEngine(first, start, console.error);
   return {
     engine,
     text,
     chatTemplate,
     failed: engine.failed,
+    changePlugins: (files) => client.changePlugins(files),
     async close() {
       text.close();
       await engine.close();
+      policies.files.forEach((file) => file.close?.());
     },
   };
 }

@@ -33,6 +33,16 @@ export function jsonMembers(text: string): Map<string, string> {
   return new Reader(text).members();
 }
 
+/** A value as JSON again, without white space. */
+export function jsonText(value: JsonValue): string {
+  if (typeof value === "bigint") return String(value);
+  // A whole number shows its point.
+  if (value instanceof JsonFloat) return Number.isInteger(value.value) ? value.value.toFixed(1) : String(value.value);
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(",")}]`;
+  if (!(value instanceof Map)) return JSON.stringify(value);
+  return `{${[...value].map(([key, inner]) => `${JSON.stringify(key)}:${jsonText(inner)}`).join(",")}}`;
+}
+
 /**
  * The items of a JSON array, each as the text that it was written as, without parsing any.
  *

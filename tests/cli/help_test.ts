@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { commandHelp, programHelp } from "../../src/cli/help.ts";
-import { flagName } from "../../src/cli/parse_options.ts";
+import { flagName } from "../../src/cli/option_names.ts";
 
 Deno.test("The program's help names every command and every exit code", () => {
   const help = programHelp();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "../../src/cli/flags.ts";
-import { asksForHelp, environmentName, flagName, nearest, parseOptions } from "../../src/cli/parse_options.ts";
+import { environmentName, flagName } from "../../src/cli/option_names.ts";
+import { nearest } from "../../src/cli/nearest.ts";
+import { asksForHelp, parseOptions } from "../../src/cli/parse_options.ts";
 
 function parseServe(line: string, environment: Record<string, string> = {}) {
   return parseOptions(line.split(" ").filter(Boolean), SERVE_FLAGS, environment);
@@ -19,21 +21,28 @@ Deno.test("serve has defaults for everything but names", () => {
     model: "m.gguf",
     policy: "dynamickv",
     kvBudget: 1024,
+    sandboxPlugins: false,
+    watchPlugins: false,
     device: "auto",
     host: "127.0.0.1",
     port: 8000,
     maxBatch: 16,
     maxQueue: 256,
     specialTokensInMessages: false,
+    logFormat: "json",
+    logLevel: "info",
+    printConfig: false,
   });
 });
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
-    "--special-tokens-in-messages --embedding-model encoder";
+    "--special-tokens-in-messages --embedding-model encoder --socket ebb.sock --tls-cert c.pem --tls-key k.pem " +
+    "--api-key-file keys.json --requests-per-minute 60 --request-timeout 2.5 --log-format text --log-level error " +
+    "--print-config";
   assert.deepEqual(parseServe(line), {
     embeddingModel: "encoder",
     model: "m.gguf",
@@ -41,6 +50,8 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     kvBudget: "6.9%",
     decodeEviction: 64,
     plugin: ["a.ts", "b.ts", "c"],
+    sandboxPlugins: true,
+    watchPlugins: true,
     context: 4096,
     device: "cpu",
     threads: 2,
@@ -57,6 +68,16 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     allowedOrigins: ["http://localhost:3000", "https://example.org"],
     allowedHosts: ["ebb.example", "fd00::5"],
     specialTokensInMessages: true,
+    socket: "ebb.sock",
+    tlsCert: "c.pem",
+    tlsKey: "k.pem",
+    apiKeyFile: "keys.json",
+    requestsPerMinute: 60,
+    requestTimeout: 2.5,
+    logFormat: "text",
+    logLevel: "error",
+    config: undefined,
+    printConfig: true,
   });
 });
 

@@ -154,7 +154,10 @@ Deno.test("Scheduler has a sequence stand still from the end of an interval unti
   assert.deepEqual(desk.scheduler.batch, [other]);
   for (let layer = 0; layer < SHAPE.layerCount; layer++) evicts.residence.cache.rearrange(layer, 7 + layer, 8);
   desk.scheduler.evicted(evicts, [18, 18]);
-  assert.deepEqual(desk.events.at(-1), { id: 0, event: { type: "evicted", rowsPerLayer: [15, 16] } });
+  assert.deepEqual(desk.events.at(-1), {
+    id: 0,
+    event: { type: "evicted", rowsPerLayer: [15, 16] },
+  });
   assert.deepEqual(desk.scheduler.counters.evictedRowsPerLayer, [3, 2]);
   assert.deepEqual(desk.scheduler.batch, [other, evicts]);
 });

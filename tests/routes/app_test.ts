@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TOKEN } from "../support/fake_text.ts";
 import { findPolicy } from "../support/policies.ts";
-import { readError, startApp } from "./harness.ts";
+import { keys, readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {
   const drain = new AbortController();
@@ -129,7 +129,7 @@ Deno.test("every reply carries a request id: the client's, or one of its own", a
 });
 
 Deno.test("API keys guard everything but /health", async () => {
-  const { app } = startApp({ tokens: [] }, { apiKeys: ["one", "two"] });
+  const { app } = startApp({ tokens: [] }, { apiKeys: keys("one", "two") });
   const ask = (path: string, authorization?: string) =>
     app.request(path, { headers: authorization ? { authorization } : {} });
   assert.equal((await ask("/health")).status, 200);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { AppOptions } from "../../src/routes/app.ts";
 import { listen } from "../../src/routes/listener.ts";
 import { TOKEN } from "../support/fake_text.ts";
-import { startApp } from "./harness.ts";
+import { keys, startApp } from "./harness.ts";
 
 const ORIGIN = "https://example.org";
 
@@ -49,7 +49,7 @@ const key = { headers: { authorization: "Bearer key" } };
 
 withServer("a preflight needs no key and allows the method and the headers that are asked for", {
   allowedOrigins: [ORIGIN],
-  apiKeys: ["key"],
+  apiKeys: keys("key"),
 }, async (request) => {
   const response = await request("OPTIONS", "/v1/chat/completions", {
     headers: {
@@ -66,7 +66,7 @@ withServer("a preflight needs no key and allows the method and the headers that 
 
 withServer("every reply may be read by an allowed origin: plain, streams and errors", {
   allowedOrigins: ["http://localhost:3000", ORIGIN],
-  apiKeys: ["key"],
+  apiKeys: keys("key"),
 }, async (request) => {
   const post = (fields: object) => permission(request("POST", "/v1/completions", { ...key, ...prompt(fields) }));
   assert.deepEqual(await post({}), [200, ORIGIN]);

@@ -1,9 +1,11 @@
 /** @file The application on a fake engine, and readers of its replies. */
 import assert from "node:assert/strict";
+import { ApiKeys } from "../../src/routes/access/api_keys.ts";
 import { type AppOptions, createApp } from "../../src/routes/app.ts";
 import type { Encoder } from "../../src/contract/encoder.ts";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import type { EncodeTask } from "../../src/text/text_processor.ts";
+import { listen } from "../../src/routes/listener.ts";
 import { FakeEngine, type FakeEngineOptions, type Script } from "../support/fake_engine.ts";
 import { fakeChatTemplate, fakeText } from "../support/fake_text.ts";
 import { registry } from "../support/policies.ts";
@@ -76,4 +78,24 @@ export async function until(condition: () => boolean, what: string): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.fail(`${what} did not happen`);
+}
+
+/** Keys without owners of note. */
+export function keys(...keys: string[]): ApiKeys {
+  return new ApiKeys(keys.map((key, at) => ({ name: `client ${at}`, key })));
+}
+
+/** Runs a body with an application behind a socket. */
+export async function withServer(
+  { app }: Pick<ReturnType<typeof startApp>, "app">,
+  body: (url: string) => Promise<void>,
+): Promise<void> {
+  const drain = new AbortController();
+  const server = await listen(app, { port: 0, drain: drain.signal, shutdown: new AbortController() });
+  try {
+    await body(server.url);
+  } finally {
+    drain.abort();
+    await server.finished;
+  }
 }

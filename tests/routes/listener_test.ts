@@ -22,7 +22,7 @@ async function start(
 
 Deno.test("listen() listens on this machine only and reports the port it took", async () => {
   const { drain, server } = await start({ tokens: [] });
-  assert.equal(server.hostname, "127.0.0.1");
+  assert.equal(new URL(server.url).hostname, "127.0.0.1");
   assert.ok(server.port > 0);
   assert.equal(server.url, `http://127.0.0.1:${server.port}`);
   const response = await fetch(`${server.url}/health`);

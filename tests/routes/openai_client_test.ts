@@ -4,7 +4,7 @@ import type { AppOptions } from "../../src/routes/app.ts";
 import { listen } from "../../src/routes/listener.ts";
 import type { FakeEngineOptions, Script } from "../support/fake_engine.ts";
 import { byteTokens, TOKEN } from "../support/fake_text.ts";
-import { startApp, until } from "./harness.ts";
+import { keys, startApp, until } from "./harness.ts";
 
 const MESSAGES = [{ role: "user" as const, content: "Hi" }];
 const TEXT = "Grüße, 世界 😀";
@@ -115,7 +115,7 @@ withClient("openai must send a key where one is asked for", { tokens: TOKENS }, 
   await assert.rejects(client.models.list(), OpenAI.AuthenticationError);
   const { data } = await client.withOptions({ apiKey: "right" }).models.list();
   assert.equal(data[0].id, model);
-}, { apiKeys: ["right"] });
+}, { apiKeys: keys("right") });
 
 withClient(
   "openai throws what failed within a stream",

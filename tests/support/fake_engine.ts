@@ -24,6 +24,10 @@ export interface Script {
   readonly hold?: Exclude<Phase, "ended">;
   /** Count the stop token without reporting it. */
   readonly hideStopToken?: boolean;
+  /** Time in the queue, as it is told. */
+  readonly waitedSeconds?: number;
+  /** Of the tokens that a request gives behind its prompt. */
+  readonly logits?: readonly Float32Array[];
   /** Fail with this message where the tokens end. */
   readonly failure?: string;
   /** What a resumable sequence does when it is resumed. Default: nothing. */
@@ -188,7 +192,12 @@ export class FakeGeneration implements Generation {
     try {
       await this.#holdIn("queue");
       await this.#holdIn("prefill");
-      if (!this.#abort.signal.aborted) yield { type: "prefilled", kvCache: usageOf(request), cachedTokens };
+      if (!this.#abort.signal.aborted) {
+        const { waitedSeconds } = this.script;
+        const kvCache = usageOf(request);
+        yield { type: "prefilled", kvCache, cachedTokens, ...waitedSeconds !== undefined && { waitedSeconds } };
+      }
+      if (this.script.logits) yield { type: "logits", logits: this.script.logits };
       const planned = this.#plan(tokens, request.maxTokens);
       while (generated < planned.tokens.length && !this.#abort.signal.aborted) {
         const next = planned.tokens.slice(generated, generated + batch);

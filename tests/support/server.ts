@@ -36,6 +36,8 @@ export async function runMain(...args: string[]): Promise<ProcessEnd> {
 
 /** A server that listens. */
 export class TestServer {
+  #isHarmed = false;
+
   private constructor(readonly process: Deno.ChildProcess, readonly url: string, readonly printed: Promise<string>[]) {}
 
   /** Starts `main.ts serve` on a free port and waits until it listens. */
@@ -43,9 +45,9 @@ export class TestServer {
     return TestServer.#spawn(command(MAIN, ["serve", "--model", model, "--port", "0", ...args]));
   }
 
-  /** Starts a server whose device is lost as soon as {@link loseDevice} is called. */
-  static startMortal(model: string): Promise<TestServer> {
-    return TestServer.#spawn(command(new URL("./mortal_server.ts", import.meta.url).href, [model], "piped"));
+  /** Starts a server whose engine can be made to fail by {@link harm}, and does not start again if it lives `once`. */
+  static startMortal(model: string, ...lives: "once"[]): Promise<TestServer> {
+    return TestServer.#spawn(command(new URL("./mortal_server.ts", import.meta.url).href, [model, ...lives], "piped"));
   }
 
   static async #spawn(command: Deno.Command): Promise<TestServer> {
@@ -91,19 +93,23 @@ export class TestServer {
     }, "an idle server");
   }
 
-  /** Has a server of {@link startMortal} lose its device and waits for its end. */
-  async loseDevice(): Promise<ProcessEnd> {
-    await this.process.stdin.close();
-    return await this.#end();
+  /** Has the engine of a server of {@link startMortal} lose its device, or its thread die. */
+  async harm(how: "lose" | "die"): Promise<void> {
+    const writer = this.process.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(`${how}\n`));
+    writer.releaseLock();
+    this.#isHarmed = true;
   }
 
   /** Asks the server to stop and waits for its end. */
   async stop(): Promise<ProcessEnd> {
     this.process.kill("SIGTERM");
-    return await this.#end();
+    return await this.end();
   }
 
-  async #end(): Promise<ProcessEnd> {
+  /** Waits for its end. */
+  async end(): Promise<ProcessEnd> {
+    if (this.#isHarmed) await this.process.stdin.close();
     const { code } = await this.process.status;
     const [stdout, stderr] = await Promise.all(this.printed);
     return { code, stdout, stderr };

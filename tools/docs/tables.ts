@@ -1,7 +1,7 @@
 /** @file The parts of pages that are made from the code's own tables, by page and name. */
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
-import { flagName } from "../../src/cli/parse_options.ts";
+import { flagName } from "../../src/cli/option_names.ts";
 import type { AnyFlag } from "../../src/cli/values.ts";
 import { optionsJsonSchema } from "../../src/policy/choice.ts";
 import type { Plugin } from "../../src/policy/policy.ts";

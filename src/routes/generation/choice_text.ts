@@ -40,7 +40,7 @@ export class ChoiceText {
   #decodedLength = 0;
   #decodedCodePoints = 0;
   #takenLength = 0;
-  #stopped = false;
+  #stopString: string | null = null;
   #finished = false;
 
   constructor(tokenizer: Tokenizer, options: ChoiceTextOptions) {
@@ -51,7 +51,12 @@ export class ChoiceText {
 
   /** Whether a stop string has been met; nothing may be pushed after it. */
   get stopped(): boolean {
-    return this.#stopped;
+    return this.#stopString !== null;
+  }
+
+  /** The stop string that has been met. */
+  get stopString(): string | null {
+    return this.#stopString;
   }
 
   push(token: GeneratedToken): void {
@@ -62,8 +67,8 @@ export class ChoiceText {
   /** Releases what was held back. */
   finish(): void {
     this.#finished = true;
-    if (!this.#stopped) this.#decode(this.#detokenizer.flush());
-    if (!this.#stopped) this.#released += this.#filter.flush();
+    if (!this.stopped) this.#decode(this.#detokenizer.flush());
+    if (!this.stopped) this.#released += this.#filter.flush();
   }
 
   /** Takes the text that may be shown, and the tokens that belong to it. */
@@ -71,7 +76,7 @@ export class ChoiceText {
     const text = this.#released;
     this.#released = "";
     this.#takenLength += text.length;
-    const held = this.#finished && !this.#stopped
+    const held = this.#finished && !this.stopped
       ? -1
       : this.#tokens.findIndex(({ start }) => start >= this.#takenLength);
     const tokens = this.#tokens.splice(0, held === -1 ? this.#tokens.length : held);
@@ -81,8 +86,8 @@ export class ChoiceText {
   #decode(text: string): void {
     this.#decodedLength += text.length;
     for (const _ of text) this.#decodedCodePoints++;
-    const { text: shown, stopped } = this.#filter.push(text);
+    const { text: shown, matched = null } = this.#filter.push(text);
     this.#released += shown;
-    this.#stopped = stopped;
+    this.#stopString = matched;
   }
 }

@@ -3,15 +3,17 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheUsage } from "../../contract/generation.ts";
-import type { RouteContext } from "../context.ts";
-import { ClientGoneError, HttpError } from "../errors.ts";
-import type { ChoiceObserver } from "../metrics/metrics.ts";
+import type { Generation } from "../../contract/generation.ts";
+import { ChoiceClock } from "./choice_observer.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
-import { DecodeTally } from "./decode_tally.ts";
+import type { RouteContext } from "../context.ts";
+import { atDeadline } from "../deadline.ts";
+import { ClientGoneError, HttpError } from "../errors.ts";
+import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
+import type { RequestTrace } from "../tracing.ts";
 
 /** A piece of one choice. */
 export interface ChoiceDelta {
@@ -22,6 +24,8 @@ export interface ChoiceDelta {
   readonly tokens: readonly PlacedToken[];
   /** Set in the choice's last delta. */
   readonly finishReason: FinishReason | null;
+  /** The stop string that ended it, in that last delta, if one did. */
+  readonly stopString: string | null;
 }
 
 /** A whole choice. */
@@ -36,6 +40,9 @@ export interface RequestOrigin {
   readonly requestId: string;
   /** `performance.now()` when the request arrived. */
   readonly arrival: number;
+  /** `performance.now()` by which it must have been answered; may be infinite. */
+  readonly deadline: number;
+  readonly trace?: RequestTrace;
   /** Aborted when the client goes. */
   readonly client: AbortSignal;
 }
@@ -51,9 +58,8 @@ export class GenerationRun implements RunReport {
   readonly #deltas = new Channel<ChoiceDelta>();
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
-  #kvCache: KvCacheUsage | null = null;
   #cachedTokens = 0;
-  readonly #decoding = new DecodeTally();
+  readonly #sequences: readonly LiveSequence[];
   #aborted = false;
 
   /**
@@ -61,7 +67,11 @@ export class GenerationRun implements RunReport {
    *
    * @throws {QueueFullError} @throws {UnservableRequestError} @throws {HttpError} if the client has gone already
    */
-  constructor(context: RouteContext, plan: GenerationPlan, { requestId, arrival, client }: RequestOrigin) {
+  constructor(
+    context: RouteContext,
+    plan: GenerationPlan,
+    { requestId, arrival, deadline, trace, client }: RequestOrigin,
+  ) {
     if (client.aborted) throw new ClientGoneError();
     this.#context = context;
     this.#plan = plan;
@@ -77,10 +87,24 @@ export class GenerationRun implements RunReport {
     client.addEventListener("abort", () => this.abort(), { once: true });
     const shutDown = () => this.#fail(new HttpError(503, "The server is shutting down", { code: "shutting_down" }));
     context.shutdown?.addEventListener("abort", shutDown);
-    this.ended.then(() => context.shutdown?.removeEventListener("abort", shutDown));
-    for (const index of this.#generations.keys()) {
-      this.#follow(index, context.metrics.startChoice(arrival, plan.requests[index]));
+    const stopTimer = atDeadline(deadline, (error) => this.#fail(error));
+    this.ended.then(() => {
+      context.shutdown?.removeEventListener("abort", shutDown);
+      stopTimer();
+    });
+    this.#sequences = plan.requests.map((request, index) => new LiveSequence(requestId, index, request, arrival));
+    for (const sequence of this.#sequences) {
+      const { request, index } = sequence;
+      this.#follow(
+        sequence,
+        new ChoiceClock(arrival, [context.metrics.observe(request), ...trace ? [trace.observe(request, index)] : []]),
+      );
     }
+  }
+
+  /** The first prompt. */
+  get prompt(): Uint32Array {
+    return this.#plan.requests[0].prompt;
   }
 
   get outcomes(): readonly Outcome[] {
@@ -89,8 +113,7 @@ export class GenerationRun implements RunReport {
 
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const cache = this.#kvCache;
-    const { decodeInterval } = this.#plan.requests[0].kvCache;
+    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -106,7 +129,7 @@ export class GenerationRun implements RunReport {
         ratio: cache.bytes / cache.fullBytes,
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...this.#decoding.usage },
+          decode_eviction: { interval: decodeInterval, ...decoding },
         },
       },
     };
@@ -151,52 +174,54 @@ export class GenerationRun implements RunReport {
   }
 
   /** Follows one choice to its end, without ever waiting for the client: a stop string must be noticed at once. */
-  async #follow(index: number, observer: ChoiceObserver): Promise<void> {
+  async #follow(sequence: LiveSequence, clock: ChoiceClock): Promise<void> {
+    const { sequences } = this.#context;
+    sequences.add(sequence);
     let outcome: Outcome;
     try {
-      outcome = await this.#readEvents(index, observer);
+      outcome = await this.#readEvents(sequence, clock);
     } catch (error) {
       outcome = "error";
       this.#fail(error);
     }
-    observer.ended(outcome);
+    sequences.delete(sequence);
+    clock.ended(outcome);
     this.#outcomes.push(outcome);
     if (this.#outcomes.length < this.#generations.length) return;
     this.#deltas.close();
     this.#end();
   }
 
-  async #readEvents(index: number, observer: ChoiceObserver): Promise<Outcome> {
+  async #readEvents(sequence: LiveSequence, clock: ChoiceClock): Promise<Outcome> {
+    const { index } = sequence;
     const { stopTokens } = this.#plan.requests[index];
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
     const emit = (finishReason: FinishReason | null) => {
       if (finishReason) text.finish();
       const delta = text.take();
-      if (delta.text || delta.tokens.length > 0 || finishReason) this.#deltas.push({ index, ...delta, finishReason });
+      if (!delta.text && delta.tokens.length === 0 && !finishReason) return;
+      this.#deltas.push({ index, ...delta, finishReason, stopString: finishReason && text.stopString });
     };
     let tokenCount = 0;
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "prefilled":
+          sequence.prefilled(event.kvCache);
+          clock.prefilled(event.waitedSeconds);
           // The choices of a prompt count it once.
           if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
             this.#cachedTokens += event.cachedTokens;
           }
-          if (index > 0) break;
-          this.#kvCache = event.kvCache;
-          this.#decoding.settle(event.kvCache.rowsPerLayer);
           break;
         case "evicted":
-          if (index > 0) break;
-          this.#decoding.evict(event.rowsPerLayer);
-          if (event.fallback !== undefined) this.#kvCache = { ...this.#kvCache!, fallback: event.fallback };
+          sequence.evicted(event.rowsPerLayer, event.fallback);
           break;
         case "tokens": {
-          observer.tokens(event.tokens.length);
+          clock.tokens(event.tokens.length);
           for (const token of event.tokens) {
             tokenCount++;
             this.#completionTokens++;
-            if (index === 0) this.#decoding.generate();
+            sequence.generated();
             // The token that ends a choice is counted but not shown.
             if (stopTokens.includes(token.id)) continue;
             text.push(token);

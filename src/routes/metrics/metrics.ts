@@ -5,7 +5,10 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Engine, EngineStats } from "../../contract/engine.ts";
 import type { GenerationRequest } from "../../contract/generation.ts";
+import type { ChoiceObserver } from "../generation/choice_observer.ts";
 import type { Outcome } from "../generation/outcome.ts";
+import { BLOCK_ROWS } from "../../cache/block.ts";
+import { withVllmNames } from "./vllm_names.ts";
 import { emptyHistogramData, engineMetricData, type HistogramDescription } from "./metric_data.ts";
 
 /** Stands before every name, with an underscore. */
@@ -37,13 +40,6 @@ function tokenCountBuckets(limit: number): number[] {
 
 const HTTP_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]);
 
-/** Watches one choice. */
-export interface ChoiceObserver {
-  /** Tokens have come from the engine. */
-  tokens(count: number): void;
-  ended(outcome: Outcome): void;
-}
-
 /** The server's metrics: its own, and those that the engine reports when asked. */
 export class Metrics {
   readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -54,13 +50,21 @@ export class Metrics {
   readonly #timeToFirstToken: (seconds: number) => void;
   readonly #interTokenLatency: (seconds: number) => void;
   readonly #endToEndLatency: (seconds: number) => void;
+  readonly #queueTime: (seconds: number) => void;
+  readonly #prefillTime: (seconds: number) => void;
+  readonly #decodeTime: (seconds: number) => void;
+  readonly #inferenceTime: (seconds: number) => void;
+  readonly #maxTokens: (count: number) => void;
   readonly #promptTokens: (count: number) => void;
   readonly #generationTokens: (count: number) => void;
   readonly #outcomes: Counter<{ finished_reason: Outcome }>;
   readonly #httpRequests: Counter<{ method: string; path: string; status: number }>;
   readonly #admissionRejections: Counter;
 
+  readonly model: Engine["model"];
+
   constructor({ model, device }: Engine) {
+    this.model = model;
     const resource = resourceFromAttributes({ [MODEL_LABEL]: model.id });
     const meter = new MeterProvider({ resource, readers: [this.#exporter] }).getMeter("ebb");
     const histograms: HistogramDescription[] = [];
@@ -86,6 +90,12 @@ export class Metrics {
     );
     this.#promptTokens = histogram("request_prompt_tokens", "Prompt tokens of a sequence", lengths);
     this.#generationTokens = histogram("request_generation_tokens", "Tokens generated for a sequence", lengths);
+    this.#maxTokens = histogram("request_params_max_tokens", "Most tokens that a sequence may generate", lengths);
+    const time = (name: string, help: string) => histogram(`request_${name}_time_seconds`, help, REQUEST_BUCKETS);
+    this.#queueTime = time("queue", "Before the engine takes a sequence up");
+    this.#prefillTime = time("prefill", "From then to its first token");
+    this.#decodeTime = time("decode", "From its first token to its last");
+    this.#inferenceTime = time("inference", "From its being taken up to its last token");
     this.#histograms = histograms;
     this.#outcomes = counter("request_success_total", "Sequences that ended, by reason");
     this.#httpRequests = counter("http_requests_total", "HTTP requests, by route and status");
@@ -108,24 +118,26 @@ export class Metrics {
     this.#admissionRejections.add(1);
   }
 
-  /** @param arrival `performance.now()` when the request arrived */
-  startChoice(arrival: number, request: GenerationRequest): ChoiceObserver {
-    this.#promptTokens(request.prompt.length);
-    let last = arrival;
-    let total = 0;
+  /** Watches one choice. */
+  observe({ prompt, maxTokens }: GenerationRequest): ChoiceObserver {
+    this.#promptTokens(prompt.length);
+    this.#maxTokens(maxTokens);
     return {
-      tokens: (count) => {
-        const now = performance.now();
-        if (total === 0) this.#timeToFirstToken((now - arrival) / 1000);
+      tokens: (count, seconds, areFirst) => {
+        if (areFirst) this.#timeToFirstToken(seconds);
         // Tokens come in batches; each of a batch took its share of the time since the one before.
-        else for (let token = 0; token < count; token++) this.#interTokenLatency((now - last) / 1000 / count);
-        last = now;
-        total += count;
+        else for (let token = 0; token < count; token++) this.#interTokenLatency(seconds / count);
       },
-      ended: (outcome) => {
+      ended: ({ outcome, tokens, times: { arrival, queued, scheduled, firstToken, lastToken, ended } }) => {
         this.#outcomes.add(1, { finished_reason: outcome });
-        this.#generationTokens(total);
-        this.#endToEndLatency((performance.now() - arrival) / 1000);
+        this.#generationTokens(tokens);
+        this.#endToEndLatency((ended - arrival) / 1000);
+        if (scheduled === null) return;
+        this.#queueTime((scheduled - queued) / 1000);
+        if (firstToken === null || lastToken === null) return;
+        this.#prefillTime((firstToken - scheduled) / 1000);
+        this.#decodeTime((lastToken - firstToken) / 1000);
+        this.#inferenceTime((lastToken - scheduled) / 1000);
       },
     };
   }
@@ -137,6 +149,8 @@ export class Metrics {
     const names = new Set(recorded.map(({ descriptor }) => descriptor.name));
     const missing = this.#histograms.filter(({ name }) => !names.has(name)).map(emptyHistogramData);
     const metrics = [...recorded, ...missing, ...(stats ? engineMetricData(stats) : [])];
-    return this.#serializer.serialize({ resource, scopeMetrics: [{ scope: { name: "ebb" }, metrics }] });
+    const text = this.#serializer.serialize({ resource, scopeMetrics: [{ scope: { name: "ebb" }, metrics }] });
+    const cache = stats && { model: this.model.id, blockRows: BLOCK_ROWS, blocks: stats.blocksTotal };
+    return withVllmNames(text, `${PREFIX}_`, cache);
   }
 }

@@ -38,7 +38,7 @@ export function tokenIds(maximum: number) {
       Array.isArray(input) && input.length > maximum
         ? `expected at most ${maximum} token ids`
         : "expected an array of token ids, each an integer at least 0",
-  });
+  }).meta({ type: "array", items: { type: "integer", minimum: 0 }, maxItems: maximum });
 }
 
 export function isTokenId(value: unknown): value is number {

@@ -2,12 +2,14 @@
 import { z } from "zod";
 import { boolean, integerFrom, isTokenId } from "./checks.ts";
 import { refusals, REFUSED_COMPLETION_FIELDS } from "./refused_fields.ts";
-import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
+import { checkTogether, MAX_CHOICES, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
 
 const MAX_PROMPTS = 1024;
 
 /** A prompt, or several: texts or token ids. Checked by hand: a union would walk a long array once per alternative. */
 export type PromptField = string | string[] | number[] | number[][];
+
+const TOKEN_ID = { type: "integer", minimum: 0 };
 
 function isPrompt(value: unknown): value is PromptField {
   if (typeof value === "string") return true;
@@ -25,12 +27,25 @@ export const completionRequest = z.object({
   prompt: z.custom<PromptField>(isPrompt, {
     error: "expected a string, an array of strings, an array of token ids, or an array of those, none of them empty, " +
       `and at most ${MAX_PROMPTS} prompts`,
+  }).meta({
+    anyOf: [
+      { type: "string" },
+      ...[{ type: "string" }, TOKEN_ID, { type: "array", items: TOKEN_ID }].map((items) => ({
+        type: "array" as const,
+        items,
+      })),
+    ],
   }),
   echo: boolean.nullish(),
+  best_of: integerFrom(1, MAX_CHOICES).nullish(),
   logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
 }, { error: "expected a JSON object" })
-  .refine((request) => !(request.echo && typeof request.logprobs === "number"), {
-    path: ["echo"],
-    error: "expected no logprobs beside it: log-probabilities of the prompt are not supported",
+  .refine(({ best_of, n }) => !best_of || best_of >= (n ?? 1), {
+    path: ["best_of"],
+    error: "expected it to be at least n",
+  })
+  .refine(({ best_of, stream }) => !best_of || !stream || best_of === 1, {
+    path: ["best_of"],
+    error: "expected it to be absent beside stream: which one is best is known at the end",
   })
   .superRefine(checkTogether);

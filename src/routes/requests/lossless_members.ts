@@ -2,6 +2,9 @@
 import { jsonMembers, type JsonValue, parseJson } from "../../text/json_text.ts";
 import { HttpError } from "../errors.ts";
 
+/** Members of a request, by the names that chat completions give them. */
+export type TemplateMembers = Pick<LosslessMembers, "value">;
+
 /** Members of a request's body with their numbers and the order of their keys as they were sent. */
 export class LosslessMembers {
   #members: Map<string, string> | undefined;

@@ -23,16 +23,29 @@ export async function readRequest<Schema extends z.ZodType>(
   schema: Schema,
 ): Promise<{ request: z.infer<Schema>; text: string }> {
   const { value: body, text } = await readJson(context, source);
+  return { request: validate(schema, body), text };
+}
+
+/**
+ * @param rename the name of a field as the client knows it, of a body that was made from another API's
+ * @throws {HttpError} 400, naming each field at fault, its value and what was expected
+ */
+export function validate<Schema extends z.ZodType>(
+  schema: Schema,
+  body: unknown,
+  rename: (field: string) => string = (field) => field,
+): z.infer<Schema> {
   const result = schema.safeParse(body);
-  if (result.success) return { request: result.data, text };
+  if (result.success) return result.data;
   const { issues } = result.error;
+  const nameOf = (path: readonly PropertyKey[]) => rename(pathText(path));
   // A value can fail several parts of one check.
   const sentences = new Set<string>();
   for (const { path, message } of issues) {
     if (sentences.size === MAX_PROBLEMS) break;
-    sentences.add(`${pathText(path) || "The request body"} ${shownValue(valueAt(body, path))}; ${message}`);
+    sentences.add(`${nameOf(path) || "The request body"} ${shownValue(valueAt(body, path))}; ${message}`);
   }
-  throw new HttpError(400, [...sentences].join(". "), { param: pathText(issues[0].path) || null });
+  throw new HttpError(400, [...sentences].join(". "), { param: nameOf(issues[0].path) || null });
 }
 
 /** `["messages", 0, "role"]` as `messages[0].role`. */

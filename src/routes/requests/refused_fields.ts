@@ -20,7 +20,6 @@ const TEXT_ONLY = "only text is supported";
 export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   // vLLM
   min_tokens: ["a minimum length is not supported", 0],
-  prompt_logprobs: ["log-probabilities of the prompt are not supported"],
   truncate_prompt_tokens: ["prompts are never truncated"],
   use_beam_search: ["beam search is not supported", false],
   length_penalty: ["beam search is not supported", 1],
@@ -34,7 +33,6 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   mm_processor_kwargs: [TEXT_ONLY],
   media_io_kwargs: [TEXT_ONLY],
   prompt_embeds: ["prompts are texts or tokens"],
-  return_tokens_as_token_ids: ["tokens are shown as texts", false],
   return_token_ids: ["token ids are not reported", false],
   repetition_detection: ["repetition does not end a reply"],
   // llama-server
@@ -73,7 +71,6 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
 
 /** In `POST /v1/completions` alone. */
 export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
-  best_of: ["choosing among candidates is not supported, use n", 1],
   suffix: ["inserting text before a suffix is not supported", ""],
   thinking_token_budget: [REASONING],
   reasoning_budget: [REASONING, -1],

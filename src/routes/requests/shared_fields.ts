@@ -7,7 +7,7 @@ import { refusals, REFUSED_FIELDS } from "./refused_fields.ts";
 const MAX_STOP_STRINGS = 16;
 export const MAX_TOP_LOGPROBS = 20;
 /** OpenAI's own bound. */
-const MAX_CHOICES = 128;
+export const MAX_CHOICES = 128;
 const MAX_STOP_TOKENS = 1024;
 const MAX_BIASES = 4096;
 /** More than any vocabulary has. */
@@ -20,7 +20,13 @@ const isStop = (value: unknown) => typeof value === "string" && value !== "";
 const stop = z.custom<string | string[]>(
   (value) => isStop(value) || (Array.isArray(value) && value.length <= MAX_STOP_STRINGS && value.every(isStop)),
   { error: stopError },
-).transform((value) => typeof value === "string" ? [value] : value);
+).transform((value) => typeof value === "string" ? [value] : value).meta({
+  anyOf: [{ type: "string", minLength: 1 }, {
+    type: "array",
+    items: { type: "string", minLength: 1 },
+    maxItems: MAX_STOP_STRINGS,
+  }],
+});
 
 const biasError = "expected an object of token ids and biases from -100 to 100";
 const bias = z.number({ error: biasError }).min(-100, { error: biasError }).max(100, { error: biasError });
@@ -44,6 +50,9 @@ const kvCache = z.custom<Record<string, unknown>>(
 ).refine((value) => isSmall(value), {
   error: `${kvCacheError}, of at most ${MAX_KV_CACHE_ENTRIES} fields each, ${MAX_KV_CACHE_DEPTH} levels and ` +
     `${MAX_KV_CACHE_CHARACTERS} characters a text`,
+}).meta({
+  type: "object",
+  properties: { policy: { type: "string" }, budget: { type: ["integer", "string"] }, options: { type: "object" } },
 });
 
 function isSmall(value: unknown, depth = 1): boolean {
@@ -66,7 +75,7 @@ export const sharedFields = {
   // llama-server's: -1 sets no limit.
   n_predict: z.custom<number>((value) => value === -1 || (isTokenId(value) && value > 0), {
     error: "expected an integer at least 1, or -1",
-  }).nullish(),
+  }).meta({ type: "integer", minimum: -1 }).nullish(),
   temperature: numberFrom(0, 100).nullish(),
   top_p: numberFrom(0, 1).nullish(),
   top_k: integerFrom(-1).nullish(),
@@ -90,6 +99,9 @@ export const sharedFields = {
   skip_special_tokens: boolean.nullish(),
   spaces_between_special_tokens: boolean.nullish(),
   add_special_tokens: boolean.nullish(),
+  // vLLM's: how many likely tokens are reported at each place of the prompt.
+  prompt_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
+  return_tokens_as_token_ids: boolean.nullish(),
   kv_cache: kvCache.nullish(),
   ...structuredOutputFields,
 };
@@ -106,6 +118,13 @@ export function checkTogether(request: GenerationFields, context: z.core.$Refine
     context.addIssue({ code: "custom", path: [name], message: `expected it to be absent beside another ${other}` });
   };
   differ("n_predict", "max_tokens");
+  if (request.stream && typeof request.prompt_logprobs === "number") {
+    context.addIssue({
+      code: "custom",
+      path: ["prompt_logprobs"],
+      message: "expected it to be absent beside stream, as in vLLM",
+    });
+  }
   differ("repeat_penalty", "repetition_penalty");
   if (request.spaces_between_special_tokens && request.skip_special_tokens === false) {
     context.addIssue({

@@ -12,7 +12,7 @@ async function scrape(app: App): Promise<Map<string, number>> {
   const samples = new Map<string, number>();
   for (const line of (await response.text()).split("\n")) {
     if (line === "" || line.startsWith("#")) continue;
-    const [, name, labels, value] = /^(\w+)\{(.*)\} (\S+)$/.exec(line)!;
+    const [, name, labels, value] = /^([\w:]+)\{(.*)\} (\S+)$/.exec(line)!;
     const kept = labels.split(",").filter((label) => label !== 'model_name="fake-model"');
     assert.equal(kept.length, labels.split(",").length - 1, "every sample names the model");
     samples.set(kept.length > 0 ? `${name}{${kept}}` : name, Number(value));
@@ -108,4 +108,42 @@ Deno.test("methods that clients make up do not make new time series", async () =
   for (const method of ["FOO", "BAR"]) await app.request("/v1/models", { method });
   const series = [...(await scrape(app)).keys()].filter((name) => name.startsWith("ebb_http_requests_total"));
   assert.deepEqual(series, ['ebb_http_requests_total{method="unknown",path="/v1/models",status="405"}']);
+});
+
+Deno.test("/metrics has vLLM's names beside ours, with the same values", async () => {
+  const { app, post } = startApp({ tokens: [TOKEN.one, TOKEN.two, TOKEN.end], waitedSeconds: 0 });
+  await post("/v1/completions", { prompt: "abc" });
+  const samples = await scrape(app);
+  assertSamples(samples, {
+    'vllm:num_requests_running{engine="0"}': 2,
+    'vllm:num_requests_waiting{engine="0"}': 3,
+    'vllm:kv_cache_usage_perc{engine="0"}': 0.25,
+    'vllm:prompt_tokens_total{engine="0"}': 110,
+    'vllm:request_success_total{engine="0",finished_reason="stop"}': 1,
+    'vllm:time_to_first_token_seconds_bucket{engine="0",le="+Inf"}': 1,
+    'vllm:request_queue_time_seconds_count{engine="0"}': 1,
+    'vllm:cache_config_info{engine="0",block_size="16",num_gpu_blocks="100"}': 1,
+  });
+  const ours = [...samples].filter(([name]) => name.startsWith("ebb_e2e_request_latency_seconds"));
+  assert.ok(ours.length > 10);
+  for (const [name, value] of ours) {
+    const [, stem, labels = ""] = /^ebb_(\w+)(?:\{(.*)\})?$/.exec(name)!;
+    assert.equal(samples.get(`vllm:${stem}{engine="0"${labels && `,${labels}`}}`), value, name);
+  }
+  const text = await (await app.request("/metrics")).text();
+  assert.match(text, /^# TYPE vllm:e2e_request_latency_seconds histogram$/m);
+  for (const [family] of text.matchAll(/^# TYPE \S+/gm)) assert.equal(text.split(`${family} `).length, 2, family);
+});
+
+Deno.test("the times of a request's parts are counted where the engine tells how long it waited", async () => {
+  const { app, post } = startApp({ tokens: [TOKEN.one, TOKEN.two], waitedSeconds: 5 });
+  await post("/v1/completions", { prompt: "abc", max_tokens: 2 });
+  const silent = startApp({ tokens: [TOKEN.one, TOKEN.two] });
+  await silent.post("/v1/completions", { prompt: "abc" });
+  assertSamples(await scrape(app), {
+    ebb_request_queue_time_seconds_sum: 5,
+    ebb_request_decode_time_seconds_count: 1,
+    ebb_request_params_max_tokens_sum: 2,
+  });
+  assertSamples(await scrape(silent.app), { ebb_request_queue_time_seconds_count: 0 });
 });

@@ -20,7 +20,6 @@ const REFUSED: readonly [
   where: readonly (typeof CHAT | typeof COMPLETIONS)[],
 ][] = [
   // OpenAI
-  ["best_of", 3, 1, [COMPLETIONS]],
   ["suffix", "end", "", [COMPLETIONS]],
   ["audio", { voice: "x" }, null, [CHAT]],
   ["modalities", ["audio"], ["text"], [CHAT]],
@@ -34,14 +33,12 @@ const REFUSED: readonly [
   ["length_penalty", 1.5, 1, BOTH],
   ["early_stopping", true, false, BOTH],
   ["min_tokens", 5, 0, BOTH],
-  ["prompt_logprobs", 1, null, BOTH],
   ["truncate_prompt_tokens", 5, null, BOTH],
   ["guided_grammar", "root ::= x", "", BOTH],
   ["structural_tag", "{}", "", BOTH],
   ["logits_processors", ["x"], [], BOTH],
   ["vllm_xargs", { a: 1 }, null, BOTH],
   ["mm_processor_kwargs", { a: 1 }, null, BOTH],
-  ["return_tokens_as_token_ids", true, false, BOTH],
   ["return_token_ids", true, false, BOTH],
   ["thinking_token_budget", 10, null, [COMPLETIONS]],
   ["reasoning_budget", 10, -1, [COMPLETIONS]],
