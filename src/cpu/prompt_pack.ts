@@ -143,7 +143,7 @@ export class PromptPack {
     for (const segment of this.#segments) {
       segment.prefix.store(layer, this.#rowsOf(segment));
       for (const sequence of segment.sequences) {
-        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence));
+        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence, layer));
       }
     }
   }
@@ -224,10 +224,11 @@ export class PromptPack {
     return { keys: head(this.#keys), values: head(this.#values) };
   }
 
-  #layerOf(segment: Segment, sequence: Sequence): LayerToScore {
+  #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
     const { start, tokens: { length }, lastQueries, allQueries, sums } = segment;
     return {
       ...this.#rowsOf(segment),
+      index: layer,
       length,
       window: sequence.window,
       keyAddress: (head) => this.#keys.address + this.#element(head, start) * 4,

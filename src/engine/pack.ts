@@ -141,6 +141,7 @@ export class Pack {
       earlierQueries: segment.window - queryWindow(sequence),
       start: segment.start,
       length: segment.tokens.length,
+      layer,
       recordOffset: recordLayout.record(slot, layer),
       headHistograms: sequence.policy?.perHead ? recordLayout.headHistograms(slot) : undefined,
       hostNumbers: this.#hostScorings.find((scoring) => scoring.sequence === sequence)?.numbers ?? undefined,
