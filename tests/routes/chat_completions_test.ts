@@ -320,7 +320,7 @@ Deno.test("the stop strings of a chat template end a reply beside the request's 
 
 Deno.test("tools with a number that is too long to be kept are refused", async () => {
   const { post } = startApp({ tokens: [] });
-  const body = { messages: MESSAGES, tools: [{ type: "function", limit: 0 }] };
+  const body = { messages: MESSAGES, tools: [{ type: "function", function: { name: "f" }, limit: 0 }] };
   const text = JSON.stringify(body).replace('"limit":0', `"limit":${"1".repeat(5000)}`);
   const response = await post(PATH, text);
   assert.equal(response.status, 400);
