@@ -68,12 +68,17 @@ Deno.test("no circle: no file imports itself by way of others", () => {
   for (const file of files) visit(file, []);
 });
 
-Deno.test("a policy is written as a user's is: with policy/mod.ts and other policies alone", () => {
+Deno.test('a policy is written as a user\'s is: with "ebb/policy" and other policies alone', async () => {
   for (const { from, to } of arrows) {
     if (roomOf(from) !== "plugins") continue;
     assert.ok(
-      to === "src/policy/mod.ts" || roomOf(to) === "plugins",
-      `${from} imports ${to}: a policy imports src/policy/mod.ts and other policies alone`,
+      roomOf(to) === "plugins",
+      `${from} imports ${to}: a policy imports "ebb/policy" and other policies alone`,
     );
+  }
+  for (const file of files) {
+    if (roomOf(file) !== "plugins") continue;
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    for (const [, name] of source.matchAll(/\bfrom "([^."][^"]*)"/g)) assert.equal(name, "ebb/policy", file);
   }
 });

@@ -38,6 +38,8 @@ export class BlockPool {
   readonly totalBlocks: number;
   /** Forgets at least so many idle blocks of an arena, which has them: whoever keeps blocks sets it. */
   giveUpIdle: (arena: number, count: number) => void = () => {};
+  /** Told that the contents of a block are of no use any more: whoever has them elsewhere sets it. */
+  onFree: (arena: number, id: number) => void = () => {};
   readonly #arenas: readonly Arena[];
   readonly #usedPerLayer: Uint32Array;
   #usedBlocks = 0;
@@ -175,7 +177,7 @@ export class BlockPool {
       this.#usedPerLayer[state.owners[id]]--;
       this.#usedBlocks--;
       if (state.kept[id] === 1) state.idleCount++;
-      else this.#free(state, id);
+      else this.#free(arena, id);
     }
   }
 
@@ -207,7 +209,7 @@ export class BlockPool {
       state.kept[id] = 0;
       if (state.holders[id] > 0) continue;
       state.idleCount--;
-      this.#free(state, id);
+      this.#free(arena, id);
     }
   }
 
@@ -242,8 +244,10 @@ export class BlockPool {
     this.#peakBlocks = Math.max(this.#peakBlocks, this.#usedBlocks);
   }
 
-  #free(state: Arena, id: number): void {
+  #free(arena: number, id: number): void {
+    const state = this.#arenas[arena];
     state.owners[id] = FREE;
     state.freeIds[state.freeCount++] = id;
+    this.onFree(arena, id);
   }
 }

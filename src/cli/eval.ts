@@ -112,11 +112,21 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
 const FULL_CACHE = { policy: "full", budget: 1, options: {} };
 
 async function askModel(
-  { model = EMBEDDED_MODEL, device: choice, threads, cpuWeights, policies, budgets, lengths, mode, plugin }:
-    EvalCompareOptions,
+  {
+    model = EMBEDDED_MODEL,
+    device: choice,
+    threads,
+    cpuWeights,
+    policies,
+    budgets,
+    lengths,
+    mode,
+    plugin,
+    sandboxPlugins,
+  }: EvalCompareOptions,
   start: typeof startEngine,
 ): Promise<Asking> {
-  const registry = await policiesOf({ plugin, policies });
+  const registry = await policiesOf({ plugin, sandboxPlugins, policies });
   const device = await chooseDevice(choice, console.error);
   const contenders = contendersOf(policies, budgets);
   const running = await start(

@@ -53,6 +53,11 @@ const PLUGIN_FLAGS = {
     repeats: true,
     help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
   },
+  sandboxPlugins: {
+    value: onOff,
+    default: false,
+    help: "Run plugins in threads that can read, write and connect to nothing, and end those that do not answer",
+  },
 } as const satisfies Record<string, AnyFlag>;
 
 /** Flags of every command that runs a model. */
@@ -108,6 +113,7 @@ const DEVICE_FLAGS = {
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
+  watchPlugins: { value: onOff, default: false, help: "Load plugins anew when their files change" },
   ...DEVICE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
   port: { value: integer(0, 65535), default: 8000, help: "Port to listen on; 0 takes a free one" },
@@ -275,6 +281,7 @@ export const POLICY_CHECK_FLAGS = {
 export const POLICY_TRY_FLAGS = {
   file: policyFile,
   model: ENGINE_FLAGS.model,
+  device: DEVICE_FLAGS.device,
   budget: { value: cacheBudget, default: 64, help: "KV rows per layer, on average, or a share of the prompt" },
   length: {
     value: integer(MINIMUM_TASK_LENGTH, MAXIMUM_TASK_LENGTH),

@@ -9,6 +9,7 @@ import { ExitError } from "./exit_codes.ts";
 /** Flags that name policies. */
 export interface PolicyOptions {
   readonly plugin?: readonly string[];
+  readonly sandboxPlugins?: boolean;
   readonly policy?: string;
   readonly policies?: readonly string[];
 }
@@ -19,8 +20,10 @@ export interface PolicyOptions {
  * @throws {PluginError} when one cannot be used
  * @throws {ExitError} with the reason `usage`, when a flag names a policy that does not exist
  */
-export async function policiesOf({ plugin, policy, policies = [] }: PolicyOptions): Promise<PolicyRegistry> {
-  const registry = await loadPolicies(plugin);
+export async function policiesOf(
+  { plugin, sandboxPlugins, policy, policies = [] }: PolicyOptions,
+): Promise<PolicyRegistry> {
+  const registry = await loadPolicies(plugin, sandboxPlugins);
   requirePolicies("--policy", policy === undefined ? [] : [policy], "", registry);
   requirePolicies("--policies", policies, "a list, with commas, each entry ", registry);
   return registry;

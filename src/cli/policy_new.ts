@@ -81,7 +81,7 @@ export default definePolicy({
   }),
 
   // How the rows of a layer are scored for each KV head: the higher, the longer they are kept. A list of steps, a source first. Others are
-  // attentionOfAll, keyNorm, keyDifference, linear, onHost and wgsl; and valueNorm, readAhead, lookUp, times, normalise, protect, ...
+  // attentionOfAll, keyNorm, keyDifference, random, linear, onHost and wgsl; and valueNorm, readAhead, lookUp, times, normalise, protect, ...
   score({ budget, messages }, { window, recent }) {
     // The context has the shape of the model and of the prompt, the budget in rows per layer, and where the messages are.
     const last = Math.max(1, Math.min(window, Math.floor(budget / 2), (messages.at(-1)?.end ?? 2) - 1));
@@ -92,7 +92,8 @@ export default definePolicy({
     ];
   },
 
-  // How the budget is shared: "uniform", "dynamickv", "pyramidkv", "adakv", "cake", "lava", or what defineAllocator() returns.
+  // How the budget is shared: "uniform", "dynamickv", "pyramidkv", "adakv", "cake", "lava", "dynamickv-heads",
+  // or what defineAllocator() returns.
   allocator: "dynamickv",
 });
 `;

@@ -20,7 +20,7 @@ const TASKS = ["needle", "key-value", "variable-chain", "single-document-qa"];
  * @param start loads the model; tests put a stand-in here
  */
 export async function policyTry(
-  { file, model, budget, length, samples, out = `${file}.try.svg` }: PolicyTryOptions,
+  { file, model, device, budget, length, samples, out = `${file}.try.svg` }: PolicyTryOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
   const own = policiesToCheck(await policiesOf({ plugin: [file] })).map(({ name }) => name);
@@ -30,6 +30,7 @@ export async function policyTry(
       {
         ...defaults(),
         model,
+        device,
         plugin: [file],
         policies: [...own, ...RIVALS],
         budgets: [budget],

@@ -4,7 +4,9 @@ import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import { chooseDevice } from "../serving/device.ts";
-import { startEngine } from "../serving/start_engine.ts";
+import { loadPolicies } from "../serving/policies.ts";
+import { type RunningEngine, startEngine } from "../serving/start_engine.ts";
+import { watchPlugins } from "../serving/watch_plugins.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ServeOptions } from "./flags.ts";
 import { openApiKeys } from "./api_keys.ts";
@@ -42,7 +44,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
   const model = await localModel(options.model, (progress) => door.progress(progress));
   const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, close } = await start(
+  const { engine, text, chatTemplate, failed, changePlugins, close } = await start(
     {
       model,
       modelId: options.modelId,
@@ -82,6 +84,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
       shutdown: shutdown.signal,
     },
   }));
+  const stopWatching = options.watchPlugins ? watch(options, changePlugins) : () => {};
   const stopped = firstStopSignal();
   console.log(`Listening on ${server.url}`);
 
@@ -95,9 +98,26 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     return EXIT_CODES.failure.code;
   }
   console.error("Stopping when the running requests are done; another signal stops at once");
+  stopWatching();
   drain.abort();
   await server.finished;
   encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
+}
+
+/** Loads the plugins anew when their files change. What cannot be loaded leaves those before in their place. */
+function watch(
+  { plugin = [], sandboxPlugins }: ServeOptions,
+  changePlugins: RunningEngine["changePlugins"],
+): () => void {
+  return watchPlugins(plugin, async () => {
+    try {
+      const { files } = await loadPolicies(plugin, sandboxPlugins);
+      await changePlugins(files);
+      console.error(`Loaded ${plugin.join(", ")} anew`);
+    } catch (error) {
+      console.error(`${(error as Error).message}\nThe plugins before go on`);
+    }
+  });
 }

@@ -106,7 +106,7 @@ export class DecodeCompressor {
     }
     // A window of fewer rows than there are queries asks the last of them.
     const earlierQueries = Math.max(0, queries - windowOf(score));
-    const segment = { segmentIndex: 0, earlierQueries, queries, start: 0, length, recordOffset };
+    const segment = { segmentIndex: 0, earlierQueries, queries, start: 0, length, layer, recordOffset };
     this.#compressor.scoreSegment(recorder, segment, score, statistics);
   }
 

@@ -53,6 +53,8 @@ export interface SegmentScoring {
   readonly start: number;
   /** Rows of the prompt; more than the score's window. */
   readonly length: number;
+  /** Counted from 0; 0 if not given. */
+  readonly layer?: number;
   /** First word of the layer record whose histogram is added to. */
   readonly recordOffset: number;
   /** First word of histograms of every KV head, if those are to be added to instead. */

@@ -3,7 +3,9 @@
  * the worst case, a sequence that was let in never has to be put out again.
  */
 import type { BlockPool } from "../cache/block_pool.ts";
+import type { PrefixIndex } from "../cache/prefix_index.ts";
 import { SequenceCache } from "../cache/sequence_cache.ts";
+import { mostCachedRows } from "../engine/prompt_prefix.ts";
 import { LayerRows } from "./cache/layer_rows.ts";
 import type { Forward } from "./forward.ts";
 import type { Sequence } from "./sequence.ts";
@@ -12,21 +14,30 @@ import type { Sequence } from "./sequence.ts";
 const ARENA = 0;
 
 export class Admission {
+  readonly pool: BlockPool;
   readonly #residents = new Set<Sequence>();
 
-  constructor(readonly forward: Forward, readonly pool: BlockPool, readonly places: number) {}
+  constructor(readonly forward: Forward, readonly prefixIndex: PrefixIndex, readonly places: number) {
+    this.pool = prefixIndex.pool;
+  }
 
   /** Sequences that have been let in and not left. */
   get residentCount(): number {
     return this.#residents.size;
   }
 
-  /** Lets a sequence in if a place is free and as many blocks are unpromised as it can need. */
+  /**
+   * Lets a sequence in if a place is free and as many blocks are unpromised as it can need. What is found of its prompt is held until
+   * that has been read, as far as nobody was promised the blocks.
+   */
   tryAdmit(sequence: Sequence): boolean {
-    if (this.#residents.size === this.places || this.#unpromised() < sequence.forecast.blocks) return false;
+    const spare = this.#unpromised() - sequence.forecast.blocks;
+    if (this.#residents.size === this.places || spare < 0) return false;
+    const [found] = this.prefixIndex.find(sequence.request.prompt, mostCachedRows(sequence));
     const { config: { layerCount, kvHeadCount, headSize }, runtime } = this.forward;
     sequence.reside({
       cache: new SequenceCache(this.pool, ARENA, layerCount),
+      prefix: this.prefixIndex.acquire(found.withIdleBlocks(spare)),
       layers: Array.from({ length: layerCount }, () => new LayerRows(runtime, kvHeadCount, headSize)),
     });
     this.#residents.add(sequence);
@@ -37,6 +48,7 @@ export class Admission {
   release(sequence: Sequence): void {
     if (!this.#residents.delete(sequence)) return;
     sequence.cache.release();
+    sequence.residence.prefix?.release();
     for (const layer of sequence.layers) layer.free();
     sequence.reside(null);
     sequence.memory = null;

@@ -69,6 +69,7 @@ function layerToScore(forward: Forward, sequence: Sequence, layer: number, evict
   const values = heads(rows.values);
   const lastQueries = eviction.queries > 0 ? sequence.memory!.layerQueries(layer) : new Float32Array();
   const source: LayerToScore = {
+    index: layer,
     length,
     window: eviction.policy.window,
     keys: (head) => keys[head],

@@ -7,7 +7,6 @@ import { histogramOf } from "../scores/score_histogram.ts";
 import type { ScoredLayer } from "../engine/layer_budgets.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
 import type { Score } from "../policy/steps.ts";
-import { MAX_WINDOW } from "../scores/limits.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";
@@ -16,6 +15,8 @@ import { scoreRows } from "./steps/steps.ts";
 
 /** The rows of one layer of one sequence. */
 export interface LayerToScore {
+  /** Counted from 0. */
+  readonly index: number;
   readonly length: number;
   /** Rows at the end that get no score. */
   readonly window: number;
@@ -40,7 +41,7 @@ export function scoreLayer(
   const scores = scoreRows(rows, score);
   const headHistograms = scores.map(histogramOf);
   const statistics: AttentionStatistics | undefined = policy.attentionStatistics
-    ? attentionStatistics(rows, Math.min(rows.layer.window, MAX_WINDOW))
+    ? attentionStatistics(rows, Math.min(rows.source.window, rows.queries))
     : undefined;
   const histogram = new Uint32Array(headHistograms[0].length);
   for (const head of headHistograms) head.forEach((count, bin) => histogram[bin] += count);
@@ -59,6 +60,7 @@ export function scoreLayer(
 export class LayerRowsInHeap implements ScoredRows {
   /** Set before the rows are scored, where that is needed. */
   host: HostNumbers | null = null;
+  readonly layer: number;
   readonly kvHeadCount: number;
   readonly group: number;
   readonly headSize: number;
@@ -67,35 +69,36 @@ export class LayerRowsInHeap implements ScoredRows {
   readonly queries: number;
   readonly #attention = new Map<string, Float32Array>();
 
-  constructor(readonly forward: Forward, readonly layer: LayerToScore) {
+  constructor(readonly forward: Forward, readonly source: LayerToScore) {
     const { kvHeadCount, queryHeadCount, headSize } = forward.config;
     this.kvHeadCount = kvHeadCount;
     this.group = queryHeadCount / kvHeadCount;
     this.headSize = headSize;
-    this.length = layer.length;
-    this.scored = layer.length - layer.window;
-    this.queries = layer.lastQueries.length / forward.querySize;
+    this.layer = source.index;
+    this.length = source.length;
+    this.scored = source.length - source.window;
+    this.queries = source.lastQueries.length / forward.querySize;
   }
 
   keys(head: number): Float32Array {
-    return this.layer.keys(head);
+    return this.source.keys(head);
   }
 
   values(head: number): Float32Array {
-    return this.layer.values(head);
+    return this.source.values(head);
   }
 
   attention(head: number, window: number): Float32Array {
     const name = `${head} ${window}`;
     let found = this.#attention.get(name);
     if (found === undefined) {
-      const queries = this.#headQueries(head, window, (i) => this.queries - window + i, this.layer.lastQueries);
+      const queries = this.#headQueries(head, window, (i) => this.queries - window + i, this.source.lastQueries);
       const seen = this.length - window + 1;
       const rows: AttendedRows = {
         queries,
         count: window,
         seen,
-        keys: () => this.layer.keyAddress(head),
+        keys: () => this.source.keyAddress(head),
         values: () => 0,
       };
       found = this.#taken(this.forward.probabilities(rows, 0), queries);
@@ -105,14 +108,14 @@ export class LayerRowsInHeap implements ScoredRows {
   }
 
   attentionOfAll(head: number): Float32Array {
-    if (this.layer.sums === null) throw new Error("Attention of all rows was not summed");
-    return this.layer.sums[head];
+    if (this.source.sums === null) throw new Error("Attention of all rows was not summed");
+    return this.source.sums[head];
   }
 
   lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array {
-    if (this.layer.allQueries === null) throw new Error("The queries of all rows were not kept");
-    const queries = this.#headQueries(head, rows.length, (i) => rows[i], this.layer.allQueries);
-    const address = this.layer.keyAddress(head);
+    if (this.source.allQueries === null) throw new Error("The queries of all rows were not kept");
+    const queries = this.#headQueries(head, rows.length, (i) => rows[i], this.source.allQueries);
+    const address = this.source.keyAddress(head);
     const seen = (row: number) => !isHidden(row);
     return this.#taken(this.forward.probabilitiesOf(queries, rows.length, address, this.scored, seen), queries);
   }

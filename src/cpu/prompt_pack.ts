@@ -5,13 +5,17 @@
  *     keys, values  [rows]   of ONE layer; the next layer writes over them
  *
  * After a layer's last tile, each sequence takes the rows that its policy keeps, so only one layer's full keys and values exist
- * at a time. Sequences with the same prompt share its rows.
+ * at a time. Sequences with the same prompt share its rows. Rows that the prefix cache has pass no layer.
  */
 import type { SequencePolicy } from "../policy/policy.ts";
 import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
-import { MAX_WINDOW } from "../scores/limits.ts";
+import { queryWindow } from "../engine/prompt_prefix.ts";
+import { type Tile, tilesOf } from "../engine/tiles.ts";
+import type { SourceRows } from "./cache/layer_rows.ts";
+import type { PrefixCache } from "./cache/prefix_cache.ts";
 import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
 import { bestRows } from "./ranking.ts";
+import { PromptPrefix } from "./prompt_prefix.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import type { Sequence } from "./sequence.ts";
 import { computeOnHost } from "./steps/host_steps.ts";
@@ -19,6 +23,7 @@ import { computeOnHost } from "./steps/host_steps.ts";
 /** A prompt's place among the rows of a pack. */
 interface Segment {
   readonly sequences: readonly Sequence[];
+  readonly prefix: PromptPrefix;
   readonly tokens: Uint32Array;
   readonly start: number;
   /** Queries of its last rows in the layer at hand, `[row][querySize]`. */
@@ -51,11 +56,13 @@ export class PromptPack {
   /** `[kvHead][rows][headSize]` */
   readonly #keys: HeapFloats;
   readonly #values: HeapFloats;
+  readonly #tiles: readonly Tile[];
   #layer = 0;
-  #row = 0;
+  /** The next tile. */
+  #tile = 0;
 
   /** @param groups sequences with equal prompts, which must have been admitted */
-  constructor(readonly forward: Forward, groups: readonly (readonly Sequence[])[]) {
+  constructor(readonly forward: Forward, prefixCache: PrefixCache, groups: readonly (readonly Sequence[])[]) {
     const { config: { kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
     let start = 0;
     this.#segments = groups.map((sequences): Segment => {
@@ -63,6 +70,7 @@ export class PromptPack {
       const window = Math.max(...sequences.map(queryWindow));
       const segment: Segment = {
         sequences,
+        prefix: new PromptPrefix(prefixCache, sequences),
         tokens,
         start,
         lastQueries: new Float32Array(window * querySize),
@@ -77,6 +85,12 @@ export class PromptPack {
       return segment;
     });
     this.rows = start;
+    const prompts = this.#segments.map(({ start, tokens: { length }, prefix: { rows: cachedRows } }) => ({
+      start,
+      length,
+      cachedRows,
+    }));
+    this.#tiles = tilesOf(prompts, TILE_ROWS);
     this.#hidden = runtime.floats(start * hiddenSize);
     this.#keys = runtime.floats(start * kvHeadCount * headSize);
     this.#values = runtime.floats(start * kvHeadCount * headSize);
@@ -98,9 +112,13 @@ export class PromptPack {
   runTile(onLayer: (sequence: Sequence, layer: number, rows: LayerToScore) => void): void {
     const { forward } = this;
     const { hiddenSize } = forward.config;
-    const first = this.#row;
-    const count = Math.min(TILE_ROWS, this.rows - first);
     const layer = this.#layer;
+    if (this.#tile === 0) {
+      for (const segment of this.#segments) {
+        segment.prefix.restore(layer, this.#rowsOf(segment));
+      }
+    }
+    const { first, count } = this.#tiles[this.#tile++];
     if (layer === 0) this.#embed(first, count);
     const hidden = this.#hidden.address + first * hiddenSize * 4;
     forward.before(layer, hidden, count, "tile");
@@ -108,7 +126,7 @@ export class PromptPack {
       const begin = Math.max(first, segment.start);
       const end = Math.min(first + count, segment.start + segment.tokens.length);
       if (begin >= end) continue;
-      this.#store(segment, layer, begin, end);
+      this.#store(segment, layer, first, begin, end);
       const attended = forward.attendTile(
         begin - first,
         end - begin,
@@ -119,13 +137,13 @@ export class PromptPack {
       this.#sumAttention(segment, attended);
     }
     forward.after(layer, hidden, count, "tile");
-    this.#row += count;
-    if (this.#row < this.rows) return;
-    this.#row = 0;
+    if (this.#tile < this.#tiles.length) return;
+    this.#tile = 0;
     this.#layer++;
     for (const segment of this.#segments) {
+      segment.prefix.store(layer, this.#rowsOf(segment));
       for (const sequence of segment.sequences) {
-        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence));
+        if (!sequence.isFinished) onLayer(sequence, layer, this.#layerOf(segment, sequence, layer));
       }
     }
   }
@@ -138,8 +156,9 @@ export class PromptPack {
     return this.#hidden.values.subarray(row * hiddenSize, (row + 1) * hiddenSize);
   }
 
-  /** Gives the memory back. */
+  /** Gives the memory back, and lets others find the prompts that have been read to their ends. */
   free(): void {
+    for (const { prefix } of this.#segments) prefix.end(this.#layer === this.forward.config.layerCount);
     for (const floats of [this.#hidden, this.#keys, this.#values]) this.forward.runtime.free(floats);
   }
 
@@ -153,8 +172,14 @@ export class PromptPack {
     }
   }
 
-  /** Rotates the rows `begin` to `end` of the pack, and keeps their keys, values and queries. */
-  #store({ start, tokens, lastQueries, allQueries }: Segment, layer: number, begin: number, end: number): void {
+  /** Rotates the rows `begin` to `end` of the pack, in the tile from `first` on, and keeps their keys, values and queries. */
+  #store(
+    { start, tokens, lastQueries, allQueries }: Segment,
+    layer: number,
+    first: number,
+    begin: number,
+    end: number,
+  ): void {
     const { forward } = this;
     const { config: { kvHeadCount, headSize }, querySize, queryKeyValueSize } = forward;
     const { values: rows } = forward.queryKeyValue;
@@ -162,7 +187,7 @@ export class PromptPack {
     const windowFrom = tokens.length - lastQueries.length / querySize;
     for (let row = begin; row < end; row++) {
       const position = row - start;
-      const tileRow = row - this.#row;
+      const tileRow = row - first;
       forward.rotate(layer, tileRow, position);
       const at = tileRow * queryKeyValueSize;
       for (let head = 0; head < kvHeadCount; head++) {
@@ -189,17 +214,23 @@ export class PromptPack {
     });
   }
 
-  #layerOf({ start, tokens: { length }, lastQueries, allQueries, sums }: Segment, sequence: Sequence): LayerToScore {
+  /** The keys and values of a prompt in the layer at hand. */
+  #rowsOf({ start, tokens: { length } }: Segment): SourceRows {
     const { headSize } = this.forward.config;
     const head = (source: HeapFloats) => (head: number) => {
       const at = this.#element(head, start);
       return source.values.subarray(at, at + length * headSize);
     };
+    return { keys: head(this.#keys), values: head(this.#values) };
+  }
+
+  #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
+    const { start, tokens: { length }, lastQueries, allQueries, sums } = segment;
     return {
+      ...this.#rowsOf(segment),
+      index: layer,
       length,
       window: sequence.window,
-      keys: head(this.#keys),
-      values: head(this.#values),
       keyAddress: (head) => this.#keys.address + this.#element(head, start) * 4,
       lastQueries,
       allQueries,
@@ -210,11 +241,6 @@ export class PromptPack {
   #element(head: number, row: number): number {
     return (head * this.rows + row) * this.forward.config.headSize;
   }
-}
-
-/** Queries at the end of the prompt that a sequence's policy asks. */
-function queryWindow({ policy, window }: Sequence): number {
-  return policy?.needs.windowQueries || policy?.attentionStatistics ? Math.min(window, MAX_WINDOW) : 0;
 }
 
 /** Stores a layer of a prompt in a sequence: all of it, or what its policy keeps. */

@@ -17,6 +17,7 @@ import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
 import { Admission } from "./admission.ts";
+import type { PrefixCache } from "./cache/prefix_cache.ts";
 import { decodeMemory, evict } from "./eviction.ts";
 import { usesBias } from "../kernels/sampling/sampling_record.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
@@ -39,6 +40,7 @@ const MOST_PACKS = 4;
 export type Emit = (id: number, event: GenerationEvent) => void;
 
 export class Scheduler {
+  readonly pool: BlockPool;
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
   readonly #guides: Guides;
@@ -59,6 +61,8 @@ export class Scheduler {
     rebalances: 0,
     rebalanceSeconds: 0,
     decodeEvictions: 0,
+    prefixQueries: 0,
+    prefixHits: 0,
     policyFallbacks: {} as Record<string, number>,
   };
   readonly #evictedRows: number[];
@@ -66,7 +70,7 @@ export class Scheduler {
   /** @param log takes a line for people: a policy that failed */
   constructor(
     readonly forward: Forward,
-    readonly pool: BlockPool,
+    readonly prefixCache: PrefixCache,
     readonly maxBatch: number,
     readonly policies: PolicyRegistry,
     readonly emit: Emit,
@@ -75,7 +79,9 @@ export class Scheduler {
   ) {
     this.#guides = makeGuides((guidance) => this.#guide(guidance));
     const { config: { layerCount, hiddenSize }, runtime } = forward;
-    this.#admission = new Admission(forward, pool, maxBatch);
+    const { index } = prefixCache;
+    this.pool = index.pool;
+    this.#admission = new Admission(forward, index, maxBatch);
     this.#hidden = runtime.floats(maxBatch * hiddenSize);
     this.#evictedRows = new Array(layerCount).fill(0);
   }
@@ -129,7 +135,7 @@ export class Scheduler {
   }
 
   stats(): EngineStats {
-    const { pool, forward } = this;
+    const { pool, forward, prefixCache } = this;
     return {
       ...this.#counts,
       policyFallbacks: { ...this.#counts.policyFallbacks },
@@ -146,9 +152,7 @@ export class Scheduler {
       blocksUsed: pool.usedBlocks,
       blocksPeak: pool.peakBlocks,
       blocksUsedPerLayer: Array.from(pool.usedPerLayer),
-      blocksCached: 0,
-      prefixQueries: 0,
-      prefixHits: 0,
+      blocksCached: prefixCache.index.keptBlocks,
       blockBytes: pool.blockBytes,
       evictedRowsPerLayer: [...this.#evictedRows],
       gpuBytes: 0,
@@ -190,7 +194,7 @@ export class Scheduler {
         groups = wider;
       }
       if (admitted.length === 0) return;
-      this.#packs.push(new PromptPack(this.forward, groups));
+      this.#packs.push(new PromptPack(this.forward, this.prefixCache, groups));
     }
   }
 
@@ -225,10 +229,14 @@ export class Scheduler {
   /** The prompt is in the cache for good: says so. */
   #startDecoding(sequence: Sequence): void {
     this.#counts.promptTokens += sequence.request.prompt.length;
+    if (this.prefixCache.index.isOn) {
+      this.#counts.prefixQueries += sequence.request.prompt.length;
+      this.#counts.prefixHits += sequence.cachedRows;
+    }
     const kvCache = kvCacheUsage(sequence);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     sequence.budgets.forget();
-    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: 0 });
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: sequence.cachedRows });
   }
 
   /** One step of all that can take one. @returns whether there was anything to do */
@@ -357,6 +365,16 @@ export class Scheduler {
     });
   }
 
+  /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
+  #keepPrefix(sequence: Sequence): void {
+    const { request: { prompt }, keepsRows, acceptedTokens } = sequence;
+    if (!keepsRows || acceptedTokens.length === 0) return;
+    const draft = this.prefixCache.draft(Uint32Array.from([...prompt, ...acceptedTokens.slice(0, -1)]));
+    if (draft === null) return;
+    sequence.layers.forEach((rows, layer) => this.prefixCache.store(draft, layer, rows.source));
+    draft.commit();
+  }
+
   #finish(sequence: Sequence, reason: "stop" | "length" | "aborted"): void {
     this.#running = this.#running.filter((other) => other !== sequence);
     if (reason !== "aborted" && sequence.request.resumableTokens !== undefined) {
@@ -373,6 +391,7 @@ export class Scheduler {
     this.#sequences.delete(sequence.id);
     this.#asking.delete(sequence);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#keepPrefix(sequence);
     this.#admission.release(sequence);
     if (sequence.request.grammar !== undefined) this.#guides.send({ type: "end", id: sequence.id });
     this.emit(sequence.id, event);

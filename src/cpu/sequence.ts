@@ -1,4 +1,5 @@
 /** @file One generation on its way through the CPU engine: waiting, prefilling, running, finished. */
+import type { PrefixLease } from "../cache/prefix_index.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { Continuation, GeneratedToken, GenerationRequest, Resumption } from "../contract/generation.ts";
 import { Constraint } from "../engine/constraint.ts";
@@ -18,21 +19,23 @@ export interface Residence {
   readonly cache: SequenceCache;
   /** The rows themselves, by layer. */
   readonly layers: readonly LayerRows[];
+  /** What was found of its prompt; `null` once the prompt is being read, see prompt_prefix.ts. */
+  prefix: PrefixLease | null;
 }
 
 export class Sequence {
   #residence: Residence | null = null;
   isFinished = false;
+  /** Rows of the prompt that came from the prefix cache. */
+  cachedRows = 0;
   /** What its tokens are bound to; `null` lets any token come. */
   readonly constraint: Constraint | null;
   /** A drawn token that counts only once it is known what follows it. */
   asked: GeneratedToken | null = null;
   /** Why the generation waits to be resumed; null while it does not. */
   pausedBy: "stop" | "length" | null = null;
-  /** The token that the next step feeds. */
-  lastToken = 0;
-  /** Tokens behind the prompt, given or drawn; the last one is not in the cache yet. */
-  accepted = 0;
+  /** Tokens behind the prompt, given or drawn; the last one, which the next step feeds, is not in the cache yet. */
+  readonly acceptedTokens: number[] = [];
   /** Tokens behind the prompt up to which they are given, and where the generation ends. */
   givenEnd = 0;
   end = 0;
@@ -89,6 +92,21 @@ export class Sequence {
     return this.residence.layers;
   }
 
+  /** Whether every row stays where it is. */
+  get keepsRows(): boolean {
+    return this.policy === null && this.forecast.eviction === null;
+  }
+
+  /** How many tokens behind the prompt there are. */
+  get accepted(): number {
+    return this.acceptedTokens.length;
+  }
+
+  /** The token that the next step feeds. */
+  get lastToken(): number {
+    return this.acceptedTokens.at(-1)!;
+  }
+
   /** Whether the next step can be computed. */
   get isReady(): boolean {
     return this.constraint?.isReady !== false;
@@ -121,10 +139,10 @@ export class Sequence {
    */
   accept(drawn: number): boolean {
     const isGiven = this.accepted < this.givenEnd;
-    this.lastToken = isGiven ? this.#given.tokens[this.accepted - this.#given.start] : drawn;
-    this.accepted++;
+    const token = isGiven ? this.#given.tokens[this.accepted - this.#given.start] : drawn;
+    this.acceptedTokens.push(token);
     if (!isGiven) this.drawn++;
-    if (this.counts !== null) this.counts[this.lastToken]++;
+    if (this.counts !== null) this.counts[token]++;
     return !isGiven;
   }
 
@@ -136,10 +154,10 @@ export class Sequence {
     const dropped = Math.max(0, this.accepted - accepted);
     this.cache.dropRecent(dropped);
     for (const layer of this.layers) layer.dropRecent(dropped);
-    this.accepted = accepted;
+    this.acceptedTokens.length = kept;
+    if (kept === 0) this.acceptedTokens.push(continuation.tokens[0]);
     this.pausedBy = null;
     this.drawn = 0;
-    if (rewind) this.lastToken = continuation.tokens[0];
     this.#goOn(continuation, kept, maxTokens);
   }
 

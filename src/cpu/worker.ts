@@ -5,6 +5,7 @@ import { readModelConfig } from "../architecture/read_config.ts";
 import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
+import { PrefixIndex } from "../cache/prefix_index.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { workerGuides } from "../engine/guides.ts";
@@ -14,10 +15,11 @@ import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { dimensionsOf } from "../model/dimensions.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
-import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { closeLater, loadPlugin } from "../policy/sandbox/load_plugin.ts";
 import { withoutKernels } from "../policy/steps.ts";
+import { PrefixCache } from "./cache/prefix_cache.ts";
 import { Forward } from "./forward.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
@@ -49,7 +51,9 @@ thread.onmessage = ({ data }) => {
       break;
     case "plugins":
       try {
-        POLICIES.setFiles(data.plugins.map(evaluatePlugin));
+        const before = POLICIES.files;
+        POLICIES.setFiles(data.plugins.map(loadPlugin));
+        closeLater(before);
         thread.postMessage({ type: "plugins", failure: null });
       } catch (error) {
         const { name, message } = error as Error;
@@ -78,10 +82,14 @@ thread.onmessage = ({ data }) => {
 };
 
 async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
-  POLICIES.setFiles(plugins.map(evaluatePlugin));
+  POLICIES.setFiles(plugins.map(loadPlugin));
   POLICIES.runnable = withoutKernels;
   const { forward, pool } = await load(options);
-  scheduler = new Scheduler(forward, pool, options.maxBatch, POLICIES, emit, log, workerGuides(() => vocabulary!));
+  const { layerCount, kvHeadCount, headSize } = forward.config;
+  const mostBlocks = Math.floor((options.prefixCache ?? 0) / pool.blockBytes);
+  const prefixCache = new PrefixCache(new PrefixIndex(pool, layerCount, mostBlocks), kvHeadCount, headSize);
+  const guides = workerGuides(() => vocabulary!);
+  scheduler = new Scheduler(forward, prefixCache, options.maxBatch, POLICIES, emit, log, guides);
   await scheduler.run();
   forward.products.close();
   thread.postMessage({ type: "closed" });
@@ -161,7 +169,7 @@ function servingOptions(
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
-  { context, maxBatch, kvMemory, kvType = "f32", prefixCache }: EngineWorkerOptions,
+  { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
     throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
@@ -171,9 +179,6 @@ function servingOptions(
       `--context is ${context}, but the model was made for ${config.contextLength} tokens: beyond them its answers may ` +
         "make no sense",
     );
-  }
-  if (prefixCache !== undefined && prefixCache > 0) {
-    log("--prefix-cache does nothing on the CPU: there, no prompt is kept for others that begin alike");
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };

@@ -14,6 +14,7 @@ import { NoAdapterError } from "../gpu/gpu.ts";
 import { endWorker } from "../gpu/worker_end.ts";
 import { type PluginBundle, PluginError } from "../policy/loading/plugin_bundle.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
+import { closeLater } from "../policy/sandbox/load_plugin.ts";
 import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
@@ -189,6 +190,7 @@ export class EngineClient implements Engine {
     this.post({ type: "plugins", plugins: files.map(({ bundle }) => bundle) });
     try {
       await this.#pluginsChanged.promise;
+      closeLater(before);
     } catch (error) {
       policies.setFiles(before);
       throw error;

@@ -18,6 +18,7 @@ import type { Readback } from "./readback.ts";
 import { type HostScoring, requestHostScoring } from "./host_scoring.ts";
 import { clearScores, type ScoreTransfer, sendScores } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
+import { type Tile, tilesOf } from "./tiles.ts";
 import { writeMask } from "./token_masks.ts";
 
 /** A sequence's part in a pack. */
@@ -26,12 +27,6 @@ interface Member {
   readonly segment: Segment;
   /** The first layer whose scores have not been sent. */
   unsentLayer: number;
-}
-
-/** Rows of the pack that pass a layer together. */
-interface Tile {
-  readonly first: number;
-  readonly count: number;
 }
 
 export class Pack {
@@ -65,7 +60,12 @@ export class Pack {
     this.#members = members;
     this.endRow = start;
     this.#prefixes = groups.map((group, index) => new PromptPrefix(model, group, this.#segments[index].start));
-    this.#tiles = tilesOf(this.#segments, this.#prefixes.map(({ rows }) => rows));
+    const prompts = this.#segments.map(({ start, tokens: { length } }, index) => ({
+      start,
+      length,
+      cachedRows: this.#prefixes[index].rows,
+    }));
+    this.#tiles = tilesOf(prompts, PREFILL_TILE_ROWS);
     model.prefiller.place(this.#segments);
     for (const { sequence } of members) {
       if (sequence.policy !== null) clearScores(model, recorder, sequence);
@@ -141,6 +141,7 @@ export class Pack {
       earlierQueries: segment.window - queryWindow(sequence),
       start: segment.start,
       length: segment.tokens.length,
+      layer,
       recordOffset: recordLayout.record(slot, layer),
       headHistograms: sequence.policy?.perHead ? recordLayout.headHistograms(slot) : undefined,
       hostNumbers: this.#hostScorings.find((scoring) => scoring.sequence === sequence)?.numbers ?? undefined,
@@ -252,26 +253,4 @@ export class Pack {
     sendScores(this.model, recorder, readback, transfer);
     return [transfer];
   }
-}
-
-/**
- * Tiles of all rows that pass the layers: of neighbouring prompts together, as far as nothing cached lies between them.
- *
- * @param cachedRows of each segment
- */
-function tilesOf(segments: readonly Segment[], cachedRows: readonly number[]): Tile[] {
-  const runs: { first: number; end: number }[] = [];
-  segments.forEach(({ start, tokens }, index) => {
-    const first = start + cachedRows[index];
-    const end = start + tokens.length;
-    const last = runs.at(-1);
-    if (last?.end === first) last.end = end;
-    else runs.push({ first, end });
-  });
-  return runs.flatMap(({ first, end }) =>
-    Array.from({ length: Math.ceil((end - first) / PREFILL_TILE_ROWS) }, (_, i) => ({
-      first: first + i * PREFILL_TILE_ROWS,
-      count: Math.min(PREFILL_TILE_ROWS, end - first - i * PREFILL_TILE_ROWS),
-    }))
-  );
 }

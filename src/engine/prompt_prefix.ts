@@ -32,6 +32,34 @@ export function mostCachedRows(sequence: Pick<Sequence, "policy" | "window" | "r
   return prompt.length - Math.max(1, queryWindow(sequence));
 }
 
+/** A sequence as far as its prompt's beginning goes, whatever device reads it. */
+interface PrefixedSequence extends Pick<Sequence, "policy" | "window" | "request" | "cachedRows"> {
+  readonly residence: { prefix: PrefixLease | null };
+}
+
+/**
+ * Takes over what was found of the prompt that sequences have in common: the longest of it, as far as all of them need not read it.
+ *
+ * @returns `rows` that come from the cache
+ */
+export function takeFound(group: readonly PrefixedSequence[]): { lease: PrefixLease | null; rows: number } {
+  let lease: PrefixLease | null = null;
+  for (const { residence } of group) {
+    const { prefix } = residence;
+    residence.prefix = null;
+    if (prefix === null) continue;
+    if (lease !== null && prefix.rows <= lease.rows) prefix.release();
+    else {
+      lease?.release();
+      lease = prefix;
+    }
+  }
+  const most = Math.min(lease?.rows ?? 0, ...group.map(mostCachedRows));
+  const rows = Math.floor(most / BLOCK_ROWS) * BLOCK_ROWS;
+  for (const sequence of group) sequence.cachedRows = rows;
+  return { lease, rows };
+}
+
 export class PromptPrefix {
   /** Rows that come from the cache. */
   readonly rows: number;
@@ -43,12 +71,11 @@ export class PromptPrefix {
    * @param start row of the pack where it begins
    */
   constructor(readonly model: Model, readonly group: readonly Sequence[], readonly start: number) {
-    this.#lease = longestLease(group);
-    const most = Math.min(this.#lease?.rows ?? 0, ...group.map(mostCachedRows));
-    this.rows = Math.floor(most / BLOCK_ROWS) * BLOCK_ROWS;
+    const { lease, rows } = takeFound(group);
+    this.#lease = lease;
+    this.rows = rows;
     this.#draft = group.some(({ keepsRows }) => keepsRows) ? null : this.#makeDraft();
     this.#writeTables();
-    for (const sequence of group) sequence.cachedRows = this.rows;
   }
 
   /** Records that the scratch gets the cached rows of a layer, before any other row passes it. */
@@ -96,20 +123,4 @@ export class PromptPrefix {
       if (draft !== null) prefixRows.writeTable({ layer, start, first: draft.firstRow }, draft.table(layer));
     }
   }
-}
-
-/** Takes over what was found of a prompt, and lets go of all but the longest. */
-function longestLease(group: readonly Sequence[]): PrefixLease | null {
-  let longest: PrefixLease | null = null;
-  for (const { residence } of group) {
-    const { prefix } = residence;
-    residence.prefix = null;
-    if (prefix === null) continue;
-    if (longest !== null && prefix.rows <= longest.rows) prefix.release();
-    else {
-      longest?.release();
-      longest = prefix;
-    }
-  }
-  return longest;
 }

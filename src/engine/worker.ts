@@ -10,9 +10,9 @@ import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
-import { evaluatePlugin } from "../policy/loading/evaluate_plugin.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { PolicyRegistry } from "../policy/registry.ts";
+import { closeLater, loadPlugin } from "../policy/sandbox/load_plugin.ts";
 import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { workerGuides } from "./guides.ts";
 import { describeModel } from "./served_model.ts";
@@ -121,9 +121,11 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
     const { compressor } = model;
     POLICIES.runnable = (score) => compressor.runnable(score);
     changePlugins = async (plugins) => {
-      const files = plugins.map(evaluatePlugin);
+      const files = plugins.map(loadPlugin);
       await compileKernels((step) => compressor.compile(step), config, files);
+      const before = POLICIES.files;
       POLICIES.setFiles(files);
+      closeLater(before);
     };
     await changePlugins(plugins);
     await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));

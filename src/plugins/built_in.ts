@@ -2,17 +2,21 @@
 import type { Policy } from "ebb/policy";
 import adakv from "./adakv.ts";
 import cake from "./cake.ts";
+import defensive from "./defensive.ts";
 import dynamickv from "./dynamickv.ts";
+import expectedattention from "./expectedattention.ts";
 import full from "./full.ts";
 import h2o from "./h2o.ts";
 import keydiff from "./keydiff.ts";
 import knorm from "./knorm.ts";
 import lava from "./lava.ts";
 import pyramidkv from "./pyramidkv.ts";
+import random from "./random.ts";
 import readahead from "./readahead.ts";
 import snapkv from "./snapkv.ts";
 import streaming from "./streaming.ts";
 import tova from "./tova.ts";
+import triattention from "./triattention.ts";
 
 /** Every policy that comes with Ebb. */
 export const BUILT_IN_POLICIES: readonly Policy[] = [
@@ -29,4 +33,8 @@ export const BUILT_IN_POLICIES: readonly Policy[] = [
   lava,
   knorm,
   keydiff,
+  defensive,
+  expectedattention,
+  triattention,
+  random,
 ];

@@ -43,7 +43,7 @@ export interface OwnScore<Options extends z.ZodObject> extends Omit<Combination,
   score(context: PolicyContext, options: z.infer<Options>): ReturnType<Scorer["score"]>;
 }
 
-const NO_OPTIONS = z.strictObject({});
+const NO_OPTIONS: z.ZodObject<Record<never, never>, z.core.$strict> = z.strictObject({});
 
 /**
  * A scorer, for policies to be combined of.

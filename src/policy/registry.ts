@@ -21,6 +21,8 @@ export interface PluginFile {
   /** The file, as whoever named it knows it, and what other threads make the same plugins of. */
   readonly bundle: PluginBundle;
   readonly plugins: readonly AnyPlugin[];
+  /** Gives back what they hold, where they hold anything. */
+  close?(): void;
 }
 
 /** What a plugin file can hold. */

@@ -24,6 +24,7 @@ import { type Plus, plusRules } from "./steps/plus.ts";
 import { type Pool, poolRules } from "./steps/pool.ts";
 import { type Positive, positiveRules } from "./steps/positive.ts";
 import { type Protect, protectedRows, protectRules } from "./steps/protect.ts";
+import { type Random, randomRules } from "./steps/random.ts";
 import { type ReadAhead, readAheadRules } from "./steps/read_ahead.ts";
 import { type Recency, recencyRules } from "./steps/recency.ts";
 import { type SharedByHeads, sharedByHeadsRules } from "./steps/shared_by_heads.ts";
@@ -34,7 +35,7 @@ import { type ValueNorm, valueNormRules } from "./steps/value_norm.ts";
 import { type Wgsl, wgslRules } from "./steps/wgsl.ts";
 
 /** A step that gives scores. */
-export type Source = Attention | AttentionOfAll | Recency | KeyNorm | KeyDifference | Linear | OnHost | Wgsl;
+export type Source = Attention | AttentionOfAll | Recency | Random | KeyNorm | KeyDifference | Linear | OnHost | Wgsl;
 /** A step that changes them. */
 export type Modifier =
   | SharedByHeads
@@ -59,6 +60,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRules<Extract<Step, { name: 
   attention: attentionRules,
   attentionOfAll: attentionOfAllRules,
   recency: recencyRules,
+  random: randomRules,
   keyNorm: keyNormRules,
   keyDifference: keyDifferenceRules,
   linear: linearRules,
@@ -242,6 +244,7 @@ export function ranksAgain(score: Score): boolean {
 export function scoreAgain(score: Score): Score {
   return score.filter((step) => rankingAgain(step) === "works").map((step) => {
     const nested = nestedScore(step);
-    return nested === undefined ? step : rulesOf(step).withNested!(step, scoreAgain(nested));
+    if (nested !== undefined) return rulesOf(step).withNested!(step, scoreAgain(nested));
+    return rulesOf(step).inOrderOfRank?.(step) ?? step;
   });
 }

@@ -1,10 +1,10 @@
 /** @file The place where model, text and engine meet: loads a model and starts the worker that runs it. */
-import { startEngineWorker } from "../engine/client.ts";
+import { type EngineClient, startEngineWorker } from "../engine/client.ts";
 import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
 import { openModel } from "../formats/open.ts";
-import type { PolicyRegistry } from "../policy/registry.ts";
+import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
@@ -39,6 +39,8 @@ export interface RunningEngine {
   readonly chatTemplate: ChatTemplate;
   /** Resolves with the reason if the engine dies once too often. */
   readonly failed: Promise<Error>;
+  /** See {@link EngineClient.changePlugins}. */
+  changePlugins(files: readonly PluginFile[]): Promise<void>;
   /** Ends what still runs, and gives back the GPU and the threads. */
   close(): Promise<void>;
 }
@@ -55,8 +57,10 @@ export async function startEngine(
 ): Promise<RunningEngine> {
   if (device === "cpu") policies.runnable = withoutKernels;
   const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
-  const start = (report?: (progress: LoadProgress) => void) =>
-    startEngineWorker({
+  /** The one that runs. */
+  let client: EngineClient;
+  const start = async (report?: (progress: LoadProgress) => void) =>
+    client = await startEngineWorker({
       ...options,
       thread: THREADS[device],
       model,
@@ -74,9 +78,11 @@ export async function startEngine(
     text,
     chatTemplate,
     failed: engine.failed,
+    changePlugins: (files) => client.changePlugins(files),
     async close() {
       text.close();
       await engine.close();
+      policies.files.forEach((file) => file.close?.());
     },
   };
 }

@@ -123,6 +123,20 @@ Deno.test("BlockPool hands out idle blocks for contents that nobody holds yet", 
   assert.deepEqual([pool.usedBlocks, pool.usedPerLayer[1], pool.freeBlocks(0)], [2, 2, 1]);
 });
 
+Deno.test("BlockPool says when the contents of a block are of no use any more", () => {
+  const pool = new BlockPool({ arenas: [1, 4], blockBytes: 1, layerCount: 1 });
+  const freed: [number, number][] = [];
+  pool.onFree = (arena, id) => freed.push([arena, id]);
+  const [single, shared, kept] = pool.allocate(1, 3, 0);
+  pool.retain(1, [shared]);
+  pool.keep(1, [kept]);
+  pool.release(1, [single, shared, kept]);
+  assert.deepEqual(freed, [[1, single]]);
+  pool.release(1, [shared]);
+  pool.forget(1, [kept]);
+  assert.deepEqual(freed.slice(1), [[1, shared], [1, kept]]);
+});
+
 Deno.test("BlockPool says which blocks must not be written to", () => {
   const pool = new BlockPool({ arenas: [3], blockBytes: 1, layerCount: 1 });
   const [own, shared, kept] = pool.allocate(0, 3, 0);

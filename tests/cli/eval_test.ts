@@ -30,6 +30,7 @@ async function run(options: EvalCompareOptions) {
         engine,
         text: fakeText,
         chatTemplate: fakeChatTemplate,
+        changePlugins: () => Promise.resolve(),
         failed: new Promise<Error>(() => {}),
         close: () => Promise.resolve(void (isClosed = true)),
       });

@@ -21,6 +21,8 @@ Deno.test("serve has defaults for everything but names", () => {
     model: "m.gguf",
     policy: "dynamickv",
     kvBudget: 1024,
+    sandboxPlugins: false,
+    watchPlugins: false,
     device: "auto",
     host: "127.0.0.1",
     port: 8000,
@@ -35,7 +37,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
+    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages --embedding-model encoder --socket ebb.sock --tls-cert c.pem --tls-key k.pem " +
@@ -48,6 +50,8 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     kvBudget: "6.9%",
     decodeEviction: 64,
     plugin: ["a.ts", "b.ts", "c"],
+    sandboxPlugins: true,
+    watchPlugins: true,
     context: 4096,
     device: "cpu",
     threads: 2,

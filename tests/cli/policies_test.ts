@@ -4,7 +4,7 @@ import { policiesOf } from "../../src/cli/policies.ts";
 import { withPlugins } from "../support/plugins.ts";
 
 const POLICIES =
-  "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+  "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
 Deno.test("policiesOf() refuses names of policies that there are not, and says which there are", async () => {
   await assert.rejects(policiesOf({ policy: "fast" }), { message: `--policy must be ${POLICIES}, not "fast"` });
@@ -21,6 +21,6 @@ Deno.test("policiesOf() knows the policies of plugins", async () => {
     const plugin = [join(directory, "mine.ts")];
     const registry = await policiesOf({ plugin, policy: "mine", policies: ["mine", "snapkv+uniform"] });
     assert.equal(registry.originOf(registry.find("mine")!), plugin[0]);
-    await assert.rejects(policiesOf({ plugin, policy: "yours" }), /keydiff, mine or SCORER\+ALLOCATOR/);
+    await assert.rejects(policiesOf({ plugin, policy: "yours" }), /random, mine or SCORER\+ALLOCATOR/);
   });
 });

@@ -33,6 +33,7 @@ import {
   referenceKeyNorms,
   referenceLookups,
   referencePool,
+  referencePooledMaxima,
   referenceReadAhead,
   referenceTop,
   referenceValueNorms,
@@ -387,6 +388,46 @@ Deno.test("Compressor weighs scores by values and takes the maximum of a group, 
         const twice = [...steps, pool({ width: 5, by: "average" }), pool({ width: 3, by: "maximum" })];
         await checkScores(test, segment, twice, widest, (score) => 6e-5 * score);
       }
+    }
+    test.free();
+  }
+});
+
+Deno.test("Compressor takes the maximum of pooled queries and weighs by shares of values, as an f64 reference does", async () => {
+  for (const element of ["f32", "f16"] as const) {
+    const test = await fixture(14, { element, capacity: 700, arenaBlocks: [] });
+    const { gpu, compressor, dims, keys, values, windowQueries } = test;
+    // Around one workgroup with the rows within its reach, and prompts of fewer rows than are pooled.
+    for (
+      const [window, length, start, width] of [[32, 600, 50, 5], [5, 257, 0, 63], [8, 202, 3, 63], [1, 40, 7, 1], [
+        3,
+        4,
+        1,
+        5,
+      ]]
+    ) {
+      const segment = { segmentIndex: 1, start, length, recordOffset: 0 };
+      const prompt = { ...segment, window };
+      const maxima = referencePooledMaxima(dims, prompt, keys, windowQueries, (width - 1) / 2);
+      const norms = referenceValueNorms(dims, prompt, values);
+      const source = attention({ window, reduce: { pooledMaximum: width } });
+      const tolerance = (score: number) => 6e-5 * score;
+      await checkScores(test, segment, [source], maxima, tolerance);
+      const shares = maxima.map((own, head) =>
+        own.map((score, j) => score * norms[head][j] / (norms[0][j] + norms[1][j]))
+      );
+      await checkScores(test, segment, [source, valueNorm({ by: "share" })], shares, tolerance);
+      // Statistics of the attention go with any scores, and do not change them.
+      const recorder = new Recorder(gpu);
+      compressor.scoreSegment(recorder, segment, [source], true);
+      recorder.submit();
+      const scores = new Float32Array(await readBuffer(gpu, compressor.scores));
+      maxima[1].forEach((wanted, j) =>
+        assert.ok(Math.abs(scores[dims.capacity + j] - wanted) <= tolerance(wanted), `row ${j}`)
+      );
+      const { entropy } = referenceWindowMoments(dims, prompt, keys, windowQueries, 0);
+      const [found] = new Float32Array(await readBuffer(gpu, test.buffers.layerRecords), STATISTICS_WORD * 4, 1);
+      assert.ok(Math.abs(found - entropy) <= 1e-4 * entropy, `${found}, expected ${entropy}`);
     }
     test.free();
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
-import { UnservableRequestError } from "../../src/contract/errors.ts";
+import type { UnservableRequestError } from "../../src/contract/errors.ts";
 import { EncoderClient } from "../../src/embedding/client.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { encoderFolder, golden } from "../support/encoders.ts";

@@ -39,6 +39,26 @@ Deno.test("usage tells what the cache of a request came to, in the order of the 
   assert.ok((await server.metric("ebb_kv_rebalances_total"))[0] > 0);
 });
 
+Deno.test("a prompt that begins like an earlier one is found, and usage and metrics say how much of it", async () => {
+  const complete = async (prompt: readonly number[], policy: string) => {
+    const body = { prompt, max_tokens: 4, temperature: 0, kv_cache: { policy } };
+    const { usage: { prompt_tokens_details }, choices: [{ text }] } = await server.post("/v1/completions", body);
+    return { ...prompt_tokens_details, text };
+  };
+  // Nobody else begins so.
+  const document = IDS.toReversed();
+  const first = await complete([...document, 5, 6, 7], "dynamickv");
+  assert.equal(first.cached_tokens, 0);
+  const [hits] = await server.metric("ebb_prefix_cache_hits_total");
+  assert.deepEqual(await complete([...document, 5, 6, 7], "dynamickv"), { ...first, cached_tokens: 288 });
+  assert.equal((await complete([...document, 8, 9], "full")).cached_tokens, 288);
+  assert.equal((await complete([...document, 8, 9], "h2o")).cached_tokens, 0);
+  assert.deepEqual(await server.metric("ebb_prefix_cache_hits_total"), [hits + 2 * 288]);
+  // 18 blocks of 4 layers at least.
+  assert.ok((await server.metric("ebb_kv_blocks_cached"))[0] >= 18 * 4);
+  await server.untilIdle();
+});
+
 Deno.test("a client that disconnects gives its blocks back, in the queue, in prefill and while decoding", async () => {
   await server.untilIdle();
   const body = JSON.stringify({ prompt: IDS, max_tokens: 200, stream: true, ignore_eos: true });
@@ -66,8 +86,8 @@ Deno.test("what a request gets does not depend on the others that run at once", 
     kv_cache: { policy: i % 3 === 0 ? "full" : "dynamickv", budget: 40 },
   }));
   const complete = async (body: unknown) => {
-    const { choices: [{ text, logprobs }], usage } = await server.post("/v1/completions", body);
-    return { text, tokens: logprobs.tokens, usage };
+    const { choices: [{ text, logprobs }], usage: { kv_cache } } = await server.post("/v1/completions", body);
+    return { text, tokens: logprobs.tokens, kv_cache };
   };
   const together = await Promise.all(bodies.map(complete));
   for (const [i, body] of bodies.entries()) assert.deepEqual(await complete(body), together[i], `request ${i}`);

@@ -88,6 +88,10 @@ function testEngine(name: string, engine: EngineClient): void {
     const chosen = await ask({ grammar: choiceGrammar(["red", "green", "blue"]), maxTokens: 20 });
     assert.ok(["red", "green", "blue"].includes(spelled(chosen.ids)));
     assert.equal(chosen.last.type === "finished" && chosen.last.reason, "stop");
+    // Where nothing may follow, no token has to say so.
+    const endless = await ask({ grammar: choiceGrammar(["red", "green"]), maxTokens: 20, stopTokens: [] });
+    assert.ok(["red", "green"].includes(spelled(endless.ids)));
+    assert.equal(endless.last.type === "finished" && endless.last.reason, "stop");
     const matched = await ask({ grammar: patternGrammar("[A-F]{3}-\\d{2,5}x"), maxTokens: 20, sampling: hot(1) });
     assert.match(spelled(matched.ids), /^[A-F]{3}-\d{2,5}x$/);
   });

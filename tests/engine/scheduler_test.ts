@@ -156,7 +156,7 @@ Deno.test("Scheduler has a sequence stand still from the end of an interval unti
   desk.scheduler.evicted(evicts, [18, 18]);
   assert.deepEqual(desk.events.at(-1), {
     id: 0,
-    event: { type: "evicted", rowsPerLayer: [15, 16], fallback: undefined },
+    event: { type: "evicted", rowsPerLayer: [15, 16] },
   });
   assert.deepEqual(desk.scheduler.counters.evictedRowsPerLayer, [3, 2]);
   assert.deepEqual(desk.scheduler.batch, [other, evicts]);

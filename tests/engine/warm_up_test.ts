@@ -72,3 +72,19 @@ Deno.test("a model that has been warmed up answers as one that has not, and need
   cold.model.gpu.destroy();
   warm.model.gpu.destroy();
 });
+
+Deno.test("warming up runs the kernels of the prefix cache too, and leaves nothing in it", async () => {
+  const [without, within] = [0, Infinity].map((prefixCache) => observedModel(model(3), { maxBatch: 8, prefixCache }));
+  const kernels: number[] = [];
+  for (const { model } of [await without, await within]) {
+    kernels.push((await dispatchesOf(() => warmUp(model, builtInPolicies))).length);
+  }
+  assert.equal(kernels[1], kernels[0] + 1, "rows are copied out of blocks");
+  const { model: { prefixIndex, pool } } = await within;
+  assert.deepEqual([prefixIndex.keptBlocks, pool.usedBlocks, pool.peakBlocks], [0, 0, 0]);
+  const prompt = new Uint32Array(40);
+  const [{ ids, cachedTokens }] = await runTogether((await within).model, [request(prompt)]);
+  assert.equal(cachedTokens, 0);
+  assert.deepEqual(ids, (await runTogether((await without).model, [request(prompt)]))[0].ids);
+  for (const observed of [without, within]) (await observed).model.gpu.destroy();
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { HubError } from "../../src/hub/hub_error.ts";
+import type { HubError } from "../../src/hub/hub_error.ts";
 import { isRemote, parseSource } from "../../src/hub/source.ts";
 
 Deno.test("repositories, their files and URLs are sources", () => {

@@ -28,6 +28,7 @@ import { userScores } from "../../src/kernels/scoring/user_scores.ts";
 import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/forward/prefill_attention.ts";
 import { readAhead } from "../../src/kernels/scoring/read_ahead.ts";
+import { randomScores } from "../../src/kernels/scoring/random_scores.ts";
 import { recencyScores } from "../../src/kernels/scoring/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/forward/rms_norm.ts";
 import { rotateKernel } from "../../src/kernels/forward/rotate.ts";
@@ -39,7 +40,8 @@ import { topLogprobs } from "../../src/kernels/sampling/top_logprobs.ts";
 import { topRows } from "../../src/kernels/scoring/top_rows.ts";
 import { unpackRows } from "../../src/kernels/scoring/unpack_rows.ts";
 import { weightFormat } from "../../src/kernels/weight_formats/weight_formats.ts";
-import { largestNorms, weighByHeads, weighByRows } from "../../src/kernels/scoring/value_norms.ts";
+import { largestNorms, weighByHeads, weighByRows, weighByShares } from "../../src/kernels/scoring/value_norms.ts";
+import { windowMaxima } from "../../src/kernels/scoring/window_maxima.ts";
 import { sumMoments, windowMoments } from "../../src/kernels/scoring/window_moments.ts";
 import { windowScores } from "../../src/kernels/scoring/window_scores.ts";
 import { lintKernel } from "../support/wgsl_lint.ts";
@@ -142,6 +144,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
     ),
   ],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
+  "random_scores.ts": [[randomScores]],
   "read_ahead.ts": [[readAhead]],
   "recency_scores.ts": [[recencyScores]],
   "rms_norm.ts": [[rmsNorm]],
@@ -160,10 +163,14 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "swiglu.ts": [[swiglu]],
   "top_logprobs.ts": [VOCABULARIES.map(topLogprobs)],
   "top_rows.ts": [[topRows]],
-  "value_norms.ts": [KV_HEADS.map((head) => weighByRows(...head)), KV_HEADS.map((head) => largestNorms(...head)), [
-    weighByHeads,
-  ]],
+  "value_norms.ts": [
+    KV_HEADS.map((head) => weighByRows(...head)),
+    KV_HEADS.map((head) => weighByShares(...head)),
+    KV_HEADS.map((head) => largestNorms(...head)),
+    [weighByHeads],
+  ],
   "unpack_rows.ts": [ELEMENTS.map(unpackRows)],
+  "window_maxima.ts": [KV_HEADS.map((head) => windowMaxima(...head))],
   "window_moments.ts": [KV_HEADS.map((head) => windowMoments(...head)), [sumMoments]],
   "window_scores.ts": (["partials", "combine", "scores"] as const).map((stage) =>
     ELEMENTS.flatMap((element) => HEAD_SIZES.map((headSize) => windowScores(element, headSize)[stage]))

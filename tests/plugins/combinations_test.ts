@@ -10,10 +10,12 @@ import { allocators, findPolicy, POLICY_NAMES, scorers } from "../support/polici
 import {
   attention,
   attentionOfAll,
+  floorAtMean,
   keyDifference,
   keyNorm,
   lookUp,
   pool,
+  random,
   readAhead,
   recency,
   sharedByHeads,
@@ -119,10 +121,10 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
   const chosenWindow = (name: string, budget: number) => {
     return windowOf(start(name, contextOf({ budget }))!.score);
   };
-  for (const name of ["snapkv", "cake"]) {
+  for (const name of ["snapkv", "cake", "defensive"]) {
     assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 10, 31, 32, 32]);
   }
-  for (const name of ["knorm", "keydiff"]) {
+  for (const name of ["knorm", "keydiff", "expectedattention", "triattention", "random"]) {
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
@@ -176,6 +178,12 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
   ]);
   assert.deepEqual(scoreOf("knorm"), [keyNorm({ window: 8 })]);
   assert.deepEqual(scoreOf("keydiff", { window: 4 }), [keyDifference({ window: 4 })]);
+  assert.deepEqual(scoreOf("defensive"), [
+    attention({ window: 32, reduce: { pooledMaximum: 5 } }),
+    floorAtMean(),
+    valueNorm({ by: "share" }),
+  ]);
+  assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });
 
 Deno.test("uniform gives every layer the same, whatever the scores", () => {

@@ -3,7 +3,17 @@ import adakv from "../../src/plugins/adakv.ts";
 import dynamickv from "../../src/plugins/dynamickv.ts";
 import full from "../../src/plugins/full.ts";
 import type { LayerScores, Policy, StartedPolicy } from "../../src/policy/policy.ts";
-import { attention, keyNorm, lookUp, pool, readAhead, recency, type Score, valueNorm } from "../../src/policy/mod.ts";
+import {
+  attention,
+  keyNorm,
+  lookUp,
+  pool,
+  random,
+  readAhead,
+  recency,
+  type Score,
+  valueNorm,
+} from "../../src/policy/mod.ts";
 import { startPolicy } from "../../src/policy/fence.ts";
 import { prefill, randomScores } from "../support/prefill.ts";
 import { seededRandom } from "../../fixtures/random.ts";
@@ -126,12 +136,17 @@ Deno.test("A policy that cannot be started, or whose score is none, is replaced 
     [[keyNorm({ window: 400 })], /window must be .* from 1 to 399, but is 400/],
     [
       [attention({ window: 8, reduce: { varianceWeight: -1 } })],
-      /reduced by "sum", "group-maximum" or a weight .*, but by \{"varianceWeight":-1\}/,
+      /reduced by "sum", "group-maximum", a weight .* or a pooled maximum, but by \{"varianceWeight":-1\}/,
     ],
+    [
+      [attention({ window: 8, reduce: { pooledMaximum: 4 } })],
+      /pooled over an odd number .* 1 to 63 .*, but is over 4/,
+    ],
+    [[random({ window: 8, seed: -1 })], /seed must be a whole number from 0 to 4294967295, but is -1/],
     [[recency({ sinks: -1 })], /sinks must be a whole number of rows, but are -1/],
     [[window, pool({ width: 6, by: "average" })], /pooling must have an odd .* but has 6/],
     [[window, pool({ width: 7, by: "median" as "average" })], /pooling must be by .* but is by "median"/],
-    [[window, valueNorm({ by: "rows" as "row" })], /value norm must be by "row" or "head", but is by "rows"/],
+    [[window, valueNorm({ by: "rows" as "row" })], /value norm must be by "row", "head" or "share", but is by "rows"/],
     [[window, readAhead({ decay: 1 })], /decay must be .* from 0 to less than 1, but is 1/],
     [[window, lookUp({ best: 0.5, decay: 0.9 })], /best rows must be a whole number from 0 to 64, but are 0.5/],
     [[window, lookUp({ best: 65, decay: 0.9 })], /best rows must be .* to 64, but are 65/],

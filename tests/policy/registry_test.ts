@@ -143,7 +143,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "full", decode_eviction: true },
       "kv_cache.decode_eviction",
-      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, h2o, tova, snapkv, .*keydiff$/,
+      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, h2o, tova, snapkv, .*keydiff, random$/,
     ],
     [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],

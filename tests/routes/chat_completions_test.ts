@@ -106,11 +106,12 @@ Deno.test("each of n choices has a role, an end, and a seed of its own", async (
 });
 
 Deno.test("usage of several choices counts the prompt once and all tokens", async () => {
-  const { post } = startApp({ tokens: [TOKEN.one, TOKEN.two] });
+  const { post } = startApp({ tokens: [TOKEN.one, TOKEN.two], cachedTokens: 3 });
   const { choices, usage } = await (await post(PATH, { messages: MESSAGES, n: 3, max_tokens: 2 })).json();
   assert.deepEqual(choices.map((choice: any) => choice.index), [0, 1, 2]);
   assert.equal(usage.prompt_tokens, PROMPT_TOKENS);
   assert.equal(usage.completion_tokens, 6);
+  assert.deepEqual(usage.prompt_tokens_details, { cached_tokens: 3 });
 });
 
 Deno.test("fields that are absent get OpenAI's defaults where the model recommends nothing, and a reply may fill the context", async () => {

@@ -55,6 +55,12 @@ Deno.test("prompts may be a text, texts, tokens, or lists of tokens", async () =
   }
 });
 
+Deno.test("cached tokens of several prompts are those of each prompt, whatever its choices", async () => {
+  const { post } = startApp({ script: (_, index) => ({ tokens: [TOKEN.hello], cachedTokens: [1, 1, 4, 4][index] }) });
+  const { usage } = await (await post(PATH, { prompt: ["a", "abcde"], n: 2, max_tokens: 1 })).json();
+  assert.deepEqual(usage.prompt_tokens_details, { cached_tokens: 5 });
+});
+
 Deno.test("choices of several prompts are numbered prompt by prompt, and echo their own prompt", async () => {
   const { post, engine } = startApp({ tokens: [TOKEN.hello], delay: 0 });
   const body = { prompt: ["a", "b"], n: 2, echo: true, max_tokens: 1, seed: 5 };

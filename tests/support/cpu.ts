@@ -2,6 +2,8 @@
 import { readModelConfig } from "../../src/architecture/read_config.ts";
 import { ropeTable } from "../../src/architecture/rope.ts";
 import { BlockPool } from "../../src/cache/block_pool.ts";
+import { PrefixIndex } from "../../src/cache/prefix_index.ts";
+import { PrefixCache } from "../../src/cpu/cache/prefix_cache.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
 import { Forward } from "../../src/cpu/forward.ts";
@@ -30,20 +32,23 @@ export function testRuntime(): Promise<Onnxruntime> {
 export interface CpuModel {
   readonly forward: Forward;
   readonly pool: BlockPool;
+  readonly prefixCache: PrefixCache;
   readonly maxBatch: number;
 }
 
 /** Loads a model file. */
 export async function loadCpuModel(
   path: string,
-  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20, weights = "f32", withoutCrew = false }: {
-    readonly contextLength?: number;
-    readonly maxBatch?: number;
-    readonly kvMemory?: number;
-    readonly weights?: WeightType;
-    /** Lets onnxruntime compute attention where a kernel of ours would. */
-    readonly withoutCrew?: boolean;
-  } = {},
+  { contextLength = 512, maxBatch = 4, kvMemory = 8 * 2 ** 20, weights = "f32", withoutCrew = false, prefixCache = 0 }:
+    {
+      readonly contextLength?: number;
+      readonly maxBatch?: number;
+      readonly kvMemory?: number;
+      readonly weights?: WeightType;
+      readonly prefixCache?: number;
+      /** Lets onnxruntime compute attention where a kernel of ours would. */
+      readonly withoutCrew?: boolean;
+    } = {},
 ): Promise<CpuModel> {
   const file = await openModel(path);
   try {
@@ -56,9 +61,13 @@ export async function loadCpuModel(
     const table = ropeTable(config.rope, dimensions.positions);
     const { blockBytes } = dimensions;
     const arenas = [Math.floor(kvMemory / blockBytes)];
+    const { layerCount, kvHeadCount, headSize } = config;
+    const pool = new BlockPool({ arenas, blockBytes, layerCount });
+    const index = new PrefixIndex(pool, layerCount, Math.floor(prefixCache / blockBytes));
     return {
       forward: await Forward.create(runtime, config, withoutCrew ? crewless(products) : products, table, maxBatch),
-      pool: new BlockPool({ arenas, blockBytes, layerCount: config.layerCount }),
+      pool,
+      prefixCache: new PrefixCache(index, kvHeadCount, headSize),
       maxBatch,
     };
   } finally {
@@ -105,7 +114,7 @@ export interface CpuRun {
  * @param onEvent called after an event was noted down, with what requests can be told
  */
 export async function runOnCpu(
-  { forward, pool, maxBatch }: CpuModel,
+  { forward, prefixCache, maxBatch }: CpuModel,
   requests: readonly GenerationRequest[],
   onEvent: (id: number, event: GenerationEvent, scheduler: Scheduler) => void = () => {},
   policies: PolicyRegistry = builtInPolicies,
@@ -119,7 +128,7 @@ export async function runOnCpu(
     return tryAdmit.call(this, sequence);
   };
   let open = requests.length;
-  const scheduler = new Scheduler(forward, pool, maxBatch, policies, (id, event) => {
+  const scheduler = new Scheduler(forward, prefixCache, maxBatch, policies, (id, event) => {
     events[id].push(event);
     if (event.type === "prefilled") held[id] = heldKeys(sequences.get(id)!, forward.config.headSize);
     if (event.type === "finished" && --open === 0) scheduler.close();

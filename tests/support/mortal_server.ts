@@ -37,6 +37,13 @@ const code = await serve(options, async () => {
     pause: () => Promise.resolve(),
   });
   obey();
-  return { engine, text, chatTemplate, failed: engine.failed, close: () => engine.close() };
+  return {
+    engine,
+    text,
+    chatTemplate,
+    changePlugins: () => Promise.resolve(),
+    failed: engine.failed,
+    close: () => engine.close(),
+  };
 });
 Deno.exit(code);

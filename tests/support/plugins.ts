@@ -23,8 +23,15 @@ export async function withPlugins<T>(
 }
 
 /** The bundles of a plugin and of its neighbours, if it has any. */
-export function bundled(text: string, neighbours: Readonly<Record<string, string>> = {}): Promise<PluginBundle[]> {
-  return withPlugins({ "mine.ts": text, ...neighbours }, (directory) => bundlePlugins([join(directory, "mine.ts")]));
+export function bundled(
+  text: string,
+  neighbours: Readonly<Record<string, string>> = {},
+  isSandboxed = false,
+): Promise<PluginBundle[]> {
+  return withPlugins(
+    { "mine.ts": text, ...neighbours },
+    (directory) => bundlePlugins([join(directory, "mine.ts")], isSandboxed),
+  );
 }
 
 /** Why a plugin is refused, without the directory that it was in. */

@@ -119,6 +119,34 @@ export function referenceGroupMaxima(
   );
 }
 
+/**
+ * The most that any query of a KV head pays to each row once it has shared what a row gets evenly among the rows no farther than
+ * `reach` from it: `[kvHead][length - window]` (DefensiveKV).
+ */
+export function referencePooledMaxima(
+  dims: ScoreDims,
+  prompt: ScoredPrompt,
+  keys: ArrayLike<number>,
+  windowQueries: ArrayLike<number>,
+  reach: number,
+): Float64Array[] {
+  const group = dims.queryHeadCount / dims.kvHeadCount;
+  const attention = referenceWindowAttention(dims, prompt, keys, windowQueries);
+  return Array.from({ length: dims.kvHeadCount }, (_, kvHead) => {
+    const most = new Float64Array(prompt.length - prompt.window);
+    for (const row of attention.slice(kvHead * group, (kvHead + 1) * group).flat()) {
+      const pooled = new Float64Array(row.length);
+      row.forEach((a, i) => {
+        const first = Math.max(0, i - reach);
+        const end = Math.min(row.length, i + reach + 1);
+        for (let j = first; j < end; j++) pooled[j] += a / (end - first);
+      });
+      pooled.forEach((a, j) => most[j] = Math.max(most[j], a));
+    }
+    return most;
+  });
+}
+
 /** Mean absolute element of each row's value: `[kvHead][length]`. */
 export function referenceValueNorms(
   dims: Pick<ScoreDims, "kvHeadCount" | "headSize" | "capacity">,

@@ -1,4 +1,4 @@
-/** @file The step `attention` on the GPU: see kernels/scoring/window_scores.ts and window_moments.ts. */
+/** @file The step `attention` on the GPU: see kernels/scoring/window_scores.ts, window_moments.ts and window_maxima.ts. */
 import {
   windowPartialsBytes,
   type WindowScoreKernels,
@@ -12,7 +12,8 @@ import {
   windowMomentsBytes,
   windowMomentsDispatches,
 } from "../../kernels/scoring/window_moments.ts";
-import type { Attention } from "../../policy/steps/attention.ts";
+import { windowMaxima, windowMaximaDispatch } from "../../kernels/scoring/window_maxima.ts";
+import { type Attention, poolingWidth } from "../../policy/steps/attention.ts";
 import { MAX_WINDOW } from "../../scores/limits.ts";
 import type { ScoringWork, StepRecorder } from "../scoring_work.ts";
 
@@ -31,32 +32,38 @@ export function windowScoreKernels(work: ScoringWork): WindowScoreKernels {
 }
 
 /** Records the attention of the window, and its statistics where they are wanted. */
-export const recordAttention: StepRecorder<Attention> = (work, recorder, { window: kept, reduce }, segment) => {
+export const recordAttention: StepRecorder<Attention> = (work, recorder, step, segment) => {
+  const { reduce } = step;
   const { segmentIndex, earlierQueries = 0, queries = MAX_WINDOW, start, length, recordOffset, statistics } = segment;
   const { kvHeadCount, capacity } = work.options;
   const { keys, windowQueries, layerRecords } = work.buffers;
   const scratch = softmaxScratch(work);
-  const window = Math.min(kept, queries);
+  const window = Math.min(step.window, queries);
   const shape = { ...work.options, firstQuery: segmentIndex * MAX_WINDOW + earlierQueries, start, length, window };
   const kernels = windowScoreKernels(work);
   const dispatches = windowScoresDispatches(shape);
   work.dispatch(recorder, kernels.partials, [keys, windowQueries, scratch.partials], dispatches.partials);
   work.dispatch(recorder, kernels.combine, [scratch.partials, scratch.statistics], dispatches.combine);
   const isSum = reduce === "sum";
-  if (isSum && !statistics) {
-    const buffers = [keys, windowQueries, scratch.statistics, work.scores];
-    return work.dispatch(recorder, kernels.scores, buffers, dispatches.scores);
-  }
+  const attended = [keys, windowQueries, scratch.statistics, work.scores];
+  if (isSum && !statistics) return work.dispatch(recorder, kernels.scores, attended, dispatches.scores);
+  const width = poolingWidth(step);
+  const recordMaxima = (width: number) => {
+    const kernel = work.made("window maxima", ({ element, headSize }) => windowMaxima(element, headSize));
+    work.dispatch(recorder, kernel, attended, windowMaximaDispatch({ ...shape, width }));
+  };
+  if (width !== null && !statistics) return recordMaxima(width);
   const moments = work.scratch("window moments", windowMomentsBytes(kvHeadCount, capacity));
   const momentsDispatches = windowMomentsDispatches({
     ...shape,
     weight: isSum ? 1 : 1 / window,
-    varianceWeight: typeof reduce === "object" ? reduce.varianceWeight : 0,
+    varianceWeight: typeof reduce === "object" && "varianceWeight" in reduce ? reduce.varianceWeight : 0,
     isMaximum: reduce === "group-maximum",
     recordOffset,
   });
-  const buffers = [keys, windowQueries, scratch.statistics, work.scores, moments];
   const kernel = work.made("window moments", ({ element, headSize }) => windowMoments(element, headSize));
-  work.dispatch(recorder, kernel, buffers, momentsDispatches.moments);
+  work.dispatch(recorder, kernel, [...attended, moments], momentsDispatches.moments);
   if (statistics) work.dispatch(recorder, sumMoments, [moments, layerRecords], momentsDispatches.sum);
+  // The scores that came with the statistics are written over.
+  if (width !== null) recordMaxima(width);
 };

@@ -11,6 +11,7 @@ import { recordLinear } from "./linear.ts";
 import { recordLookUp } from "./look_up.ts";
 import { recordOnHost } from "./on_host.ts";
 import { recordPool } from "./pool.ts";
+import { recordRandom } from "./random.ts";
 import { recordReadAhead } from "./read_ahead.ts";
 import { recordRecency } from "./recency.ts";
 import { recordSharedByHeads } from "./shared_by_heads.ts";
@@ -29,6 +30,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { nam
   attention: recordAttention,
   attentionOfAll: recordAttentionOfAll,
   recency: recordRecency,
+  random: recordRandom,
   keyNorm: recordKeyNorm,
   keyDifference: recordKeyDifference,
   sharedByHeads: recordSharedByHeads,

@@ -5,6 +5,8 @@ import {
   weighByHeadsDispatches,
   weighByRows,
   weighByRowsDispatch,
+  weighByShares,
+  weighBySharesDispatch,
 } from "../../kernels/scoring/value_norms.ts";
 import type { ValueNorm } from "../../policy/steps/value_norm.ts";
 import type { StepRecorder } from "../scoring_work.ts";
@@ -16,10 +18,14 @@ export const recordValueNorm: StepRecorder<ValueNorm> = (work, recorder, { by },
   const shape = { ...work.options, start, scored };
   const kernels = work.made("value norms", ({ element, headSize }) => ({
     rows: weighByRows(element, headSize),
+    shares: weighByShares(element, headSize),
     largest: largestNorms(element, headSize),
   }));
   if (by === "row") {
     return work.dispatch(recorder, kernels.rows, [values, work.scores], weighByRowsDispatch(shape));
+  }
+  if (by === "share") {
+    return work.dispatch(recorder, kernels.shares, [values, work.scores], weighBySharesDispatch(shape));
   }
   const norms = work.scratch("largest value norms", kvHeadCount * 4);
   const dispatches = weighByHeadsDispatches(shape);

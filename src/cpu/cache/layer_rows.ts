@@ -62,6 +62,15 @@ export class LayerRows {
     return this.#values!.values;
   }
 
+  /** What is held of each head. */
+  get source(): SourceRows {
+    const part = (all: Float32Array) => (head: number) => {
+      const first = this.firstElement(head);
+      return all.subarray(first, first + this.rows(head) * this.headSize);
+    };
+    return { keys: part(this.keys), values: part(this.values) };
+  }
+
   firstElement(head: number): number {
     return this.#starts[head] * this.headSize;
   }

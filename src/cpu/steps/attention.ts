@@ -5,9 +5,10 @@
  *     sum            mean over the group's heads of  sum over the queries                      SnapKV
  *     variance       mean over the group's heads of  mean + weight x variance over the queries CAKE
  *     group maximum  maximum over the group's heads of  mean over the queries                  LAVa
+ *     pooled maximum maximum over all queries of the group, each pooled by itself              DefensiveKV
  */
 import type { AttentionStatistics } from "../../scores/layer_record.ts";
-import type { Attention } from "../../policy/steps/attention.ts";
+import { type Attention, poolingWidth } from "../../policy/steps/attention.ts";
 import { blankScores, type CpuStep, type ScoredRows } from "./scored_rows.ts";
 
 /** Sum over the queries of a head, and their sum of squares, for every scored row. */
@@ -30,20 +31,43 @@ function variance(sum: number, squares: number, window: number): number {
   return Math.max(squares - sum * sum / window, 0) / Math.max(window - 1, 1);
 }
 
+/** Maximum over the queries of a KV head, each of which shares what a row gets among the rows within reach. */
+function pooledMaxima(attention: Float32Array, queries: number, width: number, { length, scored }: ScoredRows) {
+  const reach = (width - 1) / 2;
+  const maxima = new Float64Array(scored);
+  const shares = new Float64Array(scored);
+  for (let query = 0; query < queries; query++) {
+    for (let j = 0; j < scored; j++) {
+      const within = Math.min(j + reach, scored - 1) - Math.max(j - reach, 0) + 1;
+      shares[j] = attention[query * length + j] / within;
+    }
+    for (let j = 0; j < scored; j++) {
+      let pooled = 0;
+      for (let i = Math.max(j - reach, 0); i <= Math.min(j + reach, scored - 1); i++) pooled += shares[i];
+      maxima[j] = Math.max(maxima[j], pooled);
+    }
+  }
+  return maxima;
+}
+
 /** Scores rows by the attention of the last ones. */
-export const scoreByAttention: CpuStep<Attention> = (rows, { window: wanted, reduce }) => {
-  const window = Math.min(wanted, rows.queries);
+export const scoreByAttention: CpuStep<Attention> = (rows, step) => {
+  const { reduce } = step;
+  const window = Math.min(step.window, rows.queries);
+  const width = poolingWidth(step);
+  const weight = typeof reduce === "object" && "varianceWeight" in reduce ? reduce.varianceWeight : 0;
   const { group, scored } = rows;
   const scores = blankScores(rows);
   scores.forEach((result, kvHead) => {
     const attention = rows.attention(kvHead, window);
+    if (width !== null) return result.set(pooledMaxima(attention, group * window, width, rows));
     const total = new Float64Array(scored);
     for (let head = 0; head < group; head++) {
       const { sums, squares } = moments(attention, head, window, rows);
       for (let j = 0; j < scored; j++) {
         if (reduce === "sum") total[j] += sums[j] / group;
         else if (reduce === "group-maximum") total[j] = Math.max(total[j], sums[j] / window);
-        else total[j] += (sums[j] / window + reduce.varianceWeight * variance(sums[j], squares[j], window)) / group;
+        else total[j] += (sums[j] / window + weight * variance(sums[j], squares[j], window)) / group;
       }
     }
     result.set(total);

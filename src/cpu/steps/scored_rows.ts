@@ -8,6 +8,8 @@ export type Scores = readonly Float32Array[];
 
 /** The rows of a layer that are to be scored: all but the last ones, which are kept anyway. */
 export interface ScoredRows {
+  /** Counted from 0. */
+  readonly layer: number;
   readonly kvHeadCount: number;
   /** Where steps of the score have something computed. */
   readonly host: HostNumbers | null;

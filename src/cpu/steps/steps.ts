@@ -8,6 +8,7 @@ import { combined } from "./combined.ts";
 import { scoreLinearly, scoreOnHost } from "./host_steps.ts";
 import { lookUp } from "./look_up.ts";
 import { pool } from "./pool.ts";
+import { scoreByLot } from "./random.ts";
 import { readAhead } from "./read_ahead.ts";
 import { scoreByRecency } from "./recency.ts";
 import type { CpuStep, ScoredRows, Scores } from "./scored_rows.ts";
@@ -19,6 +20,7 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   attention: scoreByAttention,
   attentionOfAll: scoreByAttentionOfAll,
   recency: scoreByRecency,
+  random: scoreByLot,
   keyNorm: scoreByKeyNorm,
   keyDifference: scoreByKeyDifference,
   sharedByHeads: shareByHeads,

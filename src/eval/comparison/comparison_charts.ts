@@ -20,6 +20,10 @@ const COLOURS: Readonly<Record<string, string>> = {
   lava: "#e67e22",
   knorm: "#1f3b73",
   keydiff: "#2e8b57",
+  defensive: "#ff7f0e",
+  expectedattention: "#00a087",
+  triattention: "#a0522d",
+  random: "#7f7f7f",
   dynamickv: "#c0392b",
   readahead: "#111111",
 };

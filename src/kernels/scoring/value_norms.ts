@@ -3,10 +3,11 @@
  *
  *     row     s[kvHead][j] *= |v_j|
  *     head    s[kvHead][j] *= max over i < scored of |v_i|
+ *     share   s[kvHead][j] *= |v_j| / sum over all KV heads of |v_j|, and 0 where all are
  *
  * with |v| the mean of the absolute values of a row's elements, that is, the L1 norm over the head size: all rows are alike
  * in that, so that the order is the norm's. `head` is what LAVa does (arXiv 2509.09754, its equation of the score): it makes
- * heads comparable and leaves the order within a head alone.
+ * heads comparable and leaves the order within a head alone. `share` is how DefensiveKV compares heads (arXiv 2510.13334).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
@@ -15,7 +16,7 @@ import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 const THREADS = 256;
 
 const norm = (element: KvElement, headSize: number) => `
-struct Params { start: u32, scored: u32, capacity: u32 }
+struct Params { start: u32, scored: u32, capacity: u32, kv_heads: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> values: array<${kvVec4Type(element)}>;
 ${kvFunctions(element)}
@@ -45,6 +46,34 @@ ${norm(element, headSize)}
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   if (thread.x >= params.scored) { return; }
   scores[thread.y * params.capacity + thread.x] *= value_norm(thread.y, thread.x);
+}
+`,
+  };
+}
+
+/**
+ * Multiplies scores by the share that their rows' values have of those of all KV heads.
+ *
+ * Bindings: values KV elements `[kvHead][capacity][headSize]`; scores f32 `[kvHead][capacity]`, changed in place.
+ * Grid: along `x` a thread for each scored row.
+ */
+export function weighByShares(element: KvElement, headSize: number): Kernel {
+  return {
+    label: `weigh-by-shares-${element}-${headSize}`,
+    bindings: ["read", "write"],
+    wgsl: `
+${norm(element, headSize)}
+@group(0) @binding(2) var<storage, read_write> scores: array<f32>;
+
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+  let j = thread.x;
+  if (j >= params.scored) { return; }
+  var sum: f32 = 0.0;
+  for (var head: u32 = 0u; head < params.kv_heads; head++) { sum += value_norm(head, j); }
+  for (var head: u32 = 0u; head < params.kv_heads; head++) {
+    scores[head * params.capacity + j] *= select(0.0, value_norm(head, j) / sum, sum > 0.0);
+  }
 }
 `,
   };
@@ -120,6 +149,11 @@ export interface ValueNormsShape {
 /** A dispatch of {@link weighByRows}. */
 export function weighByRowsDispatch({ kvHeadCount, start, scored, capacity }: ValueNormsShape): Dispatch {
   return { params: [start, scored, capacity], grid: [Math.ceil(scored / THREADS), kvHeadCount] };
+}
+
+/** A dispatch of {@link weighByShares}. */
+export function weighBySharesDispatch({ kvHeadCount, start, scored, capacity }: ValueNormsShape): Dispatch {
+  return { params: [start, scored, capacity, kvHeadCount], grid: [Math.ceil(scored / THREADS)] };
 }
 
 /** Dispatches of {@link largestNorms} and then {@link weighByHeads}. */

@@ -40,7 +40,7 @@ const PARAMS = `
 struct Params {
   start: u32, length: u32, window: u32, group: u32,
   capacity: u32, query_start: u32, query_stride: u32, scale: f32,
-  weight: f32, variance_weight: f32, is_maximum: u32,
+  weight: f32, variance_weight: f32, is_maximum: u32, reach: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

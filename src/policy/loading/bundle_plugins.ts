@@ -32,13 +32,14 @@ const NAMESPACE = "plugin";
  * Bundles files, and those of directories. In a directory, files that begin with a dot or an underscore are left out, and tests
  * and declarations.
  *
+ * @param isSandboxed whether they are to be evaluated in sandboxes
  * @throws {PluginError} naming file, line and column of what cannot be bundled
  */
-export async function bundlePlugins(paths: readonly string[]): Promise<PluginBundle[]> {
+export async function bundlePlugins(paths: readonly string[], isSandboxed = false): Promise<PluginBundle[]> {
   const files = (await Promise.all(paths.map(filesOf))).flat();
   if (files.length === 0) return [];
   const esbuild = await startedEsbuild();
-  return await Promise.all(files.map((file) => bundle(esbuild, file)));
+  return await Promise.all(files.map((file) => bundle(esbuild, file, isSandboxed)));
 }
 
 /** Gives back the memory of the bundler, once no more files are expected to come. */
@@ -86,7 +87,7 @@ async function filesOf(path: string): Promise<string[]> {
   );
 }
 
-async function bundle(esbuild: Esbuild, file: string): Promise<PluginBundle> {
+async function bundle(esbuild: Esbuild, file: string, isSandboxed: boolean): Promise<PluginBundle> {
   const entry = resolve(file);
   const sources = new Map<string, string>();
   const nameOf = (path: string) => resolve(path) === entry ? file : relative(dirname(entry), path);
@@ -96,7 +97,7 @@ async function bundle(esbuild: Esbuild, file: string): Promise<PluginBundle> {
     bundle: true,
     write: false,
     format: "cjs",
-    target: "esnext",
+    target: "es2022",
     // A call of import() becomes one of require(), which can be answered.
     supported: { "dynamic-import": false },
     sourcemap: "external",
@@ -131,9 +132,10 @@ async function bundle(esbuild: Esbuild, file: string): Promise<PluginBundle> {
     const { outputFiles, warnings } = await withinTime(built, `bundling ${file} did not end`);
     if (warnings.length > 0) throw failure(warnings[0], file, nameOf);
     const textOf = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))!.text;
-    const result = { file, code: textOf(".js"), map: textOf(".map") };
+    const result = { file, code: textOf(".js"), map: textOf(".map"), isSandboxed };
     refuseCalls(result);
-    return result;
+    const { withBoundedLoops } = await import("./bounded_loops.ts");
+    return { ...result, code: withBoundedLoops(result.code) };
   } catch (error) {
     const [message] = (error as { errors?: readonly Message[] }).errors ?? [];
     // A name that is only known in part: esbuild would look for all files that it may stand for.

@@ -1,9 +1,17 @@
 /** @file From a bundle to the plugins that it defines, in whichever thread needs them. */
 import * as api from "../mod.ts";
 import type { AnyPlugin, PluginFile } from "../registry.ts";
+import { TICK } from "./tick.ts";
+import { CallClock } from "./call_clock.ts";
 import { guardedPlugins } from "./guarded_plugin.ts";
 import { type PluginBundle, PluginError } from "./plugin_bundle.ts";
 import { SourcePositions } from "./source_positions.ts";
+
+/** How long the top of a file may run. */
+const EVALUATION_MILLISECONDS = 5000;
+
+/** By another name, so that what is evaluated sees nothing of this module. The sandbox takes it away from others. */
+const evaluate = globalThis.eval;
 
 let evaluated = 0;
 
@@ -15,7 +23,8 @@ let evaluated = 0;
 export function evaluatePlugin(bundle: PluginBundle): PluginFile {
   const url = `ebb-plugin:${evaluated++}`;
   const positions = new SourcePositions(bundle, url);
-  const exported = exportsOf(bundle, url, positions);
+  const clock = new CallClock();
+  const exported = clock.within(EVALUATION_MILLISECONDS, bundle.file, () => exportsOf(bundle, url, positions, clock));
   const plugins = (Array.isArray(exported) ? exported : [exported]) as AnyPlugin[];
   const strange = plugins.findIndex((plugin) => !["policy", "scorer", "allocator"].includes(plugin?.kind));
   if (strange >= 0 || plugins.length === 0) {
@@ -27,15 +36,19 @@ export function evaluatePlugin(bundle: PluginBundle): PluginFile {
         }`,
     );
   }
-  return { bundle, plugins: guardedPlugins(plugins, positions) };
+  return { bundle, plugins: guardedPlugins(plugins, positions, clock) };
 }
 
-function exportsOf({ file, code }: PluginBundle, url: string, positions: SourcePositions): unknown {
+function exportsOf(
+  { file, code }: PluginBundle,
+  url: string,
+  positions: SourcePositions,
+  { tick }: CallClock,
+): unknown {
   const module: { exports: { default?: unknown } } = { exports: {} };
   try {
-    // Indirectly, so that it sees nothing of this module.
-    const define = (0, eval)(`(function (require, module, exports) {${code}\n})\n//# sourceURL=${url}`);
-    define(requirePolicy, module, module.exports);
+    const define = evaluate(`(function (require, module, exports, ${TICK}) {${code}\n})\n//# sourceURL=${url}`);
+    define(requirePolicy, module, module.exports, tick);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new PluginError(`${positions.ofError(error) ?? file}: ${message}`);

@@ -11,9 +11,16 @@ export interface Attention {
    * - `sum`: summed over the window, mean of the query heads that share the KV head (SnapKV);
    * - `group-maximum`: mean over the window, maximum of these query heads (LAVa);
    * - `varianceWeight`: mean over the window plus this multiple of the sample variance, mean of these query heads (CAKE); a
-   *   single query has no variance.
+   *   single query has no variance;
+   * - `pooledMaximum`: the attention of each query is pooled first, an odd number of rows wide, by sharing what a row gets evenly
+   *   among the rows within reach, so that none of it is lost; then the maximum of all queries of these query heads (DefensiveKV).
+   *   1 pools nothing.
    */
-  readonly reduce: "sum" | "group-maximum" | { readonly varianceWeight: number };
+  readonly reduce:
+    | "sum"
+    | "group-maximum"
+    | { readonly varianceWeight: number }
+    | { readonly pooledMaximum: number };
 }
 
 /**
@@ -26,18 +33,35 @@ export function attention({ window, reduce = "sum" }: Pick<Attention, "window"> 
   return { name: "attention", window, reduce };
 }
 
+/** Rows over which the attention of each query is pooled before its maximum is taken; `null` where none is. */
+export function poolingWidth({ reduce }: Attention): number | null {
+  return typeof reduce === "object" && reduce !== null && "pooledMaximum" in reduce ? reduce.pooledMaximum : null;
+}
+
+/** Widest pooling of each query's attention: a workgroup of the GPU computes the rows within reach of its own as well. */
+const MAX_POOLING = 63;
+
 /** The pure half of {@link attention}. */
 export const attentionRules: StepRules<Attention> = {
   role: "source",
   rankingAgain: "works",
-  check({ window, reduce }, context) {
+  inOrderOfRank: (step) => poolingWidth(step) === null ? step : { ...step, reduce: { pooledMaximum: 1 } },
+  check(step, context) {
+    const { window, reduce } = step;
     checkWindow(window, context, MAX_WINDOW);
     if (reduce === "sum" || reduce === "group-maximum") return;
-    const { varianceWeight } = reduce ?? {};
+    const width = poolingWidth(step);
+    if (width !== null) {
+      if (Number.isInteger(width) && width >= 1 && width <= MAX_POOLING && width % 2 === 1) return;
+      throw new RangeError(
+        `Attention must be pooled over an odd number of rows from 1 to ${MAX_POOLING} before its maximum is taken, but is over ${width}`,
+      );
+    }
+    const { varianceWeight } = reduce as { readonly varianceWeight: number } ?? {};
     if (!(varianceWeight >= 0 && varianceWeight < Infinity)) {
       throw new RangeError(
-        `Attention must be reduced by "sum", "group-maximum" or a weight of the variance that is a number of at least 0, but by ` +
-          JSON.stringify(reduce),
+        `Attention must be reduced by "sum", "group-maximum", a weight of the variance that is a number of at least 0 or a ` +
+          `pooled maximum, but by ${JSON.stringify(reduce)}`,
       );
     }
   },

@@ -57,6 +57,8 @@ export interface StepRules<Step> {
    * position: it works as before, it is left out, or the whole score cannot be used.
    */
   readonly rankingAgain: RankingAgain | ((step: Step) => RankingAgain);
+  /** What takes the step's place there, where rows that are neighbours no longer are. */
+  inOrderOfRank?(step: Step): Step;
   /** Whether no step may follow. */
   readonly isLast?: true;
   /** Of a modifier: whether it takes scores that can be negative; not if not given. */

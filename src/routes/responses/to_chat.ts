@@ -5,7 +5,7 @@ import { type ChatRequest, chatRequest, type MessageField } from "../requests/ch
 import { validate } from "../requests/read.ts";
 import { pickSampling } from "../requests/sampling_fields.ts";
 import type { TemplateMembers } from "../requests/lossless_members.ts";
-import { type InputItem, type ResponsesRequest } from "./request.ts";
+import type { InputItem, ResponsesRequest } from "./request.ts";
 
 /** What the client calls the fields of a chat completion. */
 const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [

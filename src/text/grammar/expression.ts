@@ -18,22 +18,50 @@ export type Expression =
 /** More is refused: what a grammar costs grows with it. */
 const MOST_REPETITIONS = 65_536;
 const MOST_CHARACTERS = 262_144;
+/** Of all rules, with what is repeated counted as often: compiling takes time that grows with it. */
+const MOST_PARTS = 131_072;
 
 export const text = (text: string): Expression => ({ kind: "text", text });
 export const characters = (set: CharacterSet): Expression => ({ kind: "characters", set });
-export const sequence = (...parts: readonly Expression[]): Expression => ({ kind: "sequence", parts });
-export const choice = (...options: readonly Expression[]): Expression => ({ kind: "choice", options });
+export const sequence = (...parts: readonly Expression[]): Expression =>
+  parts.length === 1 ? parts[0] : { kind: "sequence", parts };
+export const choice = (...options: readonly Expression[]): Expression =>
+  options.length === 1 ? options[0] : { kind: "choice", options };
 export const optional = (body: Expression): Expression => repeat(body, 0, 1);
 export const rule = (name: string): Expression => ({ kind: "rule", name });
 export const EMPTY = text("");
 
-/** `body` from `least` to `most` times; Infinity sets no limit. @throws {UnsupportedGrammarError} if that is too often */
+/**
+ * `body` from `least` to `most` times; Infinity sets no limit.
+ *
+ * @throws {UnsupportedGrammarError} if that is too often, or if `body` may be nothing: then there is no end of ways to match
+ */
 export function repeat(body: Expression, least: number, most: number = Infinity): Expression {
+  if (most > 1 && mayBeEmpty(body)) {
+    if (body.kind === "repeat" && body.most === Infinity) return body;
+    throw new UnsupportedGrammarError("a repetition of what may be empty");
+  }
   const count = most === Infinity ? least : most;
   if (count > MOST_REPETITIONS) {
     throw new UnsupportedGrammarError(`a repetition of ${count} times; expected at most ${MOST_REPETITIONS}`);
   }
   return { kind: "repeat", body, least, most };
+}
+
+/** Whether nothing at all matches; as far as the expression itself tells, without its rules. */
+function mayBeEmpty(expression: Expression): boolean {
+  switch (expression.kind) {
+    case "text":
+      return expression.text === "";
+    case "sequence":
+      return expression.parts.every(mayBeEmpty);
+    case "choice":
+      return expression.options.some(mayBeEmpty);
+    case "repeat":
+      return expression.least === 0 || mayBeEmpty(expression.body);
+    default:
+      return false;
+  }
 }
 
 /** The rules of a grammar by name; `root` is where it begins. */
@@ -49,8 +77,30 @@ export function printGrammar(rules: Rules): string {
   if (!printer.finite.has("root")) throw new UnsupportedGrammarError("nothing that it allows ever ends");
   const printed = [...rules].filter(([name]) => printer.finite.has(name))
     .map(([name, body]) => `${name} ::= ${printer.print(body)}\n`).join("");
+  const parts = [...rules.values()].reduce((sum, body) => sum + partsOf(body), 0);
+  if (parts > MOST_PARTS) {
+    throw new UnsupportedGrammarError(`repetitions that come to ${parts} parts; expected at most ${MOST_PARTS}`);
+  }
   if (printed.length <= MOST_CHARACTERS) return printed;
   throw new UnsupportedGrammarError(`a grammar of ${printed.length} characters; expected at most ${MOST_CHARACTERS}`);
+}
+
+/** Characters, classes and rules of an expression, repeated ones as often as they are. */
+function partsOf(expression: Expression): number {
+  switch (expression.kind) {
+    case "text":
+      return expression.text.length;
+    case "sequence":
+      return expression.parts.reduce((sum, part) => sum + partsOf(part), 0);
+    case "choice":
+      return expression.options.reduce((sum, option) => sum + partsOf(option), 0);
+    case "repeat": {
+      const { body, least, most } = expression;
+      return partsOf(body) * Math.max(1, most === Infinity ? least : most);
+    }
+    default:
+      return 1;
+  }
 }
 
 /** Writes out what some finite text matches, and leaves the rest away. */

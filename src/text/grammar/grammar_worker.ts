@@ -64,9 +64,9 @@ async function answer(message: Exclude<ToGrammarWorker, { type: "start" }>): Pro
         return thread.postMessage({ type: "next", id, ...await text.begin() });
       }
       case "advance": {
-        const continuation = await texts.get(id)?.advance(message.token);
-        if (continuation !== undefined) thread.postMessage({ type: "next", id, ...continuation });
-        return;
+        const text = texts.get(id);
+        if (text === undefined) throw new Error("The text has ended");
+        return thread.postMessage({ type: "next", id, ...await text.advance(message.token) });
       }
       case "end":
         return end(id);

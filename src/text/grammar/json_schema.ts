@@ -6,7 +6,7 @@
  * by name; nothing is overlooked.
  */
 import { arrayExpression } from "./schema_array.ts";
-import { choice, type Expression, printGrammar, repeat, rule, type Rules, text } from "./expression.ts";
+import { choice, type Expression, printGrammar, repeat, rule, type Rules, sequence, text } from "./expression.ts";
 import { inString, INTEGER, JSON_RULES, jsonText, quoted } from "./json_text.ts";
 import { integersIn, numbersIn } from "./number_range.ts";
 import { objectExpression } from "./schema_object.ts";
@@ -28,7 +28,7 @@ import { UnsupportedGrammarError } from "./unsupported.ts";
 
 /** Levels of schemas within each other. */
 const MOST_LEVELS = 64;
-const MOST_RULES = 4096;
+const MOST_RULES = 2048;
 /** Schemas that `anyOf`, `oneOf` and `allOf` beside each other come to. */
 const MOST_ALTERNATIVES = 256;
 
@@ -249,7 +249,10 @@ function stringExpression(schema: SchemaObject, path: string): Expression {
   const least = count(schema, "minLength", path) ?? 0;
   const most = count(schema, "maxLength", path) ?? Infinity;
   const source = patternOf(schema, path);
-  if (source === null) return least > most ? choice() : quoted(repeat(rule("json_character"), least, most));
+  if (source === null) {
+    if (most < Infinity) return least > most ? choice() : quoted(repeat(rule("json_character"), least, most));
+    return sequence(text('"'), repeat(rule("json_character"), least, least), rule("json_text"));
+  }
   const pattern = within(`${path}.${source.keyword}`, () => readPattern(source.text, inString));
   if (pattern.least < least || pattern.most > most) {
     throw new UnsupportedGrammarError(

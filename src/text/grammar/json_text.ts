@@ -34,27 +34,25 @@ export const INTEGER: Expression = sequence(optional(text("-")), WHOLE_NUMBER);
 /** The rules of any JSON, by name. */
 export const JSON_RULES: Readonly<Record<string, Expression>> = {
   // No half of a surrogate pair: \ud800 to \udfff.
-  json_character: choice(
-    characters(PLAIN),
+  json_escape: choice(
+    characters(charactersOf('"\\/bfnrt')),
     sequence(
-      text("\\"),
+      text("u"),
       choice(
-        characters(charactersOf('"\\/bfnrt')),
-        sequence(
-          text("u"),
-          choice(
-            sequence(characters(difference(HEX, charactersOf("dD"))), repeat(characters(HEX), 3, 3)),
-            sequence(
-              characters(charactersOf("dD")),
-              characters([[0x30, 0x37]]),
-              repeat(characters(HEX), 2, 2),
-            ),
-          ),
-        ),
+        sequence(characters(difference(HEX, charactersOf("dD"))), repeat(characters(HEX), 3, 3)),
+        sequence(characters(charactersOf("dD")), characters([[0x30, 0x37]]), repeat(characters(HEX), 2, 2)),
       ),
     ),
   ),
-  json_string: sequence(QUOTE, repeat(rule("json_character"), 0), QUOTE),
+  json_character: choice(characters(PLAIN), sequence(text("\\"), rule("json_escape"))),
+  // The rest of a string. XGrammar keeps what may come next of a rule that goes on with itself: a mask within a string then takes
+  // 0.02 ms, and not 40 as for a repetition of json_character.
+  json_text: choice(
+    QUOTE,
+    sequence(characters(PLAIN), rule("json_text")),
+    sequence(text("\\"), rule("json_escape"), rule("json_text")),
+  ),
+  json_string: sequence(QUOTE, rule("json_text")),
   json_integer: INTEGER,
   json_number: sequence(
     INTEGER,

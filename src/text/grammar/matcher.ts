@@ -79,7 +79,8 @@ export class TextMatcher {
     const end = this.engine.tokens.length;
     const mask = new Uint32Array(await this.matcher.getNextTokenBitmask());
     const mayEnd = hasBit(mask, end);
-    mask[end >> 5] &= ~(1 << (end & 31));
+    // The bits behind the last token stand for nothing, and are all set.
+    mask[end >> 5] &= (1 << (end & 31)) - 1;
     return { mask, mayEnd };
   }
 

@@ -14,7 +14,7 @@ import { globals } from "./globals.ts";
 import { concatenate, operate } from "./operators.ts";
 import { NEGATED_TEST_PREFIX, parseTemplate, type TemplateNode, TEST_PREFIX } from "./parse.ts";
 import { str } from "./python_text.ts";
-import { TemplateText } from "./template_text.ts";
+import type { TemplateText } from "./template_text.ts";
 import { holds } from "./tests.ts";
 import {
   areEqual,

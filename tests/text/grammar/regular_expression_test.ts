@@ -24,6 +24,7 @@ Deno.test("texts of a regular expression's grammar are matched by it from end to
     "\\x41\\u00e9[\\u{1F600}é]*\\t",
     "[\\d_.-]+@\\S",
     "(a(b(c|d)|e)|f){1,4}",
+    "(?:(?:ab)*)*c",
     "\\/\\.\\[\\]\\{\\}\\^\\$\\|\\(\\)",
   ];
   for (const source of sources) {
@@ -42,6 +43,9 @@ Deno.test("what no grammar can express is named", () => {
     "(",
     "[z-a]",
     "a{70000}",
+    "((a{60}){60}){60}",
+    "(a*b*)*",
+    "(a|)+",
     "\\p{L}",
     "[à-ÿĀ-ſƀ-ɏɐ-ʯ]",
   ];

@@ -5,8 +5,15 @@ import { compile, withPrunedCache, workerModules } from "../../../tools/release/
 const ROOT = new URL("../../../", import.meta.url);
 
 /** What the program needs beside itself, and what only its tests do. */
-const NEEDED = ["hono", "zod", "@huggingface/tokenizers", "@huggingface/jinja", "@opentelemetry/sdk-metrics"];
-const OF_TESTS = ["@huggingface/gguf", "@huggingface/tasks"];
+const NEEDED = [
+  "hono",
+  "zod",
+  "@huggingface/tokenizers",
+  "@huggingface/jinja",
+  "@opentelemetry/sdk-metrics",
+  "@mlc-ai/web-xgrammar",
+];
+const OF_TESTS = ["ajv", "@huggingface/gguf", "@huggingface/tasks"];
 
 /** Bytes that the executable may have more than the runtime. */
 const MOST_ADDED = 45e6;
@@ -30,6 +37,7 @@ const LOADS_EVERYTHING = `
   import { bundlePlugins, stopBundling } from "./src/policy/loading/bundle_plugins.ts";
   import { EncoderClient } from "./src/embedding/client.ts";
   import { chineseWords } from "./src/eval/metrics/chinese_words.ts";
+  import { GrammarEngine } from "./src/text/grammar/matcher.ts";
   for (const { load } of Object.values(COMMANDS)) await load();
   await import("./src/cpu/kernels/crew_module.ts");
   console.log(typeof await Onnxruntime.open(1));
@@ -38,6 +46,9 @@ const LOADS_EVERYTHING = `
   const encoder = await EncoderClient.start("tests/golden/encoder/embedder");
   console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
   encoder.close();
+  const grammars = await GrammarEngine.create([Uint8Array.of(97), Uint8Array.of(98)]);
+  const { mask } = await (await grammars.match(await grammars.compile('root ::= "b"'))).next();
+  console.log(mask[0]);
   console.log(chineseWords("我来到北京清华大学").join(" "));
 `;
 
@@ -76,7 +87,7 @@ Deno.test("deno task compile embeds the program, its workers and the model, and 
         env: { DENO_DIR: cache },
       }).output();
       assert.equal(new TextDecoder().decode(run.stderr), "");
-      assert.equal(new TextDecoder().decode(run.stdout), "object\n1\n16\n我 来到 北京 清华大学\n");
+      assert.equal(new TextDecoder().decode(run.stdout), "object\n1\n16\n2\n我 来到 北京 清华大学\n");
     }));
 });
 

@@ -1,0 +1,39 @@
+/** @file What the prefix cache does for a prompt that is being read on the CPU, as engine/prompt_prefix.ts does on a GPU. */
+import { BLOCK_ROWS } from "../cache/block.ts";
+import type { PrefixDraft, PrefixLease } from "../cache/prefix_index.ts";
+import { takeFound } from "../engine/prompt_prefix.ts";
+import type { SourceRows } from "./cache/layer_rows.ts";
+import type { PrefixCache } from "./cache/prefix_cache.ts";
+import type { Sequence } from "./sequence.ts";
+
+export class PromptPrefix {
+  /** Rows that come from the cache. */
+  readonly rows: number;
+  readonly #lease: PrefixLease | null;
+  readonly #draft: PrefixDraft | null;
+
+  /** @param group sequences that have the same prompt */
+  constructor(readonly cache: PrefixCache, group: readonly Sequence[]) {
+    const { lease, rows } = takeFound(group);
+    this.#lease = lease;
+    this.rows = rows;
+    this.#draft = cache.draft(group[0].request.prompt);
+  }
+
+  /** Copies the cached rows of a layer to the beginning of the prompt's. */
+  restore(layer: number, rows: SourceRows): void {
+    if (this.rows > 0) this.cache.restore(this.#lease!.table(layer).subarray(0, this.rows / BLOCK_ROWS), rows);
+  }
+
+  /** Copies the rows of a layer that are to be kept, once all have passed it. */
+  store(layer: number, rows: SourceRows): void {
+    if (this.#draft !== null) this.cache.store(this.#draft, layer, rows);
+  }
+
+  /** Lets others find the prompt, if it has been read to its end, and lets go of what was found of it. Idempotent. */
+  end(isRead: boolean): void {
+    if (isRead) this.#draft?.commit();
+    else this.#draft?.abandon();
+    this.#lease?.release();
+  }
+}

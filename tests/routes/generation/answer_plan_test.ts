@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { planAnswer } from "../../../src/routes/generation/answer_plan.ts";
+import { chatRequest } from "../../../src/routes/requests/chat_request.ts";
+import type { Tokenizer } from "../../../src/text/tokenizer.ts";
+import { byteTokens, fakeTokenizer } from "../../support/fake_text.ts";
+
+const BEGIN = 280, END = 281, CALL = 282;
+const MARKS: Readonly<Record<string, number>> = { "<think>": BEGIN, "</think>": END, "[TOOL_CALLS]": CALL };
+/** The fake vocabulary, with tokens for marks; that of calls is a control token. */
+const tokenizer: Tokenizer = {
+  ...fakeTokenizer,
+  idOf: (text) => MARKS[text] ?? fakeTokenizer.idOf(text),
+  isSpecial: (id) => id === CALL || fakeTokenizer.isSpecial(id),
+  encode: (text) =>
+    Uint32Array.from(
+      text.split(/(<think>|<\/think>|\[TOOL_CALLS\])/).flatMap((part) =>
+        part in MARKS ? MARKS[part] : byteTokens(part)
+      ),
+    ),
+};
+const THINKER = { source: "</think> <tool_call>" };
+const tools = [{ type: "function", function: { name: "f" } }];
+
+function plan(fields: object, prompt = "assistant\n", template: { source: string } = THINKER) {
+  const request = chatRequest.parse({ messages: [{ role: "user", content: "Hi" }], ...fields });
+  return planAnswer(request, template, tokenizer, prompt);
+}
+
+Deno.test("thoughts are told to the engine where something binds them, or what comes behind them", () => {
+  assert.equal(plan({}).reasoning, undefined);
+  const closing = [...byteTokens("\n"), END, ...byteTokens("\n\n")];
+  assert.deepEqual(plan({ guided_choice: ["a"] }).reasoning, { begin: BEGIN, end: END, budget: undefined, closing });
+  assert.deepEqual(plan({ reasoning_budget: 7 }).reasoning, { begin: BEGIN, end: END, budget: 7, closing });
+  assert.deepEqual(plan({ thinking_token_budget: 0 }, "<think>\n").reasoning, {
+    begin: null,
+    end: END,
+    budget: 0,
+    closing,
+  });
+  assert.equal(plan({ reasoning_budget: -1 }).reasoning, undefined);
+  assert.equal(plan({ reasoning_budget: 7, guided_choice: ["a"] }, "<think>\n\n</think>\n\n").reasoning, undefined);
+  assert.equal(plan({ guided_choice: ["a"] }, "", { source: "" }).reasoning, undefined);
+});
+
+Deno.test("what begins a required call is in the prompt, or in the grammar behind thoughts, if it is a text", () => {
+  const required = { tools, tool_choice: "required" };
+  const plain = plan(required, "", { source: "<tool_call>" });
+  assert.deepEqual([...plain.opening], byteTokens("<tool_call>\n"));
+  assert.ok(plain.form.calls!.isBegun);
+  assert.match(plain.grammar!, /root ::= \("" \(call/);
+  const thinking = plan(required);
+  assert.equal(thinking.opening.length, 0);
+  assert.ok(!thinking.form.calls!.isBegun);
+  assert.match(thinking.grammar!, /root ::= \("<tool_call>\\u000a" \(call/);
+  const mistral = plan(required, "", { source: "[TOOL_CALLS]" });
+  assert.deepEqual([...mistral.opening], [CALL]);
+  assert.deepEqual([...mistral.form.shown], [CALL]);
+  const thinkingMistral = plan(required, "", { source: "[TOOL_CALLS] </think>" });
+  assert.equal(thinkingMistral.opening.length, 0);
+  assert.ok(thinkingMistral.form.calls!.isBegun);
+  assert.doesNotMatch(thinkingMistral.grammar!, /TOOL_CALLS/);
+});

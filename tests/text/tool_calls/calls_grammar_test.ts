@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { seededRandom } from "../../../fixtures/random.ts";
+import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
+import { CallReader } from "../../../src/text/tool_calls/call_reader.ts";
+import { callsGrammar } from "../../../src/text/tool_calls/calls_grammar.ts";
+import { toolCallFormat } from "../../../src/text/tool_calls/formats.ts";
+import { compile, walk } from "../../support/grammar_walk.ts";
+
+const TEMPLATES = [
+  "<tool_call>",
+  "Environment: ipython",
+  "[TOOL_CALLS][",
+  "[TOOL_CALLS] [ARGS]",
+  "<|action_start|>",
+  "anything",
+];
+const TOOLS = [
+  {
+    name: "add",
+    parameters: {
+      type: "object",
+      properties: { a: { $ref: "#/$defs/number" }, b: { $ref: "#/$defs/number" } },
+      required: ["a", "b"],
+      additionalProperties: false,
+      $defs: { number: { type: "integer", minimum: -20, maximum: 300 } },
+    },
+  },
+  { name: 'say "it"', parameters: { properties: { text: { type: "string" } }, required: ["text"] } },
+  { name: "stop" },
+];
+const NAMES = new Set(TOOLS.map(({ name }) => name));
+
+Deno.test("calls under the grammar of any family are read as calls of its tools, with valid arguments", async () => {
+  const random = seededRandom(2);
+  const decoder = new TextDecoder();
+  const isValid = new Map(
+    TOOLS.map(({ name, parameters = {} }) => [name, new Ajv2020({ strict: false }).compile(parameters)]),
+  );
+  for (const template of TEMPLATES) {
+    const format = toolCallFormat(template);
+    for (const several of [true, false]) {
+      for (const begin of [true, false]) {
+        const grammar = await compile(callsGrammar(format, TOOLS, { several, begin }));
+        let most = 0;
+        for (let i = 0; i < 15; i++) {
+          const text = decoder.decode(await walk(grammar, random, 60));
+          const reader = new CallReader(format, NAMES, !begin);
+          const parts = [...reader.push(text), ...reader.flush()];
+          assert.ok(parts.length > 0 && parts.every(({ type }) => type === "call"), `${format.name}: ${text}`);
+          for (const part of parts) {
+            if (part.type !== "call") continue;
+            assert.ok(isValid.get(part.call.name)!(JSON.parse(part.call.arguments)), `${format.name}: ${text}`);
+          }
+          most = Math.max(most, parts.length);
+        }
+        if (!several) assert.equal(most, 1, format.name);
+        else if (format.isList || format.separator !== null) assert.ok(most > 1, format.name);
+        grammar.dispose();
+      }
+    }
+  }
+});
+
+Deno.test("a tool whose arguments cannot be followed is named", () => {
+  const grammar = (parameters: unknown) => () =>
+    callsGrammar(toolCallFormat("<tool_call>"), [{ name: "odd", parameters }], { several: false, begin: false });
+  assert.throws(grammar({ type: "object", not: {} }), (error) => {
+    assert.ok(error instanceof UnsupportedGrammarError);
+    return /^the parameters of odd: schema has not/.test(error.message);
+  });
+  assert.throws(grammar({ type: "string" }), /the parameters of odd: expected the type "object"/);
+});
