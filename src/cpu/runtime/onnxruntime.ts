@@ -62,7 +62,10 @@ export class Onnxruntime {
     const { Worker, WebAssembly: { Memory } } = globalThis;
     let memory: WebAssembly.Memory | undefined;
     WebAssembly.Memory = new Proxy(Memory, {
-      construct: (target, [descriptor]) => memory = new target(descriptor),
+      // As large as it can become from the start (4 GiB would be a size of 0 to 32 bits), of which the system gives what is used. Were it to grow, the other threads would
+      // hear of it only when they next look, and one that is handed an address beyond what it knows crashes ("memory access out of
+      // bounds"), upon which the rest wait for it for ever.
+      construct: (target, [descriptor]) => memory = new target({ ...descriptor, initial: descriptor.maximum! - 1 }),
     });
     const module = await loaded.default({ numThreads: threads, wasmBinary });
     globalThis.Worker = Worker;
