@@ -41,7 +41,7 @@ export function scoreLayer(
   const scores = scoreRows(rows, score);
   const headHistograms = scores.map(histogramOf);
   const statistics: AttentionStatistics | undefined = policy.attentionStatistics
-    ? attentionStatistics(rows, Math.min(rows.source.window, rows.queries))
+    ? attentionStatistics(rows, rows.source.window)
     : undefined;
   const histogram = new Uint32Array(headHistograms[0].length);
   for (const head of headHistograms) head.forEach((count, bin) => histogram[bin] += count);

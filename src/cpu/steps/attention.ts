@@ -12,7 +12,12 @@ import { type Attention, poolingWidth } from "../../policy/steps/attention.ts";
 import { blankScores, type CpuStep, type ScoredRows } from "./scored_rows.ts";
 
 /** Sum over the queries of a head, and their sum of squares, for every scored row. */
-function moments(attention: Float32Array, head: number, window: number, { length, scored }: ScoredRows) {
+function moments(
+  attention: Float32Array,
+  head: number,
+  window: number,
+  { length, scored }: Pick<ScoredRows, "length" | "scored">,
+) {
   const sums = new Float64Array(scored);
   const squares = new Float64Array(scored);
   for (let query = 0; query < window; query++) {
@@ -75,23 +80,25 @@ export const scoreByAttention: CpuStep<Attention> = (rows, step) => {
   return scores;
 };
 
-/** How the attention of the last `window` rows is spread, over all heads. */
+/** How the attention that the last `window` rows, or as many as are asked, pay to those before them is spread, over all heads. */
 export function attentionStatistics(rows: ScoredRows, wanted: number): AttentionStatistics {
   const window = Math.min(wanted, rows.queries);
-  const { kvHeadCount, group, length, scored } = rows;
+  const { kvHeadCount, group, length } = rows;
+  // Where fewer queries are asked than the window has rows, the others of the window are among them.
+  const before = { length, scored: length - window };
   let entropy = 0;
   let total = 0;
   for (let kvHead = 0; kvHead < kvHeadCount; kvHead++) {
     const attention = rows.attention(kvHead, window);
     for (let query = 0; query < group * window; query++) {
-      for (let j = 0; j < scored; j++) {
+      for (let j = 0; j < before.scored; j++) {
         const a = attention[query * length + j];
         if (a > 0) entropy -= a * Math.log(a);
       }
     }
     for (let head = 0; head < group; head++) {
-      const { sums, squares } = moments(attention, head, window, rows);
-      for (let j = 0; j < scored; j++) total += variance(sums[j], squares[j], window);
+      const { sums, squares } = moments(attention, head, window, before);
+      for (let j = 0; j < before.scored; j++) total += variance(sums[j], squares[j], window);
     }
   }
   return { entropy, variance: total };
