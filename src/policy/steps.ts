@@ -35,7 +35,16 @@ import { type ValueNorm, valueNormRules } from "./steps/value_norm.ts";
 import { type Wgsl, wgslRules } from "./steps/wgsl.ts";
 
 /** A step that gives scores. */
-export type Source = Attention | AttentionOfAll | Recency | Random | KeyNorm | KeyDifference | Linear | OnHost | Wgsl;
+export type Source =
+  | Attention
+  | AttentionOfAll
+  | Recency
+  | Random
+  | KeyNorm
+  | KeyDifference
+  | Linear
+  | OnHost
+  | Wgsl;
 /** A step that changes them. */
 export type Modifier =
   | SharedByHeads

@@ -6,6 +6,7 @@ import { TurnLoop } from "../../src/engine/turn_loop.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { LayerScores, Policy } from "../../src/policy/policy.ts";
+import { hostStepsOf } from "../../src/policy/steps.ts";
 import { findPolicy, policies, POLICY_NAMES, registry, scorers } from "../support/policies.ts";
 import { withFile } from "../support/files.ts";
 import { loadTestModel } from "../support/greedy.ts";
@@ -98,9 +99,26 @@ Deno.test("every policy and every combination runs, keeps its budget and gives a
   await runner.end();
 });
 
+/** Whether a policy has something computed on the host for every layer. */
+function asksHost(name: string): boolean {
+  const context = {
+    layerCount: LAYERS,
+    kvHeadCount: 2,
+    headSize: 16,
+    blockSize: 16,
+    promptLength: 60,
+    budget: 12,
+    messages: [],
+  };
+  const started = findPolicy(name)!.start(context, {});
+  return started !== null && hostStepsOf(started.score).length > 0;
+}
+
 Deno.test("a policy creates what it needs on the GPU when it is first used, and nothing after that", async () => {
   const runner = new Runner();
-  const prompts = POLICY_NAMES.map((policy, i) => ({ length: 20 + 3 * i, kvCache: { policy, budget: 12 } }));
+  // What the host computes of a layer is read back into a buffer that lives as long as that takes.
+  const names = POLICY_NAMES.filter((name) => !asksHost(name));
+  const prompts = names.map((policy, i) => ({ length: 20 + 3 * i, kvCache: { policy, budget: 12 } }));
   await runner.round(prompts);
   const before = { ...gpu.counters };
   await runner.round(prompts.map(({ kvCache }) => ({ length: 60, kvCache })));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TOKEN } from "../support/fake_text.ts";
-import { findPolicy } from "../support/policies.ts";
+import { findPolicy, registry } from "../support/policies.ts";
 import { keys, readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {
@@ -76,7 +76,10 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
   assert.deepEqual([snapkv.decode_eviction, full.decode_eviction], [true, false]);
   const perHead = allocators.filter((allocator: Record<string, unknown>) => !allocator.decode_eviction);
-  assert.deepEqual(perHead.map(({ name }: { name: string }) => name), ["adakv", "lava"]);
+  assert.deepEqual(
+    perHead.map(({ name }: { name: string }) => name),
+    registry.allocators.filter(({ perHead }) => perHead).map(({ name }) => name),
+  );
   const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
   assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["readahead", "streaming"]);
   assert.match(

@@ -140,6 +140,7 @@ function refusalOf(engine: EngineClient, prompt: Uint32Array, kvCache: unknown):
     return "not refused";
   } catch (error) {
     const { name, message, field } = error as Error & { field?: string };
-    return `${name} (${field}): ${message}`;
+    // Which policies there are is no matter of behaviour.
+    return `${name} (${field}): ${message.replace(/ one of .*/, " one of ...")}`;
   }
 }
