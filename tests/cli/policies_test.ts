@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { policiesOf } from "../../src/cli/policies.ts";
-import { withPlugins } from "../support/plugins.ts";
+import { pluginTest, withPlugins } from "../support/plugins.ts";
 
 const POLICIES =
   "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
-Deno.test("policiesOf() refuses names of policies that there are not, and says which there are", async () => {
+pluginTest("policiesOf() refuses names of policies that there are not, and says which there are", async () => {
   await assert.rejects(policiesOf({ policy: "fast" }), { message: `--policy must be ${POLICIES}, not "fast"` });
   await assert.rejects(policiesOf({ policy: "snapkv+fast" }), /--policy must be .*, not "snapkv\+fast"$/);
   await assert.rejects(policiesOf({ policies: ["h2o", "fast"] }), {
@@ -14,7 +14,7 @@ Deno.test("policiesOf() refuses names of policies that there are not, and says w
   });
 });
 
-Deno.test("policiesOf() knows the policies of plugins", async () => {
+pluginTest("policiesOf() knows the policies of plugins", async () => {
   const text = `import { definePolicy } from "ebb/policy";
     export default definePolicy({ name: "mine", description: "Mine", score: () => null });`;
   await withPlugins({ "mine.ts": text }, async (directory) => {

@@ -6,6 +6,7 @@ import { loadPolicies } from "../../src/serving/policies.ts";
 import { randomPrompt, request } from "../support/engine.ts";
 import { observedModel, TestRun } from "../support/scheduling.ts";
 import { seededRandom } from "../../fixtures/random.ts";
+import { pluginTest } from "../support/plugins.ts";
 
 const LAYERS = 5;
 const { model } = await observedModel({ architecture: "llama", seed: 3, layers: LAYERS }, { contextLength: 400 });
@@ -16,7 +17,7 @@ const NAMES = registry.files.flatMap(({ plugins }) =>
   plugins.map(({ kind, name }) => kind === "policy" ? name : `${name}+dynamickv`)
 );
 
-Deno.test("there are at least six examples, each in the table of the page on policies with a score", async () => {
+pluginTest("there are at least six examples, each in the table of the page on policies with a score", async () => {
   assert.ok(NAMES.length >= 6);
   const page = await Deno.readTextFile(new URL("../../docs/extending/policy.md", import.meta.url));
   for (const name of NAMES) {
@@ -24,7 +25,7 @@ Deno.test("there are at least six examples, each in the table of the page on pol
   }
 });
 
-Deno.test("each example keeps its budget and fails nowhere, for a prompt and for a chat", async () => {
+pluginTest("each example keeps its budget and fails nowhere, for a prompt and for a chat", async () => {
   const prompt = randomPrompt(seededRandom(1), 200);
   const messages = [{ role: "system", start: 2, end: 22 }, { role: "user", start: 30, end: 190 }];
   const run = new TestRun(model, undefined, registry);

@@ -28,7 +28,7 @@ import {
 import { PolicyRegistry } from "../../src/policy/registry.ts";
 import { randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
-import { bundled } from "../support/plugins.ts";
+import { bundled, pluginTest } from "../support/plugins.ts";
 import { loadReferenceModel, referenceForward } from "../support/reference_forward.ts";
 import { observedModel, TestRun } from "../support/scheduling.ts";
 import { seededRandom } from "../../fixtures/random.ts";
@@ -78,7 +78,7 @@ const norms = ({ keys }: HostRows, { scoredRows, promptLength }: LayerContext) =
     return 1 / (1 + Math.hypot(...keys!.subarray(start, start + headSize)));
   });
 
-Deno.test("the same score computed by a step, on the host and by WGSL keeps the same rows", async () => {
+pluginTest("the same score computed by a step, on the host and by WGSL keeps the same rows", async () => {
   const code = `
 fn score(row: u32) -> f32 {
   var squares: f32 = 0.0;
@@ -90,7 +90,7 @@ fn score(row: u32) -> f32 {
   await assertSame([keyNorm({ window: 8 })], [onHost({ window: 8, needs: ["keys"], score: norms })], [kernel]);
 });
 
-Deno.test("onHost() is given the attention of the window as attention() sums it, and the values", async () => {
+pluginTest("onHost() is given the attention of the window as attention() sums it, and the values", async () => {
   const size = (values: Float32Array) => values.reduce((sum, value) => sum + Math.abs(value), 0);
   await assertSame(
     [attention({ window: 8 })],
@@ -110,63 +110,66 @@ Deno.test("onHost() is given the attention of the window as attention() sums it,
   );
 });
 
-Deno.test("linear() is told the mean of the queries before rotation, and scores as a kernel of the same formula does", async () => {
-  const seen: QueryStatistics[] = [];
-  const vector = (i: number) => Math.sin(i);
-  const weight = (i: number) => Math.cos(i) ** 2;
-  const ownLinear = linear({
-    window: 8,
-    coefficients(queries, { layer, rotary }) {
-      seen[layer] = queries;
-      assert.equal(rotary.frequencies.length, headSize / 2);
-      return {
-        vectors: Array.from({ length: kvHeadCount * headSize }, (_, i) => vector(i)),
-        magnitudes: Array.from({ length: kvHeadCount * headSize / 2 }, (_, i) => weight(i)),
-      };
-    },
-  });
-  const { frequencies, pairing } = model.compressor.options.rotary!;
-  const pairOf = (pair: number) => pairing === "adjacent" ? [2 * pair, 2 * pair + 1] : [pair, pair + headSize / 2];
-  const sameOnHost = onHost({
-    window: 8,
-    needs: ["keys"],
-    score: ({ keys }, { scoredRows, promptLength }) =>
-      Array.from({ length: kvHeadCount * scoredRows }, (_, at) => {
-        const head = Math.floor(at / scoredRows);
-        const key = keys!.subarray((head * promptLength + at % scoredRows) * headSize).subarray(0, headSize);
-        let score = 0;
-        key.forEach((element, i) => score += element * vector(head * headSize + i));
+pluginTest(
+  "linear() is told the mean of the queries before rotation, and scores as a kernel of the same formula does",
+  async () => {
+    const seen: QueryStatistics[] = [];
+    const vector = (i: number) => Math.sin(i);
+    const weight = (i: number) => Math.cos(i) ** 2;
+    const ownLinear = linear({
+      window: 8,
+      coefficients(queries, { layer, rotary }) {
+        seen[layer] = queries;
+        assert.equal(rotary.frequencies.length, headSize / 2);
+        return {
+          vectors: Array.from({ length: kvHeadCount * headSize }, (_, i) => vector(i)),
+          magnitudes: Array.from({ length: kvHeadCount * headSize / 2 }, (_, i) => weight(i)),
+        };
+      },
+    });
+    const { frequencies, pairing } = model.compressor.options.rotary!;
+    const pairOf = (pair: number) => pairing === "adjacent" ? [2 * pair, 2 * pair + 1] : [pair, pair + headSize / 2];
+    const sameOnHost = onHost({
+      window: 8,
+      needs: ["keys"],
+      score: ({ keys }, { scoredRows, promptLength }) =>
+        Array.from({ length: kvHeadCount * scoredRows }, (_, at) => {
+          const head = Math.floor(at / scoredRows);
+          const key = keys!.subarray((head * promptLength + at % scoredRows) * headSize).subarray(0, headSize);
+          let score = 0;
+          key.forEach((element, i) => score += element * vector(head * headSize + i));
+          for (let pair = 0; pair < headSize / 2; pair++) {
+            score += weight(head * headSize / 2 + pair) * Math.hypot(...pairOf(pair).map((i) => key[i]));
+          }
+          return Math.exp(score);
+        }),
+    });
+    await assertSame([sameOnHost], [ownLinear, positive()], [ownLinear, normalise({ by: "softmax" })]);
+
+    seen.forEach(({ mean, meanMagnitude }, layer) => {
+      const { queries } = reference.layers[layer];
+      for (let head = 0; head < queryHeadCount; head++) {
         for (let pair = 0; pair < headSize / 2; pair++) {
-          score += weight(head * headSize / 2 + pair) * Math.hypot(...pairOf(pair).map((i) => key[i]));
+          const expected = [0, 0, 0];
+          queries.forEach((row, position) => {
+            const [a, b] = pairOf(pair).map((i) => row[head * headSize + i]);
+            const [cosine, sine] = [Math.cos(position * frequencies[pair]), Math.sin(position * frequencies[pair])];
+            expected[0] += (a * cosine + b * sine) / PROMPT.length;
+            expected[1] += (b * cosine - a * sine) / PROMPT.length;
+            expected[2] += Math.hypot(a, b) / PROMPT.length;
+          });
+          const [first, second] = pairOf(pair).map((i) => mean[head * headSize + i]);
+          const actual = [first, second, meanMagnitude[head * headSize / 2 + pair]];
+          actual.forEach((value, i) =>
+            assert.ok(Math.abs(value - expected[i]) < 2e-3, `layer ${layer}: ${actual}, expected ${expected}`)
+          );
         }
-        return Math.exp(score);
-      }),
-  });
-  await assertSame([sameOnHost], [ownLinear, positive()], [ownLinear, normalise({ by: "softmax" })]);
-
-  seen.forEach(({ mean, meanMagnitude }, layer) => {
-    const { queries } = reference.layers[layer];
-    for (let head = 0; head < queryHeadCount; head++) {
-      for (let pair = 0; pair < headSize / 2; pair++) {
-        const expected = [0, 0, 0];
-        queries.forEach((row, position) => {
-          const [a, b] = pairOf(pair).map((i) => row[head * headSize + i]);
-          const [cosine, sine] = [Math.cos(position * frequencies[pair]), Math.sin(position * frequencies[pair])];
-          expected[0] += (a * cosine + b * sine) / PROMPT.length;
-          expected[1] += (b * cosine - a * sine) / PROMPT.length;
-          expected[2] += Math.hypot(a, b) / PROMPT.length;
-        });
-        const [first, second] = pairOf(pair).map((i) => mean[head * headSize + i]);
-        const actual = [first, second, meanMagnitude[head * headSize / 2 + pair]];
-        actual.forEach((value, i) =>
-          assert.ok(Math.abs(value - expected[i]) < 2e-3, `layer ${layer}: ${actual}, expected ${expected}`)
-        );
       }
-    }
-  });
-});
+    });
+  },
+);
 
-Deno.test("plus() and times() combine scores: with nothing, with themselves, and within each other", async () => {
+pluginTest("plus() and times() combine scores: with nothing, with themselves, and within each other", async () => {
   const look: Score = [attention({ window: 8 }), pool({ width: 7, by: "average" })];
   const late: Score = [recency({ window: 8 })];
   await assertSame(
@@ -185,37 +188,45 @@ Deno.test("plus() and times() combine scores: with nothing, with themselves, and
   assert.deepEqual(both.ids, norm.ids);
 });
 
-Deno.test("protect() keeps rows in every layer, whatever the allocator gives, and counts them within the budget", async () => {
-  const ranges = [{ start: 3, end: 20 }, { start: 18, end: 24 }, { start: 149, end: 200 }];
-  const kept = (score: Score, allocator: string) =>
-    definePolicy({ name: "kept", description: "Kept", score: () => score, allocator });
-  // The protected rows rank first: with a budget for no more, protecting them is keeping nothing else.
-  const only: Score = [onHost({
-    window: 8,
-    needs: [],
-    score: (_rows, { scoredRows }) =>
-      Array.from({ length: kvHeadCount * scoredRows }, (_, i) => (i % scoredRows >= 3 && i % scoredRows < 24) ? 1 : 0),
-  })];
-  const { outcomes: [expected, actual] } = await run([only, [keyNorm({ window: 8 }), protect(ranges)]], {}, 8 + 21);
-  assert.deepEqual(actual.ids, expected.ids);
+pluginTest(
+  "protect() keeps rows in every layer, whatever the allocator gives, and counts them within the budget",
+  async () => {
+    const ranges = [{ start: 3, end: 20 }, { start: 18, end: 24 }, { start: 149, end: 200 }];
+    const kept = (score: Score, allocator: string) =>
+      definePolicy({ name: "kept", description: "Kept", score: () => score, allocator });
+    // The protected rows rank first: with a budget for no more, protecting them is keeping nothing else.
+    const only: Score = [onHost({
+      window: 8,
+      needs: [],
+      score: (_rows, { scoredRows }) =>
+        Array.from(
+          { length: kvHeadCount * scoredRows },
+          (_, i) => (i % scoredRows >= 3 && i % scoredRows < 24) ? 1 : 0,
+        ),
+    })];
+    const { outcomes: [expected, actual] } = await run([only, [keyNorm({ window: 8 }), protect(ranges)]], {}, 8 + 21);
+    assert.deepEqual(actual.ids, expected.ids);
 
-  for (const allocator of ["dynamickv", "pyramidkv", "lava", "adakv"]) {
-    const registry = new PolicyRegistry([
-      ...BUILT_IN_POLICIES,
-      kept([attention({ window: 8 }), protect(ranges)], allocator),
-    ]);
-    const testRun = new TestRun(model, undefined, registry);
-    testRun.add(request(PROMPT, { kvCache: { policy: "kept", budget: 40, options: {} } }));
-    const { outcomes: [{ kvCache }] } = await testRun.end();
-    assert.deepEqual(testRun.logged, []);
-    const rows = kvCache!.rowsPerHead?.flat() ?? kvCache!.rowsPerLayer;
-    for (const count of rows) assert.ok(count >= 8 + 21, `${allocator}: ${rows}`);
-    const sum = kvCache!.rowsPerLayer.reduce((a, b) => a + b);
-    assert.ok(sum <= LAYERS * 40, `${allocator}: ${sum}`);
-  }
-});
+    for (const allocator of ["dynamickv", "pyramidkv", "lava", "adakv"]) {
+      const registry = new PolicyRegistry([
+        ...BUILT_IN_POLICIES,
+        kept([attention({ window: 8 }), protect(ranges)], allocator),
+      ]);
+      const testRun = new TestRun(model, undefined, registry);
+      testRun.add(request(PROMPT, { kvCache: { policy: "kept", budget: 40, options: {} } }));
+      const { outcomes: [{ kvCache }] } = await testRun.end();
+      assert.deepEqual(testRun.logged, []);
+      const rows = kvCache!.rowsPerHead?.flat() ?? kvCache!.rowsPerLayer;
+      for (const count of rows) {
+        assert.ok(count >= 8 + 21, `${allocator}: ${rows}`);
+      }
+      const sum = kvCache!.rowsPerLayer.reduce((a, b) => a + b);
+      assert.ok(sum <= LAYERS * 40, `${allocator}: ${sum}`);
+    }
+  },
+);
 
-Deno.test("what fails on the host in the middle of a prompt is told, and costs other sequences nothing", async () => {
+pluginTest("what fails on the host in the middle of a prompt is told, and costs other sequences nothing", async () => {
   const failing = (what: (layer: number) => ArrayLike<number>): Score => [onHost({
     window: 8,
     needs: [],
@@ -242,42 +253,48 @@ Deno.test("what fails on the host in the middle of a prompt is told, and costs o
   }
 });
 
-Deno.test("a sequence that is aborted while the host computes its scores gives all back, and others go on", async () => {
-  const slow: Score = [onHost({ window: 8, needs: ["keys"], score: norms })];
-  const policy = definePolicy({ name: "p", description: "P", score: () => slow });
-  const testRun = new TestRun(model, undefined, new PolicyRegistry([...BUILT_IN_POLICIES, policy]));
-  const aborted = testRun.add(request(PROMPT, { kvCache: { policy: "p", budget: 40 } }));
-  testRun.add(request(PROMPT, { kvCache: { policy: "p", budget: 40 } }));
-  setTimeout(() => testRun.loop.abort(aborted), 5);
-  const { outcomes } = await testRun.end();
-  assert.deepEqual(outcomes[0].last, { type: "finished", reason: "aborted", completionTokens: 0 });
-  assert.equal(outcomes[1].ids.length, 8);
-  assert.equal(model.pool.usedBlocks, 0);
-});
+pluginTest(
+  "a sequence that is aborted while the host computes its scores gives all back, and others go on",
+  async () => {
+    const slow: Score = [onHost({ window: 8, needs: ["keys"], score: norms })];
+    const policy = definePolicy({ name: "p", description: "P", score: () => slow });
+    const testRun = new TestRun(model, undefined, new PolicyRegistry([...BUILT_IN_POLICIES, policy]));
+    const aborted = testRun.add(request(PROMPT, { kvCache: { policy: "p", budget: 40 } }));
+    testRun.add(request(PROMPT, { kvCache: { policy: "p", budget: 40 } }));
+    setTimeout(() => testRun.loop.abort(aborted), 5);
+    const { outcomes } = await testRun.end();
+    assert.deepEqual(outcomes[0].last, { type: "finished", reason: "aborted", completionTokens: 0 });
+    assert.equal(outcomes[1].ids.length, 8);
+    assert.equal(model.pool.usedBlocks, 0);
+  },
+);
 
-Deno.test("scores of WGSL that are no numbers of at least 0 are counted and logged once; code that was not compiled is refused", async () => {
-  const kernel = wgsl({ window: 8, code: "f32(position(row)) - uniforms.least", uniforms: { least: 10 } });
-  assert.equal(await model.compressor.compile(kernel), null);
-  const policies = [
-    definePolicy({ name: "late", description: "Late", score: () => [kernel] }),
-    definePolicy({ name: "other", description: "Other", score: () => [wgsl({ window: 8, code: "1.0" })] }),
-  ];
-  const registry = new PolicyRegistry([...BUILT_IN_POLICIES, ...policies]);
-  registry.runnable = (score) => model.compressor.runnable(score);
-  const testRun = new TestRun(model, undefined, registry);
-  for (const policy of ["late", "late", "other"]) testRun.add(request(PROMPT, { kvCache: { policy, budget: 40 } }));
-  const { stats, outcomes } = await testRun.end();
-  assert.deepEqual(stats.unusableScores, { late: 2 * LAYERS * kvHeadCount * 10 });
-  assert.equal(testRun.logged.length, 2);
-  assert.match(testRun.logged[0], /policy other failed, .*not the one that was compiled when the plugin was loaded/);
-  assert.match(
-    testRun.logged[1],
-    new RegExp(`^KV cache policy late: ${LAYERS * kvHeadCount * 10} scores of a prompt were no numbers`),
-  );
-  assert.match(outcomes[2].kvCache!.fallback!, /uniforms can tell it of/);
-});
+pluginTest(
+  "scores of WGSL that are no numbers of at least 0 are counted and logged once; code that was not compiled is refused",
+  async () => {
+    const kernel = wgsl({ window: 8, code: "f32(position(row)) - uniforms.least", uniforms: { least: 10 } });
+    assert.equal(await model.compressor.compile(kernel), null);
+    const policies = [
+      definePolicy({ name: "late", description: "Late", score: () => [kernel] }),
+      definePolicy({ name: "other", description: "Other", score: () => [wgsl({ window: 8, code: "1.0" })] }),
+    ];
+    const registry = new PolicyRegistry([...BUILT_IN_POLICIES, ...policies]);
+    registry.runnable = (score) => model.compressor.runnable(score);
+    const testRun = new TestRun(model, undefined, registry);
+    for (const policy of ["late", "late", "other"]) testRun.add(request(PROMPT, { kvCache: { policy, budget: 40 } }));
+    const { stats, outcomes } = await testRun.end();
+    assert.deepEqual(stats.unusableScores, { late: 2 * LAYERS * kvHeadCount * 10 });
+    assert.equal(testRun.logged.length, 2);
+    assert.match(testRun.logged[0], /policy other failed, .*not the one that was compiled when the plugin was loaded/);
+    assert.match(
+      testRun.logged[1],
+      new RegExp(`^KV cache policy late: ${LAYERS * kvHeadCount * 10} scores of a prompt were no numbers`),
+    );
+    assert.match(outcomes[2].kvCache!.fallback!, /uniforms can tell it of/);
+  },
+);
 
-Deno.test("WGSL that cannot be compiled is refused when it is loaded, at its place in the user's file", async () => {
+pluginTest("WGSL that cannot be compiled is refused when it is loaded, at its place in the user's file", async () => {
   const refusalOf = async (code: string) => {
     const text = `import { definePolicy, wgsl } from "ebb/policy";
 export default definePolicy({

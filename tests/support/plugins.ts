@@ -46,3 +46,11 @@ export function refusalOf(text: string, neighbours: Readonly<Record<string, stri
     throw new Error("The plugin was accepted");
   });
 }
+
+/**
+ * A test in which plugins are bundled: esbuild is a Go program, whose runtime sets timers of its own and never clears them, so
+ * that only what tests themselves start can be asked back.
+ */
+export function pluginTest(name: string, fn: () => void | Promise<void>): void {
+  Deno.test({ name, sanitizeOps: false, fn });
+}

@@ -5,7 +5,7 @@ import { startPolicy } from "../../../src/policy/fence.ts";
 import { bundlePlugins } from "../../../src/policy/loading/bundle_plugins.ts";
 import { parseKvCacheChoice } from "../../../src/policy/choice.ts";
 import { loadPolicies, registryOf } from "../../../src/serving/policies.ts";
-import { bundled, refusalOf, withPlugins } from "../../support/plugins.ts";
+import { bundled, pluginTest, refusalOf, withPlugins } from "../../support/plugins.ts";
 
 const SHORT_KEYS = `
 import { definePolicy, keyNorm, z } from "ebb/policy";
@@ -29,28 +29,33 @@ const context = {
   messages: [],
 };
 
-Deno.test("a plugin is a policy like any other: it has options, checks them, and combines with the halves of others", async () => {
-  const registry = registryOf(await bundled(SHORT_KEYS));
-  const defaults = { policy: "full", budget: 20 };
-  assert.deepEqual(parseKvCacheChoice({ policy: "short-keys", options: { window: 4 } }, defaults, registry), {
-    policy: "short-keys",
-    budget: 20,
-    options: { window: 4 },
-  });
-  assert.throws(
-    () => parseKvCacheChoice({ policy: "short-keys", options: { window: 0 } }, defaults, registry),
-    /Invalid kv_cache.options.window 0: .*>=1/,
-  );
-  const started = registry.find("short-keys")!.start(context, {})!;
-  assert.deepEqual(started.score, [{ name: "keyNorm", window: 8 }]);
-  assert.deepEqual(basename(registry.originOf(registry.find("short-keys")!)!), "mine.ts");
-  assert.equal(registry.originOf(registry.find("snapkv")!), null);
-});
+pluginTest(
+  "a plugin is a policy like any other: it has options, checks them, and combines with the halves of others",
+  async () => {
+    const registry = registryOf(await bundled(SHORT_KEYS));
+    const defaults = { policy: "full", budget: 20 };
+    assert.deepEqual(parseKvCacheChoice({ policy: "short-keys", options: { window: 4 } }, defaults, registry), {
+      policy: "short-keys",
+      budget: 20,
+      options: { window: 4 },
+    });
+    assert.throws(
+      () => parseKvCacheChoice({ policy: "short-keys", options: { window: 0 } }, defaults, registry),
+      /Invalid kv_cache.options.window 0: .*>=1/,
+    );
+    const started = registry.find("short-keys")!.start(context, {})!;
+    assert.deepEqual(started.score, [{ name: "keyNorm", window: 8 }]);
+    assert.deepEqual(basename(registry.originOf(registry.find("short-keys")!)!), "mine.ts");
+    assert.equal(registry.originOf(registry.find("snapkv")!), null);
+  },
+);
 
-Deno.test("a plugin may import its neighbours, and define several scorers, allocators and policies, by name or at hand", async () => {
-  const registry = registryOf(
-    await bundled(
-      `import { defineAllocator, definePolicy, defineScorer, keyNorm } from "ebb/policy";
+pluginTest(
+  "a plugin may import its neighbours, and define several scorers, allocators and policies, by name or at hand",
+  async () => {
+    const registry = registryOf(
+      await bundled(
+        `import { defineAllocator, definePolicy, defineScorer, keyNorm } from "ebb/policy";
      import { WINDOW } from "./parts/window.ts";
      import table from "./table.json";
      const scorer = defineScorer({ name: "mine", description: "Short keys", score: () => [keyNorm({ window: WINDOW })] });
@@ -65,18 +70,19 @@ Deno.test("a plugin may import its neighbours, and define several scorers, alloc
          allot: (layers) => layers.map(({ heldRows }, i) => Math.floor(heldRows * table[i])),
        }),
      ];`,
-      { "parts/window.ts": `export const WINDOW: number = 4;`, "table.json": "[1, 0.5, 0.5]" },
-    ),
-  );
-  assert.equal(registry.find("mine")!.allocator, registry.find("dynamickv")!.allocator);
-  const halves = registry.find("mine-too")!.start(context, {})!;
-  const layer = { histogram: new Uint32Array(864), heldRows: 16 };
-  assert.deepEqual([...halves.allot([layer, layer, layer]) as number[]], [16, 8, 8]);
-  assert.equal(registry.find("named")!.options.parse({}).window, 4);
-  assert.ok(registry.find("mine+halves") && registry.find("mine+adakv") && registry.find("snapkv+halves"));
-});
+        { "parts/window.ts": `export const WINDOW: number = 4;`, "table.json": "[1, 0.5, 0.5]" },
+      ),
+    );
+    assert.equal(registry.find("mine")!.allocator, registry.find("dynamickv")!.allocator);
+    const halves = registry.find("mine-too")!.start(context, {})!;
+    const layer = { histogram: new Uint32Array(864), heldRows: 16 };
+    assert.deepEqual([...halves.allot([layer, layer, layer]) as number[]], [16, 8, 8]);
+    assert.equal(registry.find("named")!.options.parse({}).window, 4);
+    assert.ok(registry.find("mine+halves") && registry.find("mine+adakv") && registry.find("snapkv+halves"));
+  },
+);
 
-Deno.test("a directory of plugins is read file by file, without tests, declarations and hidden files", async () => {
+pluginTest("a directory of plugins is read file by file, without tests, declarations and hidden files", async () => {
   const plugin = (name: string) => SHORT_KEYS.replace("short-keys", name);
   const files = {
     "b.ts": plugin("b"),
@@ -193,12 +199,12 @@ for (
     ],
   ] as [string, string, RegExp][]
 ) {
-  Deno.test(`a plugin that ${what} is refused, and told where`, async () => {
+  pluginTest(`a plugin that ${what} is refused, and told where`, async () => {
     assert.match(await refusalOf(text), refusal);
   });
 }
 
-Deno.test("an error in a neighbour is told by its own name", async () => {
+pluginTest("an error in a neighbour is told by its own name", async () => {
   assert.match(
     await refusalOf(`import { x } from "./y.ts";\nexport default x;`, { "y.ts": `\nexport const x = null!.z;` }),
     /^y\.ts:2:\d+: Cannot read properties of null/,
@@ -206,7 +212,7 @@ Deno.test("an error in a neighbour is told by its own name", async () => {
   assert.match(await refusalOf(`import "./y.ts";`, { "y.ts": `\n  const = 1;` }), /^y\.ts:2:9: Expected identifier/);
 });
 
-Deno.test("what a plugin throws in the middle of a request names the place in its file", async () => {
+pluginTest("what a plugin throws in the middle of a request names the place in its file", async () => {
   const registry = registryOf(
     await bundled(define(
       `name: "late", description: "Throws for long prompts",
@@ -223,7 +229,7 @@ Deno.test("what a plugin throws in the middle of a request names the place in it
   assert.match(reasons[0], /^Cannot read properties of undefined \(reading 'toFixed'\) \(.*mine\.ts:6:47\)$/);
 });
 
-Deno.test("a plugin that takes too long is asked no more", async () => {
+pluginTest("a plugin that takes too long is asked no more", async () => {
   const registry = registryOf(
     await bundled(
       `import { defineAllocator, definePolicy, keyNorm } from "ebb/policy";
@@ -247,7 +253,7 @@ Deno.test("a plugin that takes too long is asked no more", async () => {
   assert.match(reasons.join(), /^allot\(\) took longer than 1000 ms \(.*mine\.ts:\d+:\d+\)$/);
 });
 
-Deno.test("the same bundle makes the same plugins in any thread, and z is the very same", async () => {
+pluginTest("the same bundle makes the same plugins in any thread, and z is the very same", async () => {
   const [bundle] = await bundled(
     `import { definePolicy, z } from "ebb/policy";
      export default definePolicy({ name: "zod", description: String(z.ZodObject), score: () => null });`,
@@ -256,7 +262,7 @@ Deno.test("the same bundle makes the same plugins in any thread, and z is the ve
   assert.equal(registryOf(structuredClone([bundle])).find("zod")!.description, String(z.ZodObject));
 });
 
-Deno.test("without plugins no bundler is loaded", async () => {
+pluginTest("without plugins no bundler is loaded", async () => {
   const wasm = createRequire(new URL("../../../src/policy/loading/bundle_plugins.ts", import.meta.url))
     .resolve("esbuild-wasm/esbuild.wasm");
   await withPlugins({ "mine.ts": SHORT_KEYS }, async (directory) => {
