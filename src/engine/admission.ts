@@ -54,12 +54,21 @@ export class Admission {
   /** Takes back a sequence's slot, blocks and buffers. Idempotent. */
   release(sequence: Sequence): void {
     if (!this.#residents.delete(sequence)) return;
+    this.#keepPrefix(sequence);
     const { slot, cache, prefix, buffers } = sequence.residence;
     cache.release();
     prefix?.release();
     buffers?.destroy();
     this.#freeSlots.push(slot);
     sequence.reside(null);
+  }
+
+  /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
+  #keepPrefix(sequence: Sequence): void {
+    const { keepsRows, request: { prompt }, tokens } = sequence;
+    if (!this.prefixIndex.isOn || !keepsRows || tokens.recorded === 0) return;
+    const { cache } = sequence.residence;
+    this.prefixIndex.add(cache.arena, Uint32Array.from([...prompt, ...tokens.fed]), (layer) => cache.table(layer));
   }
 
   /** What a sequence can use of what was found, if its arena has room for it; else `null`. */

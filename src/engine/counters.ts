@@ -18,4 +18,16 @@ export class Counters implements Partial<EngineStats> {
   constructor(layerCount: number) {
     this.evictedRowsPerLayer = new Array(layerCount).fill(0);
   }
+
+  /** @param rowsOf rows that a layer has lost */
+  countEvicted(rowsOf: (layer: number) => number): void {
+    const { evictedRowsPerLayer } = this;
+    evictedRowsPerLayer.forEach((rows, layer) => evictedRowsPerLayer[layer] = rows + rowsOf(layer));
+  }
+
+  /** Rows of a prompt that were looked for in the prefix cache, and found there. */
+  countPrefix(rows: number, found: number): void {
+    this.prefixQueries += rows;
+    this.prefixHits += found;
+  }
 }

@@ -11,34 +11,24 @@ import type { GeneratedToken, GenerationEvent, GenerationRequest, Resumption } f
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Admission } from "./admission.ts";
 import { Counters } from "./counters.ts";
-import type { Constraint } from "./constraint.ts";
 import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
+import { type Correction, GuidedDecoding } from "./guided_decoding.ts";
 import type { Guidance, Guides } from "./guides.ts";
 import { kvCacheUsage } from "./kv_cache_usage.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
 import type { ResumedToken } from "./token_progress.ts";
+import { UnusableScores } from "./unusable_scores.ts";
 
 /** A sequence's news, in order. */
 export type Emit = (id: number, event: GenerationEvent) => void;
-
-/** The last token of a sequence in a slot, and all that it has generated, where the GPU knows others. */
-export interface Correction {
-  readonly slot: number;
-  readonly token: number;
-  readonly request: GenerationRequest;
-  readonly generated: readonly number[];
-}
 
 export class Scheduler {
   readonly counters: Counters;
   readonly #admission: Admission;
   readonly #sequences = new Map<number, Sequence>();
-  /** Those that cannot wait for admission yet, as it is not known which tokens may come first. */
-  readonly #asking = new Set<Sequence>();
-  #corrections: Correction[] = [];
-  /** Policies whose unusable scores have been logged. */
-  readonly #unusable = new Set<string>();
+  readonly #guidance: GuidedDecoding;
+  readonly #unusable: UnusableScores;
   #waiting: Sequence[] = [];
   #running: Sequence[] = [];
 
@@ -54,10 +44,17 @@ export class Scheduler {
     slots: number,
     readonly emit: Emit,
     readonly log: (message: string) => void,
-    readonly guides: Guides,
+    guides: Guides,
   ) {
     this.counters = new Counters(shape.layerCount);
+    this.#unusable = new UnusableScores(log);
     this.#admission = new Admission(prefixIndex, shape.layerCount, slots);
+    this.#guidance = new GuidedDecoding(guides, {
+      queue: (sequence) => this.#waiting.push(sequence),
+      accept: (sequence, tokens) => this.#accept(sequence, tokens),
+      stop: (sequence) => this.#finish(sequence, "stop"),
+      fail: (sequence, message) => this.#end(sequence, { type: "failed", message }),
+    });
   }
 
   /** Sequences that have been let in and have not ended. */
@@ -66,7 +63,7 @@ export class Scheduler {
   }
 
   get waitingCount(): number {
-    return this.#waiting.length + this.#asking.size;
+    return this.#waiting.length + this.#guidance.askingCount;
   }
 
   /** The prompt of the sequence that is let in next, if any waits. */
@@ -83,8 +80,8 @@ export class Scheduler {
 
   /** Queues a sequence. */
   add(id: number, request: GenerationRequest): void {
-    const { policy } = request.kvCache;
-    const { policyFallbacks } = this.counters;
+    const { counters: { policyFallbacks } } = this;
+    const { kvCache: { policy } } = request;
     const fallback: Fallback = { reason: undefined };
     let forecast: Forecast;
     try {
@@ -105,10 +102,8 @@ export class Scheduler {
     }
     const sequence = new Sequence(id, request, forecast, fallback);
     this.#sequences.set(id, sequence);
-    if (sequence.constraint?.needsGuidance) {
-      this.#asking.add(sequence);
-      this.#beginGuidance(sequence);
-    } else this.#waiting.push(sequence);
+    if (sequence.constraint?.needsGuidance) this.#guidance.ask(sequence);
+    else this.#waiting.push(sequence);
   }
 
   /** Ends a sequence wherever it is; unknown ids have ended already. */
@@ -162,14 +157,11 @@ export class Scheduler {
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence);
-    if (sequence.unusableScores > 0) this.#logUnusable(sequence);
+    if (sequence.unusableScores > 0) this.#unusable.log(sequence);
     this.counters.promptTokens += kvCache.promptRows;
-    this.#countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
+    this.counters.countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
     const { cachedRows: cachedTokens, waitedSeconds } = sequence;
-    if (this.prefixIndex.isOn) {
-      this.counters.prefixQueries += kvCache.promptRows;
-      this.counters.prefixHits += cachedTokens;
-    }
+    if (this.prefixIndex.isOn) this.counters.countPrefix(kvCache.promptRows, cachedTokens);
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
     if (sequence.policy !== null) this.#running.push(sequence);
@@ -179,75 +171,18 @@ export class Scheduler {
   receive(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
     const { constraint } = sequence;
     if (constraint === null) this.#accept(sequence, tokens);
-    else this.#receiveBound(sequence, constraint, tokens);
+    else this.#guidance.receive(sequence, constraint, tokens);
   }
 
   /** Takes in what may follow a token of a sequence, if it has not ended meanwhile. */
   guide(guidance: Guidance): void {
     const sequence = this.#sequences.get(guidance.id);
-    if (sequence === undefined) return;
-    if (guidance.type === "failed") return this.#end(sequence, { type: "failed", message: guidance.message });
-    const { asked } = sequence;
-    const { replacement, mask } = guidance;
-    if (asked !== null) {
-      sequence.asked = null;
-      this.#accept(sequence, [replacement === null ? asked : { id: replacement }]);
-      if (sequence.isFinished) return;
-      if (replacement !== null) this.#correct(sequence, replacement);
-    }
-    // The text is over, and no token has to say so.
-    if (mask === null) return this.#finish(sequence, "stop");
-    sequence.constraint!.guide(mask);
-    if (this.#asking.delete(sequence)) this.#waiting.push(sequence);
+    if (sequence !== undefined) this.#guidance.take(sequence, guidance);
   }
 
   /** What the GPU has to be told before the next step is recorded; each is given once. */
   takeCorrections(): Correction[] {
-    const corrections = this.#corrections;
-    this.#corrections = [];
-    return corrections;
-  }
-
-  #receiveBound(sequence: Sequence, constraint: Constraint, tokens: readonly GeneratedToken[]): void {
-    const { tokens: progress, request } = sequence;
-    if (progress.isHeld) {
-      progress.take(tokens);
-      return this.#goOn(sequence, constraint);
-    }
-    const { phase } = constraint;
-    const kept = tokens.slice(0, constraint.unchangedBy(tokens));
-    const isStop = !constraint.runsAhead && request.stopTokens.includes(kept[0]?.id);
-    if (!isStop && constraint.take(kept.map(({ id }) => id)) === "ask") {
-      sequence.asked = kept[0];
-      return this.guides.send({ type: "advance", id: sequence.id, token: kept[0].id });
-    }
-    this.#accept(sequence, kept);
-    if (sequence.isFinished || (sequence.runsAhead && constraint.phase === phase)) return;
-    constraint.isReady = false;
-    progress.hold();
-    progress.take(tokens.slice(kept.length));
-    this.#goOn(sequence, constraint);
-  }
-
-  /** Lets a sequence go on once all that was recorded has been read back. */
-  #goOn(sequence: Sequence, constraint: Constraint): void {
-    const { tokens, residence: { cache } } = sequence;
-    if (!tokens.isTaken) return;
-    const { token, surplusRows } = tokens.release();
-    if (surplusRows > 0) {
-      cache.dropRecent(surplusRows);
-      this.#correct(sequence, token);
-    }
-    if (constraint.needsGuidance) this.#beginGuidance(sequence);
-    else constraint.isReady = true;
-  }
-
-  #beginGuidance({ id, request: { grammar, stopTokens }, tokens }: Sequence): void {
-    this.guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining: tokens.left });
-  }
-
-  #correct({ residence: { slot }, request, tokens: { accepted } }: Sequence, token: number): void {
-    this.#corrections.push({ slot, token, request, generated: accepted });
+    return this.#guidance.takeCorrections();
   }
 
   #accept(sequence: Sequence, tokens: readonly GeneratedToken[]): void {
@@ -275,7 +210,7 @@ export class Scheduler {
   evicted(sequence: Sequence, heldRows: readonly number[]): void {
     const { rowsPerLayer } = sequence;
     sequence.budgets.forget();
-    this.#countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
+    this.counters.countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
     this.counters.decodeEvictions++;
     this.emit(sequence.id, {
       type: "evicted",
@@ -283,29 +218,6 @@ export class Scheduler {
       ...sequence.fallback.reason !== undefined && { fallback: sequence.fallback.reason },
     });
     this.#running.push(sequence);
-  }
-
-  /** Once for each policy. */
-  #logUnusable({ request: { kvCache: { policy } }, unusableScores }: Sequence): void {
-    if (this.#unusable.has(policy)) return;
-    this.#unusable.add(policy);
-    this.log(
-      `KV cache policy ${policy}: ${unusableScores} scores of a prompt were no numbers of at least 0 and count as 0; further ones ` +
-        "are counted in the metric ebb_kv_unusable_scores_total",
-    );
-  }
-
-  #countEvicted(rowsOf: (layer: number) => number): void {
-    const { evictedRowsPerLayer } = this.counters;
-    evictedRowsPerLayer.forEach((rows, layer) => evictedRowsPerLayer[layer] = rows + rowsOf(layer));
-  }
-
-  /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
-  #keepPrefix(sequence: Sequence): void {
-    const { keepsRows, request: { prompt }, tokens } = sequence;
-    if (!this.prefixIndex.isOn || !keepsRows || tokens.recorded === 0) return;
-    const { cache } = sequence.residence;
-    this.prefixIndex.add(cache.arena, Uint32Array.from([...prompt, ...tokens.fed]), (layer) => cache.table(layer));
   }
 
   /** Says that a sequence has paused, once nothing of it is computed any more. */
@@ -327,11 +239,9 @@ export class Scheduler {
     sequence.isFinished = true;
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#sequences.delete(sequence.id);
-    this.#asking.delete(sequence);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
-    this.#keepPrefix(sequence);
     this.#admission.release(sequence);
-    if (sequence.request.grammar !== undefined) this.guides.send({ type: "end", id: sequence.id });
+    this.#guidance.end(sequence);
     this.emit(sequence.id, event);
   }
 }

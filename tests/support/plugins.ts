@@ -52,5 +52,5 @@ export function refusalOf(text: string, neighbours: Readonly<Record<string, stri
  * that only what tests themselves start can be asked back.
  */
 export function pluginTest(name: string, fn: () => void | Promise<void>): void {
-  Deno.test({ name, sanitizeOps: false, fn });
+  Deno.test({ name, sanitizeOps: false, sanitizeResources: false, fn });
 }
