@@ -81,7 +81,12 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
     registry.allocators.filter(({ perHead }) => perHead).map(({ name }) => name),
   );
   const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
-  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["readahead", "streaming"]);
+  assert.deepEqual(unable.map(({ name }: { name: string }) => name), [
+    "readahead",
+    "streaming",
+    "expectedattention",
+    "triattention",
+  ]);
   assert.match(
     decode_eviction.description,
     /tokens between two evictions, or true for 128\. Default: as the server was told/,
