@@ -4,6 +4,7 @@ import type { Engine, EngineStats } from "../src/contract/engine.ts";
 import { GREEDY } from "../src/contract/sampling.ts";
 import { builtInPolicies } from "../src/serving/policies.ts";
 import { median } from "./statistics.ts";
+import { watchStalls } from "./watch_stalls.ts";
 
 const MODEL = "../shared/models/stories260K.gguf";
 /** "Once upon a time" after the beginning-of-sequence token. */
@@ -116,21 +117,4 @@ async function generate(engine: Engine, maxTokens: number): Promise<void> {
   for await (const event of events) {
     if (event.type === "failed") throw new Error(event.message);
   }
-}
-
-/** Watches this thread with a timer of a millisecond until the result is called, which returns the longest gap in ms. */
-function watchStalls(): () => number {
-  let longest = 0;
-  let last = performance.now();
-  const look = () => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-  };
-  const timer = setInterval(look, 1);
-  return () => {
-    clearInterval(timer);
-    look();
-    return longest;
-  };
 }

@@ -22,24 +22,11 @@ import {
   valueNorm,
 } from "../../src/policy/mod.ts";
 import { windowOf } from "../../src/policy/steps.ts";
-import { KV_HEADS, layerScores, prefill, randomScores } from "../support/prefill.ts";
+import { contextOf, KV_HEADS, layerScores, prefill, randomScores } from "../support/prefill.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const NAMES = POLICY_NAMES.filter((name) => name !== "full");
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-
-function contextOf(context: Partial<PolicyContext>): PolicyContext {
-  return {
-    layerCount: 6,
-    kvHeadCount: KV_HEADS,
-    headSize: 8,
-    blockSize: 16,
-    messages: [],
-    promptLength: 400,
-    budget: 64,
-    ...context,
-  };
-}
 
 function start(name: string, context: PolicyContext, options: Record<string, unknown> = {}): StartedPolicy | null {
   return findPolicy(name)!.start(context, options);

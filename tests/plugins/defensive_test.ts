@@ -4,23 +4,10 @@ import type { PolicyContext } from "../../src/policy/context.ts";
 import { ranksAgain, scoreAgain } from "../../src/policy/steps.ts";
 import { attention, floorAtMean, valueNorm } from "../../src/policy/mod.ts";
 import { findPolicy } from "../support/policies.ts";
-import { KV_HEADS, prefill, randomScores } from "../support/prefill.ts";
+import { contextOf, KV_HEADS, prefill, randomScores } from "../support/prefill.ts";
 
 const WINDOW = 8;
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-
-function contextOf(context: Partial<PolicyContext>): PolicyContext {
-  return {
-    layerCount: 6,
-    kvHeadCount: KV_HEADS,
-    headSize: 8,
-    blockSize: 16,
-    messages: [],
-    promptLength: 400,
-    budget: 64,
-    ...context,
-  };
-}
 
 function start(context: PolicyContext, options: Record<string, unknown> = {}) {
   return findPolicy("defensive")!.start(context, { window: WINDOW, ...options })!;

@@ -3,6 +3,7 @@ import type { AttentionStatistics } from "../../src/scores/layer_record.ts";
 import { histogramOf } from "../../src/scores/score_histogram.ts";
 import type { LayerScores, StartedPolicy } from "../../src/policy/policy.ts";
 import { normalValues } from "../../fixtures/random.ts";
+import type { PolicyContext } from "../../src/policy/context.ts";
 
 /** What a prefill left behind. */
 export interface PrefillResult {
@@ -75,4 +76,18 @@ export function randomScores(random: () => number, layerCount: number, scoresPer
     const spread = 0.5 + 2 * random();
     return normalValues(random, scoresPerLayer).map((value) => Math.min(8, Math.exp(level + spread * value)));
   });
+}
+
+/** What a policy knows of a sequence of six layers, {@link KV_HEADS} heads, a prompt of 400 and a budget of 64, unless told. */
+export function contextOf(context: Partial<PolicyContext>): PolicyContext {
+  return {
+    layerCount: 6,
+    kvHeadCount: KV_HEADS,
+    headSize: 8,
+    blockSize: 16,
+    messages: [],
+    promptLength: 400,
+    budget: 64,
+    ...context,
+  };
 }
