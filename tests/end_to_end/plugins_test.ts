@@ -94,7 +94,13 @@ for (const isSandboxed of [false, true]) {
 
         const alone = await complete("snapkv");
         const [beside, ...failed] = await Promise.all(["snapkv", ...Object.keys(BROKEN)].map(complete));
-        assert.deepEqual(beside.choices, alone.choices);
+        // Rows computed beside others are computed by other loops, so that their last bits may differ.
+        const [{ logprobs: besideOthers, text }] = beside.choices;
+        assert.equal(text, alone.choices[0].text);
+        assert.deepEqual(besideOthers.tokens, alone.choices[0].logprobs.tokens);
+        besideOthers.token_logprobs.forEach((logprob: number, i: number) =>
+          assert.ok(Math.abs(logprob - alone.choices[0].logprobs.token_logprobs[i]) < 1e-5, `token ${i}: ${logprob}`)
+        );
         assert.equal("fallback" in beside.usage.kv_cache, false);
         Object.entries(BROKEN).forEach(([name, [, reason]], i) => {
           assert.match(failed[i].usage.kv_cache.fallback, reason);

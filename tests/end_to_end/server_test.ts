@@ -7,7 +7,14 @@ import { withDirectory, withFile } from "../support/files.ts";
 import { runMain, TestServer } from "../support/server.ts";
 import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../../fixtures/tiny_model.ts";
 
-const MODEL: TinyModelOptions = { architecture: "llama", seed: 61, layers: 4, keyGains: [1, 0.2, 1.6, 0.5] };
+const MODEL: TinyModelOptions = {
+  architecture: "llama",
+  seed: 61,
+  layers: 4,
+  keyGains: [1, 0.2, 1.6, 0.5],
+  // Room for an answer that no machine ends before its client hangs up.
+  context: 8192,
+};
 /** No text of this model means anything. */
 const IDS = Array.from({ length: 300 }, (_, i) => 3 + (i * 37) % 280);
 let server: TestServer;
@@ -61,7 +68,7 @@ Deno.test("a prompt that begins like an earlier one is found, and usage and metr
 
 Deno.test("a client that disconnects gives its blocks back, in the queue, in prefill and while decoding", async () => {
   await server.untilIdle();
-  const body = JSON.stringify({ prompt: IDS, max_tokens: 200, stream: true, ignore_eos: true });
+  const body = JSON.stringify({ prompt: IDS, max_tokens: 7500, stream: true, ignore_eos: true });
   const clients = Array.from({ length: 12 }, () => new AbortController());
   const streams = clients.map(({ signal }) =>
     fetch(`${server.url}/v1/completions`, { method: "POST", body, signal }).then((reply) => reply.text())
@@ -95,12 +102,12 @@ Deno.test("what a request gets does not depend on the others that run at once", 
 
 Deno.test("what can never be served is refused with a sentence, and the server goes on", async () => {
   const refusals: [unknown, RegExp][] = [
-    [{ prompt: IDS, max_tokens: 1e9 }, /maximum context length is 512 tokens/],
+    [{ prompt: IDS, max_tokens: 1e9 }, /maximum context length is 8192 tokens/],
     [{ prompt: [320], max_tokens: 1 }, /prompt holds token 320; expected ids below 320/],
     [{ prompt: IDS, kv_cache: { policy: "best" } }, /Unknown KV cache policy "best"/],
     [{ prompt: IDS, kv_cache: { budget: -1 } }, /Invalid kv_cache.budget/],
     [{ prompt: IDS, kv_cache: { options: { window: 0 } } }, /Invalid kv_cache.options.window 0/],
-    [{ prompt: "x ".repeat(50_000), max_tokens: 1 }, /maximum context length is 512 tokens/],
+    [{ prompt: "x ".repeat(50_000), max_tokens: 1 }, /maximum context length is 8192 tokens/],
     [{ prompt: [] }, /prompt is \[\]; expected a string/],
     [{ prompt: IDS, max_tokens: 2, logit_bias: { 320: 1 } }, /logit_bias holds token 320; expected ids below 320/],
   ];
