@@ -1,6 +1,6 @@
 /** @file Reads and validates the body of a request, and words what is wrong with it. */
 import type { z } from "zod";
-import type { RouteContext } from "../context.ts";
+import type { ServerContext } from "../context.ts";
 import { clipped, HttpError } from "../errors.ts";
 import { type BodySource, readJson } from "./body.ts";
 
@@ -18,7 +18,7 @@ const MAX_SHOWN_ENTRIES = 20;
  * as {@link readJson}
  */
 export async function readRequest<Schema extends z.ZodType>(
-  context: RouteContext,
+  context: ServerContext,
   source: BodySource,
   schema: Schema,
 ): Promise<{ request: z.infer<Schema>; text: string }> {
