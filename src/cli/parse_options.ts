@@ -76,7 +76,8 @@ function readArguments(
       throw new ExitError("usage", `${token.rawName} needs a value: ${value.expectation}${hint}`);
     } else {
       const before = flags[option].repeats ? given.get(option) : undefined;
-      given.set(option, { name: token.rawName, text: before ? `${before.text},${token.value}` : token.value });
+      const text = before ? before.text + (value.separator ?? ",") + token.value : token.value;
+      given.set(option, { name: token.rawName, text });
     }
   }
   return given;

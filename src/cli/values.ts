@@ -7,6 +7,8 @@ import { KEY_CHARACTERS } from "../routes/access/key_file.ts";
 export interface ValueType<T> {
   /** Stands for the value in help texts; empty for a flag that takes none. */
   readonly placeholder: string;
+  /** What stands between the values of a flag that is given several times. Default: a comma. */
+  readonly separator?: string;
   /** What is accepted, to follow "must be". */
   readonly expectation: string;
   /** The value, or undefined where the text is none. */
@@ -93,6 +95,13 @@ export const bytes = (least: 0 | 1): ValueType<number> => ({
   },
 });
 
+/** A size in bytes, of what is shared or of one model's: kept as it is written. */
+export const memoryShare: ValueType<string> = {
+  placeholder: "[ID=]BYTES",
+  expectation: "a size such as 512MiB, 2G or 1000000000, or one for a model such as small=1G",
+  parse: (text) => bytes(1).parse(text.slice(text.lastIndexOf("=") + 1)) === undefined ? undefined : text,
+};
+
 /** Mean KV rows per layer, or a share of the prompt. */
 export const cacheBudget: ValueType<number | string> = {
   placeholder: "N|P%",
@@ -142,6 +151,19 @@ export function listOf<T>({ placeholder, expectation, parse }: ValueType<T>): Va
     parse(text) {
       const values = text.split(",").map((part) => parse(part.trim()));
       return values.includes(undefined) ? undefined : [...new Set(values as T[])];
+    },
+  };
+}
+
+/** A flag that is given several times, with values in which commas stand for themselves; elsewhere, each is a line. */
+export function linesOf({ placeholder, expectation, parse }: ValueType<string>): ValueType<readonly string[]> {
+  return {
+    placeholder,
+    separator: "\n",
+    expectation,
+    parse(text) {
+      const values = text.split("\n").map((line) => parse(line.trim()));
+      return values.includes(undefined) ? undefined : values as string[];
     },
   };
 }
