@@ -48,6 +48,13 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   /** Tokens that end the generation; they are reported with the final event and count as completion tokens. */
   readonly stopTokens: readonly number[];
+  /**
+   * Tokens before none of which a stop token comes, unless a grammar leaves nothing else; at most `maxTokens`. Default: 0, the
+   * first token may be a stop token.
+   */
+  readonly minTokens?: number;
+  /** Who waits for admission is let in by this, lowest first, and in the order of arrival where it is equal. Default: 0. */
+  readonly priority?: number;
   readonly sampling: SamplingParameters;
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;

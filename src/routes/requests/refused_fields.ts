@@ -2,7 +2,7 @@
  * @file Fields of OpenAI's API, of vLLM and of llama-server that would change an answer, and that Ebb cannot honour: a
  * request that uses one is refused by its name. With the values listed, a field asks for nothing, and is let pass.
  *
- * What changes no answer, such as `user`, `service_tier`, `cache_prompt` or `priority`, is not here, and is ignored.
+ * What changes no answer, such as `user`, `service_tier` or `cache_prompt`, is not here, and is ignored.
  */
 import { refused } from "./checks.ts";
 
@@ -19,7 +19,6 @@ const TEXT_ONLY = "only text is supported";
 /** In requests of both kinds. */
 export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   // vLLM
-  min_tokens: ["a minimum length is not supported", 0],
   truncate_prompt_tokens: ["prompts are never truncated"],
   use_beam_search: ["beam search is not supported", false],
   length_penalty: ["beam search is not supported", 1],
