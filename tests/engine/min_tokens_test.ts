@@ -1,6 +1,6 @@
 /** @file No stop token comes before a generation has as many tokens as it must have, on both engines. */
 import assert from "node:assert/strict";
-import { type GenerationRequest } from "../../src/contract/generation.ts";
+import type { GenerationRequest } from "../../src/contract/generation.ts";
 import { FORBIDDEN_BIAS, GREEDY } from "../../src/contract/sampling.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
 import { withoutStops } from "../../src/engine/token_masks.ts";

@@ -75,7 +75,8 @@ const REFUSED: readonly [path: string, body: object, param: string | null, messa
   [COMPLETIONS, { prompt: [1, "a"] }, "prompt", /none of them empty, and at most 1024 prompts$/],
   [COMPLETIONS, { prompt: Array(1025).fill("a") }, "prompt", /at most 1024 prompts$/],
   [COMPLETIONS, { prompt: [5, 300] }, "prompt", /token 300; expected ids below 300$/],
-  [COMPLETIONS, { prompt: "x", suffix: "y" }, "suffix", /^suffix is "y"; expected it to be absent/],
+  [COMPLETIONS, { prompt: "x", suffix: "y" }, "suffix", /^suffix cannot be honoured: .* no tokens for infilling/],
+  [COMPLETIONS, { prompt: "x", suffix: "y", echo: true }, "echo", /expected it to be absent beside suffix/],
   [COMPLETIONS, { prompt: "x", logprobs: true }, "logprobs", /expected an integer from 0 to 20$/],
   [COMPLETIONS, [] as object, null, /^The request body is \[\]; expected a JSON object$/],
 ];

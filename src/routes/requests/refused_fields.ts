@@ -70,7 +70,6 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
 
 /** In `POST /v1/completions` alone. */
 export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
-  suffix: ["inserting text before a suffix is not supported", ""],
   thinking_token_budget: [REASONING],
   reasoning_budget: [REASONING, -1],
   input_prefix: ["infilling is not supported", ""],
