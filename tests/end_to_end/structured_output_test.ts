@@ -30,6 +30,25 @@ Deno.test("openai parses answers under a schema, streamed or not, hot or cold", 
   }
 });
 
+Deno.test("openai gets answers of a grammar of its own, in EBNF and in Lark's form, streamed or not", async () => {
+  const ebnf = 'root ::= sum\nsum ::= number (" + " number)*\nnumber ::= [1-9] [0-9]{0,2}';
+  const lark = 'start: NUMBER (" + " NUMBER)*\nNUMBER: /[1-9][0-9]{0,2}/';
+  for (const grammar of [{ guided_grammar: ebnf }, { structured_outputs: { grammar: lark } }]) {
+    const body = { model, messages, temperature: 1, seed: 5, max_tokens: 40, ...grammar };
+    const { choices: [{ message }] } = await client.chat.completions.create(body);
+    assert.match(message.content!, /^[1-9]\d{0,2}( \+ [1-9]\d{0,2})*$/);
+    const streamed = await client.chat.completions.stream({ ...body, stream: true }).finalChatCompletion();
+    assert.equal(streamed.choices[0].message.content, message.content);
+  }
+  const wrong = { model, messages, guided_grammar: "root ::= other" };
+  await assert.rejects(
+    client.chat.completions.create(wrong),
+    (error: any) =>
+      error instanceof OpenAI.BadRequestError && error.param === "guided_grammar" &&
+      error.code === "unsupported_grammar",
+  );
+});
+
 Deno.test("an answer that max_tokens cuts is valid all the same", async () => {
   const schema = { type: "object", properties: { story: { type: "string", minLength: 100 } }, required: ["story"] };
   const reply = await client.chat.completions.create({
