@@ -61,6 +61,8 @@ export interface GenerationRequest {
   readonly kvCache: KvCacheChoice;
   /** What the answer has to match, in XGrammar's EBNF, with the rule `root`. Default: nothing. */
   readonly grammar?: string;
+  /** The token behind which the grammar holds; up to there, and if it never comes, nothing does. Default: it holds at once. */
+  readonly grammarAfter?: number;
   /** Default: no thoughts, the answer comes first. */
   readonly reasoning?: Reasoning;
   /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */

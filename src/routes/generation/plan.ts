@@ -23,6 +23,8 @@ export interface EndpointFields {
   /** As in GenerationRequest. */
   readonly grammar?: string;
   /** As in GenerationRequest. */
+  readonly grammarAfter?: number;
+  /** As in GenerationRequest. */
   readonly reasoning?: Reasoning;
   /** Special tokens that are shown all the same. */
   readonly shown?: ReadonlySet<number>;
@@ -95,6 +97,7 @@ export function planGeneration(
       },
       topLogprobs: endpoint.topLogprobs,
       ...endpoint.grammar !== undefined && { grammar: endpoint.grammar },
+      ...endpoint.grammarAfter !== undefined && { grammarAfter: endpoint.grammarAfter },
       ...endpoint.reasoning !== undefined && { reasoning: endpoint.reasoning },
       kvCache,
       ...endpoint.messages?.length && { messages: endpoint.messages },
