@@ -48,12 +48,21 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   /** Tokens that end the generation; they are reported with the final event and count as completion tokens. */
   readonly stopTokens: readonly number[];
+  /**
+   * Tokens before none of which a stop token comes, unless a grammar leaves nothing else; at most `maxTokens`. Default: 0, the
+   * first token may be a stop token.
+   */
+  readonly minTokens?: number;
+  /** Who waits for admission is let in by this, lowest first, and in the order of arrival where it is equal. Default: 0. */
+  readonly priority?: number;
   readonly sampling: SamplingParameters;
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
   /** What the answer has to match, in XGrammar's EBNF, with the rule `root`. Default: nothing. */
   readonly grammar?: string;
+  /** The token behind which the grammar holds; up to there, and if it never comes, nothing does. Default: it holds at once. */
+  readonly grammarAfter?: number;
   /** Default: no thoughts, the answer comes first. */
   readonly reasoning?: Reasoning;
   /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */
