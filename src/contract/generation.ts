@@ -41,6 +41,9 @@ export interface MessageRange extends PromptRange {
   readonly role: string;
 }
 
+/** How the hidden states of a prompt's tokens become one vector: their mean, or the first's or the last's. */
+export type PromptPooling = "mean" | "first" | "last";
+
 /** One sequence to generate. */
 export interface GenerationRequest {
   /** Token ids of the prompt; at least one. */
@@ -74,6 +77,8 @@ export interface GenerationRequest {
    * given and drawn, that may ever follow the prompt.
    */
   readonly resumableTokens?: number;
+  /** Ends the generation with the prompt: its hidden states are reported, and no token is drawn. */
+  readonly embed?: PromptPooling;
 }
 
 /** Tokens that a sequence is given as if it had drawn them. They are not reported and stop nothing. */
@@ -135,6 +140,8 @@ export type GenerationEvent =
     readonly waitedSeconds?: number;
   }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  /** What was asked by `embed`: hidden states behind the last layer, after the final norm, pooled; `[hiddenSize]`. */
+  | { readonly type: "embedding"; readonly values: Float32Array }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
   /** Where a resumable generation has come to its end, of which there may be more. */

@@ -156,6 +156,18 @@ export class Scheduler {
 
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
+    this.#reportPrompt(sequence);
+    if (sequence.policy !== null) this.#running.push(sequence);
+  }
+
+  /** The prompt has come to a vector, `[hiddenSize]`, which was all that was asked. */
+  embedded(sequence: Sequence, values: Float32Array): void {
+    this.#reportPrompt(sequence);
+    this.emit(sequence.id, { type: "embedding", values });
+    this.#finish(sequence, "length");
+  }
+
+  #reportPrompt(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence);
     if (sequence.unusableScores > 0) this.#unusable.log(sequence);
     this.counters.promptTokens += kvCache.promptRows;
@@ -164,7 +176,6 @@ export class Scheduler {
     if (this.prefixIndex.isOn) this.counters.countPrefix(kvCache.promptRows, cachedTokens);
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
-    if (sequence.policy !== null) this.#running.push(sequence);
   }
 
   /** Takes in tokens that have been read back, and reports those that count. */

@@ -13,6 +13,7 @@ import { loadWeights } from "./weights.ts";
 export class F32Products implements Products {
   readonly crew = null;
   readonly norms: readonly QueryKeyNorms[];
+  readonly outputNorm: Float32Array;
 
   private constructor(
     readonly runtime: Onnxruntime,
@@ -24,6 +25,7 @@ export class F32Products implements Products {
     readonly output: Session,
   ) {
     this.norms = weights.layers;
+    this.outputNorm = weights.outputNorm.floats.values;
   }
 
   /** Loads the weights and compiles the graphs. @throws {ModelFileError} */

@@ -25,6 +25,7 @@ export function fitsInt8({ hiddenSize, feedForwardSize, queryHeadCount, headSize
 
 export class Int8Products implements Products {
   readonly norms: readonly QueryKeyNorms[];
+  readonly outputNorm: Float32Array;
   /** Rows on their way into a product, rounded: i16 `[rows][columns]`, and the scale of each. */
   readonly #rounded: Int16Array;
   readonly #roundedAddress: number;
@@ -47,6 +48,7 @@ export class Int8Products implements Products {
     readonly maxRows: number,
   ) {
     this.norms = weights.layers;
+    this.outputNorm = weights.outputNorm.values;
     const { hiddenSize, feedForwardSize, queryHeadCount, headSize } = config;
     const widest = Math.max(hiddenSize, feedForwardSize, queryHeadCount * headSize) + COLUMN_MULTIPLE;
     const rounded = runtime.bytes(maxRows * widest * 2);
