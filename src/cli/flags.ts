@@ -7,6 +7,7 @@ import { MODES } from "../eval/answerers/modes.ts";
 import { DATASETS } from "../eval/load/prompts.ts";
 import { type Goodput, TIMES } from "../eval/load/summary.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
+import { FILE_TYPE_ALIASES, FILE_TYPES, type FileType } from "../conversion/file_types.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
@@ -193,6 +194,40 @@ export const PULL_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+const fileTypes: ValueType<FileType> = {
+  placeholder: "TYPE",
+  expectation: Object.keys({ ...FILE_TYPES, ...FILE_TYPE_ALIASES }).join(", "),
+  parse: (text) => Object.keys(FILE_TYPES).find((type): type is FileType => type === text) ?? FILE_TYPE_ALIASES[text],
+};
+
+const ggufOut = { value: text("OUT.gguf", "a file to write"), required: true, help: "File to write" } as const;
+
+/** `convert`: from safetensors to GGUF. */
+export const CONVERT_FLAGS = {
+  model: {
+    value: text("FOLDER", "a folder with safetensors, or hf:OWNER/REPO"),
+    required: true,
+    help: "Folder with config.json, tokenizer.json and safetensors, or hf:OWNER/REPO",
+  },
+  out: ggufOut,
+  type: { value: fileTypes, help: "Type of the weights, such as Q8_0; default: as in the folder" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `quantize`: the same model in fewer bits. */
+export const QUANTIZE_FLAGS = {
+  model: {
+    value: text("IN.gguf", "a GGUF file, hf:OWNER/REPO:FILE or a URL"),
+    required: true,
+    help: "GGUF file, of F32, F16 or BF16 for the best result, or hf:OWNER/REPO:FILE",
+  },
+  out: ggufOut,
+  type: {
+    value: fileTypes,
+    required: true,
+    help: `Type of the weights: ${Object.keys(FILE_TYPES).join(", ")}; Q4_K and Q5_K are their M`,
+  },
+} as const satisfies Record<string, AnyFlag>;
+
 /** `models`: lists the cache. */
 export const MODELS_FLAGS = {} as const satisfies Record<string, AnyFlag>;
 
@@ -355,6 +390,8 @@ export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
+export type ConvertOptions = OptionsOf<typeof CONVERT_FLAGS>;
+export type QuantizeOptions = OptionsOf<typeof QUANTIZE_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;
