@@ -15,7 +15,18 @@ export interface KvCacheChoice {
   readonly options?: Readonly<Record<string, unknown>>;
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
+  /** What those evictions leave alone; `prompt` if not given. */
+  readonly decodeProtection?: DecodeProtection;
 }
+
+/**
+ * Which rows an eviction while tokens are generated leaves alone:
+ * - `prompt`: all that was kept of the prompt; the budget is that of the generated rows;
+ * - `boundaries`: the first and the last rows of the prompt, a tenth of the budget each;
+ * - `none`: none, all rows compete.
+ */
+export type DecodeProtection = typeof DECODE_PROTECTIONS[number];
+export const DECODE_PROTECTIONS = ["prompt", "boundaries", "none"] as const;
 
 /** What a model may think before it answers. Its thoughts follow no grammar. */
 export interface Reasoning {

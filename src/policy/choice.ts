@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parseBudget } from "../cache/budgets.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
-import type { KvCacheChoice } from "../contract/generation.ts";
+import { DECODE_PROTECTIONS, type DecodeProtection, type KvCacheChoice } from "../contract/generation.ts";
 import type { Plugin, Policy } from "./policy.ts";
 import { COMBINATION_EXAMPLE, combinationName, type PolicyRegistry } from "./registry.ts";
 
@@ -13,12 +13,27 @@ export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<
 
 /** What `true` stands for. */
 const DEFAULT_DECODE_INTERVAL = 128;
-const decodeEvictionError = "must be true, false, or a whole number of tokens from 1 to 65536";
+const DEFAULT_DECODE_PROTECTION: DecodeProtection = "prompt";
+const intervalError = "a whole number of tokens from 1 to 65536";
+const protections = DECODE_PROTECTIONS.map((protection) => `"${protection}"`).join(", ");
+const decodeEvictionError = `must be true, false, ${intervalError}, or an object of such an interval and of protect, ` +
+  `which is one of ${protections}`;
 const decodeInterval = z.int(decodeEvictionError).min(1, decodeEvictionError).max(65536, decodeEvictionError);
-const decodeEvictionSchema = z.union([z.boolean(), decodeInterval], decodeEvictionError)
+const decodeEvictionSchema = z.union([
+  z.boolean(),
+  decodeInterval,
+  z.strictObject({
+    interval: decodeInterval.default(DEFAULT_DECODE_INTERVAL).describe("Tokens between two evictions"),
+    protect: z.enum(DECODE_PROTECTIONS).default(DEFAULT_DECODE_PROTECTION).describe(
+      "Rows that are left alone: all that was kept of the prompt, in which case the budget is that of the generated rows; the first " +
+        "and last rows of the prompt, a tenth of the budget each; or none",
+    ),
+  }),
+], decodeEvictionError)
   .describe(
     "Whether rows are evicted while tokens are generated: the tokens between two evictions, or true for " +
-      `${DEFAULT_DECODE_INTERVAL}. Default: as the server was told, for its own policy; false for any other`,
+      `${DEFAULT_DECODE_INTERVAL}; or an object that also says which rows are left alone. Default: as the server was told, for its own ` +
+      "policy; false for any other",
   );
 
 /** JSON Schema of the field `decode_eviction` of a request's `kv_cache`. */
@@ -45,7 +60,7 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
  * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults, whose options
- * and `decodeInterval` count only for their own policy; null leaves out too, as it does in the rest of a request. In the
+ * and evictions count only for their own policy; null leaves out too, as it does in the rest of a request. In the
  * result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
@@ -65,12 +80,10 @@ export function parseKvCacheChoice(
   }
   const inherited = policy.name === defaults.policy ? defaults : undefined;
   const options = parsed(policy.options, { ...inherited?.options, ...given.options }, "kv_cache.options");
-  const decodeInterval = decodeIntervalOf(
-    given.decode_eviction ?? inherited?.decodeInterval ?? false,
-    policy,
-    registry,
-  );
-  return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
+  const eviction = given.decode_eviction === undefined
+    ? inherited && evictionOf(inherited)
+    : decodeEvictionOf(given.decode_eviction, policy, registry);
+  return { policy: policy.name, budget, options, ...eviction };
 }
 
 function withoutNulls(value: unknown): unknown {
@@ -79,18 +92,32 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(fields.map(([name, field]) => [name, withoutNulls(field)]));
 }
 
-function decodeIntervalOf(
-  given: boolean | number,
+type Eviction = Pick<KvCacheChoice, "decodeInterval" | "decodeProtection">;
+
+/** How a choice evicts while tokens are generated, if it does. */
+function evictionOf({ decodeInterval, decodeProtection = DEFAULT_DECODE_PROTECTION }: KvCacheChoice): Eviction {
+  return decodeInterval === undefined ? {} : { decodeInterval, decodeProtection };
+}
+
+function decodeEvictionOf(
+  given: z.infer<typeof decodeEvictionSchema>,
   policy: Policy,
   { policies }: PolicyRegistry,
-): number | undefined {
-  if (given === false) return undefined;
-  if (policy.ranksAgain) return given === true ? DEFAULT_DECODE_INTERVAL : given;
-  const names = policies.filter(({ ranksAgain }) => ranksAgain).map(({ name }) => name);
+): Eviction {
+  if (given === false) return {};
+  const { interval = DEFAULT_DECODE_INTERVAL, protect = DEFAULT_DECODE_PROTECTION } = typeof given === "object"
+    ? given
+    : { interval: given === true ? undefined : given };
+  const can = ({ ranksAgain, ranksGenerated }: Policy) => protect === "prompt" ? ranksGenerated : ranksAgain;
+  if (can(policy)) return { decodeInterval: interval, decodeProtection: protect };
+  const [what, field] = protect === "prompt" ? ["evict while tokens are generated", "kv_cache.decode_eviction"] : [
+    `evict rows of the prompt while tokens are generated, as protect "${protect}" asks`,
+    "kv_cache.decode_eviction.protect",
+  ];
   throw new UnservableRequestError(
-    `The KV cache policy "${policy.name}" cannot evict while tokens are generated: expected one of ` +
-      names.join(", "),
-    "kv_cache.decode_eviction",
+    `The KV cache policy "${policy.name}" cannot ${what}: expected one of ` +
+      policies.filter(can).map(({ name }) => name).join(", "),
+    field,
   );
 }
 

@@ -36,7 +36,7 @@ const FALLBACK_SINKS = 4;
  * @throws {NotRunnableError} if the engine can never compute its score
  */
 export function startPolicy(
-  policy: Policy,
+  policy: Pick<Policy, "name" | "start">,
   context: PolicyContext,
   options: Readonly<Record<string, unknown>>,
   onFallback: (reason: string) => void,

@@ -80,8 +80,8 @@ export interface Scorer<Options extends z.ZodObject = z.ZodObject> extends Plugi
 export interface Allocator<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
   readonly kind: "allocator";
   /**
-   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: rows cannot
-   * be evicted while tokens are generated.
+   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: generated rows
+   * are shared evenly, and those of a prompt cannot be evicted while tokens are generated.
    */
   readonly perHead: boolean;
   /** When `allot` is called for a prompt, and with what. */
@@ -114,8 +114,13 @@ export interface Policy extends Plugin {
   /** The halves that it combines and that others can be combined with, if it has such. */
   readonly scorer?: Scorer;
   readonly allocator?: Allocator;
-  /** Whether it can, by default, evict while tokens are generated: its allocator and all steps of its score allow that. */
+  /**
+   * Whether it can, by default, rank all rows of a sequence again while tokens are generated: its allocator and all steps of its score
+   * allow that.
+   */
   readonly ranksAgain: boolean;
+  /** Whether it can, by default, rank the generated rows by themselves. */
+  readonly ranksGenerated: boolean;
   /** Starts the policy on a sequence, or returns `null` where every row is to be kept (say, a prompt within the budget). */
   start(context: PolicyContext, options: Readonly<Record<string, unknown>>): StartedPolicy | null;
 }

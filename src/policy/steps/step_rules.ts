@@ -59,6 +59,8 @@ export interface StepRules<Step> {
   readonly rankingAgain: RankingAgain | ((step: Step) => RankingAgain);
   /** What takes the step's place there, where rows that are neighbours no longer are. */
   inOrderOfRank?(step: Step): Step;
+  /** Of a source for which that is impossible: what ranks generated rows in its place. */
+  otherwiseGenerated?(step: Step): AnyStep;
   /** Whether no step may follow. */
   readonly isLast?: true;
   /** Of a modifier: whether it takes scores that can be negative; not if not given. */
