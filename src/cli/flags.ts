@@ -78,7 +78,7 @@ const ENGINE_FLAGS = {
   },
   decodeEviction: {
     value: integer(1, 65536),
-    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+    help: "Evict generated rows too, after every N tokens, where a request names no other policy; default: never",
   },
   ...PLUGIN_FLAGS,
   context: {

@@ -7,7 +7,12 @@ import { Admission } from "../../src/engine/admission.ts";
 import { DecodeEviction } from "../../src/engine/eviction.ts";
 import { Protection } from "../../src/engine/protection.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
-import type { DecodeProtection, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import {
+  DECODE_PROTECTIONS,
+  type DecodeProtection,
+  type GenerationRequest,
+  type KvCacheChoice,
+} from "../../src/contract/generation.ts";
 import { forecastRequest } from "../../src/engine/forecast.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { attention, attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
@@ -241,6 +246,7 @@ async function heldRows(
   });
 }
 
+const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 const rising = (rows: readonly number[]) => rows.toSorted((a, b) => a - b);
 
 for (
@@ -328,35 +334,46 @@ for (
   });
 }
 
-Deno.test("every policy and combination that may evict while it generates does, within its promise", async () => {
-  const names = POLICY_NAMES.filter((name) => findPolicy(name)!.ranksAgain);
-  assert.ok(names.length > 24);
-  const random = seededRandom(3);
-  await watchingPromises((held, promised) => {
-    assert.ok(held <= promised, `A sequence holds ${held} blocks, but was promised ${promised}`);
-  }, async () => {
-    const run = new TestRun(model);
-    const requests = names.map((name, i) =>
-      request(randomPrompt(random, [20, 70, 200][i % 3]), { maxTokens: 60, kvCache: evicting(name, 24 + i % 7, 19) })
-    );
-    for (const single of requests) run.add(single);
-    const { stats, outcomes } = await run.end();
-    assert.deepEqual(stats.policyFallbacks, {});
-    requests.forEach(({ kvCache: { policy, budget } }, i) => {
-      const evictions = evictionsOf(run, i);
-      assert.equal(evictions.length, 3, policy);
-      for (const rows of evictions) assert.ok(rows.reduce((a, b) => a + b) <= LAYERS * Number(budget), policy);
-      assert.equal(outcomes[i].ids.length, 60);
+for (const protect of ["none", "boundaries", "prompt"] as const) {
+  Deno.test(`protecting ${protect}, every policy and combination that may evict while it generates does, within its promise`, async () => {
+    const leavesPrompt = protect === "prompt";
+    const can = (name: string) => findPolicy(name)![leavesPrompt ? "ranksGenerated" : "ranksAgain"];
+    // The prompt left alone, most combinations can.
+    const names = POLICY_NAMES.filter((name, i) => can(name) && (!leavesPrompt || !name.includes("+") || i % 4 === 0));
+    assert.ok(names.length > 24);
+    const random = seededRandom(3);
+    await watchingPromises((held, promised) => {
+      assert.ok(held <= promised, `A sequence holds ${held} blocks, but was promised ${promised}`);
+    }, async () => {
+      const run = new TestRun(model);
+      const requests = names.map((name, i) =>
+        request(randomPrompt(random, [20, 70, 200][i % 3]), {
+          maxTokens: 60,
+          kvCache: evicting(name, 24 + i % 7, 19, {}, protect),
+        })
+      );
+      for (const single of requests) run.add(single);
+      const { stats, outcomes } = await run.end();
+      assert.deepEqual(stats.policyFallbacks, {});
+      requests.forEach(({ prompt, kvCache: { policy, budget } }, i) => {
+        const evictions = evictionsOf(run, i);
+        // Of a long prompt, all rows are more than the budget after 19 tokens; of the generated ones, only those of two intervals are.
+        const expected = leavesPrompt ? 2 : 3;
+        assert.equal(evictions.length, expected, `${policy} ${prompt.length}`);
+        const alone = leavesPrompt ? sum(outcomes[i].kvCache!.rowsPerLayer) : 0;
+        for (const rows of evictions) assert.ok(sum(rows) - alone <= LAYERS * Number(budget) + 1e-9, policy);
+        assert.equal(outcomes[i].ids.length, 60);
+      });
+      assert.equal(stats.blocksUsed, 0);
     });
-    assert.equal(stats.decodeEvictions, 3 * names.length);
-    assert.equal(stats.blocksUsed, 0);
   });
-});
+}
 
 Deno.test("what is fed behind a prompt is evicted as if it had been generated, however short the prompt is", async () => {
   const prompt = randomPrompt(seededRandom(30), 10);
-  for (const policy of ["snapkv", "dynamickv", "h2o", "tova", "keydiff"]) {
-    const drawn = request(prompt, { maxTokens: 60, kvCache: evicting(policy, 30, 9) });
+  for (const [i, policy] of ["snapkv", "dynamickv", "h2o", "tova", "keydiff", "readahead", "lava"].entries()) {
+    const protect = i < 5 ? DECODE_PROTECTIONS[i % 3] : "prompt";
+    const drawn = request(prompt, { maxTokens: 60, kvCache: evicting(policy, 30, 9, {}, protect) });
     const { outcome: { ids }, evictions } = await runOne(drawn);
     assert.ok(evictions.length > 2, policy);
     const continuation = { tokens: Uint32Array.from(ids.slice(0, 55)) };
@@ -418,6 +435,8 @@ Deno.test("random requests that evict, short of blocks and aborted on the way, k
       pick(["dynamickv", "tova", "h2o", "snapkv+cake"]),
       randomInteger(random, 12, 60),
       pick([1, 7, 16, 33]),
+      {},
+      DECODE_PROTECTIONS[i % 3],
     );
     return request(randomPrompt(random, pick([1, 5, 16, 40, 90])), {
       maxTokens: i % 5 === 4 ? 20 : pick([30, 64, 90]),
@@ -483,14 +502,32 @@ Deno.test("what an evicting sequence is promised does not grow with the tokens t
   const blocks = (maxTokens: number, kvCache: KvCacheChoice) =>
     forecastRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape, registry).blocks;
   for (const policy of ["dynamickv", "tova", "h2o"]) {
+    const protecting = evicting(policy, 64, 128, {}, "prompt");
+    assert.equal(blocks(1000, protecting), blocks(1_000_000, protecting), policy);
+    // The budget once more and an interval, and what may be free in the last blocks.
+    assert.ok(blocks(1000, protecting) <= blocks(1, protecting) + LAYERS * (12 + 2), policy);
     const kvCache = evicting(policy, 64, 128);
     assert.equal(blocks(1000, kvCache), blocks(1_000_000, kvCache), policy);
     // Budget and interval fill 12 blocks a layer; at worst the last blocks of both parts hold one row.
     const prompt = blocks(1, { policy, budget: 64, options: kvCache.options });
     assert.ok(blocks(1000, kvCache) <= Math.max(prompt, LAYERS * 14), policy);
-    const { decodeInterval: _, ...unbounded } = kvCache;
+    const { decodeInterval: _, decodeProtection: __, ...unbounded } = kvCache;
     assert.ok(blocks(1000, unbounded) > LAYERS * 60, policy);
   }
+});
+
+Deno.test("a policy that cannot rank generated rows is refused by name, and one that cannot rank those of a prompt if it is to", () => {
+  const shape = { layerCount: 2, kvHeadCount, headSize };
+  const forecast = (policy: string, decodeProtection: DecodeProtection) => () =>
+    forecastRequest(
+      request([1, 2], { maxTokens: 500, kvCache: { policy, budget: 60, decodeInterval: 9, decodeProtection } }),
+      shape,
+      registry,
+    );
+  assert.throws(forecast("streaming", "prompt"), /"streaming" cannot evict while tokens are generated, .* "prompt"$/);
+  assert.throws(forecast("readahead", "none"), /"readahead" cannot evict while tokens are generated, .* "none"$/);
+  assert.throws(forecast("adakv", "boundaries"), /"adakv" cannot evict while tokens are generated, .* "boundaries"$/);
+  assert.doesNotThrow(forecast("readahead", "prompt"));
 });
 
 Deno.test("a policy that needs the scores themselves is refused, and queries are no more than an interval has", () => {

@@ -90,6 +90,13 @@ Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a r
   assert.equal(inheritedBy({ decode_eviction: 9 }), 9);
   assert.equal(inheritedBy({ decode_eviction: false }), undefined);
   assert.equal(inheritedBy({ policy: "h2o" }), undefined);
+  const protectionOf = (value: unknown) => parseKvCacheChoice(value, evicting).decodeProtection;
+  assert.equal(protectionOf({}), "prompt");
+  assert.equal(protectionOf({ decode_eviction: { protect: "none" } }), "none");
+  assert.equal(inheritedBy({ decode_eviction: { protect: "none" } }), 128);
+  assert.equal(inheritedBy({ decode_eviction: { interval: 5 } }), 5);
+  assert.equal(protectionOf({ decode_eviction: false }), undefined);
+  assert.equal(intervalOf({ policy: "readahead", decode_eviction: true }), 128);
   assert.equal(inheritedBy({ policy: "full" }), undefined);
 });
 
@@ -132,18 +139,18 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { decode_eviction: 0 },
       "kv_cache.decode_eviction",
-      /decode_eviction 0: must be true, false, or a whole number of tokens/,
+      /decode_eviction 0: must be true, false, a whole number of tokens/,
     ],
-    [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, or/],
+    [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, a whole/],
     [
-      { scorer: "snapkv", allocator: "adakv", decode_eviction: true },
-      "kv_cache.decode_eviction",
-      /policy "snapkv\+adakv" cannot evict while tokens are generated: expected one of dynamickv, h2o/,
+      { scorer: "snapkv", allocator: "adakv", decode_eviction: { protect: "boundaries" } },
+      "kv_cache.decode_eviction.protect",
+      /"snapkv\+adakv" cannot evict rows of the prompt .* as protect "boundaries" asks: expected one of dynamickv, h2o/,
     ],
     [
       { policy: "full", decode_eviction: true },
       "kv_cache.decode_eviction",
-      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, h2o, tova, snapkv, .*keydiff, random$/,
+      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, readahead, h2o, tova, snapkv, .*keydiff, .*random$/,
     ],
     [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],

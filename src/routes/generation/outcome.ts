@@ -1,4 +1,5 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
+import type { DecodeProtection } from "../../contract/generation.ts";
 
 /** Why a choice ended. */
 export type FinishReason = "stop" | "length";
@@ -30,6 +31,8 @@ export interface Usage {
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
     readonly decode_eviction?: {
       readonly interval: number;
+      /** What the evictions left alone. */
+      readonly protect: DecodeProtection;
       readonly evictions: number;
       /** Rows of the prompt and of generated tokens that were held at the end. */
       readonly rows_per_layer: readonly number[];

@@ -113,7 +113,7 @@ export class GenerationRun implements RunReport {
 
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
+    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval, decodeProtection } } } = this.#sequences[0];
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -129,7 +129,7 @@ export class GenerationRun implements RunReport {
         ratio: cache.bytes / cache.fullBytes,
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...decoding },
+          decode_eviction: { interval: decodeInterval, protect: decodeProtection ?? "prompt", ...decoding },
         },
       },
     };
