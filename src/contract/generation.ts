@@ -6,11 +6,19 @@
  */
 import type { SamplingParameters } from "./sampling.ts";
 
+/** The smallest budget that keeps a share of what the policy's scores, which are attention, add up to. */
+export interface MassBudget {
+  /** The share: above 0, up to 1. */
+  readonly mass: number;
+  /** The most that it may come to: mean rows per layer, or a share of the prompt. */
+  readonly max: number | string;
+}
+
 /** Which KV cache policy a sequence uses, already validated (see policy/registry.ts). */
 export interface KvCacheChoice {
   readonly policy: string;
-  /** Mean rows per layer, or a share of the prompt such as `"6.9%"`. Ignored by `full`. */
-  readonly budget: number | string;
+  /** Mean rows per layer, a share of the prompt such as `"6.9%"`, or what keeps a share of the attention. Ignored by `full`. */
+  readonly budget: number | string | MassBudget;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
@@ -116,12 +124,24 @@ export interface KvCacheUsage {
   readonly rowsPerLayer: readonly number[];
   /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
   readonly rowsPerHead?: readonly (readonly number[])[];
+  /** What a budget by mass came to; not there for any other. */
+  readonly budget?: FoundBudget;
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
   readonly fullBytes: number;
   /** Why the policy failed and uniform budgets took its place; not there if it did not. */
   readonly fallback?: string;
+}
+
+/** What a budget by mass came to. */
+export interface FoundBudget {
+  readonly mass: number;
+  /** The most rows per layer that it could have come to, and what it came to. */
+  readonly maxRows: number;
+  readonly rows: number;
+  /** The share that is kept, by the scores' histograms; null if the policy failed. */
+  readonly kept: number | null;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */

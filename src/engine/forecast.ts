@@ -1,6 +1,6 @@
 /** @file Whether and how a request fits: its policy, and the blocks it can come to need. The client and the worker agree. */
 import { BLOCK_ROWS } from "../cache/block.ts";
-import { parseBudget } from "../cache/budgets.ts";
+import { isMassBudget, parseBudget } from "../cache/budgets.ts";
 import {
   forecastBlocks,
   forecastEvictingBlocks,
@@ -13,7 +13,7 @@ import type { Policy, SequencePolicy } from "../policy/policy.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { startPolicy } from "../policy/fence.ts";
 import { policyOfGenerated } from "../policy/generated.ts";
-import { ranksAgain, scoreOfGenerated } from "../policy/steps.ts";
+import { isAttention, ranksAgain, scoreOfGenerated } from "../policy/steps.ts";
 import { DecodeEviction } from "./eviction.ts";
 import { Protection } from "./protection.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
@@ -66,10 +66,18 @@ export function forecastRequest(
     budget: parseBudget(budget, promptLength),
     messages: request.messages ?? [{ role: "prompt", start: 0, end: promptLength }],
   };
-  const start: StartPolicy = (found, context) => startPolicy(found, context, options, onFallback, policies.runnable);
+  const start: StartPolicy = (found, context, mass) =>
+    startPolicy(found, context, options, onFallback, policies.runnable, mass);
   const { decodeInterval, decodeProtection = "prompt" } = request.kvCache;
   const protection = new Protection(decodeProtection, context);
-  const policy = start(decodeInterval === undefined ? found : protection.ofPrompt(found), context);
+  const mass = isMassBudget(budget) ? budget.mass : null;
+  const policy = start(decodeInterval === undefined ? found : protection.ofPrompt(found), context, mass);
+  if (mass !== null && policy !== null && !isAttention(policy.score)) {
+    throw new RangeError(
+      `The KV cache policy "${name}" does not score by attention alone, so no budget can be found by the mass of it: give a number of ` +
+        `rows or a share of the prompt`,
+    );
+  }
   const eviction = startEviction(request, found, context, protection, policy, start);
   // A sequence may overrun its end by the rest of a submit.
   const newRows = mostNewTokens(request) + MAX_STEPS;
@@ -123,7 +131,11 @@ export function sharingSchedule(
   };
 }
 
-type StartPolicy = (found: Pick<Policy, "name" | "start">, context: PolicyContext) => SequencePolicy | null;
+type StartPolicy = (
+  found: Pick<Policy, "name" | "start">,
+  context: PolicyContext,
+  mass?: number | null,
+) => SequencePolicy | null;
 
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
 function startEviction(

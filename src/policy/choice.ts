@@ -1,6 +1,6 @@
 /** @file How requests and flags choose among policies: the field `kv_cache`. */
 import { z } from "zod";
-import { parseBudget } from "../cache/budgets.ts";
+import { AUTO_BUDGET, isMassBudget, parseBudget } from "../cache/budgets.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
 import { DECODE_PROTECTIONS, type DecodeProtection, type KvCacheChoice } from "../contract/generation.ts";
 import type { Plugin, Policy } from "./policy.ts";
@@ -46,8 +46,16 @@ const choiceSchema = z.strictObject({
   scorer: z.string().optional(),
   allocator: z.string().optional(),
   budget: z.union(
-    [z.number(), z.string()],
-    'must be a number of rows per layer or a share of the prompt such as "6.9%"',
+    [
+      z.number(),
+      z.string(),
+      z.strictObject({
+        mass: z.number().optional(),
+        max: z.union([z.number(), z.string()]).optional(),
+      }),
+    ],
+    'must be a number of rows per layer, a share of the prompt such as "6.9%", "auto", or an object of mass, such as 0.98, and max, the ' +
+      "most that it may come to",
   )
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
@@ -72,12 +80,7 @@ export function parseKvCacheChoice(
 ): KvCacheChoice {
   const given = parsed(choiceSchema, withoutNulls(value ?? {}), "kv_cache");
   const policy = chosenPolicy(given, defaults, registry);
-  const budget = given.budget ?? defaults.budget;
-  try {
-    parseBudget(budget, 1);
-  } catch (error) {
-    throw new UnservableRequestError(`Invalid kv_cache.budget: ${(error as Error).message}`, "kv_cache.budget");
-  }
+  const budget = budgetOf(given.budget ?? defaults.budget, policy, registry);
   const inherited = policy.name === defaults.policy ? defaults : undefined;
   const options = parsed(policy.options, { ...inherited?.options, ...given.options }, "kv_cache.options");
   const eviction = given.decode_eviction === undefined
@@ -90,6 +93,30 @@ function withoutNulls(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const fields = Object.entries(value).filter(([, field]) => field !== null);
   return Object.fromEntries(fields.map(([name, field]) => [name, withoutNulls(field)]));
+}
+
+/** @throws {UnservableRequestError} if it is none, or one by mass for a policy that cannot have it */
+function budgetOf(
+  given: NonNullable<z.infer<typeof choiceSchema>["budget"]>,
+  policy: Policy,
+  { policies }: PolicyRegistry,
+): KvCacheChoice["budget"] {
+  const field = "kv_cache.budget";
+  const asked = given === "auto" ? {} : given;
+  const budget = typeof asked === "object" ? { ...AUTO_BUDGET, ...asked } : asked;
+  try {
+    parseBudget(budget, 1);
+  } catch (error) {
+    throw new UnservableRequestError(`Invalid ${field}: ${(error as Error).message}`, field);
+  }
+  // One that keeps all of the prompt looks at no budget.
+  if (!isMassBudget(budget) || policy.scoresAttention || !policy.compresses) return budget;
+  throw new UnservableRequestError(
+    `The KV cache policy "${policy.name}" does not score by attention alone, so no budget can be found by the mass of it: give rows or ` +
+      `a share of the prompt, or one of the policies ` +
+      policies.filter(({ scoresAttention }) => scoresAttention).map(({ name }) => name).join(", "),
+    field,
+  );
 }
 
 type Eviction = Pick<KvCacheChoice, "decodeInterval" | "decodeProtection">;
@@ -176,7 +203,7 @@ function parsed<Schema extends z.ZodObject>(schema: Schema, value: unknown, path
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  if (issue.code === "unrecognized_keys") {
+  if (issue.code === "unrecognized_keys" && issue.path.length === 0) {
     const field = [path, issue.keys[0]].join(".");
     const known = Object.keys(schema.shape).join(", ") || "none";
     throw new UnservableRequestError(`Unknown field ${field}: known fields are ${known}`, field);

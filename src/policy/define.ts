@@ -5,7 +5,7 @@ import { rankedBudget } from "../cache/budgets.ts";
 import { checkDefinition } from "./check_definition.ts";
 import type { PolicyContext } from "./context.ts";
 import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, PolicyRecipe, Scorer } from "./policy.ts";
-import { ranksAgain, type Score, scoreOfGenerated, windowOf } from "./steps.ts";
+import { isAttention, ranksAgain, type Score, scoreOfGenerated, windowOf } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
 
 /** What every definition may name. */
@@ -160,6 +160,12 @@ function openPolicy(recipe: PolicyRecipe): Policy {
     get ranksGenerated() {
       return open();
     },
+    get compresses() {
+      return open();
+    },
+    get scoresAttention() {
+      return open();
+    },
     start: open,
   };
 }
@@ -179,7 +185,7 @@ function combined(
   scorer: Scorer,
   allocator: Allocator,
   { defaults }: Pick<PolicyRecipe, "defaults">,
-): Pick<Policy, "options" | "ranksAgain" | "ranksGenerated" | "start"> {
+): Pick<Policy, "options" | "ranksAgain" | "ranksGenerated" | "compresses" | "scoresAttention" | "start"> {
   const options = optionsOf(scorer, allocator, defaults);
   const isOrdinarily = (can: (score: Score) => boolean): boolean => {
     try {
@@ -197,6 +203,12 @@ function combined(
     },
     get ranksGenerated() {
       return isOrdinarily((score) => scoreOfGenerated(score) !== null);
+    },
+    get compresses() {
+      return isOrdinarily(() => true);
+    },
+    get scoresAttention() {
+      return isOrdinarily(isAttention);
     },
     start(context, given) {
       const parsed = options.parse(given);
@@ -240,6 +252,7 @@ function started(allocator: Allocator, context: AllocatorContext, options: Reado
     attentionStatistics,
     provisionalRows: (layer: number) => typeof provisionalRows === "number" ? provisionalRows : provisionalRows[layer],
     isRebalanceDue: (layer: number) => (layer + 1) % interval === 0 || layer + 1 === context.layerCount,
-    allot: (layers: readonly LayerScores[]) => allocator.allot(layers, context, options),
+    allot: (layers: readonly LayerScores[], base = context.base) =>
+      allocator.allot(layers, { ...context, base, budget: context.budget - context.base + base }, options),
   };
 }

@@ -204,6 +204,11 @@ export function protectedRowsOf(score: Score, scored: number): number {
   return last?.name === "protect" ? protectedRows(last, scored) : 0;
 }
 
+/** Whether a score is a share of the attention, at most smoothed: see {@link StepRules.isAttention}. */
+export function isAttention(score: Score): boolean {
+  return allSteps(score).every((step) => rulesOf(step).isAttention?.(step) === true);
+}
+
 /** A step that has something computed on the host before it is recorded. */
 export interface HostStep {
   readonly step: Step;

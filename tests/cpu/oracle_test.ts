@@ -41,7 +41,9 @@ const one = <T>(random: Random, of: readonly T[]): T => of[randomInteger(random,
 
 function randomKvCache(random: Random): KvCacheChoice {
   const policy = one(random, [...builtInPolicies.policies.map(({ name }) => name), ...COMBINATIONS]);
-  const budget = randomInteger(random, 4, 80);
+  const rows = randomInteger(random, 4, 80);
+  const byMass = builtInPolicies.find(policy)!.scoresAttention && random() < 0.3;
+  const budget = byMass ? { mass: one(random, [0.5, 0.9, 0.99]), max: rows } : rows;
   const { ranksAgain, ranksGenerated } = builtInPolicies.find(policy)!;
   if (!ranksGenerated || random() < 0.5) return { policy, budget };
   const decodeProtection = ranksAgain ? one(random, DECODE_PROTECTIONS) : "prompt";

@@ -550,6 +550,7 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
     hostSteps: [],
     hasKernel: false,
     hasFailed: false,
+    found: null,
     computeOnHost: () => null,
   };
   const protection = new Protection("none", { budget: 64, promptLength: 1 });

@@ -22,6 +22,13 @@ export interface Usage {
     readonly rows_per_layer: readonly number[];
     /** Only where the policy allots rows to every KV head. */
     readonly rows_per_head?: readonly (readonly number[])[];
+    /** What a budget by mass came to; not there for any other. */
+    readonly budget?: {
+      readonly mass: number;
+      readonly max_rows: number;
+      readonly rows: number;
+      readonly kept_mass: number | null;
+    };
     readonly bytes: number;
     readonly full_bytes: number;
     /** `bytes / full_bytes` */

@@ -124,6 +124,14 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
+        ...cache.budget !== undefined && {
+          budget: {
+            mass: cache.budget.mass,
+            max_rows: cache.budget.maxRows,
+            rows: cache.budget.rows,
+            kept_mass: cache.budget.kept,
+          },
+        },
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
