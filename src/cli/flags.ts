@@ -23,6 +23,7 @@ import {
   onOff,
   type OptionsOf,
   origin,
+  servedBudget,
   text,
   type ValueType,
 } from "./values.ts";
@@ -73,13 +74,14 @@ const ENGINE_FLAGS = {
     help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
-    value: cacheBudget,
+    value: servedBudget,
     default: 1024,
-    help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
+    help:
+      "KV rows per layer, on average, a share of the prompt such as 6.9%, or auto: as many as keep 98 % of the attention",
   },
   decodeEviction: {
     value: integer(1, 65536),
-    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+    help: "Evict generated rows too, after every N tokens, where a request names no other policy; default: never",
   },
   ...PLUGIN_FLAGS,
   context: {

@@ -121,8 +121,12 @@ export async function complete(
   }
 }
 
-function reportCache({ policy, promptRows, rowsPerLayer, bytes, fullBytes }: KvCacheUsage): string[] {
+function reportCache({ policy, promptRows, rowsPerLayer, budget, bytes, fullBytes }: KvCacheUsage): string[] {
   return [
+    ...budget === undefined ? [] : [
+      `KV budget: ${budget.rows} rows per layer, of at most ${budget.maxRows}` +
+      (budget.kept === null ? "" : `, keep ${(100 * budget.kept).toFixed(1)} % of the attention`),
+    ],
     `KV rows kept per layer (${policy}), of ${promptRows}: ${
       // Means of heads can be fractions.
       rowsPerLayer.map((rows) => Number(rows.toFixed(1))).join(" ")}`,

@@ -6,16 +6,35 @@
  */
 import type { SamplingParameters } from "./sampling.ts";
 
+/** The smallest budget that keeps a share of what the policy's scores, which are attention, add up to. */
+export interface MassBudget {
+  /** The share: above 0, up to 1. */
+  readonly mass: number;
+  /** The most that it may come to: mean rows per layer, or a share of the prompt. */
+  readonly max: number | string;
+}
+
 /** Which KV cache policy a sequence uses, already validated (see policy/registry.ts). */
 export interface KvCacheChoice {
   readonly policy: string;
-  /** Mean rows per layer, or a share of the prompt such as `"6.9%"`. Ignored by `full`. */
-  readonly budget: number | string;
+  /** Mean rows per layer, a share of the prompt such as `"6.9%"`, or what keeps a share of the attention. Ignored by `full`. */
+  readonly budget: number | string | MassBudget;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
+  /** What those evictions leave alone; `prompt` if not given. */
+  readonly decodeProtection?: DecodeProtection;
 }
+
+/**
+ * Which rows an eviction while tokens are generated leaves alone:
+ * - `prompt`: all that was kept of the prompt; the budget is that of the generated rows;
+ * - `boundaries`: the first and the last rows of the prompt, a tenth of the budget each;
+ * - `none`: none, all rows compete.
+ */
+export type DecodeProtection = typeof DECODE_PROTECTIONS[number];
+export const DECODE_PROTECTIONS = ["prompt", "boundaries", "none"] as const;
 
 /** What a model may think before it answers. Its thoughts follow no grammar. */
 export interface Reasoning {
@@ -119,12 +138,24 @@ export interface KvCacheUsage {
   readonly rowsPerLayer: readonly number[];
   /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
   readonly rowsPerHead?: readonly (readonly number[])[];
+  /** What a budget by mass came to; not there for any other. */
+  readonly budget?: FoundBudget;
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
   readonly fullBytes: number;
   /** Why the policy failed and uniform budgets took its place; not there if it did not. */
   readonly fallback?: string;
+}
+
+/** What a budget by mass came to. */
+export interface FoundBudget {
+  readonly mass: number;
+  /** The most rows per layer that it could have come to, and what it came to. */
+  readonly maxRows: number;
+  readonly rows: number;
+  /** The share that is kept, by the scores' histograms; null if the policy failed. */
+  readonly kept: number | null;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */

@@ -273,9 +273,10 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   cache.appendRecent(layer, window);
   const best = scores.map((own) => bestRows(own, ranked));
   target.fill(rows, best, length - window, window, recentBlocks());
-  if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
+  const carries = sequence.memory !== null && !sequence.forecast.eviction!.protection.leavesPrompt;
+  if (carries && policy.needs.attentionSums && rows.sums !== null) {
     const { sums } = rows;
-    sequence.memory.sums[layer] = {
+    sequence.memory!.sums[layer] = {
       ranked: best.map((indices, head) => Float32Array.from(indices, (row) => sums[head][row])),
       window: sums.map((own) => own.slice(length - window)),
     };

@@ -368,8 +368,8 @@ export class Scheduler {
   #evict(sequence: Sequence, eviction: DecodeEviction): void {
     const begun = performance.now();
     const held = evict(this.forward, sequence, eviction);
-    const rowsPerLayer = sequence.layers.map((rows) => rows.rows(0));
-    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += held[layer] - rows);
+    const rowsPerLayer = sequence.cache.rowsPerLayer(sequence.context.kvHeadCount);
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += Math.round(held[layer] - rows));
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;

@@ -229,7 +229,7 @@ export class Pack {
   ): ScoreTransfer[] {
     const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
-    const { policy, window, residence } = sequence;
+    const { policy, window, residence, eviction } = sequence;
     const { slot, cache, buffers } = residence;
     const { arena } = cache;
     const { start, tokens: { length } } = segment;
@@ -264,7 +264,7 @@ export class Pack {
       tableOffset: tableOffset + blocksFor(ranked),
     });
     const carriedAttention = buffers?.carriedAttention;
-    if (carriedAttention && policy.needs.attentionSums) {
+    if (carriedAttention && policy.needs.attentionSums && !eviction!.protection.leavesPrompt) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 

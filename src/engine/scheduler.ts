@@ -221,7 +221,7 @@ export class Scheduler {
   evicted(sequence: Sequence, heldRows: readonly number[]): void {
     const { rowsPerLayer } = sequence;
     sequence.budgets.forget();
-    this.counters.countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
+    this.counters.countEvicted((layer) => Math.round(heldRows[layer] - rowsPerLayer[layer]));
     this.counters.decodeEvictions++;
     this.emit(sequence.id, {
       type: "evicted",

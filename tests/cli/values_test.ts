@@ -10,6 +10,7 @@ import {
   oneOf,
   onOff,
   origin,
+  servedBudget,
   text,
   type ValueType,
 } from "../../src/cli/values.ts";
@@ -65,6 +66,18 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "http://x": undefined,
     "[::1]:80": undefined,
     "a b": undefined,
+  }],
+  ["servedBudget", servedBudget, {
+    "512": 512,
+    "6.9%": "6.9%",
+    auto: { mass: 0.98, max: "50%" },
+    "auto:0.9": { mass: 0.9, max: "50%" },
+    "auto:0.9:25%": { mass: 0.9, max: "25%" },
+    "auto:1:64": { mass: 1, max: 64 },
+    "auto:0": undefined,
+    "auto:0.9:0": undefined,
+    "auto:0.9:64:1": undefined,
+    automatic: undefined,
   }],
   ["text", text("FILE", "a file"), { "a b": "a b", "": undefined }],
   ["bytes", bytes(1), {

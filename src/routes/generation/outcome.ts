@@ -1,4 +1,5 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
+import type { DecodeProtection } from "../../contract/generation.ts";
 
 /** Why a choice ended. */
 export type FinishReason = "stop" | "length";
@@ -21,6 +22,13 @@ export interface Usage {
     readonly rows_per_layer: readonly number[];
     /** Only where the policy allots rows to every KV head. */
     readonly rows_per_head?: readonly (readonly number[])[];
+    /** What a budget by mass came to; not there for any other. */
+    readonly budget?: {
+      readonly mass: number;
+      readonly max_rows: number;
+      readonly rows: number;
+      readonly kept_mass: number | null;
+    };
     readonly bytes: number;
     readonly full_bytes: number;
     /** `bytes / full_bytes` */
@@ -30,6 +38,8 @@ export interface Usage {
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
     readonly decode_eviction?: {
       readonly interval: number;
+      /** What the evictions left alone. */
+      readonly protect: DecodeProtection;
       readonly evictions: number;
       /** Rows of the prompt and of generated tokens that were held at the end. */
       readonly rows_per_layer: readonly number[];

@@ -113,7 +113,7 @@ export class GenerationRun implements RunReport {
 
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
+    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval, decodeProtection } } } = this.#sequences[0];
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -124,12 +124,20 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
+        ...cache.budget !== undefined && {
+          budget: {
+            mass: cache.budget.mass,
+            max_rows: cache.budget.maxRows,
+            rows: cache.budget.rows,
+            kept_mass: cache.budget.kept,
+          },
+        },
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...decoding },
+          decode_eviction: { interval: decodeInterval, protect: decodeProtection ?? "prompt", ...decoding },
         },
       },
     };
