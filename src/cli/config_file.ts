@@ -42,7 +42,7 @@ export function readConfigFile(
     }
     // As if it were left out.
     if (value === null) continue;
-    given.set(option, { name: `${JSON.stringify(key)} in ${path}`, text: textOf(value) });
+    given.set(option, { name: `${JSON.stringify(key)} in ${path}`, text: textOf(value, flags[option].repeats) });
   }
   return given;
 }
@@ -65,6 +65,10 @@ function keyOf(option: string): string {
 }
 
 /** A value as it would follow its flag. */
-function textOf(value: unknown): string {
-  return Array.isArray(value) ? value.join(",") : typeof value === "object" ? JSON.stringify(value) : String(value);
+function textOf(value: unknown, separator = ","): string {
+  return Array.isArray(value)
+    ? value.join(separator)
+    : typeof value === "object"
+    ? JSON.stringify(value)
+    : String(value);
 }

@@ -12,6 +12,7 @@ import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
   apiKey,
+  BETWEEN_TEXTS,
   bytes,
   cacheBudget,
   hostName,
@@ -23,6 +24,7 @@ import {
   type OptionsOf,
   origin,
   text,
+  texts,
   type ValueType,
 } from "./values.ts";
 
@@ -50,7 +52,7 @@ const pluginPath = text("FILE", "a policy plugin, or a directory of such");
 const PLUGIN_FLAGS = {
   plugin: {
     value: listOf(pluginPath),
-    repeats: true,
+    repeats: ",",
     help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
   },
   sandboxPlugins: {
@@ -167,15 +169,47 @@ export const SERVE_FLAGS = {
   ...CONFIG_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
+/** How tokens are drawn, in the bounds that the API has too. */
+const SAMPLING_FLAGS = {
+  temperature: { value: number(0, 100), help: "Randomness; 0 always takes the most likely token" },
+  topK: { value: integer(0), help: "Sample from so many most likely tokens; 0: from all" },
+  topP: { value: number(0, 1), help: "Sample from the most likely tokens that together reach this mass" },
+  minP: { value: number(0, 1), help: "Drop tokens less likely than this fraction of the most likely one" },
+  frequencyPenalty: { value: number(-2, 2), help: "Make a token less likely each time that it was generated" },
+  presencePenalty: { value: number(-2, 2), help: "Make tokens that were generated less likely, once" },
+  repetitionPenalty: {
+    value: number(0.01, 100),
+    help: "Divide the logits of tokens in the prompt or the answer; 1: do not",
+  },
+  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  stop: {
+    value: texts,
+    repeats: BETWEEN_TEXTS,
+    help: "Text at which to stop, not shown itself; may be given several times",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+const systemFlag = { value: text("TEXT", "a text"), help: "System message; default: none" } as const;
+
 /** `generate`: one completion on the terminal. */
 export const GENERATE_FLAGS = {
   ...ENGINE_FLAGS,
   ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
+  chat: { value: onOff, default: false, help: "Answer the prompt as a message, by the model's chat template" },
+  system: { ...systemFlag, help: "System message; for --chat" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
-  temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
-  topP: { value: number(0, 1), default: 1, help: "Sample from the most likely tokens that together reach this mass" },
-  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  ...SAMPLING_FLAGS,
+  temperature: { ...SAMPLING_FLAGS.temperature, default: 0 },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `chat`: a conversation on the terminal. */
+export const CHAT_FLAGS = {
+  ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
+  system: systemFlag,
+  maxTokens: { value: integer(1), help: "Most tokens of an answer; default: as many as the context has room for" },
+  ...SAMPLING_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
 /** `inspect`: what a model file holds. */
@@ -353,6 +387,7 @@ export const TASKS_FLAGS = {
 
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
+export type ChatOptions = OptionsOf<typeof CHAT_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;

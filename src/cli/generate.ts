@@ -1,17 +1,15 @@
-/** @file `main.ts generate`: one completion, streamed to standard output. */
+/** @file `main.ts generate`: one completion, or one answer to a message, streamed to standard output. */
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
+import type { RenderedPrompt } from "../text/chat_template.ts";
 import type { TextEncoding } from "../text/text_processor.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
-import { Detokenizer } from "../text/detokenizer.ts";
-import { chooseDevice } from "../serving/device.ts";
+import { ChoiceText } from "../routes/generation/choice_text.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
-import { localModel } from "./local_model.ts";
-import { defaultKvCacheOf, policiesOf } from "./policies.ts";
-import { progressDisplay } from "./progress.ts";
-import { startEngine } from "../serving/start_engine.ts";
+import { startForOne } from "./start_for_one.ts";
+import { printText } from "./standard_output.ts";
 import { formatBytes } from "./units.ts";
 
 /** Where the text and the report go. */
@@ -22,43 +20,47 @@ export interface GenerateOutput {
   report(line: string): void;
 }
 
-/** Generates a completion of `--prompt`. */
+/** Generates a completion of `--prompt`, or an answer to it. */
 export async function generate(options: GenerateOptions): Promise<number> {
+  if (options.system !== undefined && !options.chat) {
+    throw new ExitError("usage", "--system needs --chat: a text that is only continued has no system message");
+  }
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
-  const policies = await policiesOf(options);
-  const defaultKvCache = defaultKvCacheOf(options, policies);
-  const model = await localModel(options.model);
-  const device = await chooseDevice(options.device, console.error);
-  const { engine, text, close } = await startEngine(
-    {
-      model,
-      device,
-      threads: options.threads,
-      cpuWeights: options.cpuWeights,
-      context: options.context,
-      defaultKvCache,
-      maxBatch: 1,
-      maxQueue: 1,
-    },
-    policies,
-    progressDisplay(),
-  );
+  const { engine, text, chatTemplate, close } = await startForOne(options);
   try {
-    await complete(engine, text, { ...options, prompt }, terminal);
+    if (options.chat) {
+      const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
+      const rendered = chatTemplate.render({ messages: [...system, { role: "user", content: prompt }] });
+      const stop = [...options.stop ?? [], ...chatTemplate.stopStrings];
+      await complete(engine, text, { ...options, stop }, rendered, terminal);
+    } else {
+      await complete(engine, text, options, prompt, terminal);
+    }
   } finally {
     await close();
   }
   return EXIT_CODES.ok.code;
 }
 
-/** Streams the completion to `output`, then reports the KV cache and the speed. */
+/** How a completion is drawn; what is left out is neutral. */
+export type CompletionOptions =
+  & Pick<GenerateOptions, "maxTokens">
+  & Partial<Pick<GenerateOptions, "topK" | "topP" | "minP" | "seed" | "stop" | "temperature">>
+  & Partial<Pick<GenerateOptions, "frequencyPenalty" | "presencePenalty" | "repetitionPenalty">>;
+
+/**
+ * Streams the completion to `output`, then reports the KV cache and the speed.
+ *
+ * @param given a text to continue, or a conversation to answer
+ */
 export async function complete(
   engine: Engine,
   text: TextEncoding,
-  options: Pick<GenerateOptions, "prompt" | "maxTokens" | "temperature" | "topP" | "seed">,
+  options: CompletionOptions,
+  given: string | RenderedPrompt,
   output: GenerateOutput,
 ): Promise<void> {
-  const prompt = await text.encode(options.prompt);
+  const prompt = typeof given === "string" ? await text.encode(given) : await text.encode(given.text, given.encoding);
   if (prompt.length === 0) throw new ExitError("usage", "--prompt is empty: expected a text to continue");
   const room = engine.model.contextLength - prompt.length;
   if (room < 1) {
@@ -73,20 +75,41 @@ export async function complete(
     maxTokens: Math.min(options.maxTokens, room),
     stopTokens: text.tokenizer.endTokens,
     sampling: {
-      ...GREEDY,
-      temperature: options.temperature,
-      topP: options.topP,
+      temperature: options.temperature ?? GREEDY.temperature,
+      // More than all tokens are all of them; the GPU counts with 32 bits.
+      topK: Math.min(options.topK ?? GREEDY.topK, engine.model.vocabularySize),
+      topP: options.topP ?? GREEDY.topP,
+      minP: options.minP ?? GREEDY.minP,
+      frequencyPenalty: options.frequencyPenalty ?? GREEDY.frequencyPenalty,
+      presencePenalty: options.presencePenalty ?? GREEDY.presencePenalty,
+      repetitionPenalty: options.repetitionPenalty ?? GREEDY.repetitionPenalty,
+      logitBias: [],
       seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
     },
     kvCache: engine.defaultKvCache,
   });
-  const detokenizer = new Detokenizer(text.tokenizer);
+  const answer = new ChoiceText(text.tokenizer, {
+    stopStrings: options.stop ?? [],
+    includeStop: false,
+    skipSpecial: true,
+    continuation: typeof given === "string",
+  });
   const stopTokens = new Set(text.tokenizer.endTokens);
   let firstTokenAt = startedAt;
   let firstTokens = 0;
   let tokens = 0;
   let kvCache: KvCacheUsage | undefined;
   const decoding = new DecodeTally();
+  /** What ends it, whether the model does or a stop string. */
+  const finish = () => {
+    answer.finish();
+    output.text(`${answer.take().text}\n`);
+    if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
+    if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
+    output.report(
+      reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
+    );
+  };
   for await (const event of generation.events) {
     switch (event.type) {
       case "prefilled":
@@ -101,19 +124,18 @@ export async function complete(
           firstTokenAt = performance.now();
           firstTokens = event.tokens.length;
         }
-        tokens += event.tokens.length;
-        for (const { id } of event.tokens) {
+        for (const token of event.tokens) {
+          tokens++;
           decoding.generate();
-          if (!stopTokens.has(id)) output.text(detokenizer.push(id));
+          if (stopTokens.has(token.id)) continue;
+          answer.push(token);
+          // Leaving the loop ends the generation.
+          if (answer.stopped) return finish();
+          output.text(answer.take().text);
         }
         break;
       case "finished":
-        output.text(`${detokenizer.flush()}\n`);
-        if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
-        if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
-        output.report(
-          reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
-        );
+        finish();
         break;
       case "failed":
         throw new ExitError("failure", `The generation failed: ${event.message}`);
@@ -144,12 +166,4 @@ function reportSpeed(tokens: number, untilFirst: number, later: number, laterTim
   return later === 0 ? first : `${first}, then ${(later / (laterTime / 1000)).toFixed(1)} tokens/s`;
 }
 
-const encoder = new TextEncoder();
-
-const terminal: GenerateOutput = {
-  text: (piece) => {
-    // writeSync may write a part only, when standard output is a pipe.
-    for (let bytes = encoder.encode(piece); bytes.length > 0;) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-  },
-  report: (line) => console.error(line),
-};
+const terminal: GenerateOutput = { text: printText, report: (line) => console.error(line) };

@@ -74,8 +74,9 @@ function readArguments(
       const hint = token.value === undefined ? "" : ` (a value with dashes in front is written ${token.rawName}=VALUE)`;
       throw new ExitError("usage", `${token.rawName} needs a value: ${value.expectation}${hint}`);
     } else {
-      const before = flags[option].repeats ? given.get(option) : undefined;
-      given.set(option, { name: token.rawName, text: before ? `${before.text},${token.value}` : token.value });
+      const { repeats } = flags[option];
+      const before = repeats && given.get(option);
+      given.set(option, { name: token.rawName, text: before ? before.text + repeats + token.value : token.value });
     }
   }
   return given;

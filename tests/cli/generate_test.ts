@@ -25,7 +25,7 @@ function bytesOf(text: string): number[] {
 function fakeEngine(events: readonly GenerationEvent[], kvCache: Partial<KvCacheChoice>) {
   const requests: GenerationRequest[] = [];
   const engine = {
-    model: { contextLength: 32 },
+    model: { contextLength: 32, vocabularySize: 256 },
     defaultKvCache: { policy: "dynamickv", budget: 4, ...kvCache },
     generate(request: GenerationRequest) {
       requests.push(request);
@@ -35,7 +35,7 @@ function fakeEngine(events: readonly GenerationEvent[], kvCache: Partial<KvCache
   return { engine, requests };
 }
 
-const OPTIONS = { prompt: "Hello", maxTokens: 8, temperature: 0, topP: 1, seed: undefined };
+const OPTIONS = { maxTokens: 8, temperature: 0 };
 
 function tokens(...ids: number[]): GenerationEvent {
   return { type: "tokens", tokens: ids.map((id) => ({ id })) };
@@ -53,9 +53,10 @@ async function run(
   kvCache: Partial<KvCacheChoice> = {},
 ) {
   const { engine, requests } = fakeEngine(events, kvCache);
+  const { prompt = "Hello", ...drawn } = options;
   const pieces: string[] = [];
   const report: string[] = [];
-  await complete(engine, text, { ...OPTIONS, ...options }, {
+  await complete(engine, text, { ...OPTIONS, ...drawn }, prompt, {
     text: (piece) => pieces.push(piece),
     report: (line) => report.push(line),
   });
@@ -99,6 +100,20 @@ Deno.test("The request carries the flags, the end tokens and the engine's policy
   assert.equal(request.sampling.topP, 0.9);
   assert.equal(request.sampling.seed, 7);
   assert.deepEqual(request.kvCache, { policy: "dynamickv", budget: 4 });
+});
+
+Deno.test("Every flag of drawing goes into the request; more likely tokens than there are, are all", async () => {
+  const flags = { topK: 1000, minP: 0.1, frequencyPenalty: -0.5, presencePenalty: 0.5, repetitionPenalty: 1.1 };
+  const { sampling } = (await run([FINISHED], { ...flags, temperature: 1, topP: 0.9, seed: 7 })).request;
+  assert.deepEqual(sampling, { ...flags, topK: 256, temperature: 1, topP: 0.9, seed: 7, logitBias: [] });
+});
+
+Deno.test("A stop string ends the text before it, and the generation; the report comes all the same", async () => {
+  const { pieces, report } = await run([PREFILLED, tokens(...bytesOf("ab-")), tokens(...bytesOf("-cd")), FINISHED], {
+    stop: ["--"],
+  });
+  assert.equal(pieces.join(""), "ab\n");
+  assert.match(report[2], /^4 tokens, /);
 });
 
 Deno.test("No more tokens are asked for than the context has room for", async () => {

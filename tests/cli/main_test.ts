@@ -51,7 +51,7 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     [],
     {},
     2,
-    /^A command is missing: serve, generate, [^\n]*; see --help\n$/,
+    /^A command is missing: serve, [^\n]*generate, [^\n]*; see --help\n$/,
   ],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
   [
@@ -121,6 +121,9 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     2,
     /^(No GPU[^\n]*\n)?--decode-eviction 50: The KV cache policy "adakv" cannot evict [^\n]* expected one of dynamickv, [^\n]*\n$/,
   ],
+  [["generate", "--prompt", "a", "--system", "b"], {}, 2, /^--system needs --chat: [^\n]*\n$/],
+  [["generate", "--prompt", "a", "--stop", ""], {}, 2, /^--stop must be a text that is not empty, not ""\n$/],
+  [["chat", "--min-p", "-0.1"], {}, 2, /^--min-p must be a number from 0 to 1, not "-0\.1"\n$/],
   [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
 ];
 

@@ -85,6 +85,12 @@ Deno.test("The last of a repeated flag counts", () => {
   assert.equal(parseServe("--model a --port 1 --port 2").port, 2);
 });
 
+Deno.test("Stop strings add up, commas and all", () => {
+  const parse = (...args: string[]) => parseOptions(["--prompt", "a", ...args], GENERATE_FLAGS, {}).stop;
+  assert.deepEqual(parse("--stop", "a,b", "--stop", "\n"), ["a,b", "\n"]);
+  assert.equal(parse(), undefined);
+});
+
 Deno.test("generate takes - as a prompt, and a prompt with dashes after an equals sign", () => {
   const parse = (prompt: string[]) => parseOptions(["--model", "m", ...prompt], GENERATE_FLAGS, {}).prompt;
   assert.equal(parse(["--prompt", "-"]), "-");
