@@ -99,6 +99,8 @@ export interface GeneratedToken {
 /** What a sequence's KV cache came to, reported under `usage.kv_cache`. */
 export interface KvCacheUsage {
   readonly policy: string;
+  /** Rows per layer, on average, that the budget came to; all of the prompt's where none were to be dropped. */
+  readonly budget: number;
   /** Rows of the prompt, that is what the full cache would hold per layer. */
   readonly promptRows: number;
   /** Prompt rows kept in each layer; the mean of its KV heads, which can be a fraction. */

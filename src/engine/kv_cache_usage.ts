@@ -30,6 +30,7 @@ export function kvCacheUsage(
   const recent = policy === null ? promptRows : window;
   return {
     policy: request.kvCache.policy,
+    budget: policy === null ? promptRows : context.budget,
     promptRows,
     rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
     rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,

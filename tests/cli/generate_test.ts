@@ -43,7 +43,7 @@ function tokens(...ids: number[]): GenerationEvent {
 
 const PREFILLED: GenerationEvent = {
   type: "prefilled",
-  kvCache: { policy: "dynamickv", promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
+  kvCache: { policy: "dynamickv", budget: 4, promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
   cachedTokens: 0,
 };
 
