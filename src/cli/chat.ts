@@ -70,7 +70,10 @@ async function answer({ conversation }: Chat, line: string, input: LineInput, ou
     }
     endLine();
     if (interrupt.signal.aborted) output.note("(interrupted)");
-    else if (conversation.last) output.note(describeAnswer(conversation.last));
+    else if (conversation.last) {
+      conversation.last.usage.kv_cache?.notes?.forEach(output.note);
+      output.note(describeAnswer(conversation.last));
+    }
     return true;
   } catch (error) {
     if (!(error instanceof APIError)) throw error;

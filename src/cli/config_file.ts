@@ -1,7 +1,7 @@
 /** @file A command's options in a JSON file, named as the flags are: `{"max-batch": 8, "allowed-hosts": ["ebb.example"]}`. */
 import { ExitError } from "./exit_codes.ts";
 import { flagName } from "./option_names.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** An option as text, and how its place is called. */

@@ -28,6 +28,9 @@ import {
   type ValueType,
 } from "./values.ts";
 
+/** The state of a sequence takes memory whether it runs or not. */
+const MAX_BATCH = 1024;
+
 const goodput: ValueType<Goodput> = {
   placeholder: "NAME:MS,...",
   expectation: `a list of ${Object.keys(TIMES).join(", ")}, each with milliseconds, such as ttft:300,tpot:50`,
@@ -62,6 +65,9 @@ const PLUGIN_FLAGS = {
   },
 } as const satisfies Record<string, AnyFlag>;
 
+/** KV rows per layer, where nothing else is said. */
+export const DEFAULT_BUDGET = 1024;
+
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
   model: {
@@ -75,7 +81,7 @@ const ENGINE_FLAGS = {
   },
   kvBudget: {
     value: cacheBudget,
-    default: 1024,
+    default: DEFAULT_BUDGET,
     help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
   },
   decodeEviction: {
@@ -131,7 +137,7 @@ export const SERVE_FLAGS = {
     help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
-  maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
+  maxBatch: { value: integer(1, MAX_BATCH), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
   embeddingModel: {
@@ -197,7 +203,7 @@ export const GENERATE_FLAGS = {
   ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
   chat: { value: onOff, default: false, help: "Answer the prompt as a message, by the model's chat template" },
-  system: { ...systemFlag, help: "System message; for --chat" },
+  system: { ...systemFlag, needs: "chat", help: "System message; for --chat" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
   ...SAMPLING_FLAGS,
   temperature: { ...SAMPLING_FLAGS.temperature, default: 0 },
@@ -282,8 +288,8 @@ export const EVAL_COMPARE_FLAGS = {
     value: text("URL", "an address such as http://localhost:8000"),
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
-  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for; for --url" },
+  apiModel: { value: text("NAME", "a model's id"), needs: "url", help: "The model to ask for; for --url" },
+  apiKey: { value: apiKey, isSecret: true, needs: "url", help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,

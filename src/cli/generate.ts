@@ -2,8 +2,8 @@
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import type { RenderedPrompt } from "../text/chat_template.ts";
-import type { TextEncoding } from "../text/text_processor.ts";
+import type { ModelHead } from "../serving/start_engine.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { ChoiceText } from "../routes/generation/choice_text.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
@@ -22,20 +22,13 @@ export interface GenerateOutput {
 
 /** Generates a completion of `--prompt`, or an answer to it. */
 export async function generate(options: GenerateOptions): Promise<number> {
-  if (options.system !== undefined && !options.chat) {
-    throw new ExitError("usage", "--system needs --chat: a text that is only continued has no system message");
-  }
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
-  const { engine, text, chatTemplate, close } = await startForOne(options);
+  let task: CompletionTask;
+  const { engine, text, close } = await startForOne(options, async (head) => {
+    task = await planCompletion({ ...options, prompt }, head);
+  });
   try {
-    if (options.chat) {
-      const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
-      const rendered = chatTemplate.render({ messages: [...system, { role: "user", content: prompt }] });
-      const stop = [...options.stop ?? [], ...chatTemplate.stopStrings];
-      await complete(engine, text, { ...options, stop }, rendered, terminal);
-    } else {
-      await complete(engine, text, options, prompt, terminal);
-    }
+    await complete(engine, text.tokenizer, task!, terminal);
   } finally {
     await close();
   }
@@ -48,53 +41,78 @@ export type CompletionOptions =
   & Partial<Pick<GenerateOptions, "topK" | "topP" | "minP" | "seed" | "stop" | "temperature">>
   & Partial<Pick<GenerateOptions, "frequencyPenalty" | "presencePenalty" | "repetitionPenalty">>;
 
+/** What is to be completed, and how. */
+export interface CompletionTask extends CompletionOptions {
+  readonly prompt: Uint32Array;
+  /** Whether the text goes on with the prompt's; else it begins one. */
+  readonly continuation: boolean;
+}
+
 /**
- * Streams the completion to `output`, then reports the KV cache and the speed.
+ * The tokens of a text to continue or of a message to answer.
  *
- * @param given a text to continue, or a conversation to answer
+ * @throws {ExitError} with the reason `usage`, when there are none, or more than the context has room for
  */
+export async function planCompletion(
+  options: CompletionOptions & Pick<GenerateOptions, "prompt" | "chat" | "system">,
+  { text, chatTemplate, contextLength }: Pick<ModelHead, "text" | "chatTemplate" | "contextLength">,
+): Promise<CompletionTask> {
+  if (options.prompt === "") throw new ExitError("usage", "--prompt is empty: expected a text to continue");
+  let prompt: Uint32Array;
+  if (options.chat) {
+    const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
+    const rendered = chatTemplate.render({ messages: [...system, { role: "user", content: options.prompt }] });
+    prompt = await text.encode(rendered.text, rendered.encoding);
+  } else {
+    prompt = await text.encode(options.prompt);
+  }
+  if (prompt.length === 0) throw new ExitError("usage", "--prompt has no tokens: expected a text to continue");
+  requireRoom(prompt, contextLength, "usage");
+  const stop = [...options.stop ?? [], ...options.chat ? chatTemplate.stopStrings : []];
+  return { ...options, prompt, stop, continuation: !options.chat };
+}
+
+function requireRoom({ length }: Uint32Array, contextLength: number, reason: "usage" | "failure"): void {
+  if (length < contextLength) return;
+  throw new ExitError(reason, `The prompt has ${length} tokens: expected fewer than the context of ${contextLength}`);
+}
+
+/** Streams the completion to `output`, then reports the KV cache and the speed. */
 export async function complete(
   engine: Engine,
-  text: TextEncoding,
-  options: CompletionOptions,
-  given: string | RenderedPrompt,
+  tokenizer: Tokenizer,
+  task: CompletionTask,
   output: GenerateOutput,
 ): Promise<void> {
-  const prompt = typeof given === "string" ? await text.encode(given) : await text.encode(given.text, given.encoding);
-  if (prompt.length === 0) throw new ExitError("usage", "--prompt is empty: expected a text to continue");
-  const room = engine.model.contextLength - prompt.length;
-  if (room < 1) {
-    throw new ExitError(
-      "failure",
-      `The prompt has ${prompt.length} tokens: expected fewer than the context of ${engine.model.contextLength}`,
-    );
-  }
+  const { prompt } = task;
+  // A device may have less room than the model.
+  requireRoom(prompt, engine.model.contextLength, "failure");
   const startedAt = performance.now();
   const generation = engine.generate({
     prompt,
-    maxTokens: Math.min(options.maxTokens, room),
-    stopTokens: text.tokenizer.endTokens,
+    maxTokens: Math.min(task.maxTokens, engine.model.contextLength - prompt.length),
+    stopTokens: tokenizer.endTokens,
     sampling: {
-      temperature: options.temperature ?? GREEDY.temperature,
+      temperature: task.temperature ?? GREEDY.temperature,
       // More than all tokens are all of them; the GPU counts with 32 bits.
-      topK: Math.min(options.topK ?? GREEDY.topK, engine.model.vocabularySize),
-      topP: options.topP ?? GREEDY.topP,
-      minP: options.minP ?? GREEDY.minP,
-      frequencyPenalty: options.frequencyPenalty ?? GREEDY.frequencyPenalty,
-      presencePenalty: options.presencePenalty ?? GREEDY.presencePenalty,
-      repetitionPenalty: options.repetitionPenalty ?? GREEDY.repetitionPenalty,
+      topK: Math.min(task.topK ?? GREEDY.topK, engine.model.vocabularySize),
+      topP: task.topP ?? GREEDY.topP,
+      minP: task.minP ?? GREEDY.minP,
+      frequencyPenalty: task.frequencyPenalty ?? GREEDY.frequencyPenalty,
+      presencePenalty: task.presencePenalty ?? GREEDY.presencePenalty,
+      repetitionPenalty: task.repetitionPenalty ?? GREEDY.repetitionPenalty,
       logitBias: [],
-      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
+      seed: task.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
     },
     kvCache: engine.defaultKvCache,
   });
-  const answer = new ChoiceText(text.tokenizer, {
-    stopStrings: options.stop ?? [],
+  const answer = new ChoiceText(tokenizer, {
+    stopStrings: task.stop ?? [],
     includeStop: false,
     skipSpecial: true,
-    continuation: typeof given === "string",
+    continuation: task.continuation,
   });
-  const stopTokens = new Set(text.tokenizer.endTokens);
+  const stopTokens = new Set(tokenizer.endTokens);
   let firstTokenAt = startedAt;
   let firstTokens = 0;
   let tokens = 0;

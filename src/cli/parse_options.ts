@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { type Given, readConfigFile } from "./config_file.ts";
 import { ExitError } from "./exit_codes.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import { environmentName, flagName } from "./option_names.ts";
 import type { AnyFlag, OptionsOf } from "./values.ts";
 
@@ -45,6 +45,11 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
     } else {
       options[option] = flag.default;
     }
+  }
+  for (const [option, { name }] of given) {
+    const { needs } = flags[option];
+    if (needs === undefined || options[needs]) continue;
+    throw new ExitError("usage", `${name} means nothing without ${flagName(needs)}: give both, or leave it out`);
   }
   return options as OptionsOf<Table>;
 }

@@ -1,6 +1,6 @@
 /** @file An engine for whoever sits before the terminal: one sequence at a time. */
 import { chooseDevice } from "../serving/device.ts";
-import { type RunningEngine, startEngine } from "../serving/start_engine.ts";
+import { type ModelHead, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { ChatOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
@@ -15,9 +15,13 @@ export type EngineFlags =
 /**
  * Loads a model. Prompts that begin as earlier ones are not read again, as far as the memory of one context goes.
  *
- * @throws {ExitError} with the reason `usage` @throws {ModelFileError} @throws {PluginError} @throws {NoAdapterError}
+ * @param beforeLoading as of {@linkcode startEngine}
+ * @throws {ExitError} with the reason `usage` @throws {SizeError} @throws {ModelFileError} @throws {PluginError} @throws {NoAdapterError}
  */
-export async function startForOne(options: EngineFlags): Promise<RunningEngine & { policies: PolicyRegistry }> {
+export async function startForOne(
+  options: EngineFlags,
+  beforeLoading?: (head: ModelHead) => Promise<void>,
+): Promise<RunningEngine & { policies: PolicyRegistry }> {
   const policies = await policiesOf(options);
   const defaultKvCache = defaultKvCacheOf(options, policies);
   const model = await localModel(options.model);
@@ -36,6 +40,7 @@ export async function startForOne(options: EngineFlags): Promise<RunningEngine &
     },
     policies,
     progressDisplay(),
+    beforeLoading,
   );
   return { ...running, policies };
 }

@@ -22,6 +22,8 @@ export interface Flag<T> {
   readonly help: string;
   readonly default?: T;
   readonly required?: true;
+  /** Another option without which it means nothing. In the environment it may stand for other commands' sake. */
+  readonly needs?: string;
   /** Whether its value is shown to nobody. */
   readonly isSecret?: true;
   /** What stands between the values of a list, if it may be given several times, each adding to the list. */

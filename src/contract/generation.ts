@@ -13,6 +13,8 @@ export interface KvCacheChoice {
   readonly budget: number | string;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** What was asked for and does not count, in sentences. */
+  readonly idle?: readonly string[];
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
 }

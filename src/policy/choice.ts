@@ -70,7 +70,15 @@ export function parseKvCacheChoice(
     policy,
     registry,
   );
-  return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
+  return {
+    policy: policy.name,
+    budget,
+    options,
+    ...decodeInterval !== undefined && { decodeInterval },
+    ...policy.name === "full" && given.budget !== undefined && {
+      idle: [`The budget ${given.budget} does not count: the policy full keeps every row`],
+    },
+  };
 }
 
 function withoutNulls(value: unknown): unknown {

@@ -104,6 +104,11 @@ Deno.test("/rows draws the rows of the last answer, /help names the commands, ot
   assert.equal(notes.at(-1), "Unknown command /: /help lists them");
 });
 
+Deno.test("What does not count is said: a budget where every row is kept", async () => {
+  const { notes } = await talk({ script: () => says("Hi.") }, ["/policy full", "/budget 8", "a"]);
+  assert.equal(notes[2], "The budget 8 does not count: the policy full keeps every row");
+});
+
 Deno.test("A line with a space in front is no command", async () => {
   const { prompts } = await talk({ script: () => says("Yes.") }, [" /etc is what?"]);
   assert.deepEqual(prompts, ["user:  /etc is what?\nassistant:"]);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { complete } from "../../src/cli/generate.ts";
+import { complete, planCompletion } from "../../src/cli/generate.ts";
 import type { GenerateOptions } from "../../src/cli/flags.ts";
 import type { Engine } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import { fakeChatTemplate } from "../support/fake_text.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 
 const END = 0;
@@ -56,7 +57,9 @@ async function run(
   const { prompt = "Hello", ...drawn } = options;
   const pieces: string[] = [];
   const report: string[] = [];
-  await complete(engine, text, { ...OPTIONS, ...drawn }, prompt, {
+  const head = { text, chatTemplate: fakeChatTemplate, contextLength: 32 };
+  const task = await planCompletion({ ...OPTIONS, chat: false, system: undefined, ...drawn, prompt }, head);
+  await complete(engine, tokenizer, task, {
     text: (piece) => pieces.push(piece),
     report: (line) => report.push(line),
   });
@@ -125,6 +128,22 @@ Deno.test("A prompt that is empty or fills the context is refused with the numbe
   await assert.rejects(run([], { prompt: "x".repeat(32) }), {
     message: "The prompt has 32 tokens: expected fewer than the context of 32",
   });
+});
+
+Deno.test("A message is written as the chat template has it, with the system's before it", async () => {
+  const rendered = "system: Be brief.\nuser: Hi\nassistant:".length;
+  const head = { text, chatTemplate: { ...fakeChatTemplate, stopStrings: ["user:"] }, contextLength: rendered + 1 };
+  const options = { ...OPTIONS, chat: true, system: "Be brief.", prompt: "Hi" };
+  const task = await planCompletion({ ...options, stop: ["."] }, head);
+  assert.deepEqual([...task.prompt], bytesOf("system: Be brief.\nuser: Hi\nassistant:"));
+  assert.deepEqual([task.stop, task.continuation], [[".", "user:"], false]);
+  await assert.rejects(planCompletion({ ...options, prompt: "Hi!" }, head), { reason: "usage" });
+});
+
+Deno.test("A device with less room than the model is told so", async () => {
+  const { engine } = fakeEngine([], {});
+  const task = { ...OPTIONS, prompt: new Uint32Array(32), continuation: true };
+  await assert.rejects(complete(engine, tokenizer, task, { text: () => {}, report: () => {} }), { reason: "failure" });
 });
 
 Deno.test("A generation that fails fails the command with the engine's words", async () => {

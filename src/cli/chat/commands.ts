@@ -3,7 +3,7 @@ import { UnservableRequestError } from "../../contract/errors.ts";
 import { parseKvCacheChoice } from "../../policy/choice.ts";
 import type { KvCacheChoice } from "../../contract/generation.ts";
 import type { PolicyRegistry } from "../../policy/registry.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../../text/nearest.ts";
 import { cacheBudget } from "../values.ts";
 import type { Conversation } from "./conversation.ts";
 import { rowBars } from "./row_bars.ts";

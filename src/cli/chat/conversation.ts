@@ -17,6 +17,8 @@ export interface AnswerUsage {
     readonly policy: string;
     readonly prompt_rows: number;
     readonly rows_per_layer: readonly number[];
+    /** What was asked for and did not count. */
+    readonly notes?: readonly string[];
   };
 }
 

@@ -32,6 +32,8 @@ export interface Usage {
     readonly full_bytes: number;
     /** `bytes / full_bytes`, in whole blocks: of a prompt of one block above 1 where what is kept of it takes two. */
     readonly ratio: number;
+    /** What was asked for and did not count, in sentences; not there if there is nothing to say. */
+    readonly notes?: readonly string[];
     /** Why the policy failed and uniform budgets took its place, if it did. */
     readonly fallback?: string;
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */

@@ -10,6 +10,7 @@ import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
 import { atDeadline } from "../deadline.ts";
 import { ClientGoneError, HttpError } from "../errors.ts";
+import { kvCacheNotes } from "./kv_cache_notes.ts";
 import { RunPace } from "./run_pace.ts";
 import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
@@ -124,7 +125,9 @@ export class GenerationRun implements RunReport {
 
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
+    const { kvCache: cache, decoding, request } = this.#sequences[0];
+    const { decodeInterval } = request.kvCache;
+    const notes = kvCacheNotes(request);
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -140,6 +143,7 @@ export class GenerationRun implements RunReport {
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...notes.length > 0 && { notes },
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
           decode_eviction: { interval: decodeInterval, ...decoding },
