@@ -1,4 +1,5 @@
 /** @file The CPU engine's thread: owns onnxruntime, the weights, the cache and the scheduler. */
+import { availableParallelism } from "node:os";
 import type { ModelConfig } from "../architecture/config.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { ropeTable } from "../architecture/rope.ts";
@@ -96,14 +97,8 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
   thread.close();
 }
 
-/**
- * More are faster, but on a busy machine onnxruntime's calling thread has been seen to wait for ever for the others: until
- * that is understood, whoever wants them asks for them.
- */
-const DEFAULT_THREADS = 1;
-
 async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; pool: BlockPool }> {
-  const threads = options.threads ?? DEFAULT_THREADS;
+  const threads = options.threads ?? availableParallelism();
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);

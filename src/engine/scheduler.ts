@@ -129,19 +129,19 @@ export class Scheduler {
   }
 
   /**
-   * Lets waiting sequences in, first come first served, whose prompts, equal ones counted once, have at most `rows` rows
-   * together.
+   * Lets waiting sequences in, first come first served, whose prompts, equal ones counted once, are at most `prompts` and have at
+   * most `rows` rows together.
    *
    * @returns them, grouped by prompt
    */
-  admit(rows: number): Sequence[][] {
+  admit(rows: number, prompts: number): Sequence[][] {
     const admitted: Sequence[] = [];
     let groups: Sequence[][] = [];
     while (this.#waiting.length > 0) {
       const sequence = this.#waiting[0];
       const wider = groupByPrompt([...admitted, sequence]);
       const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
-      if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
+      if (needed > rows || wider.length > prompts || !this.#admission.tryAdmit(sequence)) break;
       this.#waiting.shift();
       admitted.push(sequence);
       groups = wider;

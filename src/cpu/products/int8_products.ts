@@ -9,10 +9,11 @@ import { COLUMN_MULTIPLE, largestElement, weightIndex } from "../kernels/int8_pr
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
 import type { Session } from "../runtime/session.ts";
 import { afterAttention, beforeAttention, queryKeyValueSize } from "./graphs.ts";
-import { type Int8LayerWeights, type Int8Weights, loadInt8Weights } from "./int8_weights.ts";
+import { Int8Form, type Int8LayerWeights, type Int8Weights } from "./int8_weights.ts";
 import type { Products, QueryKeyNorms, RowsOf } from "./products.ts";
 import { runGraph } from "./run_graph.ts";
 import type { LoadingProgress } from "./stored_rows.ts";
+import { loadWeights } from "./weights.ts";
 
 /** What inputs of matrices must be a multiple of, to be expanded. */
 const INPUT_MULTIPLE = 8;
@@ -67,7 +68,7 @@ export class Int8Products implements Products {
     maxRows: number,
     onProgress: LoadingProgress = () => {},
   ): Promise<Int8Products> {
-    const weights = await loadInt8Weights(runtime, file, config, onProgress);
+    const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
     return new Int8Products(
       runtime,
       config,
