@@ -21,6 +21,8 @@ export interface KvCacheChoice {
   readonly budget: number | string | MassBudget;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** What was asked for and does not count, in sentences. */
+  readonly idle?: readonly string[];
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
   /** What those evictions leave alone; `prompt` if not given. */
@@ -132,14 +134,16 @@ export interface GeneratedToken {
 /** What a sequence's KV cache came to, reported under `usage.kv_cache`. */
 export interface KvCacheUsage {
   readonly policy: string;
+  /** Rows per layer, on average, that the budget came to; all of the prompt's where none were to be dropped. */
+  readonly budget: number;
   /** Rows of the prompt, that is what the full cache would hold per layer. */
   readonly promptRows: number;
   /** Prompt rows kept in each layer; the mean of its KV heads, which can be a fraction. */
   readonly rowsPerLayer: readonly number[];
   /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
   readonly rowsPerHead?: readonly (readonly number[])[];
-  /** What a budget by mass came to; not there for any other. */
-  readonly budget?: FoundBudget;
+  /** The share of the attention that the rows keep; only where the budget asks for one. */
+  readonly mass?: KeptMass;
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
@@ -148,14 +152,13 @@ export interface KvCacheUsage {
   readonly fallback?: string;
 }
 
-/** What a budget by mass came to. */
-export interface FoundBudget {
-  readonly mass: number;
-  /** The most rows per layer that it could have come to, and what it came to. */
-  readonly maxRows: number;
-  readonly rows: number;
-  /** The share that is kept, by the scores' histograms; null if the policy failed. */
+/** What a budget by mass was to keep of the attention, and what it keeps. */
+export interface KeptMass {
+  readonly wanted: number;
+  /** By the scores' histograms; null if the policy failed. */
   readonly kept: number | null;
+  /** The most rows per layer that the budget could have come to. */
+  readonly maxRows: number;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */

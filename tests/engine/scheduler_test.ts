@@ -80,13 +80,13 @@ Deno.test("Scheduler lets the lowest priority in first, whoever came before, and
   const asked = (first: number, priority?: number) => request(prompt(20, first), { priority });
   desk.add(asked(1), asked(2, 7), asked(3, -2), asked(4, -2), asked(5));
   assert.deepEqual(desk.scheduler.nextPrompt, prompt(20, 3));
-  assert.deepEqual(desk.scheduler.admit(Infinity).flat().map(({ id }) => id), [2, 3]);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [2, 3]);
   desk.scheduler.add(5, asked(6, -100));
-  assert.deepEqual(desk.scheduler.admit(Infinity), [], "those that are in stay");
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8), [], "those that are in stay");
   desk.scheduler.abort(2);
-  assert.deepEqual(desk.scheduler.admit(Infinity).flat().map(({ id }) => id), [5]);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [5]);
   for (const id of [3, 5]) desk.scheduler.abort(id);
-  assert.deepEqual(desk.scheduler.admit(Infinity).flat().map(({ id }) => id), [0, 4]);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [0, 4]);
 });
 
 Deno.test("Scheduler lets nobody in who was not promised all that it can need, and keeps the order", () => {
