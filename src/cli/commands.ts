@@ -1,6 +1,7 @@
 /** @file The commands of the program, as data: what they take and where they live. */
 import {
   BENCH_SERVE_FLAGS,
+  CHAT_FLAGS,
   CONVERT_FLAGS,
   EVAL_COMPARE_FLAGS,
   EVAL_SCORE_FLAGS,
@@ -40,6 +41,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "Continue a prompt on the terminal",
     flags: GENERATE_FLAGS,
     load: async () => (await import("./generate.ts")).generate,
+  },
+  chat: {
+    summary: "Talk with a model on the terminal",
+    flags: CHAT_FLAGS,
+    load: async () => (await import("./chat.ts")).chat,
   },
   inspect: {
     summary: "Show what a model file holds and how much memory it needs",

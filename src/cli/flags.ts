@@ -13,11 +13,11 @@ import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
   apiKey,
+  BETWEEN_TEXTS,
   bytes,
   cacheBudget,
   hostName,
   integer,
-  linesOf,
   listOf,
   memoryShare,
   number,
@@ -25,9 +25,14 @@ import {
   onOff,
   type OptionsOf,
   origin,
+  servedBudget,
   text,
+  texts,
   type ValueType,
 } from "./values.ts";
+
+/** The state of a sequence takes memory whether it runs or not. */
+const MAX_BATCH = 1024;
 
 const goodput: ValueType<Goodput> = {
   placeholder: "NAME:MS,...",
@@ -53,7 +58,7 @@ const pluginPath = text("FILE", "a policy plugin, or a directory of such");
 const PLUGIN_FLAGS = {
   plugin: {
     value: listOf(pluginPath),
-    repeats: true,
+    repeats: ",",
     help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
   },
   sandboxPlugins: {
@@ -62,6 +67,9 @@ const PLUGIN_FLAGS = {
     help: "Run plugins in threads that can read, write and connect to nothing, and end those that do not answer",
   },
 } as const satisfies Record<string, AnyFlag>;
+
+/** KV rows per layer, where nothing else is said. */
+export const DEFAULT_BUDGET = 1024;
 
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
@@ -75,13 +83,14 @@ const ENGINE_FLAGS = {
     help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
-    value: cacheBudget,
-    default: 1024,
-    help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
+    value: servedBudget,
+    default: DEFAULT_BUDGET,
+    help:
+      "KV rows per layer, on average, a share of the prompt such as 6.9%, or auto: as many as keep 98 % of the attention",
   },
   decodeEviction: {
     value: integer(1, 65536),
-    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+    help: "Evict generated rows too, after every N tokens, where a request names no other policy; default: never",
   },
   ...PLUGIN_FLAGS,
   context: {
@@ -117,8 +126,8 @@ const DEVICE_FLAGS = {
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
   model: {
-    value: linesOf({ ...modelFile, placeholder: "[ID=]MODEL" }),
-    repeats: true,
+    value: { ...texts, placeholder: "[ID=]MODEL", expectation: modelFile.expectation },
+    repeats: BETWEEN_TEXTS,
     help: `${ENGINE_FLAGS.model.help}; given several times, each is loaded when it is first asked for`,
   },
   maxModels: {
@@ -143,7 +152,7 @@ export const SERVE_FLAGS = {
     help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
-  maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
+  maxBatch: { value: integer(1, MAX_BATCH), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
   alias: { value: listOf(text("NAME", "a name")), help: "Further names of the model, or of the first, in the API" },
@@ -182,15 +191,47 @@ export const SERVE_FLAGS = {
   ...CONFIG_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
+/** How tokens are drawn, in the bounds that the API has too. */
+const SAMPLING_FLAGS = {
+  temperature: { value: number(0, 100), help: "Randomness; 0 always takes the most likely token" },
+  topK: { value: integer(0), help: "Sample from so many most likely tokens; 0: from all" },
+  topP: { value: number(0, 1), help: "Sample from the most likely tokens that together reach this mass" },
+  minP: { value: number(0, 1), help: "Drop tokens less likely than this fraction of the most likely one" },
+  frequencyPenalty: { value: number(-2, 2), help: "Make a token less likely each time that it was generated" },
+  presencePenalty: { value: number(-2, 2), help: "Make tokens that were generated less likely, once" },
+  repetitionPenalty: {
+    value: number(0.01, 100),
+    help: "Divide the logits of tokens in the prompt or the answer; 1: do not",
+  },
+  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  stop: {
+    value: texts,
+    repeats: BETWEEN_TEXTS,
+    help: "Text at which to stop, not shown itself; may be given several times",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+const systemFlag = { value: text("TEXT", "a text"), help: "System message; default: none" } as const;
+
 /** `generate`: one completion on the terminal. */
 export const GENERATE_FLAGS = {
   ...ENGINE_FLAGS,
   ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
+  chat: { value: onOff, default: false, help: "Answer the prompt as a message, by the model's chat template" },
+  system: { ...systemFlag, needs: "chat", help: "System message; for --chat" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
-  temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
-  topP: { value: number(0, 1), default: 1, help: "Sample from the most likely tokens that together reach this mass" },
-  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  ...SAMPLING_FLAGS,
+  temperature: { ...SAMPLING_FLAGS.temperature, default: 0 },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `chat`: a conversation on the terminal. */
+export const CHAT_FLAGS = {
+  ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
+  system: systemFlag,
+  maxTokens: { value: integer(1), help: "Most tokens of an answer; default: as many as the context has room for" },
+  ...SAMPLING_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
 /** `inspect`: what a model file holds. */
@@ -297,8 +338,8 @@ export const EVAL_COMPARE_FLAGS = {
     value: text("URL", "an address such as http://localhost:8000"),
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
-  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for; for --url" },
+  apiModel: { value: text("NAME", "a model's id"), needs: "url", help: "The model to ask for; for --url" },
+  apiKey: { value: apiKey, isSecret: true, needs: "url", help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,
@@ -402,6 +443,7 @@ export const TASKS_FLAGS = {
 
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
+export type ChatOptions = OptionsOf<typeof CHAT_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
 export type ConvertOptions = OptionsOf<typeof CONVERT_FLAGS>;

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { type Given, readConfigFile } from "./config_file.ts";
 import { ExitError } from "./exit_codes.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import { environmentName, flagName } from "./option_names.ts";
 import type { AnyFlag, OptionsOf } from "./values.ts";
 
@@ -46,6 +46,11 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
       options[option] = flag.default;
     }
   }
+  for (const [option, { name }] of given) {
+    const { needs } = flags[option];
+    if (needs === undefined || options[needs]) continue;
+    throw new ExitError("usage", `${name} means nothing without ${flagName(needs)}: give both, or leave it out`);
+  }
   return options as OptionsOf<Table>;
 }
 
@@ -75,9 +80,9 @@ function readArguments(
       const hint = token.value === undefined ? "" : ` (a value with dashes in front is written ${token.rawName}=VALUE)`;
       throw new ExitError("usage", `${token.rawName} needs a value: ${value.expectation}${hint}`);
     } else {
-      const before = flags[option].repeats ? given.get(option) : undefined;
-      const text = before ? before.text + (value.separator ?? ",") + token.value : token.value;
-      given.set(option, { name: token.rawName, text });
+      const { repeats } = flags[option];
+      const before = repeats && given.get(option);
+      given.set(option, { name: token.rawName, text: before ? before.text + repeats + token.value : token.value });
     }
   }
   return given;

@@ -17,6 +17,7 @@ import { localModel } from "./local_model.ts";
 import { createLog } from "./log.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { readTls } from "./tls.ts";
+import { type Address, readyReport } from "./ready_report.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -39,10 +40,10 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const { allowedOrigins = [] } = options;
   const guarded = { allowedOrigins, allowedHosts: [options.host, ...options.allowedHosts ?? []] };
   const door = new FrontDoor(guarded);
-  const address = options.socket === undefined
+  const place = options.socket === undefined
     ? { hostname: options.host, port: options.port }
     : { path: options.socket };
-  const server = await listen(door, { ...address, tls, drain: drain.signal, shutdown });
+  const server = await listen(door, { ...place, tls, drain: drain.signal, shutdown });
 
   const { embeddingModel } = options;
   const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
@@ -72,7 +73,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
         door.progress(progress);
       },
     );
-    console.error(`${toServe.length > 1 ? `${id}: computing` : "Computing"} on ${running.engine.device}`);
+    if (toServe.length > 1) console.error(`Loaded the model ${id}`);
     return running;
   };
   const { models, failed, changePlugins, close } = toServe.length === 1
@@ -94,6 +95,12 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   }));
   const stopWatching = options.watchPlugins ? watch(options, changePlugins) : () => {};
   const stopped = firstStopSignal();
+  const address = {
+    url: server.url,
+    socket: options.socket,
+    hasKeys: options.apiKey !== undefined || options.apiKeyFile !== undefined,
+  };
+  for (const line of await reportOf(models, address)) console.error(line);
   console.log(`Listening on ${server.url}`);
 
   const failure = await Promise.race([stopped.then(() => null), failed]);
@@ -112,6 +119,13 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
+}
+
+/** What the server says of itself; of several models, only that they are there. */
+async function reportOf(models: Models, address: Address): Promise<string[]> {
+  const [{ loaded }, ...others] = models.list();
+  if (others.length === 0) return readyReport(loaded!.engine, await loaded!.engine.stats(), address);
+  return models.list().map(({ id }) => `model     ${id}: loaded when it is first asked for`);
 }
 
 /** What is served, one model or several. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonObject } from "../formats/json_object.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
+import { infillingTokens } from "./infilling.ts";
 import { LibraryEncoder, type TokenizerJson } from "./library_encoder.ts";
 import { splitMerge } from "./merges.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -67,6 +68,7 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObjec
     vocabulary,
     beginToken,
     endTokens: ends,
+    infilling: infillingTokens({}, (text) => isAdded(vocabulary.idOf(text))),
     addBeginToken: (tokenizerConfig.add_bos_token as boolean | undefined) ??
       (beginToken !== null && template.before.includes(beginToken)),
     addEndToken: (tokenizerConfig.add_eos_token as boolean | undefined) ?? template.after.includes(ends[0]),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "../../src/cli/flags.ts";
 import { environmentName, flagName } from "../../src/cli/option_names.ts";
-import { nearest } from "../../src/cli/nearest.ts";
+import { nearest } from "../../src/text/nearest.ts";
 import { asksForHelp, parseOptions } from "../../src/cli/parse_options.ts";
 
 function parseServe(line: string, environment: Record<string, string> = {}) {
@@ -83,6 +83,12 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
 
 Deno.test("The last of a repeated flag counts", () => {
   assert.equal(parseServe("--model a --port 1 --port 2").port, 2);
+});
+
+Deno.test("Stop strings add up, commas and all", () => {
+  const parse = (...args: string[]) => parseOptions(["--prompt", "a", ...args], GENERATE_FLAGS, {}).stop;
+  assert.deepEqual(parse("--stop", "a,b", "--stop", "\n"), ["a,b", "\n"]);
+  assert.equal(parse(), undefined);
 });
 
 Deno.test("generate takes - as a prompt, and a prompt with dashes after an equals sign", () => {
