@@ -25,6 +25,7 @@ function describeModel({ engine: { model, device }, created }: RouteContext) {
       architecture: model.architecture,
       quantisation: model.quantisation,
       n_vocab: model.vocabularySize,
+      n_embd: model.hiddenSize,
       n_params: model.parameterCount,
       size: model.weightBytes,
       /** What computes. */
