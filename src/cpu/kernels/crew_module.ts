@@ -4,22 +4,26 @@
  *     the engine's thread    writes a job, opens it, works, waits until it is done
  *     the others             wait for a job, work, wait for the next
  *
- * A job is cut into pieces, and whoever is free takes the next one. Nobody waits for a thread that has taken none, so a thread
- * that sleeps, or that the machine lets wait, costs nothing. A word of memory counts the pieces that are taken; while it is
- * {@link SHUT} nobody takes any, and the job may be written.
+ * A job is cut into pieces, and whoever is free takes one. Nobody waits for a thread that has taken none, so a thread that
+ * sleeps, or that the machine lets wait, costs nothing. A word of memory counts the pieces that are left, and to take one is to
+ * count it down: what the word was tells alone whether there was one. No word of the job is read before, as a thread may be held
+ * up between any two instructions and go on when the next job is being written; whoever has a piece may read them all, as its job
+ * is not done, and nothing is written, until that piece is.
  */
 import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
-import { EXPAND_FUNCTION, productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+import { productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
+import { EXP_FUNCTION } from "./vectors.ts";
 
 /** Words of a crew's control record. */
 export const CONTROL = {
   /** Grows with every job; who waits for one waits for this to change. */
   generation: 0,
-  /** First output that nobody has taken. */
-  next: 1,
-  /** Outputs that are computed. */
-  finished: 2,
+  /** Pieces that nobody has taken; none where it is not above 0. */
+  left: 1,
+  /** Pieces that are not done. */
+  undone: 2,
   /** Outputs of a piece. */
   piece: 3,
   kind: 4,
@@ -32,20 +36,21 @@ export const CONTROL = {
   columns: 11,
   stride: 12,
   rows: 13,
+  /** f32: the largest element that a row is rounded to, and the epsilon of a norm. */
+  most: 14,
+  epsilon: 15,
 } as const;
 export const CONTROL_WORDS = 16;
 
 /** What a job does. */
-export const KINDS = { stop: 0, product: 1, expand: 2, attend: 3 } as const;
-
-/** Outputs taken of a job that nobody may work on. */
-export const SHUT = 0x40000000;
+export const KINDS = { stop: 0, product: 1, attend: 2, roundPlain: 3, roundNormed: 4, roundGated: 5 } as const;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
 const LOOKS = 100_000;
 
 const word = (name: keyof typeof CONTROL) => `offset=${4 * CONTROL[name]} (local.get $control)`;
 const load = (name: keyof typeof CONTROL) => `(i32.load ${word(name)})`;
+const float = (name: keyof typeof CONTROL) => `(f32.load ${word(name)})`;
 const atomic = (name: keyof typeof CONTROL) => `(i32.atomic.load ${word(name)})`;
 
 const TEXT = `
@@ -53,8 +58,9 @@ const TEXT = `
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
 ${TOTAL_FUNCTION}
-${EXPAND_FUNCTION}
+${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
+${ROUNDING_FUNCTIONS}
 
 ;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
 (func $product (param $control i32) (param $first i32) (param $last i32) (local $row i32)
@@ -71,36 +77,55 @@ ${ATTENTION_FUNCTIONS}
       (br $rows)))`).join("")
 }))
 
-;; Takes pieces of the job that is open until there are none.
-(func $work (param $control i32) (local $first i32) (local $last i32) (local $kind i32)
+;; A piece of a rounding; here outputs are rows, of which each has as many elements as "rows" says.
+(func $round (param $control i32) (param $kind i32) (param $row i32) (param $last i32)
+  (local $x i32) (local $bytes i32) (local $y i32) (local $columnBytes i32) (local $scale i32) (local $most f32)
+  (local.set $bytes (i32.shl ${load("rows")} (i32.const 2)))
+  (local.set $columnBytes (i32.shl ${load("columns")} (i32.const 1)))
+  (local.set $most ${float("most")})
+  (loop $all
+    (local.set $x (i32.add ${load("x")} (i32.mul (local.get $row) ${load("stride")})))
+    (local.set $y (i32.add ${load("y")} (i32.mul (local.get $row) (local.get $columnBytes))))
+    (local.set $scale (i32.add ${load("xScales")} (i32.shl (local.get $row) (i32.const 2))))
+    ${
+  (["roundPlain", "roundNormed", "roundGated"] as const).map((name) => `
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS[name]})) (then
+      (call $${name} (local.get $x) (local.get $bytes) (local.get $y) (local.get $columnBytes) (local.get $scale)
+        (local.get $most)${name === "roundNormed" ? ` ${load("weights")} ${float("epsilon")}` : ""})))`).join("")
+}
+    (br_if $all (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $last)))))
+
+;; Takes pieces of the job, the last one first, until there are none.
+(func $work (param $control i32) (local $left i32) (local $first i32) (local $last i32) (local $kind i32)
   (loop $pieces
-    (local.set $first (i32.atomic.rmw.add ${word("next")} ${load("piece")}))
-    (if (i32.ge_u (local.get $first) ${load("outputs")}) (then (return)))
+    (local.set $left (i32.atomic.rmw.sub ${word("left")} (i32.const 1)))
+    (if (i32.le_s (local.get $left) (i32.const 0)) (then (return)))
+    (local.set $first (i32.mul (i32.sub (local.get $left) (i32.const 1)) ${load("piece")}))
     (local.set $last (i32.add (local.get $first) ${load("piece")}))
     (if (i32.gt_u (local.get $last) ${load("outputs")}) (then (local.set $last ${load("outputs")})))
     (local.set $kind ${load("kind")})
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.product})) (then
       (call $product (local.get $control) (local.get $first) (local.get $last))))
-    (if (i32.eq (local.get $kind) (i32.const ${KINDS.expand})) (then
-      (call $expand ${load("weights")} ${load("scales")} ${load("y")} ${load("columns")} ${load("stride")}
-        (local.get $first) (local.get $last))))
 ;; Here outputs are records: of attention, one at a time.
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.attend})) (then
       (call $attend
         (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
-        ${load("rows")} ${load("stride")} (f32.load ${word("xScales")}))))
-    (drop (i32.atomic.rmw.add ${word("finished")} (i32.sub (local.get $last) (local.get $first))))
+        ${load("rows")} ${load("stride")} ${float("xScales")})))
+    (if (i32.ge_u (local.get $kind) (i32.const ${KINDS.roundPlain})) (then
+      (call $round (local.get $control) (local.get $kind) (local.get $first) (local.get $last))))
+    (drop (i32.atomic.rmw.sub ${word("undone")} (i32.const 1)))
     (br $pieces)))
 
-;; Opens the job that has been written, works on it and returns when it is done.
-(func (export "run") (param $control i32)
-  (i32.atomic.store ${word("finished")} (i32.const 0))
-  (i32.atomic.store ${word("next")} (i32.const 0))
-  (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
-  (drop (memory.atomic.notify (local.get $control) (i32.const -1)))
+;; Opens the job that has been written, which has so many pieces, works on it and returns when it is done.
+(func (export "run") (param $control i32) (param $pieces i32)
+  (i32.atomic.store ${word("undone")} (local.get $pieces))
+  (i32.atomic.store ${word("left")} (local.get $pieces))
+  ;; Of a single piece, nobody is told.
+  (if (i32.ne (local.get $pieces) (i32.const 1)) (then
+    (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
+    (drop (memory.atomic.notify (local.get $control) (i32.const -1)))))
   (call $work (local.get $control))
-  (loop $rest (br_if $rest (i32.lt_u ${atomic("finished")} ${load("outputs")})))
-  (i32.atomic.store ${word("next")} (i32.const ${SHUT})))
+  (loop $rest (br_if $rest ${atomic("undone")})))
 
 ;; Works on job after job until one says to stop.
 (func (export "serve") (param $control i32) (local $seen i32) (local $looks i32)
@@ -121,7 +146,8 @@ ${ATTENTION_FUNCTIONS}
 
 /** What the module exports; `control` is the address of a control record. */
 export interface CrewExports {
-  run(control: number): void;
+  /** Does the job that the record holds, in so many pieces. */
+  run(control: number, pieces: number): void;
   serve(control: number): void;
 }
 
