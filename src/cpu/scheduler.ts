@@ -25,6 +25,7 @@ import { usesBias } from "../kernels/sampling/sampling_record.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { Forward } from "./forward.ts";
 import type { LayerToScore } from "./layer_scoring.ts";
+import { poolRows } from "./pool_rows.ts";
 import { groupByPrompt, PromptPack, storeLayer } from "./prompt_pack.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { adjustLogits } from "./sampling/penalties.ts";
@@ -210,13 +211,25 @@ export class Scheduler {
       this.#packs.push(pack);
       return;
     }
-    const sequences = pack.sequences.filter(({ isFinished }) => !isFinished);
     const { hiddenSize } = this.forward.config;
+    for (const sequence of pack.sequences) this.#embed(sequence, pack);
+    const sequences = pack.sequences.filter(({ isFinished }) => !isFinished);
     sequences.forEach((sequence, row) => this.#hidden.values.set(pack.lastHidden(sequence), row * hiddenSize));
     pack.free();
-    for (const sequence of sequences) this.#startDecoding(sequence);
+    for (const sequence of sequences) this.#reportPrompt(sequence);
     this.#drawTokens(sequences);
     this.#running.push(...sequences.filter(({ isFinished, pausedBy }) => !isFinished && pausedBy === null));
+  }
+
+  /** Ends a sequence of which only its prompt's vector was asked. */
+  #embed(sequence: Sequence, pack: PromptPack): void {
+    const { id, isFinished, request: { embed } } = sequence;
+    if (isFinished || embed === undefined) return;
+    this.#reportPrompt(sequence);
+    const { products: { outputNorm }, config: { rmsNormEpsilon } } = this.forward;
+    const values = poolRows(pack.hiddenOf(sequence), outputNorm, rmsNormEpsilon, embed);
+    this.emit(id, { type: "embedding", values });
+    this.#finish(sequence, "length");
   }
 
   #store(sequence: Sequence, layer: number, rows: LayerToScore): void {
@@ -228,7 +241,7 @@ export class Scheduler {
   }
 
   /** The prompt is in the cache for good: says so. */
-  #startDecoding(sequence: Sequence): void {
+  #reportPrompt(sequence: Sequence): void {
     this.#counts.promptTokens += sequence.request.prompt.length;
     if (this.prefixCache.index.isOn) {
       this.#counts.prefixQueries += sequence.request.prompt.length;
@@ -355,8 +368,8 @@ export class Scheduler {
   #evict(sequence: Sequence, eviction: DecodeEviction): void {
     const begun = performance.now();
     const held = evict(this.forward, sequence, eviction);
-    const rowsPerLayer = sequence.layers.map((rows) => rows.rows(0));
-    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += held[layer] - rows);
+    const rowsPerLayer = sequence.cache.rowsPerLayer(sequence.context.kvHeadCount);
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += Math.round(held[layer] - rows));
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;

@@ -51,6 +51,8 @@ export class Sequence {
   readonly budgets: LayerBudgets;
   /** Set at admission where rows are evicted while tokens are generated, cleared at the end. */
   memory: DecodeMemory | null = null;
+  /** How often rows have been evicted while tokens were generated. */
+  evictions = 0;
 
   constructor(
     readonly id: number,

@@ -130,18 +130,18 @@ export class Scheduler {
   }
 
   /**
-   * Lets waiting sequences in, by priority and then first come first served, whose prompts, equal ones counted once, have at most `rows` rows
-   * together.
+   * Lets waiting sequences in, by priority and then first come first served, whose prompts, equal ones counted once, are at most
+   * `prompts` and have at most `rows` rows together.
    *
    * @returns them, grouped by prompt
    */
-  admit(rows: number): Sequence[][] {
+  admit(rows: number, prompts: number): Sequence[][] {
     const admitted: Sequence[] = [];
     let groups: Sequence[][] = [];
     for (let sequence = this.#waiting.first; sequence !== undefined; sequence = this.#waiting.first) {
       const wider = groupByPrompt([...admitted, sequence]);
       const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
-      if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
+      if (needed > rows || wider.length > prompts || !this.#admission.tryAdmit(sequence)) break;
       this.#waiting.remove(sequence);
       admitted.push(sequence);
       groups = wider;
@@ -156,6 +156,18 @@ export class Scheduler {
 
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
+    this.#reportPrompt(sequence);
+    if (sequence.policy !== null) this.#running.push(sequence);
+  }
+
+  /** The prompt has come to a vector, `[hiddenSize]`, which was all that was asked. */
+  embedded(sequence: Sequence, values: Float32Array): void {
+    this.#reportPrompt(sequence);
+    this.emit(sequence.id, { type: "embedding", values });
+    this.#finish(sequence, "length");
+  }
+
+  #reportPrompt(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence);
     if (sequence.unusableScores > 0) this.#unusable.log(sequence);
     this.counters.promptTokens += kvCache.promptRows;
@@ -164,7 +176,6 @@ export class Scheduler {
     if (this.prefixIndex.isOn) this.counters.countPrefix(kvCache.promptRows, cachedTokens);
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
-    if (sequence.policy !== null) this.#running.push(sequence);
   }
 
   /** Takes in tokens that have been read back, and reports those that count. */
@@ -210,7 +221,7 @@ export class Scheduler {
   evicted(sequence: Sequence, heldRows: readonly number[]): void {
     const { rowsPerLayer } = sequence;
     sequence.budgets.forget();
-    this.counters.countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
+    this.counters.countEvicted((layer) => Math.round(heldRows[layer] - rowsPerLayer[layer]));
     this.counters.decodeEvictions++;
     this.emit(sequence.id, {
       type: "evicted",

@@ -35,8 +35,11 @@ Deno.test("a chat completion has the shape of the OpenAI API", async () => {
       prompt_tokens_details: { cached_tokens: 0 },
       kv_cache: {
         policy: "dynamickv",
+        // That of the engine, 64, is more than there is.
+        budget: PROMPT_TOKENS,
         prompt_rows: PROMPT_TOKENS,
         rows_per_layer: rows,
+        rows_ratio: (rows[0] + rows[1]) / (2 * PROMPT_TOKENS),
         bytes: 8 * (rows[0] + rows[1]),
         full_bytes: 16 * PROMPT_TOKENS,
         ratio: (rows[0] + rows[1]) / (2 * PROMPT_TOKENS),

@@ -53,7 +53,11 @@ const kvCache = z.custom<Record<string, unknown>>(
     `${MAX_KV_CACHE_CHARACTERS} characters a text`,
 }).meta({
   type: "object",
-  properties: { policy: { type: "string" }, budget: { type: ["integer", "string"] }, options: { type: "object" } },
+  properties: {
+    policy: { type: "string" },
+    budget: { type: ["integer", "string", "object"] },
+    options: { type: "object" },
+  },
 });
 
 function isSmall(value: unknown, depth = 1): boolean {

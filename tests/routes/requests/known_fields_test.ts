@@ -213,3 +213,29 @@ Deno.test("text_offset counts code points", async () => {
   const { choices } = await (await post(COMPLETIONS.path, { ...COMPLETIONS.body, logprobs: 0 })).json();
   assert.deepEqual(choices[0].logprobs.text_offset, [0, 1, 2]);
 });
+
+Deno.test("a field that is hardly meant as it is spelt is refused, with what was probably meant", async () => {
+  const { post, engine } = startApp({ tokens: [TOKEN.end] });
+  const slips = {
+    kv_cahce: "kv_cache",
+    max_token: "max_tokens",
+    temprature: "temperature",
+    steam_options: "stream_options",
+  };
+  for (const { path, body } of BOTH) {
+    for (const [slip, meant] of Object.entries(slips)) {
+      const error = await readError(await post(path, { ...body, [slip]: 1 }));
+      assert.deepEqual([error.status, error.param], [400, slip]);
+      assert.equal(error.message, `Unknown field ${slip}: did you mean ${meant}?`);
+    }
+  }
+  assert.equal(engine.requests.length, 0);
+});
+
+Deno.test("fields of other servers that look like ours are ignored: short ones, and what is null", async () => {
+  const { post } = startApp({ tokens: [TOKEN.end] });
+  for (const { path, body } of BOTH) {
+    const others = { top_a: 0, prefix: "x", cache_prompt: true, service_tier: "auto", kv_cach: null };
+    assert.equal((await post(path, { ...body, ...others })).status, 200);
+  }
+});
