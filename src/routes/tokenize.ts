@@ -31,7 +31,12 @@ export function tokenizeHandler(context: RouteContext) {
         parseSpecial: request.parse_special ?? true,
       },
     });
-    const textOf = (id: number) => tokenDisplay(tokenizer, id).text;
+    const known = new Map<number, string>();
+    const textOf = (id: number) => {
+      const text = known.get(id) ?? tokenDisplay(tokenizer, id).text;
+      known.set(id, text);
+      return text;
+    };
     return longJson({
       count: encoded.length,
       max_model_len: engine.model.contextLength,
