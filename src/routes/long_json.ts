@@ -1,4 +1,5 @@
 /** @file Replies with lists of a million entries, written piece by piece: as one piece, they would hold up everybody else. */
+import type { Context } from "hono";
 import { Turns } from "./generation/turns.ts";
 
 /** Entries that are written at a time. */
@@ -11,7 +12,7 @@ export class LongList<Entry> {
 }
 
 /** A reply of JSON whose members may be long lists. */
-export function longJson(members: Readonly<Record<string, unknown>>): Response {
+export function longJson(c: Context, members: Readonly<Record<string, unknown>>): Response {
   const pieces = piecesOf(members);
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
@@ -24,7 +25,7 @@ export function longJson(members: Readonly<Record<string, unknown>>): Response {
       await pieces.return();
     },
   });
-  return new Response(body, { headers: { "content-type": "application/json" } });
+  return c.body(body, 200, { "content-type": "application/json" });
 }
 
 async function* piecesOf(members: Readonly<Record<string, unknown>>): AsyncGenerator<string, void> {

@@ -2,13 +2,13 @@
 import type { Context } from "hono";
 import { Detokenizer } from "../text/detokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import { requireTokens } from "./generation/plan.ts";
 import { tokenDisplay } from "./generation/token_text.ts";
 import { Turns } from "./generation/turns.ts";
 import { longJson, LongList } from "./long_json.ts";
-import { requireModel } from "./models.ts";
+import { useModel } from "./models.ts";
 import { readRequest } from "./requests/read.ts";
 import { detokenizeRequest, tokenizeRequest } from "./requests/text_requests.ts";
 
@@ -16,11 +16,11 @@ import { detokenizeRequest, tokenizeRequest } from "./requests/text_requests.ts"
 const TURN_TOKENS = 4096;
 
 /** Handles `POST /tokenize`. */
-export function tokenizeHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function tokenizeHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, tokenizeRequest);
-    requireModel(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, tokenizeRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     const isContent = typeof request.content === "string";
     const field = isContent ? "content" : "prompt";
     const [encoded] = await encodeTexts(context, [request[field]!.toWellFormed()], {
@@ -37,7 +37,7 @@ export function tokenizeHandler(context: RouteContext) {
       known.set(id, text);
       return text;
     };
-    return longJson({
+    return longJson(c, {
       count: encoded.length,
       max_model_len: engine.model.contextLength,
       tokens: new LongList(encoded, request.with_pieces ? (id) => ({ id, piece: textOf(id) }) : undefined),
@@ -47,11 +47,11 @@ export function tokenizeHandler(context: RouteContext) {
 }
 
 /** Handles `POST /detokenize`. */
-export function detokenizeHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function detokenizeHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, detokenizeRequest);
-    requireModel(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, detokenizeRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     requireTokens(request.tokens, engine.model.vocabularySize, "tokens");
     const text = await decodeByTurns(tokenizer, request.tokens);
     // As vLLM and as llama-server call it.
