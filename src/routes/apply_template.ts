@@ -4,6 +4,7 @@ import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeChat } from "./generation/chat.ts";
 import { useModel } from "./models.ts";
 import { chatRequest } from "./requests/chat_request.ts";
+import { longJson, LongList } from "./long_json.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
 import { readRequest } from "./requests/read.ts";
 
@@ -17,10 +18,10 @@ export function applyTemplateHandler(server: ServerContext) {
     const context = await useModel(server, c, request.model);
     const members = new LosslessMembers(body);
     const { text, tokens, texts, messages } = await encodeChat(context, request, { members, client: c.req.raw.signal });
-    return c.json({
+    return longJson(c, {
       prompt: text,
       count: tokens.length,
-      tokens: [...tokens],
+      tokens: new LongList(tokens),
       messages: texts.map(({ role, start, end }, at) => ({
         role,
         characters: [start, end],
