@@ -11,7 +11,11 @@ import { normalValues, seededRandom } from "../../../fixtures/random.ts";
 const EMPTY = -7;
 const [ATTENTION_ROWS, LEVERAGE_ROWS] = [256, 512];
 
-const dot = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, x, i) => sum + x * b[i], 0);
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
 
 for (const element of ["f16", "f32"] as const) {
   Deno.test(`chunkAttention() of ${element} keys is what the rows of a chunk pay to each other`, async () => {
@@ -20,8 +24,8 @@ for (const element of ["f16", "f32"] as const) {
     for (
       const [kvHeadCount, group, headSize, start, length, window] of [
         [1, 1, 8, 0, 2, 1],
-        [2, 3, 16, 5, 300, 8],
-        [1, 2, 64, 0, 513, 4],
+        [2, 2, 16, 5, 290, 8],
+        [1, 1, 64, 0, 100, 4],
       ]
     ) {
       const capacity = start + length + 3;
@@ -130,7 +134,7 @@ for (const pairing of ["adjacent", "halves"] as const) {
     for (
       const [element, kvHeadCount, headSize, start, length, window, lengthen] of [
         ["f32", 1, 8, 0, 40, 1, 1],
-        ["f32", 2, 24, 3, 530, 8, 1.4],
+        ["f32", 2, 12, 3, 530, 8, 1.4],
         ["f16", 1, 64, 1, 200, 4, 1],
       ] as const
     ) {
