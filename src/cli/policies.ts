@@ -5,6 +5,7 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import { COMBINATION_EXAMPLE, type PolicyRegistry } from "../policy/registry.ts";
 import { loadPolicies } from "../serving/policies.ts";
 import { ExitError } from "./exit_codes.ts";
+import { DEFAULT_BUDGET } from "./flags.ts";
 
 /** Flags that name policies. */
 export interface PolicyOptions {
@@ -51,6 +52,9 @@ export function defaultKvCacheOf(
   },
   policies: PolicyRegistry,
 ): KvCacheChoice {
+  if (policy === "full" && budget !== DEFAULT_BUDGET) {
+    console.error(`--kv-budget ${budget} does not count: the policy full keeps every row`);
+  }
   try {
     return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget }, policies);
   } catch (error) {

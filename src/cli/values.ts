@@ -15,16 +15,21 @@ export interface ValueType<T> {
   parse(text: string): T | undefined;
 }
 
+/** Stands between texts that may hold commas; no argument holds it itself. */
+export const BETWEEN_TEXTS = "\0";
+
 /** A flag: what it takes, what it falls back to, what it is for. */
 export interface Flag<T> {
   readonly value: ValueType<T>;
   readonly help: string;
   readonly default?: T;
   readonly required?: true;
+  /** Another option without which it means nothing. In the environment it may stand for other commands' sake. */
+  readonly needs?: string;
   /** Whether its value is shown to nobody. */
   readonly isSecret?: true;
-  /** Whether it may be given several times, each adding to the list. */
-  readonly repeats?: true;
+  /** What stands between the values of a list, if it may be given several times, each adding to the list. */
+  readonly repeats?: "," | typeof BETWEEN_TEXTS;
 }
 
 // deno-lint-ignore no-explicit-any -- a table holds flags of different types
@@ -44,6 +49,16 @@ export function text(placeholder: string, expectation: string): ValueType<string
   return { placeholder, expectation, parse: (text) => text === "" ? undefined : text };
 }
 
+/** Texts that may hold anything, each given by a flag of its own. */
+export const texts: ValueType<readonly string[]> = {
+  placeholder: "TEXT",
+  expectation: "a text that is not empty",
+  parse(text) {
+    const texts = text.split(BETWEEN_TEXTS);
+    return texts.includes("") ? undefined : texts;
+  },
+};
+
 /** A whole number in `[minimum, maximum]`. */
 export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): ValueType<number> {
   const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
@@ -59,7 +74,7 @@ export function number(minimum: number, maximum: number): ValueType<number> {
   return {
     placeholder: "X",
     expectation: `a number from ${minimum} to ${maximum}`,
-    parse: (text) => /^(\d+\.?\d*|\.\d+)$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
+    parse: (text) => /^-?(\d+\.?\d*|\.\d+)$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 /** @file What the KV cache of a prompt came to, as it is reported. */
 import { blocksFor } from "../cache/block.ts";
 import { isMassBudget } from "../cache/budgets.ts";
-import type { FoundBudget, KvCacheUsage } from "../contract/generation.ts";
+import type { KvCacheUsage } from "../contract/generation.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 import type { PolicyContext } from "../policy/context.ts";
@@ -32,21 +32,15 @@ export function kvCacheUsage(
   const { budget } = request.kvCache;
   return {
     policy: request.kvCache.policy,
+    budget: policy === null ? promptRows : policy.found?.rows ?? context.budget,
     promptRows,
     rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
-    ...isMassBudget(budget) && { budget: foundBudget(budget.mass, policy, context) },
+    ...isMassBudget(budget) && {
+      mass: { wanted: budget.mass, kept: policy === null ? 1 : policy.found?.kept ?? null, maxRows: context.budget },
+    },
     rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
     bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
     fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
     fallback: fallback.reason,
   };
-}
-
-function foundBudget(
-  mass: number,
-  policy: SequencePolicy | null,
-  { budget: maxRows, promptLength }: PolicyContext,
-): FoundBudget {
-  if (policy === null) return { mass, maxRows, rows: promptLength, kept: 1 };
-  return { mass, maxRows, rows: policy.found?.rows ?? maxRows, kept: policy.found?.kept ?? null };
 }

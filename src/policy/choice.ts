@@ -86,7 +86,15 @@ export function parseKvCacheChoice(
   const eviction = given.decode_eviction === undefined
     ? inherited && evictionOf(inherited)
     : decodeEvictionOf(given.decode_eviction, policy, registry);
-  return { policy: policy.name, budget, options, ...eviction };
+  return {
+    policy: policy.name,
+    budget,
+    options,
+    ...eviction,
+    ...policy.name === "full" && given.budget !== undefined && {
+      idle: [`The budget ${given.budget} does not count: the policy full keeps every row`],
+    },
+  };
 }
 
 function withoutNulls(value: unknown): unknown {

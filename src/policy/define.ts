@@ -237,7 +237,13 @@ function optionsOf(scorer: Scorer, allocator: Allocator, defaults: Readonly<Reco
     shape[option] = shape[option].default(value);
     if (description !== undefined) shape[option] = shape[option].describe(description);
   }
-  return scorer.options.extend(shape) as z.ZodObject;
+  // What either half says of its options together holds for all of them; extend() would refuse or lose it.
+  const together = [scorer.options, allocator.options].flatMap(({ def }) => def.checks ?? []);
+  const { catchall } = scorer.options.def;
+  const object = z.object(shape);
+  return (catchall ? object.catchall(catchall) : object).check(
+    ...together as z.core.$ZodCheck<Record<string, unknown>>[],
+  );
 }
 
 /** An allocator at work on one sequence. */

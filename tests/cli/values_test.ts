@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   apiKey,
+  BETWEEN_TEXTS,
   bytes,
   cacheBudget,
   hostName,
@@ -12,6 +13,7 @@ import {
   origin,
   servedBudget,
   text,
+  texts,
   type ValueType,
 } from "../../src/cli/values.ts";
 
@@ -43,6 +45,12 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "Infinity": undefined,
   }],
   ["oneOf", oneOf("f16", "f32"), { f16: "f16", f32: "f32", F16: undefined, "": undefined }],
+  ["texts", texts, {
+    "a, b": ["a, b"],
+    [`a,${BETWEEN_TEXTS}\n`]: ["a,", "\n"],
+    "": undefined,
+    [`a${BETWEEN_TEXTS}`]: undefined,
+  }],
   ["listOf", listOf(integer(1)), { "1": [1], "3, 1,3": [3, 1], "1,0": undefined, "1,": undefined, "": undefined }],
   ["onOff", onOff, { true: true, "1": true, false: false, "0": false, yes: undefined, toString: undefined }],
   ["apiKey", apiKey, {

@@ -9,7 +9,6 @@ const DYNAMICKV_DEFAULTS = {
   pooling: "average",
   valueNorm: false,
   mode: "mended",
-  floor: 0.1,
 };
 const defaults = { policy: "dynamickv", budget: 1024, options: { window: 16 } };
 
@@ -57,6 +56,24 @@ Deno.test("parseKvCacheChoice() does not pass one policy's options to another", 
   assert.deepEqual(parseKvCacheChoice({ policy: "full" }, defaults), { policy: "full", budget: 1024, options: {} });
   const fromFull = parseKvCacheChoice({ policy: "dynamickv", budget: 64 }, { policy: "full", budget: 1 });
   assert.deepEqual(fromFull, { policy: "dynamickv", budget: 64, options: DYNAMICKV_DEFAULTS });
+});
+
+Deno.test("parseKvCacheChoice() refuses a floor where the mode has none, in every policy that has the allocator", () => {
+  const floor = (mode: string) => ({ options: { mode, floor: 0.2 } });
+  assert.equal(parseKvCacheChoice(floor("mended"), defaults).options!.floor, 0.2);
+  for (const choice of [{}, { policy: "h2o+dynamickv" }]) {
+    const { field, message } = refusal({ ...choice, ...floor("published") });
+    assert.equal(field, "kv_cache.options.floor");
+    assert.match(message, /^Invalid kv_cache\.options\.floor 0\.2: the mode "published" has no floor/);
+  }
+});
+
+Deno.test("parseKvCacheChoice() says that a budget does not count where every row is kept", () => {
+  const choice = { policy: "full", budget: 64 };
+  assert.deepEqual(parseKvCacheChoice(choice, defaults).idle, [
+    "The budget 64 does not count: the policy full keeps every row",
+  ]);
+  assert.equal(parseKvCacheChoice({ policy: "full" }, defaults).idle, undefined);
 });
 
 Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fields or as a policy's name", () => {
@@ -209,7 +226,8 @@ Deno.test("optionsJsonSchema() describes a policy's options", () => {
   assert.equal(schema.required, undefined, "every option may be left out");
   const properties = schema.properties as Record<string, { default?: unknown; description?: string }>;
   const given = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, property.default]));
-  // These two depend on the mode.
-  assert.deepEqual(given, { ...DYNAMICKV_DEFAULTS, maximumRatio: undefined, interval: undefined });
+  // These three depend on the mode.
+  const dependent = { maximumRatio: undefined, interval: undefined, floor: undefined };
+  assert.deepEqual(given, { ...DYNAMICKV_DEFAULTS, ...dependent });
   for (const property of Object.values(properties)) assert.ok(property.description);
 });

@@ -161,8 +161,11 @@ Deno.test("each request is one line of the log, a stream's when it has ended", a
   const { app, post } = startApp({ tokens: [TOKEN.hello, TOKEN.end] }, { log: (entry) => entries.push(entry) });
   await app.request("/health");
   await (await post("/v1/completions", { prompt: "x", stream: true, n: 2 })).text();
-  const [health, stream] = entries.map(({ time, seconds, request_id, ...entry }) => {
+  const [health, stream] = entries.map((
+    { time, seconds, request_id, first_token_seconds, tokens_per_second, ...entry },
+  ) => {
     assert.ok(!Number.isNaN(Date.parse(time)) && seconds >= 0 && request_id);
+    assert.equal(first_token_seconds >= 0, tokens_per_second > 0, "both in the line of a generation, else neither");
     return entry;
   });
   assert.deepEqual(health, { level: "info", event: "request", method: "GET", path: "/health", status: 200 });
@@ -175,6 +178,10 @@ Deno.test("each request is one line of the log, a stream's when it has ended", a
     prompt_tokens: 2,
     completion_tokens: 4,
     finish_reasons: ["stop", "stop"],
+    policy: "dynamickv",
+    budget: 64,
+    // A row in either layer of the fake's.
+    rows_kept: 1,
   });
   assert.equal(entries.length, 2);
 });
