@@ -28,11 +28,13 @@ Deno.test("/v1/models lists the served model", async () => {
     id: "org/model",
     object: "model",
     owned_by: "ebb",
+    status: { value: "loaded" },
     max_model_len: 256,
     meta: {
       architecture: "llama",
       quantisation: "F16",
       n_vocab: 300,
+      n_embd: 4,
       n_params: 1000,
       size: 4000,
       device: "a fake",
