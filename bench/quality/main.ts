@@ -5,9 +5,13 @@
  * Results go to bench/results/, figures to docs/figures/. A run that was stopped goes on from its answers, which stay beside the
  * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
  * have not been run are left out of the page.
+ *
+ * `deno task quality --model FILE --out FOLDER [--records FOLDER] [--samples N] [NAME ...]` runs those of real_model.ts on any other model,
+ * on the CPU. Results, figures and answers go to the folder, from which a run that was stopped goes on; the page stays as it is.
  */
+import { parseArgs } from "node:util";
 import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
-import { runComparison } from "../../src/cli/eval.ts";
+import { evalCompare, runComparison } from "../../src/cli/eval.ts";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { reportOf } from "../../src/eval/report.ts";
@@ -15,6 +19,7 @@ import { readReport, writeFigure, writeReport } from "../report.ts";
 import { comparisonCharts } from "../../src/eval/comparison/comparison_charts.ts";
 import { comparisonTables, compressionStatement } from "../../src/eval/comparison/comparison_table.ts";
 import { COMPARISONS, CONTENDERS, type PlannedComparison } from "./plan.ts";
+import { REAL_COMPARISONS } from "./real_model.ts";
 import { type MeasuredComparison, withResults } from "./quality_page.ts";
 import { readmeCharts, type Reports } from "./readme_charts.ts";
 import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
@@ -53,12 +58,48 @@ async function drawReadme(reports: Reports): Promise<void> {
   }
 }
 
-async function main(names: readonly string[]): Promise<void> {
-  const unknown = names.find((name) => !COMPARISONS.some((planned) => planned.name === name));
-  if (unknown !== undefined) {
-    const known = COMPARISONS.map(({ name }) => name).join(", ");
-    throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}`);
+function requireNames(names: readonly string[], planned: readonly PlannedComparison[]): void {
+  const unknown = names.find((name) => !planned.some((one) => one.name === name));
+  if (unknown === undefined) return;
+  const known = planned.map(({ name }) => name).join(", ");
+  throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}`);
+}
+
+/** Another model than the one that comes with Ebb. */
+async function measureModel(
+  model: string,
+  { out, records, samples }: { readonly out?: string; readonly records?: string; readonly samples?: string },
+  names: readonly string[],
+): Promise<void> {
+  if (out === undefined) throw new ExitError("usage", "--out is missing: a folder for results, figures and answers");
+  requireNames(names, REAL_COMPARISONS);
+  await Deno.mkdir(out, { recursive: true });
+  const given = ["--model", model, "--device", "cpu", ...samples === undefined ? [] : ["--samples", samples]];
+  for (const { name, title, about: _, ...asked } of REAL_COMPARISONS) {
+    const isNamed = names.length === 0 ? asked.suite !== "longbench" || records !== undefined : names.includes(name);
+    if (!isNamed) continue;
+    console.error(`\n${title} (${name})`);
+    const options = parseOptions([...given, "--out", `${out}/${name}.json`], EVAL_COMPARE_FLAGS, {});
+    const started = performance.now();
+    await evalCompare({
+      ...options,
+      ...asked,
+      samples: samples === undefined ? asked.samples : options.samples,
+      ...asked.suite === "longbench" && { records },
+    });
+    console.error(`${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
   }
+}
+
+async function main(given: readonly string[]): Promise<void> {
+  const text = { type: "string" } as const;
+  const { values, positionals: names } = parseArgs({
+    args: [...given],
+    options: { model: text, out: text, records: text, samples: text },
+    allowPositionals: true,
+  });
+  if (values.model !== undefined) return await measureModel(values.model, values, names);
+  requireNames(names, COMPARISONS);
   for (const planned of COMPARISONS) if (names.length === 0 || names.includes(planned.name)) await measure(planned);
   const measured = (await Promise.all(COMPARISONS.map(draw))).flat();
   await drawReadme(Object.fromEntries(measured.map(({ planned, report }) => [planned.name, report])));

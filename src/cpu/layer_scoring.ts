@@ -120,6 +120,33 @@ export class LayerRowsInHeap implements ScoredRows {
     return this.#taken(this.forward.probabilitiesOf(queries, rows.length, address, this.scored, seen), queries);
   }
 
+  attentionWithin(head: number, first: number, count: number): Float32Array {
+    if (this.source.allQueries === null) throw new Error("The queries of all rows were not kept");
+    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries);
+    const root = Math.sqrt(this.headSize);
+    queries.values.forEach((element, i) => queries.values[i] = element * root);
+    const address = this.source.keyAddress(head) + first * this.headSize * 4;
+    return this.#taken(this.forward.probabilitiesOf(queries, count, address, count, () => true), queries);
+  }
+
+  plainKeys(head: number): Float32Array {
+    const { headSize, length, forward: { ropeTable, rotary } } = this;
+    const keys = this.source.keys(head).slice(0, length * headSize);
+    const [step, distance] = rotary.pairing === "adjacent" ? [2, 1] : [1, headSize / 2];
+    for (let row = 0; row < length; row++) {
+      for (let pair = 0; pair < headSize / 2; pair++) {
+        const a = row * headSize + pair * step;
+        const [x, y] = [keys[a], keys[a + distance]];
+        const turn = row * headSize + 2 * pair;
+        const [cosine, sine] = [ropeTable[turn], ropeTable[turn + 1]];
+        const squares = cosine ** 2 + sine ** 2;
+        keys[a] = (x * cosine + y * sine) / squares;
+        keys[a + distance] = (y * cosine - x * sine) / squares;
+      }
+    }
+    return keys;
+  }
+
   /** Queries of rows of one group, `[queryHead of the group][row][headSize]`: to be freed. */
   #headQueries(head: number, count: number, rowOf: (i: number) => number, source: Float32Array): HeapFloats {
     const { group, headSize, forward: { querySize, runtime } } = this;

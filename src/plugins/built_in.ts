@@ -2,6 +2,7 @@
 import type { Policy } from "ebb/policy";
 import adakv from "./adakv.ts";
 import cake from "./cake.ts";
+import compactor from "./compactor.ts";
 import defensive from "./defensive.ts";
 import dynamickv from "./dynamickv.ts";
 import expectedattention from "./expectedattention.ts";
@@ -33,6 +34,7 @@ export const BUILT_IN_POLICIES: readonly Policy[] = [
   lava,
   knorm,
   keydiff,
+  compactor,
   defensive,
   expectedattention,
   triattention,

@@ -12,10 +12,12 @@
 import type { LayerContext, PolicyContext } from "./context.ts";
 import { type Attention, attentionRules } from "./steps/attention.ts";
 import { type AttentionOfAll, attentionOfAllRules } from "./steps/attention_of_all.ts";
+import { type ChunkAttention, chunkAttentionRules } from "./steps/chunk_attention.ts";
 import { type Clamp, clampRules } from "./steps/clamp.ts";
 import { type FloorAtMean, floorAtMeanRules } from "./steps/floor_at_mean.ts";
 import { type KeyDifference, keyDifferenceRules } from "./steps/key_difference.ts";
 import { type KeyNorm, keyNormRules } from "./steps/key_norm.ts";
+import { type Leverage, leverageRules } from "./steps/leverage.ts";
 import { type Linear, linearRules } from "./steps/linear.ts";
 import { type LookUp, lookUpRules } from "./steps/look_up.ts";
 import { type Normalise, normaliseRules } from "./steps/normalise.ts";
@@ -43,6 +45,8 @@ export type Source =
   | Random
   | KeyNorm
   | KeyDifference
+  | ChunkAttention
+  | Leverage
   | Linear
   | OnHost
   | Wgsl;
@@ -74,6 +78,8 @@ const STEPS: { readonly [Name in Step["name"]]: StepRules<Extract<Step, { name: 
   random: randomRules,
   keyNorm: keyNormRules,
   keyDifference: keyDifferenceRules,
+  chunkAttention: chunkAttentionRules,
+  leverage: leverageRules,
   linear: linearRules,
   onHost: onHostRules,
   wgsl: wgslRules,

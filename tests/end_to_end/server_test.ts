@@ -45,6 +45,10 @@ Deno.test("usage tells what the cache of a request came to, in the order of the 
     assert.equal(cache.ratio, cache.bytes / cache.full_bytes);
     assert.ok(cache.ratio < 0.4);
   }
+  const found = await complete({ budget: { mass: 0.5, max: 200 } });
+  assert.deepEqual([found.mass.wanted, found.mass.max_rows], [0.5, 200]);
+  assert.ok(found.budget < 200 && found.mass.kept >= 0.5);
+  assert.ok(found.rows_per_layer.reduce((sum: number, count: number) => sum + count) <= 4 * found.budget);
   assert.ok((await server.metric("ebb_kv_rows_evicted_total")).every((rows) => rows > 0));
   assert.ok((await server.metric("ebb_kv_rebalances_total"))[0] > 0);
 });

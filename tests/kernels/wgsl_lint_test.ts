@@ -23,6 +23,8 @@ import { boundScores } from "../../src/kernels/scoring/bound_scores.ts";
 import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
 import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
 import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
+import { chunkAttention } from "../../src/kernels/scoring/chunk_attention.ts";
+import { leverageScores, sketchKeys } from "../../src/kernels/scoring/leverage_scores.ts";
 import { loudValues } from "../../src/kernels/scoring/loud_values.ts";
 import { protectRows } from "../../src/kernels/scoring/protect_rows.ts";
 import { userScores } from "../../src/kernels/scoring/user_scores.ts";
@@ -137,6 +139,11 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   ],
   "normalise_scores.ts": [[normaliseScores]],
   "pool_scores.ts": [[poolScores]],
+  "chunk_attention.ts": [KV_HEADS.map((head) => chunkAttention(...head))],
+  "leverage_scores.ts": [
+    KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => sketchKeys(...head, pairing))),
+    HEAD_SIZES.map(leverageScores),
+  ],
   "loud_values.ts": [KV_HEADS.map((head) => loudValues(...head))],
   "protect_rows.ts": [[protectRows]],
   "user_scores.ts": [

@@ -10,11 +10,17 @@ import { allocators, findPolicy, POLICY_NAMES, scorers } from "../support/polici
 import {
   attention,
   attentionOfAll,
+  chunkAttention,
   floorAtMean,
   keyDifference,
   keyNorm,
+  leverage,
   lookUp,
+  normalise,
+  plus,
   pool,
+  positive,
+  protect,
   random,
   readAhead,
   recency,
@@ -111,7 +117,7 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
   for (const name of ["snapkv", "cake", "defensive"]) {
     assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 10, 31, 32, 32]);
   }
-  for (const name of ["knorm", "keydiff", "expectedattention", "triattention", "random"]) {
+  for (const name of ["knorm", "keydiff", "compactor", "expectedattention", "triattention", "random"]) {
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
@@ -169,6 +175,16 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     attention({ window: 32, reduce: { pooledMaximum: 5 } }),
     floorAtMean(),
     valueNorm({ by: "share" }),
+  ]);
+  // Of 400 rows 200 are dropped.
+  assert.deepEqual(scoreOf("compactor"), [
+    chunkAttention({ window: 8 }),
+    valueNorm({ by: "row" }),
+    pool({ width: 3, by: "average" }),
+    normalise({ by: "z-score" }),
+    plus({ score: [leverage({ window: 8 }), normalise({ by: "z-score" })], weight: 0.5 }),
+    positive(),
+    protect([{ start: 0, end: 8 }]),
   ]);
   assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });

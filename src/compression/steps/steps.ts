@@ -5,6 +5,7 @@ import type { Score, Step } from "../../policy/steps.ts";
 import type { ScoredSegment, ScoringWork, StepRecorder } from "../scoring_work.ts";
 import { recordAttention } from "./attention.ts";
 import { recordAttentionOfAll } from "./attention_of_all.ts";
+import { recordChunkAttention, recordLeverage } from "./compactor.ts";
 import { recordKeyDifference } from "./key_difference.ts";
 import { recordKeyNorm } from "./key_norm.ts";
 import { recordLinear } from "./linear.ts";
@@ -34,6 +35,8 @@ const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { nam
   random: recordRandom,
   keyNorm: recordKeyNorm,
   keyDifference: recordKeyDifference,
+  chunkAttention: recordChunkAttention,
+  leverage: recordLeverage,
   sharedByHeads: recordSharedByHeads,
   valueNorm: recordValueNorm,
   lookUp: recordLookUp,

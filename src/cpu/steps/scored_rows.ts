@@ -34,6 +34,13 @@ export interface ScoredRows {
    * `[query head of the group][row asked][scored]`.
    */
   lookUp(head: number, rows: ArrayLike<number>, isHidden: (row: number) => boolean): Float32Array;
+  /**
+   * What the queries of some rows of the prompt pay to the same rows, all of which each sees, from logits that are not divided by the root
+   * of the head size: `[query head of the group][count][count]`.
+   */
+  attentionWithin(head: number, first: number, count: number): Float32Array;
+  /** Keys of a KV head before they were rotated, `[length, headSize]`. */
+  plainKeys(head: number): Float32Array;
 }
 
 /** What a plugin's TypeScript has computed of a layer. */

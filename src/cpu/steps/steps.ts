@@ -4,6 +4,7 @@ import { scoreByAttention } from "./attention.ts";
 import { scoreByAttentionOfAll } from "./attention_of_all.ts";
 import { scoreByKeyDifference } from "./key_difference.ts";
 import { scoreByKeyNorm } from "./key_norm.ts";
+import { scoreByChunkAttention, scoreByLeverage } from "./compactor.ts";
 import { combined } from "./combined.ts";
 import { scoreLinearly, scoreOnHost } from "./host_steps.ts";
 import { lookUp } from "./look_up.ts";
@@ -31,6 +32,8 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   random: scoreByLot,
   keyNorm: scoreByKeyNorm,
   keyDifference: scoreByKeyDifference,
+  chunkAttention: scoreByChunkAttention,
+  leverage: scoreByLeverage,
   sharedByHeads: shareByHeads,
   valueNorm: weighByValues,
   lookUp,
