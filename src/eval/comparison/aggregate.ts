@@ -16,6 +16,8 @@ export interface Summary {
   readonly percentOfFull: number | null;
   /** Standard error of the difference to the full cache's score, in points of per cent; null for a single sample or without it. */
   readonly differenceError: number | null;
+  /** The part, in [0, 1], of answers that are the full cache's, word for word; null without it. */
+  readonly sameAnswers: number | null;
   /** Means over the answers of what {@link Answer} has; null where nothing was compared. */
   readonly agreement: number | null;
   readonly divergence: number | null;
@@ -68,6 +70,9 @@ export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
       score,
       percentOfFull: shareOf(score, 100 * mean(fulls.map(({ score }) => score))),
       differenceError: standardError(differences),
+      sameAnswers: meanOfKnown(
+        pairs.map(({ answer, full }) => full ? Number(wordsOf(answer) === wordsOf(full)) : null),
+      ),
       agreement: meanOfKnown(pairs.map(({ answer }) => answer.agreement)),
       divergence: meanOfKnown(pairs.map(({ answer }) => answer.divergence)),
       keptBytes: meanOfKnown(pairs.map(({ answer: { bytes, fullBytes } }) => bytes && fullBytes && bytes / fullBytes)),
@@ -97,6 +102,7 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
       differenceError: group.some((task) => task.differenceError === null)
         ? null
         : Math.sqrt(sum((task) => task.differenceError! ** 2)) / group.length,
+      sameAnswers: meanOfKnown(group.map((task) => task.sameAnswers)),
       agreement: meanOfKnown(group.map((task) => task.agreement)),
       divergence: meanOfKnown(group.map((task) => task.divergence)),
       keptBytes: meanOfKnown(group.map((task) => task.keptBytes)),
@@ -160,6 +166,11 @@ function isCompressible({ budget, promptTokens, rowsPerLayer }: Answer): boolean
 
 function isCompressed({ rowsPerLayer, promptTokens }: Answer): boolean {
   return rowsPerLayer.some((rows) => rows < promptTokens);
+}
+
+/** A whole answer, but for how its words are set apart. */
+function wordsOf({ answer }: Answer): string {
+  return answer.trim().replace(/\s+/g, " ");
 }
 
 function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {

@@ -13,6 +13,7 @@ function summary(policy: string, budget: number | string | null, score: number):
     score,
     percentOfFull: null,
     differenceError: null,
+    sameAnswers: null,
     agreement: 1,
     divergence: 0,
     keptBytes: 1,
