@@ -4,7 +4,7 @@
  *
  * Results go to bench/results/, figures to docs/figures/. A run that was stopped goes on from its answers, which stay beside the
  * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
- * have not been run are left out of the page.
+ * have not been run are left out of the page. `deno task quality draw` measures nothing and draws what there is.
  */
 import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
 import { runComparison } from "../../src/cli/eval.ts";
@@ -20,6 +20,8 @@ import { readmeCharts, type Reports } from "./readme_charts.ts";
 import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 
 const PAGE = new URL("../../docs/quality.md", import.meta.url).pathname;
+/** In place of comparisons. */
+const DRAW = "draw";
 const ANSWERS = new URL("../results/", import.meta.url).pathname;
 
 async function measure(planned: PlannedComparison): Promise<void> {
@@ -54,12 +56,15 @@ async function drawReadme(reports: Reports): Promise<void> {
 }
 
 async function main(names: readonly string[]): Promise<void> {
-  const unknown = names.find((name) => !COMPARISONS.some((planned) => planned.name === name));
+  const unknown = names.find((name) => name !== DRAW && !COMPARISONS.some((planned) => planned.name === name));
   if (unknown !== undefined) {
     const known = COMPARISONS.map(({ name }) => name).join(", ");
-    throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}`);
+    throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}, or ${DRAW}`);
   }
-  for (const planned of COMPARISONS) if (names.length === 0 || names.includes(planned.name)) await measure(planned);
+  const isDrawing = names.length === 1 && names[0] === DRAW;
+  for (const planned of isDrawing ? [] : COMPARISONS) {
+    if (names.length === 0 || names.includes(planned.name)) await measure(planned);
+  }
   const measured = (await Promise.all(COMPARISONS.map(draw))).flat();
   await drawReadme(Object.fromEntries(measured.map(({ planned, report }) => [planned.name, report])));
   await Deno.writeTextFile(PAGE, withResults(await Deno.readTextFile(PAGE), measured));

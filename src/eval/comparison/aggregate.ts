@@ -102,7 +102,8 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
       differenceError: group.some((task) => task.differenceError === null)
         ? null
         : Math.sqrt(sum((task) => task.differenceError! ** 2)) / group.length,
-      sameAnswers: meanOfKnown(group.map((task) => task.sameAnswers)),
+      // Results of before it was looked at have none.
+      sameAnswers: meanOfKnown(group.map((task) => task.sameAnswers ?? null)),
       agreement: meanOfKnown(group.map((task) => task.agreement)),
       divergence: meanOfKnown(group.map((task) => task.divergence)),
       keptBytes: meanOfKnown(group.map((task) => task.keptBytes)),
@@ -129,6 +130,13 @@ export function turnsOf(tasks: readonly TaskSummary[]): Turn[] {
     tasks: second,
     averages: averageTasks(second),
   }];
+}
+
+/** The tasks on which every policy has the full cache's score, whatever the budget and length: they tell none apart. */
+export function undecidedTasks(tasks: readonly TaskSummary[]): string[] {
+  const rivals = tasks.filter(({ budget }) => budget !== null);
+  const names = [...new Set(rivals.map(({ task }) => task))];
+  return names.filter((name) => rivals.every((rival) => rival.task !== name || rival.percentOfFull === 100));
 }
 
 /** Mean score of a policy and budget at a length where the fact asked for lies at a depth. */

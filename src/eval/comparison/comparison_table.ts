@@ -1,6 +1,6 @@
 /** @file Comparisons as text, in the form of the paper's tables: a row for each policy, a column for each task. */
 import { table } from "../../charts/text_table.ts";
-import { type Summary, type TaskSummary, type Turn, turnsOf } from "./aggregate.ts";
+import { type Summary, type TaskSummary, type Turn, turnsOf, undecidedTasks } from "./aggregate.ts";
 import { withoutTurn } from "./compare.ts";
 
 /** What is to be shown of a turn and length. */
@@ -119,9 +119,7 @@ export function compressionStatement(tasks: readonly TaskSummary[]): string {
 
 /** Names the tasks on which nobody lost anything: what they say of policies is nothing. Undefined where there are none. */
 export function undecidedStatement(tasks: readonly TaskSummary[]): string | undefined {
-  const rivals = tasks.filter(({ budget }) => budget !== null);
-  const all = [...new Set(rivals.map(({ task }) => task))];
-  const undecided = all.filter((name) => rivals.every((rival) => rival.task !== name || rival.percentOfFull === 100));
+  const undecided = undecidedTasks(tasks);
   if (undecided.length === 0) return undefined;
   return `Nobody lost anything on ${
     undecided.join(", ")
