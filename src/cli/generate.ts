@@ -157,6 +157,12 @@ export async function complete(
         break;
       case "failed":
         throw new ExitError("failure", `The generation failed: ${event.message}`);
+      // Neither is asked for here.
+      case "logits":
+      case "paused":
+        break;
+      default:
+        event satisfies never;
     }
   }
 }

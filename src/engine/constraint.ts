@@ -66,8 +66,11 @@ export class Constraint {
         return withToken(new Uint32Array(), this.#reasoning!.closing[this.#closed]);
       case "guided":
         return this.#guidance;
-      default:
+      case "thinking":
+      case "free":
         return null;
+      default:
+        return this.phase satisfies never;
     }
   }
 

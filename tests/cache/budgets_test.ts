@@ -16,6 +16,7 @@ Deno.test("parseBudget() takes rows, or a share of the prompt", () => {
   assert.equal(parseBudget(512, 10), 512);
   assert.equal(parseBudget("512", 10), 512);
   assert.equal(parseBudget("6.9%", 7420), 512); // 511.98
+  assert.equal(parseBudget("6.9%", 7410), 511); // 511.29
   assert.equal(parseBudget(" 50% ", 3), 2);
   assert.equal(parseBudget("0.1%", 10), 1);
   assert.equal(parseBudget("100%", 77), 77);

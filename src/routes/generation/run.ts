@@ -260,6 +260,12 @@ export class GenerationRun implements RunReport {
           return event.reason;
         case "failed":
           throw new HttpError(500, event.message, { code: "generation_failed" });
+        // Neither is asked for here.
+        case "logits":
+        case "paused":
+          break;
+        default:
+          event satisfies never;
       }
     }
     if (this.#aborted) return "abort";
