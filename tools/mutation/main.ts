@@ -14,7 +14,7 @@ interface Outcome {
 }
 
 /** After so long, tests count as not ended, which is noticed. */
-const LIMIT_MILLISECONDS = 10 * 60_000;
+const LIMIT_MILLISECONDS = 3 * 60_000;
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** The source with the fault. @throws {Error} where it cannot be made in one place alone */

@@ -32,7 +32,6 @@ export const MUTATIONS: readonly Mutation[] = [
     ["Math.max(1, budget - window)", "Math.max(0, budget - window)"],
     ["if (rows > held[i]) {", "if (rows >= held[i]) {"],
     ["if (sum > total) return", "if (sum >= total) return"],
-    ["if (rows[layer] >= caps[layer]) continue;", "if (rows[layer] > caps[layer]) continue;"],
     ["(rows[layer] + pieceEnd(layer)) / 2", "pieceEnd(layer)"],
     ["share(layer) >= caps[layer]", "share(layer) > 2 * caps[layer]"],
     ["b.share % 1 - a.share % 1", "a.share % 1 - b.share % 1"],
