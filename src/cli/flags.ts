@@ -7,6 +7,7 @@ import { MODES } from "../eval/answerers/modes.ts";
 import { DATASETS } from "../eval/load/prompts.ts";
 import { type Goodput, TIMES } from "../eval/load/summary.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
+import { FILE_TYPE_ALIASES, FILE_TYPES, type FileType } from "../conversion/file_types.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
@@ -23,6 +24,7 @@ import {
   onOff,
   type OptionsOf,
   origin,
+  servedBudget,
   text,
   texts,
   type ValueType,
@@ -80,13 +82,14 @@ const ENGINE_FLAGS = {
     help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
-    value: cacheBudget,
+    value: servedBudget,
     default: DEFAULT_BUDGET,
-    help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
+    help:
+      "KV rows per layer, on average, a share of the prompt such as 6.9%, or auto: as many as keep 98 % of the attention",
   },
   decodeEviction: {
     value: integer(1, 65536),
-    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+    help: "Evict generated rows too, after every N tokens, where a request names no other policy; default: never",
   },
   ...PLUGIN_FLAGS,
   context: {
@@ -230,6 +233,40 @@ export const PULL_FLAGS = {
     value: text("MODEL", "hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL"),
     required: true,
     help: "Repository of the hub, a file of it (or a word of its name, such as Q8_0), or a URL",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+const fileTypes: ValueType<FileType> = {
+  placeholder: "TYPE",
+  expectation: Object.keys({ ...FILE_TYPES, ...FILE_TYPE_ALIASES }).join(", "),
+  parse: (text) => Object.keys(FILE_TYPES).find((type): type is FileType => type === text) ?? FILE_TYPE_ALIASES[text],
+};
+
+const ggufOut = { value: text("OUT.gguf", "a file to write"), required: true, help: "File to write" } as const;
+
+/** `convert`: from safetensors to GGUF. */
+export const CONVERT_FLAGS = {
+  model: {
+    value: text("FOLDER", "a folder with safetensors, or hf:OWNER/REPO"),
+    required: true,
+    help: "Folder with config.json, tokenizer.json and safetensors, or hf:OWNER/REPO",
+  },
+  out: ggufOut,
+  type: { value: fileTypes, help: "Type of the weights, such as Q8_0; default: as in the folder" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `quantize`: the same model in fewer bits. */
+export const QUANTIZE_FLAGS = {
+  model: {
+    value: text("IN.gguf", "a GGUF file, hf:OWNER/REPO:FILE or a URL"),
+    required: true,
+    help: "GGUF file, of F32, F16 or BF16 for the best result, or hf:OWNER/REPO:FILE",
+  },
+  out: ggufOut,
+  type: {
+    value: fileTypes,
+    required: true,
+    help: `Type of the weights: ${Object.keys(FILE_TYPES).join(", ")}; Q4_K and Q5_K are their M`,
   },
 } as const satisfies Record<string, AnyFlag>;
 
@@ -396,6 +433,8 @@ export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
 export type ChatOptions = OptionsOf<typeof CHAT_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
+export type ConvertOptions = OptionsOf<typeof CONVERT_FLAGS>;
+export type QuantizeOptions = OptionsOf<typeof QUANTIZE_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;

@@ -167,8 +167,14 @@ export async function complete(
   }
 }
 
-function reportCache({ policy, promptRows, rowsPerLayer, bytes, fullBytes }: KvCacheUsage): string[] {
+function reportCache(
+  { policy, promptRows, rowsPerLayer, budget, mass, bytes, fullBytes }: KvCacheUsage,
+): string[] {
   return [
+    ...mass === undefined ? [] : [
+      `KV budget: ${budget} rows per layer, of at most ${mass.maxRows}` +
+      (mass.kept === null ? "" : `, keep ${(100 * mass.kept).toFixed(1)} % of the attention`),
+    ],
     `KV rows kept per layer (${policy}), of ${promptRows}: ${
       // Means of heads can be fractions.
       rowsPerLayer.map((rows) => Number(rows.toFixed(1))).join(" ")}`,

@@ -26,9 +26,9 @@ export function programHelp(): string {
 
 /** `main.ts COMMAND --help`. */
 export function commandHelp(name: string): string {
-  const { summary, flags, positional } = COMMANDS[name];
+  const { summary, flags, positionals = [] } = COMMANDS[name];
   const required = Object.entries(flags).filter(([, flag]) => flag.required).map(([option, { value }]) =>
-    option === positional ? value.placeholder : `${flagName(option)} ${value.placeholder}`
+    positionals.includes(option) ? value.placeholder : `${flagName(option)} ${value.placeholder}`
   );
   return [
     summary,

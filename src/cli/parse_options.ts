@@ -14,16 +14,16 @@ export function asksForHelp(args: readonly string[], flags: Record<string, AnyFl
 /**
  * Options from the command line, else from the environment, else from the file that `config` names, else the defaults.
  *
- * @param positional the option that an argument without a flag stands for
+ * @param positionals the options that arguments without flags stand for, in order
  * @throws {ExitError} with the reason `usage`, naming the flag or variable, its value and what was expected
  */
 export function parseOptions<Table extends Record<string, AnyFlag>>(
   args: readonly string[],
   flags: Table,
   environment: Readonly<Record<string, string | undefined>>,
-  positional?: string & keyof Table,
+  positionals: readonly (string & keyof Table)[] = [],
 ): OptionsOf<Table> {
-  const given = readArguments(args, flags, positional);
+  const given = readArguments(args, flags, positionals);
   const fromEnvironment = (option: string): Given | undefined => {
     const name = environmentName(option);
     // An empty variable counts as unset, as shells and container files make them.
@@ -37,7 +37,7 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
     if (source !== undefined) {
       options[option] = parseValue(flag, source.name, source.text);
     } else if (flag.required) {
-      const wanted = option === positional ? flag.value.placeholder : flagName(option);
+      const wanted = positionals.includes(option) ? flag.value.placeholder : flagName(option);
       throw new ExitError(
         "usage",
         `${wanted} is missing: name ${flag.value.expectation}, or set ${environmentName(option)}`,
@@ -57,13 +57,14 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
 function readArguments(
   args: readonly string[],
   flags: Record<string, AnyFlag>,
-  positional: string | undefined,
+  positionals: readonly string[],
 ): Map<string, Given> {
   const given = new Map<string, Given>();
   for (const token of tokenize(args, flags)) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
-      if (positional === undefined || given.has(positional)) {
+      const positional = positionals.find((option) => !given.has(option));
+      if (positional === undefined) {
         const argument = JSON.stringify(token.value);
         throw new ExitError("usage", `Unexpected argument ${argument}: a value follows its flag, as in --model FILE`);
       }

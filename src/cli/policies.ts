@@ -47,7 +47,7 @@ function requirePolicies(flag: string, names: readonly string[], list: string, r
 export function defaultKvCacheOf(
   { policy, kvBudget: budget, decodeEviction }: {
     readonly policy: string;
-    readonly kvBudget: number | string;
+    readonly kvBudget: KvCacheChoice["budget"];
     readonly decodeEviction?: number;
   },
   policies: PolicyRegistry,
@@ -60,7 +60,8 @@ export function defaultKvCacheOf(
   } catch (error) {
     // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
     if (error instanceof UnservableRequestError) {
-      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
+      const flag = error.field === "kv_cache.budget" ? "--kv-budget" : `--decode-eviction ${decodeEviction}`;
+      throw new ExitError("usage", `${flag}: ${error.message}`);
     }
     throw error;
   }

@@ -44,12 +44,12 @@ async function dispatch(given: readonly string[]): Promise<number> {
     const advice = near ? `did you mean ${near}?` : `expected ${Object.keys(COMMANDS).join(", ")}; see --help`;
     throw new ExitError("usage", `Unknown command ${JSON.stringify(name)}: ${advice}`);
   }
-  const { flags, positional, load } = COMMANDS[name];
+  const { flags, positionals, load } = COMMANDS[name];
   if (asksForHelp(args, flags)) {
     console.log(commandHelp(name));
     return EXIT_CODES.ok.code;
   }
-  const options = parseOptions(args, flags, Deno.env.toObject(), positional);
+  const options = parseOptions(args, flags, Deno.env.toObject(), positionals);
   if ("printConfig" in options && options.printConfig) {
     console.log(configText(options, flags));
     return EXIT_CODES.ok.code;

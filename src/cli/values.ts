@@ -1,5 +1,7 @@
 /** @file What the value of a flag may be: parsers from text, each with the words that help and errors use for it. */
 
+import { AUTO_BUDGET } from "../cache/budgets.ts";
+import type { MassBudget } from "../contract/generation.ts";
 import { isIPv6 } from "node:net";
 import { KEY_CHARACTERS } from "../routes/access/key_file.ts";
 
@@ -116,6 +118,22 @@ export const cacheBudget: ValueType<number | string> = {
     if (!text.endsWith("%")) return integer(1).parse(text);
     const share = number(0, 100).parse(text.slice(0, -1));
     return share === undefined || share === 0 ? undefined : text;
+  },
+};
+
+/** The same, or the smallest that keeps a share of the attention. */
+export const servedBudget: ValueType<number | string | MassBudget> = {
+  placeholder: "N|P%|auto",
+  expectation:
+    `${cacheBudget.expectation}, or auto, which can be followed by the share of the attention to keep and the most that it may ` +
+    "come to, such as auto:0.98 or auto:0.98:1024",
+  parse(text) {
+    const [word, mass = String(AUTO_BUDGET.mass), max = String(AUTO_BUDGET.max), ...others] = text.split(":");
+    if (word !== "auto") return cacheBudget.parse(text);
+    const [share, most] = [number(0, 1).parse(mass), cacheBudget.parse(max)];
+    return share === undefined || share === 0 || most === undefined || others.length > 0
+      ? undefined
+      : { mass: share, max: most };
   },
 };
 

@@ -13,7 +13,8 @@ import { queryWindow } from "../engine/prompt_prefix.ts";
 import { type Tile, tilesOf } from "../engine/tiles.ts";
 import type { SourceRows } from "./cache/layer_rows.ts";
 import type { PrefixCache } from "./cache/prefix_cache.ts";
-import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
+import type { AttendedRows, Forward } from "./forward.ts";
+import { TILE_ROWS } from "./products/products.ts";
 import { bestRows } from "./ranking.ts";
 import { PromptPrefix } from "./prompt_prefix.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
@@ -121,7 +122,7 @@ export class PromptPack {
     const { first, count } = this.#tiles[this.#tile++];
     if (layer === 0) this.#embed(first, count);
     const hidden = this.#hidden.address + first * hiddenSize * 4;
-    forward.before(layer, hidden, count, "tile");
+    forward.before(layer, hidden, count);
     for (const segment of this.#segments) {
       const begin = Math.max(first, segment.start);
       const end = Math.min(first + count, segment.start + segment.tokens.length);
@@ -136,7 +137,7 @@ export class PromptPack {
       );
       this.#sumAttention(segment, attended);
     }
-    forward.after(layer, hidden, count, "tile");
+    forward.after(layer, hidden, count);
     if (this.#tile < this.#tiles.length) return;
     this.#tile = 0;
     this.#layer++;
@@ -150,10 +151,14 @@ export class PromptPack {
 
   /** The hidden state of the last row of a sequence's prompt, `[hiddenSize]`. The pack must be done. */
   lastHidden(sequence: Sequence): Float32Array {
+    return this.hiddenOf(sequence).subarray(-this.forward.config.hiddenSize);
+  }
+
+  /** The hidden states of a sequence's prompt, `[rows, hiddenSize]`; of rows that were cached, nothing. The pack must be done. */
+  hiddenOf(sequence: Sequence): Float32Array {
     const { hiddenSize } = this.forward.config;
-    const segment = this.#segments.find(({ sequences }) => sequences.includes(sequence))!;
-    const row = segment.start + segment.tokens.length - 1;
-    return this.#hidden.values.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+    const { start, tokens } = this.#segments.find(({ sequences }) => sequences.includes(sequence))!;
+    return this.#hidden.values.subarray(start * hiddenSize, (start + tokens.length) * hiddenSize);
   }
 
   /** Gives the memory back, and lets others find the prompts that have been read to their ends. */
@@ -269,9 +274,10 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   cache.appendRecent(layer, window);
   const best = scores.map((own) => bestRows(own, ranked));
   target.fill(rows, best, length - window, window, recentBlocks());
-  if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
+  const carries = sequence.memory !== null && !sequence.forecast.eviction!.protection.leavesPrompt;
+  if (carries && policy.needs.attentionSums && rows.sums !== null) {
     const { sums } = rows;
-    sequence.memory.sums[layer] = {
+    sequence.memory!.sums[layer] = {
       ranked: best.map((indices, head) => Float32Array.from(indices, (row) => sums[head][row])),
       window: sums.map((own) => own.slice(length - window)),
     };

@@ -166,11 +166,23 @@ export class Pack {
     }
   }
 
-  /** Records the first tokens of all prompts; the pack must be done. */
+  /** Records the vectors of all prompts that are to be embedded; the pack must be done. */
+  recordEmbeddings(recorder: Recorder, readback: Readback): Sequence[] {
+    const members = this.#members.filter(({ sequence }) => !sequence.isFinished && sequence.request.embed);
+    if (members.length === 0) return [];
+    const pooler = this.model.promptPooler();
+    members.forEach(({ sequence, segment: { start, tokens: { length } } }, target) =>
+      pooler.record(recorder, { start, length, pooling: sequence.request.embed!, target })
+    );
+    readback.copyEmbeddings(recorder, pooler.pooled, members.length);
+    return members.map(({ sequence }) => sequence);
+  }
+
+  /** Records the first tokens of all prompts that are gone on from; the pack must be done. */
   recordFirstTokens(recorder: Recorder): Sequence[] {
     const { prefiller, firstRows, firstSampler, dimensions } = this.model;
     const rowBytes = dimensions.hiddenStride * 4;
-    const members = this.#members.filter(({ sequence }) => !sequence.isFinished);
+    const members = this.#members.filter(({ sequence }) => !sequence.isFinished && !sequence.request.embed);
     const sequences = members.map(({ sequence }) => sequence);
     if (sequences.length === 0) return sequences;
     members.forEach(({ segment: { start, tokens } }, row) => {
@@ -217,7 +229,7 @@ export class Pack {
   ): ScoreTransfer[] {
     const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
-    const { policy, window, residence } = sequence;
+    const { policy, window, residence, eviction } = sequence;
     const { slot, cache, buffers } = residence;
     const { arena } = cache;
     const { start, tokens: { length } } = segment;
@@ -252,7 +264,7 @@ export class Pack {
       tableOffset: tableOffset + blocksFor(ranked),
     });
     const carriedAttention = buffers?.carriedAttention;
-    if (carriedAttention && policy.needs.attentionSums) {
+    if (carriedAttention && policy.needs.attentionSums && !eviction!.protection.leavesPrompt) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 

@@ -23,4 +23,6 @@ export interface Turn {
   readonly hostScorings: readonly HostScoring[];
   /** Rows of the batch of first tokens. */
   readonly firsts: readonly Sequence[];
+  /** Those whose prompts' vectors are read back, by their place. */
+  readonly embedded: readonly Sequence[];
 }

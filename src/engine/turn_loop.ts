@@ -190,15 +190,16 @@ export class TurnLoop {
     if (readback === undefined) throw new Error("The readback ring is empty");
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
-    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [] };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [], embedded: [] };
 
     const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [] };
+    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [], embedded: [] };
     pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
+    const embedded = pack.recordEmbeddings(this.#recorder, readback);
     this.#scheduler.prefillRecorded(firsts);
-    return { ...turn, tiles, transfers, hostScorings, firsts };
+    return { ...turn, tiles, transfers, hostScorings, firsts, embedded };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

@@ -14,6 +14,7 @@ import type { ModelConfig } from "../architecture/config.ts";
 import { DecodeCompressor } from "../compression/decode_compressor.ts";
 import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
+import { PromptPooler } from "./prompt_pooler.ts";
 import { Prefiller } from "./prefiller.ts";
 import { PrefixRows } from "./prefix_rows.ts";
 import { ropeFrequencies, ropeTable } from "../architecture/rope.ts";
@@ -23,6 +24,7 @@ import { loadWeights } from "./weights.ts";
 /** Everything that runs a model on a GPU; one per engine. */
 export class Model {
   #decodeCompressor: DecodeCompressor | null = null;
+  #promptPooler: PromptPooler | null = null;
 
   private constructor(
     readonly gpu: Gpu,
@@ -46,7 +48,14 @@ export class Model {
     readonly firstRows: BatchRows,
     readonly firstSampler: Sampler,
     private readonly arenas: readonly GPUBuffer[],
+    private readonly outputNorm: GPUBuffer,
   ) {}
+
+  /** What makes vectors of prompts; made when it is first asked for. */
+  promptPooler(): PromptPooler {
+    const { gpu, dimensions, prefiller, outputNorm } = this;
+    return this.#promptPooler ??= new PromptPooler(gpu, dimensions, prefiller.hidden, outputNorm);
+  }
 
   /** What compresses the caches of running sequences; made when it is first asked for. */
   decodeCompressor(): DecodeCompressor {
@@ -148,6 +157,7 @@ export class Model {
       firstRows,
       firstSampler,
       arenas,
+      weights.outputNorm,
     );
   }
 }

@@ -5,7 +5,7 @@ import { type AnyPlugin, combinationName, type PolicyRegistry } from "../policy/
 
 /**
  * Handles `GET /v1/kv/policies`. Each tells the file that it came from; null where it came with Ebb. A ready-made policy tells
- * which scorer and allocator it combines, where it does. A combination can evict while tokens are generated if both its halves can.
+ * which scorer and allocator it combines, where it does. A combination can evict generated tokens if its scorer can.
  */
 export function kvPoliciesHandler(registry: PolicyRegistry) {
   const describe = (plugin: AnyPlugin) => ({
@@ -14,7 +14,7 @@ export function kvPoliciesHandler(registry: PolicyRegistry) {
     options: optionsJsonSchema(plugin),
     file: registry.originOf(plugin),
   });
-  const ranksAgain = (scorer: string) => registry.find(combinationName(scorer, "uniform"))!.ranksAgain;
+  const ranksGenerated = (scorer: string) => registry.find(combinationName(scorer, "uniform"))!.ranksGenerated;
   // Anew for each request: plugins can change.
   return (c: Context): Response =>
     c.json({
@@ -23,13 +23,13 @@ export function kvPoliciesHandler(registry: PolicyRegistry) {
         ...describe(policy),
         scorer: policy.scorer?.name ?? null,
         allocator: policy.allocator?.name ?? null,
-        decode_eviction: policy.ranksAgain,
+        decode_eviction: policy.ranksGenerated,
       })),
-      scorers: registry.scorers.map((scorer) => ({ ...describe(scorer), decode_eviction: ranksAgain(scorer.name) })),
-      allocators: registry.allocators.map((allocator) => ({
-        ...describe(allocator),
-        decode_eviction: !allocator.perHead,
+      scorers: registry.scorers.map((scorer) => ({
+        ...describe(scorer),
+        decode_eviction: ranksGenerated(scorer.name),
       })),
+      allocators: registry.allocators.map(describe),
       decode_eviction: decodeEvictionJsonSchema(),
     });
 }

@@ -99,7 +99,7 @@ Deno.test("generate takes - as a prompt, and a prompt with dashes after an equal
 
 Deno.test("inspect takes its file with or without a flag", () => {
   for (const args of [["m.gguf", "--json"], ["--json", "--model", "m.gguf"], ["--json", "--", "m.gguf"]]) {
-    assert.deepEqual(parseOptions(args, INSPECT_FLAGS, {}, "model"), { model: "m.gguf", json: true });
+    assert.deepEqual(parseOptions(args, INSPECT_FLAGS, {}, ["model"]), { model: "m.gguf", json: true });
   }
 });
 
@@ -118,7 +118,7 @@ Deno.test("An empty variable counts as unset", () => {
 });
 
 Deno.test("inspect's --json can be switched in the environment", () => {
-  const parse = (value: string) => parseOptions(["m"], INSPECT_FLAGS, { EBB_JSON: value }, "model").json;
+  const parse = (value: string) => parseOptions(["m"], INSPECT_FLAGS, { EBB_JSON: value }, ["model"]).json;
   assert.equal(parse("1"), true);
   assert.equal(parse("false"), false);
 });
@@ -175,7 +175,7 @@ for (const [line, environment, message] of ERRORS) {
 }
 
 Deno.test("inspect refuses a missing file, a second one, and a value for --json that is none", () => {
-  const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, "model");
+  const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, ["model"]);
   assert.throws(() => parse(), { message: /^MODEL is missing: .* set EBB_MODEL$/ });
   assert.throws(() => parse("a", "b"), { message: /^Unexpected argument "b"/ });
   assert.throws(() => parse("a", "--json=maybe"), { message: '--json must be true or false, not "maybe"' });

@@ -75,6 +75,20 @@ Deno.test("Scheduler lets sequences in first come first served, equal prompts co
   assert.deepEqual(desk.scheduler.admit(55, 8), []);
 });
 
+Deno.test("Scheduler lets the lowest priority in first, whoever came before, and stops nobody for it", () => {
+  const desk = new Desk({ slots: 2 });
+  const asked = (first: number, priority?: number) => request(prompt(20, first), { priority });
+  desk.add(asked(1), asked(2, 7), asked(3, -2), asked(4, -2), asked(5));
+  assert.deepEqual(desk.scheduler.nextPrompt, prompt(20, 3));
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [2, 3]);
+  desk.scheduler.add(5, asked(6, -100));
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8), [], "those that are in stay");
+  desk.scheduler.abort(2);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [5]);
+  for (const id of [3, 5]) desk.scheduler.abort(id);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [0, 4]);
+});
+
 Deno.test("Scheduler lets nobody in who was not promised all that it can need, and keeps the order", () => {
   // 20 + 8 + 32 rows are 4 blocks in each of 2 layers.
   const desk = new Desk({ blocks: 15 });

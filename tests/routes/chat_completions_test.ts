@@ -179,6 +179,8 @@ Deno.test("every sampling field reaches the engine", async () => {
     max_completion_tokens: 9,
     ignore_eos: true,
     stop_token_ids: [TOKEN.two],
+    min_tokens: 4,
+    priority: -3,
     logprobs: true,
     top_logprobs: 3,
     user: "somebody",
@@ -188,6 +190,8 @@ Deno.test("every sampling field reaches the engine", async () => {
   assert.deepEqual(request, {
     maxTokens: 9,
     stopTokens: [TOKEN.two],
+    minTokens: 4,
+    priority: -3,
     sampling: {
       temperature: 0.5,
       topK: 7,

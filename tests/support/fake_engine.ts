@@ -76,6 +76,8 @@ export class FakeEngine implements Engine {
       id: "fake-model",
       contextLength: 256,
       vocabularySize: 300,
+      hiddenSize: 4,
+      pooling: "mean",
       parameterCount: 1000,
       weightBytes: 4000,
       architecture: "llama",

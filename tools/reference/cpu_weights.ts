@@ -12,7 +12,7 @@ import type { ModelConfig } from "../../src/architecture/config.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { divergence, likeliest } from "../../src/eval/answerers/divergence.ts";
-import { F32Products } from "../../src/cpu/products/f32_products.ts";
+import type { F32Products } from "../../src/cpu/products/f32_products.ts";
 import type { F32Weight, F32Weights } from "../../src/cpu/products/f32_weights.ts";
 
 const CONTEXT = 256;

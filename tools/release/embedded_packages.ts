@@ -66,7 +66,7 @@ export async function pruneCache(root: string, programs: readonly string[], dire
       if (PACKED.includes(name) && file.endsWith(".wasm")) await packFile(join(localPath, file), join(target, file));
       else await Deno.copyFile(join(localPath, file), join(target, file));
     }
-    // The registry's answer, without which Deno would ask again; it never asked where the lock file said all.
+    // The registry's answer: what the lock file leaves open, Deno would ask for again. Where it never asked, there is none.
     await Deno.copyFile(join(dirname(localPath), "registry.json"), join(dirname(target), "registry.json"))
       .catch((error) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;

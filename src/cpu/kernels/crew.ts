@@ -9,6 +9,7 @@ import {
   KINDS,
 } from "./crew_module.ts";
 import type { CrewStart } from "./crew_worker.ts";
+import { largestElement } from "./int8_product.ts";
 
 /** A matrix of 8-bit weights in the module's memory: addresses in bytes. */
 export interface Int8Matrix {
@@ -21,7 +22,24 @@ export interface Int8Matrix {
   readonly columns: number;
 }
 
-/** Outputs of a piece of a job: small enough that threads end at nearly the same time. */
+/** Rows on their way into a product, in the module's memory. */
+export interface RoundedRows {
+  /** i16 `[rows][columns]`. */
+  readonly address: number;
+  /** Address of f32 `[rows]`. */
+  readonly scales: number;
+  /** Those of the matrix. */
+  readonly columns: number;
+}
+
+/** What becomes of rows before they are rounded; `weights` is the address of a norm's. */
+export type RowsMade =
+  | { readonly by: "roundPlain" | "roundGated" }
+  | { readonly by: "roundNormed"; readonly weights: number; readonly epsilon: number };
+
+/** Rows of a piece of a rounding. */
+const ROWS_OF_PIECE = 4;
+/** Outputs of a piece of a product: small enough that threads end at nearly the same time. */
 const PIECE = 64;
 
 export class Crew {
@@ -39,17 +57,25 @@ export class Crew {
     this.#floats = new Float32Array(words.buffer, words.byteOffset, words.length);
   }
 
-  /** Starts a crew of as many threads as onnxruntime has, this one included. */
-  static async start(runtime: Onnxruntime): Promise<Crew> {
+  /**
+   * Starts a crew of as many threads as onnxruntime has, this one included.
+   *
+   * @param scratchBytes that each thread gets to work in: as many as tile_attention.ts says, where tiles attend
+   */
+  static async start(runtime: Onnxruntime, scratchBytes = 0): Promise<Crew> {
     const { memory, threads } = runtime;
     const { address } = runtime.bytes(CONTROL_WORDS * 4);
     const words = new Int32Array(memory.buffer, address, CONTROL_WORDS);
     words.fill(0);
-    words[CONTROL.kind] = KINDS.expand;
+    words[CONTROL.kind] = KINDS.product;
     const module = await compileCrewModule();
     const exports = await instantiateCrewModule(module, memory);
+    exports.own(runtime.bytes(scratchBytes).address);
     const workers = await Promise.all(
-      Array.from({ length: threads - 1 }, () => startWorker({ module, memory, control: address })),
+      Array.from(
+        { length: threads - 1 },
+        () => startWorker({ module, memory, control: address, scratch: runtime.bytes(scratchBytes).address }),
+      ),
     );
     return new Crew(address, words, exports, workers);
   }
@@ -62,12 +88,46 @@ export class Crew {
    * @param y address of f32 `[rows][yStride]`, stride in bytes
    */
   multiply(matrix: Int8Matrix, rows: number, x: number, xScales: number, y: number, yStride: number): void {
-    this.#run(KINDS.product, matrix, rows, x, xScales, y, yStride);
+    const { weights, scales, outputs, columns } = matrix;
+    const { words } = this;
+    words[CONTROL.piece] = PIECE;
+    words[CONTROL.kind] = KINDS.product;
+    words[CONTROL.outputs] = outputs;
+    words[CONTROL.weights] = weights;
+    words[CONTROL.scales] = scales;
+    words[CONTROL.x] = x;
+    words[CONTROL.xScales] = xScales;
+    words[CONTROL.y] = y;
+    words[CONTROL.columns] = columns;
+    words[CONTROL.stride] = yStride;
+    words[CONTROL.rows] = rows;
+    this.exports.run(this.control, Math.ceil(outputs / PIECE));
+    this.jobs++;
   }
 
-  /** The weights as f32, `[outputs][columns]`, from address `y` on; rows are `yStride` bytes apart, a multiple of 32. */
-  expand(matrix: Int8Matrix, y: number, yStride: number): void {
-    this.#run(KINDS.expand, matrix, 0, 0, 0, y, yStride);
+  /**
+   * Rounds rows for a product, see row_rounding.ts.
+   *
+   * @param x address of f32 rows, `stride` bytes apart, of which `count` elements each count
+   */
+  round(x: number, stride: number, count: number, rows: number, target: RoundedRows, made: RowsMade): void {
+    const { words } = this;
+    words[CONTROL.piece] = ROWS_OF_PIECE;
+    words[CONTROL.kind] = KINDS[made.by];
+    words[CONTROL.outputs] = rows;
+    words[CONTROL.x] = x;
+    words[CONTROL.stride] = stride;
+    words[CONTROL.rows] = count;
+    words[CONTROL.y] = target.address;
+    words[CONTROL.xScales] = target.scales;
+    words[CONTROL.columns] = target.columns;
+    this.#floats[CONTROL.most] = largestElement(target.columns);
+    if (made.by === "roundNormed") {
+      words[CONTROL.weights] = made.weights;
+      this.#floats[CONTROL.epsilon] = made.epsilon;
+    }
+    this.exports.run(this.control, Math.ceil(rows / ROWS_OF_PIECE));
+    this.jobs++;
   }
 
   /**
@@ -89,36 +149,22 @@ export class Crew {
     this.jobs++;
   }
 
+  /** Causal attention of a tile, see tile_attention.ts. @param record its address; `pieces` of all KV heads together */
+  attendTile(record: number, pieces: number): void {
+    const { words } = this;
+    words[CONTROL.piece] = 1;
+    words[CONTROL.kind] = KINDS.attendTile;
+    words[CONTROL.outputs] = pieces;
+    words[CONTROL.x] = record;
+    this.exports.run(this.control, pieces);
+    this.jobs++;
+  }
+
   /** Ends the other threads. */
   close(): void {
     this.words[CONTROL.kind] = KINDS.stop;
     this.exports.run(this.control, 0);
     for (const worker of this.workers) worker.terminate();
-  }
-
-  #run(
-    kind: number,
-    { weights, scales, outputs, columns }: Int8Matrix,
-    rows: number,
-    x: number,
-    xScales: number,
-    y: number,
-    stride: number,
-  ) {
-    const { words } = this;
-    words[CONTROL.piece] = PIECE;
-    words[CONTROL.kind] = kind;
-    words[CONTROL.outputs] = outputs;
-    words[CONTROL.weights] = weights;
-    words[CONTROL.scales] = scales;
-    words[CONTROL.x] = x;
-    words[CONTROL.xScales] = xScales;
-    words[CONTROL.y] = y;
-    words[CONTROL.columns] = columns;
-    words[CONTROL.stride] = stride;
-    words[CONTROL.rows] = rows;
-    this.exports.run(this.control, Math.ceil(outputs / PIECE));
-    this.jobs++;
   }
 }
 

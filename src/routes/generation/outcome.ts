@@ -1,7 +1,5 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
-
-import type { KvCacheChoice } from "../../contract/generation.ts";
-import type { RunPace } from "./run_pace.ts";
+import type { DecodeProtection, KvCacheChoice } from "../../contract/generation.ts";
 
 /** Why a choice ended. */
 export type FinishReason = "stop" | "length";
@@ -28,6 +26,8 @@ export interface Usage {
     readonly rows_per_head?: readonly (readonly number[])[];
     /** Mean of `rows_per_layer`, divided by `prompt_rows`. */
     readonly rows_ratio: number;
+    /** The share of the attention that was to be kept, and is; only where the budget asks for one. */
+    readonly mass?: { readonly wanted: number; readonly kept: number | null; readonly max_rows: number };
     readonly bytes: number;
     readonly full_bytes: number;
     /** `bytes / full_bytes`, in whole blocks: of a prompt of one block above 1 where what is kept of it takes two. */
@@ -39,6 +39,8 @@ export interface Usage {
     /** What became of the cache while tokens were generated, if the request asked for eviction meanwhile. */
     readonly decode_eviction?: {
       readonly interval: number;
+      /** What the evictions left alone. */
+      readonly protect: DecodeProtection;
       readonly evictions: number;
       /** Rows of the prompt and of generated tokens that were held at the end. */
       readonly rows_per_layer: readonly number[];
@@ -55,5 +57,6 @@ export interface RunReport {
   readonly usage: Usage;
   /** What the request, or else the server, asked for. */
   readonly kvCache: KvCacheChoice;
-  readonly pace: Pick<RunPace, "firstTokenSeconds" | "tokensPerSecond">;
+  /** Null where there was no token, or no second one. */
+  readonly pace: { readonly firstTokenSeconds: number | null; readonly tokensPerSecond: number | null };
 }

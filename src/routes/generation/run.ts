@@ -126,7 +126,7 @@ export class GenerationRun implements RunReport {
   get usage(): Usage {
     const { promptTokens } = this.#plan;
     const { kvCache: cache, decoding, request } = this.#sequences[0];
-    const { decodeInterval } = request.kvCache;
+    const { decodeInterval, decodeProtection } = request.kvCache;
     const notes = kvCacheNotes(request);
     return {
       prompt_tokens: promptTokens,
@@ -140,13 +140,16 @@ export class GenerationRun implements RunReport {
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
         rows_ratio: mean(cache.rowsPerLayer) / cache.promptRows,
+        ...cache.mass !== undefined && {
+          mass: { wanted: cache.mass.wanted, kept: cache.mass.kept, max_rows: cache.mass.maxRows },
+        },
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
         ...notes.length > 0 && { notes },
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...decoding },
+          decode_eviction: { interval: decodeInterval, protect: decodeProtection ?? "prompt", ...decoding },
         },
       },
     };

@@ -20,7 +20,6 @@ const REFUSED: readonly [
   where: readonly (typeof CHAT | typeof COMPLETIONS)[],
 ][] = [
   // OpenAI
-  ["suffix", "end", "", [COMPLETIONS]],
   ["audio", { voice: "x" }, null, [CHAT]],
   ["modalities", ["audio"], ["text"], [CHAT]],
   ["functions", [{ name: "f" }], [], [CHAT]],
@@ -32,9 +31,7 @@ const REFUSED: readonly [
   ["use_beam_search", true, false, BOTH],
   ["length_penalty", 1.5, 1, BOTH],
   ["early_stopping", true, false, BOTH],
-  ["min_tokens", 5, 0, BOTH],
   ["truncate_prompt_tokens", 5, null, BOTH],
-  ["guided_grammar", "root ::= x", "", BOTH],
   ["structural_tag", "{}", "", BOTH],
   ["logits_processors", ["x"], [], BOTH],
   ["vllm_xargs", { a: 1 }, null, BOTH],
@@ -48,7 +45,6 @@ const REFUSED: readonly [
   ["chat_template", "{{ messages }}", null, [CHAT]],
   ["echo", true, false, [CHAT]],
   // llama-server
-  ["grammar", "root ::= x", "", BOTH],
   ["typical_p", 0.5, 1, BOTH],
   ["top_n_sigma", 1, -1, BOTH],
   ["min_keep", 5, 0, BOTH],
@@ -100,6 +96,10 @@ const HONOURED: readonly [fields: object, expected: (request: GenerationRequest)
     { token: 65, bias: 3 },
     { token: 66, bias: -1e30 },
   ]],
+  [{ min_tokens: 3 }, ({ minTokens }) => minTokens, 3],
+  [{ min_tokens: 0 }, ({ minTokens }) => minTokens, undefined],
+  [{ priority: -1 }, ({ priority }) => priority, -1],
+  [{ suffix: "" }, ({ prompt }) => prompt[0] === TOKEN.begin, true],
   // More than the vocabulary is all of it, and never a number modulo 2^32.
   [{ top_k: 2 ** 32 + 1 }, ({ sampling }) => sampling.topK, 300],
   [{ top_k: Number.MAX_SAFE_INTEGER }, ({ sampling }) => sampling.topK, 300],
