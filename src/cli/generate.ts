@@ -157,7 +157,8 @@ export async function complete(
         break;
       case "failed":
         throw new ExitError("failure", `The generation failed: ${event.message}`);
-      // Neither is asked for here.
+      // None of these is asked for here.
+      case "embedding":
       case "logits":
       case "paused":
         break;

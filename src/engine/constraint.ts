@@ -74,11 +74,13 @@ export class Constraint {
       case "guided":
         return this.#guidance;
       case "thinking":
+      case "open":
       case "free":
-        return null;
+        break;
       default:
-        return this.phase satisfies never;
+        this.phase satisfies never;
     }
+    return null;
   }
 
   /** Notes which tokens may come next, and that they may. */

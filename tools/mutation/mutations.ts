@@ -95,7 +95,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...of(
     "src/policy/choice.ts",
     CHOICE,
-    ["const budget = given.budget ?? defaults.budget;", "const budget = defaults.budget;"],
+    ["budgetOf(given.budget ?? defaults.budget, policy, registry)", "budgetOf(defaults.budget, policy, registry)"],
     ["policy.name === defaults.policy ? defaults : undefined", "defaults"],
     ["{ ...inherited?.options, ...given.options }", "{ ...given.options, ...inherited?.options }"],
   ),

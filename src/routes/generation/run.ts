@@ -263,7 +263,8 @@ export class GenerationRun implements RunReport {
           return event.reason;
         case "failed":
           throw new HttpError(500, event.message, { code: "generation_failed" });
-        // Neither is asked for here.
+        // None of these is asked for here.
+        case "embedding":
         case "logits":
         case "paused":
           break;
