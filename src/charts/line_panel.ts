@@ -1,7 +1,8 @@
 /** @file Lines over a few places on an axis, as a panel of a figure (see svg.ts). */
 import { drawMark } from "./marks.ts";
 import { digits } from "./text_table.ts";
-import { axisTicks, CHARACTER_WIDTH, round, type Series, text } from "./svg.ts";
+import { round } from "./round.ts";
+import { axisTicks, CHARACTER_WIDTH, type Series, text } from "./svg.ts";
 
 /** What a panel shows. */
 export interface LinePanel {

@@ -1,5 +1,5 @@
 /** @file Marks of points, which tell series apart without their colours. */
-import { round } from "./svg.ts";
+import { round } from "./round.ts";
 
 /** The corners of each, within a square from -1 to 1; a circle has none. */
 const CORNERS = {

@@ -10,6 +10,7 @@
  *     +-------------------------+  +-------------------------+
  */
 import { drawMark, type Mark } from "./marks.ts";
+import { round } from "./round.ts";
 import { digits } from "./text_table.ts";
 
 /** A colour, and a mark where points are drawn, and what they stand for. */
@@ -185,11 +186,6 @@ export function text(x: number, y: number, content: string, style: TextStyle = {
 /** A filled rectangle by its upper left corner. */
 export function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
   return `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" fill="${colour}"/>`;
-}
-
-/** A coordinate, to a tenth. */
-export function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }
 
 function escaped(content: string): string {

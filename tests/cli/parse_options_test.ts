@@ -146,11 +146,12 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   [
     "--model m --kv-budget 0",
     {},
-    '--kv-budget must be a whole number of rows of at least 1, or a share of the prompt such as 6.9%, not "0"',
+    "--kv-budget must be a whole number of rows of at least 1, or a share of the prompt such as 6.9%, or auto, which can be " +
+    'followed by the share of the attention to keep and the most that it may come to, such as auto:0.98 or auto:0.98:1024, not "0"',
   ],
   ["--model m --kv-memory lots", {}, '--kv-memory must be a size such as 512MiB, 2G or 1000000000, not "lots"'],
   ["--model m --kv-type f8", {}, '--kv-type must be f16 or f32, not "f8"'],
-  ["--model m --max-batch 0", {}, '--max-batch must be a whole number of at least 1, not "0"'],
+  ["--model m --max-batch 0", {}, '--max-batch must be a whole number from 1 to 1024, not "0"'],
   ["--model m --max-queue x", {}, '--max-queue must be a whole number of at least 0, not "x"'],
   ["--model m --context 0", {}, '--context must be a whole number of at least 1, not "0"'],
   ["--model m", { EBB_PORT: "http" }, 'EBB_PORT must be a whole number from 0 to 65535, not "http"'],
