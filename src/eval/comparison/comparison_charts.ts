@@ -80,10 +80,14 @@ function budgetsChart(measure: keyof typeof MEASURES, tasks: readonly TaskSummar
     [...Map.groupBy(tasks, ({ length }) => length)].map(([length, own]) => {
       const byTask = [...Map.groupBy(own, ({ task }) => task)];
       const told = byTask.filter(([task]) => !undecided.includes(task));
-      const panels = (told.length > 0 ? told : byTask).map(([task, own]) => measurePanel(measure, own, task, series));
+      const panels = (told.length > 0 ? told : byTask).map(([task, own]) =>
+        measurePanel(measure, own, byTask.length === 1 ? `${task}, ${length} tokens` : task, series)
+      );
       if (byTask.length === 1) return panels;
       const average = averages.filter((average) => average.length === length);
-      const called = `${name === null ? "average" : `average of the ${name}`} of ${byTask.length} tasks`;
+      const called = `${
+        name === null ? "average" : `average of the ${name}`
+      } of ${byTask.length} tasks, ${length} tokens`;
       return [...alone(measurePanel(measure, average, called, series, AVERAGE)), ...panels];
     })
   );
@@ -108,7 +112,7 @@ function measurePanel(
 ): FigurePanel {
   const { value, hasFull } = MEASURES[measure];
   const [{ length, samples }] = summaries;
-  const title = `${name}, ${length} tokens, n = ${samples}`;
+  const title = `${name}, n = ${samples}`;
   const full = summaries.find(({ policy }) => policy === FULL.name);
   const budgets = budgetsOf(summaries);
   const found = ({ name }: Series, budget: number | string) =>

@@ -67,7 +67,7 @@ Deno.test("A single budget is drawn as bars, the full cache's among them", () =>
 Deno.test("Tasks on which nobody lost anything are left out, and named", () => {
   const even = TASKS.map((task) => ({ ...task, task: "few-shot", percentOfFull: 100 }));
   const { scores } = comparisonCharts([...TASKS, ...even]);
-  const panels = [...scores.matchAll(/>([\w -]+), 1000 tokens, n/g)].map(([, name]) => name);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
   assert.deepEqual(panels, ["average of 2 tasks", "needle"]);
   assert.match(scores, /Left out, for nobody lost anything there: few-shot</);
 });
@@ -75,7 +75,7 @@ Deno.test("Tasks on which nobody lost anything are left out, and named", () => {
 Deno.test("The average of several tasks is drawn beside them", () => {
   const others = TASKS.map((task) => ({ ...task, task: "code" }));
   const { scores } = comparisonCharts([...TASKS, ...others]);
-  const panels = [...scores.matchAll(/>([\w ]+), 1000 tokens, n/g)].map(([, name]) => name);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
   assert.deepEqual(panels, ["average of 2 tasks", "needle", "code"]);
 });
 
@@ -99,7 +99,7 @@ Deno.test("Each turn has an average and panels of its own", () => {
     ...both,
     ...both.map((task) => ({ ...task, task: secondTurn(task.task), score: task.score / 2 })),
   ]);
-  const panels = [...scores.matchAll(/>([^<>]+), 1000 tokens, n/g)].map(([, name]) => name);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
   assert.deepEqual(panels, [
     "average of the first turn of 2 tasks",
     "needle",
