@@ -13,7 +13,7 @@ import type { KernelResults } from "./kernel_results.ts";
 import { benchmarkCpu } from "./cpu/main.ts";
 import { checkGpu, GpuOptionError } from "./gpu/main.ts";
 import { writeGpuPage } from "./gpu/page.ts";
-import { bytesChart, kernelsChart, rowsChart } from "./plot.ts";
+import { bytesChart, kernelsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
 import { benchmarkRequests, requestsText } from "./requests.ts";
 import { readReport, writeFigure, writeReport } from "./report.ts";
@@ -64,7 +64,6 @@ async function plot(quick: boolean): Promise<void> {
   const figures: [string, string | undefined][] = [
     ["kernel-speed", kernels && kernelsChart(kernels)],
     ["kv-cache-bytes", compression && bytesChart(compression)],
-    ["rows-per-layer", compression && rowsChart(compression)],
   ];
   for (const [name, svg] of figures) {
     if (svg !== undefined) console.log(`Drawn: ${await writeFigure(name, svg, quick)}`);

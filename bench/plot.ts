@@ -90,25 +90,3 @@ export function bytesChart(report: Report<CompressionResults>): string {
     }],
   });
 }
-
-/** Rows that each layer keeps under each budget. */
-export function rowsChart(report: Report<CompressionResults>): string {
-  const { runs, promptTokens, adapter } = report.results;
-  const compressed = runs.filter(({ policy }) => policy !== "full");
-  const series: Series = { name: "prompt rows kept", colour: KEPT.colour };
-  return drawChart({
-    title: `Rows that each layer keeps of ${promptTokens}`,
-    notes: ["A model of random weights, whose layers differ little", circumstances(report, adapter)],
-    series: [series],
-    columns: compressed.length,
-    panelWidth: 290,
-    panels: compressed.map((run) => ({
-      title: describe(run),
-      axis: "rows",
-      rows: run.rowsPerLayer.map((rows, layer) => ({
-        label: `layer ${layer}`,
-        bars: [{ segments: [{ series, value: rows }] }],
-      })),
-    })),
-  });
-}

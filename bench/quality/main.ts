@@ -4,7 +4,7 @@
  *
  * Results go to bench/results/, figures to docs/figures/. A run that was stopped goes on from its answers, which stay beside the
  * results and are not kept in the repository; one with more samples or policies asks only what is new. Comparisons that
- * have not been run are left out of the page.
+ * have not been run are left out of the page. `deno task quality draw` measures nothing and draws what there is.
  *
  * `deno task quality --model FILE --out FOLDER [--records FOLDER] [--samples N] [NAME ...]` runs those of real_model.ts on any other model,
  * on the CPU. Results, figures and answers go to the folder, from which a run that was stopped goes on; the page stays as it is.
@@ -25,6 +25,8 @@ import { readmeCharts, type Reports } from "./readme_charts.ts";
 import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 
 const PAGE = new URL("../../docs/quality.md", import.meta.url).pathname;
+/** In place of comparisons. */
+const DRAW = "draw";
 const ANSWERS = new URL("../results/", import.meta.url).pathname;
 
 async function measure(planned: PlannedComparison): Promise<void> {
@@ -58,12 +60,13 @@ async function drawReadme(reports: Reports): Promise<void> {
   }
 }
 
-function requireNames(names: readonly string[], planned: readonly PlannedComparison[]): void {
-  const unknown = names.find((name) => !planned.some((one) => one.name === name));
+function requireNames(names: readonly string[], known: readonly string[]): void {
+  const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const known = planned.map(({ name }) => name).join(", ");
-  throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known}`);
+  throw new ExitError("usage", `There is no comparison "${unknown}": expected one of ${known.join(", ")}`);
 }
+
+const namesOf = (planned: readonly PlannedComparison[]) => planned.map(({ name }) => name);
 
 /** Another model than the one that comes with Ebb. */
 async function measureModel(
@@ -72,7 +75,7 @@ async function measureModel(
   names: readonly string[],
 ): Promise<void> {
   if (out === undefined) throw new ExitError("usage", "--out is missing: a folder for results, figures and answers");
-  requireNames(names, REAL_COMPARISONS);
+  requireNames(names, namesOf(REAL_COMPARISONS));
   await Deno.mkdir(out, { recursive: true });
   const given = ["--model", model, "--device", "cpu", ...samples === undefined ? [] : ["--samples", samples]];
   for (const { name, title, about: _, ...asked } of REAL_COMPARISONS) {
@@ -99,8 +102,11 @@ async function main(given: readonly string[]): Promise<void> {
     allowPositionals: true,
   });
   if (values.model !== undefined) return await measureModel(values.model, values, names);
-  requireNames(names, COMPARISONS);
-  for (const planned of COMPARISONS) if (names.length === 0 || names.includes(planned.name)) await measure(planned);
+  requireNames(names, [...namesOf(COMPARISONS), DRAW]);
+  const isDrawing = names.length === 1 && names[0] === DRAW;
+  for (const planned of isDrawing ? [] : COMPARISONS) {
+    if (names.length === 0 || names.includes(planned.name)) await measure(planned);
+  }
   const measured = (await Promise.all(COMPARISONS.map(draw))).flat();
   await drawReadme(Object.fromEntries(measured.map(({ planned, report }) => [planned.name, report])));
   await Deno.writeTextFile(PAGE, withResults(await Deno.readTextFile(PAGE), measured));

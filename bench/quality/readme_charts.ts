@@ -1,6 +1,7 @@
 /** @file The pictures of the README, drawn from the results that docs/quality.md reports. */
-import { drawHeatMap, heatMapHeight, type HeatMapPanel, LITTLE_TO_MUCH } from "../../src/charts/heat_map_panel.ts";
-import { type Bar, drawChart, drawFigure, type Panel, type Series } from "../../src/charts/svg.ts";
+import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../../src/charts/heat_map_panel.ts";
+import { type Bar, drawChart, drawFigure, type Panel } from "../../src/charts/svg.ts";
+import { lookOf } from "../../src/eval/comparison/comparison_charts.ts";
 import { averageTasks, type Summary, turnsOf } from "../../src/eval/comparison/aggregate.ts";
 import type { ComparisonResults } from "../../src/eval/comparison/results.ts";
 import type { Report } from "../../src/eval/report.ts";
@@ -32,7 +33,6 @@ function layersChart({ tasks: { results } }: Reports): string {
       axis: "layer",
       values: tasks.map(({ rowsPerLayer }) => rowsPerLayer),
       highest,
-      scale: LITTLE_TO_MUCH,
     };
   };
   return drawFigure(
@@ -67,21 +67,21 @@ const SITUATIONS = [
 /** From the one that the README advises in the first situation to the default. */
 const SHOWN_POLICIES = ["readahead", "keydiff", "snapkv", "dynamickv"];
 
-const SCORE: Series = { name: "per cent of the full cache's average score", colour: "#2a6fbb" };
-
 /** What is left of the full cache's score in four situations. */
 function situationsChart(reports: Reports): string {
   return drawChart({
     title: "Per cent of the full cache's average score, by policy",
-    notes: ["ebb-mini, mean over the families of tasks; a policy without a bar was not measured"],
+    notes: [
+      "ebb-mini, mean over the families of tasks; a policy without a bar was not measured. Thin lines: standard errors",
+    ],
     series: [],
     panels: SITUATIONS.map(({ title, comparison, budget, turn }): Panel => {
       const { tasks } = reports[comparison].results;
       const own = turn === null ? tasks : turnsOf(tasks).find(({ name }) => name === turn)!.tasks;
       const averages = averageTasks(own);
-      const [{ length }] = averages;
+      const [{ length, samples }] = averages;
       return {
-        title,
+        title: `${title}, n = ${samples}`,
         axis: `per cent, at ${budget} of ${length} tokens`,
         rows: SHOWN_POLICIES.flatMap((policy) => {
           const average = averages.find((average) => average.policy === policy && average.budget === budget);
@@ -94,8 +94,10 @@ function situationsChart(reports: Reports): string {
   });
 }
 
-function bar({ percentOfFull }: Summary): Bar {
-  return { segments: [{ series: SCORE, value: percentOfFull! }], text: percentOfFull!.toFixed(0) };
+function bar({ policy, percentOfFull, score, differenceError }: Summary): Bar {
+  // In per cent of the full cache's score, as the bar is.
+  const error = (differenceError ?? 0) * percentOfFull! / score;
+  return { segments: [{ series: lookOf(policy), value: percentOfFull! }], text: percentOfFull!.toFixed(0), error };
 }
 
 function mean(values: readonly number[]): number {

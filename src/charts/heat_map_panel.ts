@@ -12,18 +12,14 @@ export interface HeatMapPanel {
   readonly values: readonly (readonly (number | null)[])[];
   /** The value that the scale ends with. Default: 100. */
   readonly highest?: number;
-  /** Default: {@link BAD_TO_GOOD}. */
-  readonly scale?: ColourScale;
 }
 
 /** Colours of 0, of half the highest value and of the highest: red, green and blue. */
-export type ColourScale = readonly [Colour, Colour, Colour];
+type ColourScale = readonly [Colour, Colour, Colour];
 type Colour = readonly [red: number, green: number, blue: number];
 
-/** For values that are better the higher they are. */
-export const BAD_TO_GOOD: ColourScale = [[222, 99, 84], [250, 221, 134], [86, 166, 116]];
-/** For amounts, which are neither good nor bad: one hue, the darker the more. */
-export const LITTLE_TO_MUCH: ColourScale = [[247, 251, 255], [133, 182, 220], [24, 84, 148]];
+/** One hue, the darker the more: seen by everyone, and on paper. */
+const LITTLE_TO_MUCH: ColourScale = [[247, 251, 255], [133, 182, 220], [24, 84, 148]];
 
 const CELL_HEIGHT = 18;
 const TOP = 24;
@@ -37,7 +33,7 @@ export function heatMapHeight({ rows }: HeatMapPanel): number {
 
 /** Draws a panel with its corner at `(left, top)`. */
 export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, width: number): string {
-  const { columns, rows, values, highest = 100, scale = BAD_TO_GOOD } = panel;
+  const { columns, rows, values, highest = 100 } = panel;
   const labelWidth = Math.max(...rows.map(({ length }) => length)) * CHARACTER_WIDTH + 8;
   const cellWidth = (width - labelWidth) / columns.length;
   const x = (column: number) => left + labelWidth + column * cellWidth;
@@ -50,7 +46,7 @@ export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, widt
     parts.push(text(left + labelWidth - 6, y(row) + 13, label, { anchor: "end" }));
     values[row].forEach((value, column) => {
       if (value === null) return;
-      const colour = colourOf(value / highest, scale);
+      const colour = colourOf(value / highest);
       const isDark = colour.reduce((sum, part) => sum + part) / 3 < DARK;
       parts.push(
         rectangle(x(column) + 0.5, y(row) + 0.5, cellWidth - 1, CELL_HEIGHT - 1, hexadecimal(colour)),
@@ -69,9 +65,9 @@ export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, widt
 }
 
 /** @param place from 0 to 1 */
-function colourOf(place: number, scale: ColourScale): number[] {
+function colourOf(place: number): number[] {
   const steps = Math.min(1.999, Math.max(0, 2 * place));
-  const [low, high] = scale.slice(Math.floor(steps));
+  const [low, high] = LITTLE_TO_MUCH.slice(Math.floor(steps));
   return low.map((from, i) => Math.round(from + steps % 1 * (high[i] - from)));
 }
 

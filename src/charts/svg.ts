@@ -9,12 +9,15 @@
  *     |        0   2   4  unit  |  |                         |
  *     +-------------------------+  +-------------------------+
  */
+import { drawMark, type Mark } from "./marks.ts";
+import { round } from "./round.ts";
 import { digits } from "./text_table.ts";
 
-/** A colour and what it stands for. */
+/** A colour, and a mark where points are drawn, and what they stand for. */
 export interface Series {
   readonly name: string;
   readonly colour: string;
+  readonly mark?: Mark;
 }
 
 /** One bar; its segments are stacked, and its text says the sum. */
@@ -22,6 +25,8 @@ export interface Bar {
   readonly segments: readonly { readonly series: Series; readonly value: number }[];
   /** In place of the sum. */
   readonly text?: string;
+  /** How far the sum may be off, either way. */
+  readonly error?: number;
 }
 
 export interface Panel {
@@ -50,8 +55,8 @@ const AXIS_HEIGHT = 42;
 const LINE_HEIGHT = 17;
 /** Room for the number at the end of the longest bar. */
 const TEXT_ROOM = 52;
-/** Mean advance of a character at the size of labels. */
-export const CHARACTER_WIDTH = 6.7;
+/** Mean advance of a character at the size of labels, in a font that is as wide as they come. */
+export const CHARACTER_WIDTH = 7.4;
 
 /** A panel of any kind. */
 export interface FigurePanel {
@@ -63,13 +68,12 @@ export interface FigurePanel {
 /** Draws a chart. */
 export function drawChart(chart: Chart): string {
   const { panels } = chart;
-  return drawFigure(
-    chart,
-    panels.map((panel) => ({
-      height: panelHeight(panel),
-      draw: (left, top) => drawPanel(panel, left, top, chart.panelWidth),
-    })),
-  );
+  return drawFigure(chart, panels.map((panel) => barPanel(panel, chart.panelWidth)));
+}
+
+/** A panel of bars, so many pixels wide. */
+export function barPanel(panel: Panel, width: number): FigurePanel {
+  return { height: panelHeight(panel), draw: (left, top) => drawPanel(panel, left, top, width) };
 }
 
 /** Draws a title, notes and a legend, and below them panels in a grid. */
@@ -85,13 +89,14 @@ export function drawFigure(
     y += LINE_HEIGHT;
   }
   let x = MARGIN;
-  for (const { name, colour } of series) {
+  for (const { name, colour, mark } of series) {
     const entry = 17 + name.length * CHARACTER_WIDTH;
     if (x + entry > width) {
       x = MARGIN;
       y += LINE_HEIGHT;
     }
-    parts.push(rectangle(x, y, 12, 12, colour), text(x + 17, y + 10, name));
+    const key = mark ? drawMark(mark, x + 6, y + 6, 5, colour) : rectangle(x, y, 12, 12, colour);
+    parts.push(key, text(x + 17, y + 10, name));
     x += entry + 20;
   }
   if (series.length > 0) y += 28;
@@ -139,6 +144,12 @@ function drawPanel(panel: Panel, left: number, top: number, width: number): stri
         parts.push(rectangle(x, y + 1, value * scale, BAR_HEIGHT - 2, series.colour));
         x += value * scale;
       }
+      if (bar.error) {
+        const [middle, reach] = [y + BAR_HEIGHT / 2, bar.error * scale];
+        const start = Math.max(plotLeft, x - reach);
+        parts.push(`<path d="M${round(start)} ${round(middle)}H${round(x + reach)}" stroke="#333"/>`);
+        x += reach;
+      }
       parts.push(text(x + 5, y + BAR_HEIGHT - 3, bar.text ?? digits(sum(bar)), { colour: "#333", halo: true }));
       y += BAR_HEIGHT;
     }
@@ -175,11 +186,6 @@ export function text(x: number, y: number, content: string, style: TextStyle = {
 /** A filled rectangle by its upper left corner. */
 export function rectangle(x: number, y: number, width: number, height: number, colour: string): string {
   return `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" fill="${colour}"/>`;
-}
-
-/** A coordinate, to a tenth. */
-export function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }
 
 function escaped(content: string): string {

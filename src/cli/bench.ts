@@ -8,7 +8,7 @@ import { Random } from "../eval/tasks/random.ts";
 import { requireOutFile } from "./out_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { BenchServeOptions } from "./flags.ts";
-import { questionProgress } from "./progress.ts";
+import { requestProgress } from "./progress.ts";
 
 /** Words of the request that finds out how many tokens words are. */
 const TRIAL_WORDS = 32;
@@ -21,7 +21,7 @@ export async function benchServe(options: BenchServeOptions): Promise<number> {
   const model = options.apiModel ?? await firstModel(baseURL, apiKey);
   const ask = requester({ baseURL, model, apiKey, ignoresEnd: options.ignoreEos });
   const requests = await prepare(options, ask);
-  const show = questionProgress();
+  const show = requestProgress();
   const { measured, seconds } = await runLoad(
     requests,
     arrivals(count, rate ?? Infinity, burstiness, new Random(`${seed}`)),

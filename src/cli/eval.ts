@@ -3,7 +3,7 @@ import { averageTasks, summariseDepths, summariseTasks, type TaskSummary } from 
 import { openAnswers } from "../eval/answerers/answers.ts";
 import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../eval/comparison/compare.ts";
 import { comparisonCharts } from "../eval/comparison/comparison_charts.ts";
-import { comparisonTables, compressionStatement } from "../eval/comparison/comparison_table.ts";
+import { comparisonTables, compressionStatement, undecidedStatement } from "../eval/comparison/comparison_table.ts";
 import { type Contender, contendersOf, SERVER } from "../eval/comparison/contender.ts";
 import { decodingAnswerer } from "../eval/answerers/decoding_answers.ts";
 import { engineAnswerer } from "../eval/answerers/engine_answers.ts";
@@ -26,7 +26,8 @@ import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
 import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
-import { progressDisplay, questionProgress } from "./progress.ts";
+import { extentLines, probedSeconds } from "./comparison_extent.ts";
+import { comparisonProgress, progressDisplay } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
@@ -62,7 +63,10 @@ export async function evalCompare(
   for (const [name, svg] of Object.entries(comparisonCharts(results))) {
     await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
   }
-  console.log(`${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}`);
+  const statements = [compressionStatement(results.tasks), undecidedStatement(results.tasks)];
+  console.log(
+    [comparisonTables(results.tasks), ...statements.filter((statement) => statement !== undefined)].join("\n\n"),
+  );
   refuseUncompressed(results.tasks);
   return EXIT_CODES.ok.code;
 }
@@ -93,7 +97,11 @@ export async function runComparison(
       questions: inMode(questions, mode),
       contenders,
       file,
-      onProgress: questionProgress(),
+      async onStart(questions, answers) {
+        const seconds = asking.probe ? await asking.probe(questions, answers) : null;
+        for (const line of extentLines(questions, answers, seconds)) console.error(line);
+      },
+      onProgress: comparisonProgress(),
     });
     const tasks = summariseTasks(answers);
     const averages = averageTasks(tasks);
@@ -108,6 +116,8 @@ interface Asking extends Pick<RunningEngine, "text" | "chatTemplate" | "close"> 
   readonly model: string;
   readonly contenders: readonly Contender[];
   readonly answerer: Answerer;
+  /** How long questions will take, in seconds, where that can be found out. */
+  readonly probe?: (questions: readonly Question[], answers: number) => Promise<number>;
 }
 
 /** What questions are asked with that say nothing of the KV cache. */
@@ -154,6 +164,7 @@ async function askModel(
     answerer: mode === "decoding"
       ? decodingAnswerer(running, parseChoice)
       : engineAnswerer(running, { mode, parseChoice }),
+    probe: (questions, answers) => probedSeconds(running, questions, answers),
     close: () => running.close(),
   };
 }

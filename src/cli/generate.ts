@@ -157,6 +157,13 @@ export async function complete(
         break;
       case "failed":
         throw new ExitError("failure", `The generation failed: ${event.message}`);
+      // None of these is asked for here.
+      case "embedding":
+      case "logits":
+      case "paused":
+        break;
+      default:
+        event satisfies never;
     }
   }
 }

@@ -1,5 +1,6 @@
 /** @file Shows how far loading a model, or asking it questions, has come, on standard error. */
 import type { LoadProgress } from "../contract/engine.ts";
+import type { ComparisonProgress } from "../eval/comparison/compare.ts";
 import { formatBytes } from "./units.ts";
 
 /** Where progress is shown. */
@@ -31,14 +32,24 @@ export function progressDisplay(output: ProgressOutput = standardError): (progre
   return display(output, describe);
 }
 
-/** Returns a function that shows how many of how many questions were asked, and the time that the others will take. */
-export function questionProgress(output: ProgressOutput = standardError): (done: number, total: number) => void {
+/** Returns a function that shows how many of how many requests were answered, and the time that the others will take. */
+export function requestProgress(output: ProgressOutput = standardError): (done: number, total: number) => void {
   const startedAt = output.now();
   const show = display(output, ({ done, total }) => {
     const left = (output.now() - startedAt) / done * (total - done);
-    return `${done} of ${total} questions asked, ${formatMinutes(left)} left`;
+    return `${done} of ${total} requests answered, ${formatMinutes(left)} left`;
   });
   return (done, total) => show({ done, total });
+}
+
+/** Returns a function that shows how far a comparison has come, within a question too, and the time that the rest will take. */
+export function comparisonProgress(output: ProgressOutput = standardError): (progress: ComparisonProgress) => void {
+  const startedAt = output.now();
+  const show = display(output, ({ done, total, questions, allQuestions }: Progress & ComparisonProgress) => {
+    const left = done === 0 ? "" : `, ${formatMinutes((output.now() - startedAt) / done * (total - done))} left`;
+    return `${questions} of ${allQuestions} questions asked (${done} of ${total} answers)${left}`;
+  });
+  return (progress) => show({ ...progress, done: progress.answers, total: progress.allAnswers });
 }
 
 /** Returns a function that shows how many of how many bytes have come, how fast, and the time that the others will take. */
@@ -86,10 +97,12 @@ function describe({ stage, done, total, bytes, totalBytes }: LoadProgress): stri
   return `${STAGES[stage]}: ${done} of ${total}${size}`;
 }
 
-/** Such as `7 min`, or `40 s` if it is less than two minutes. */
-function formatMinutes(milliseconds: number): string {
+/** Such as `40 s` if it is less than two minutes, `7 min`, or `3 h` if it is more than three hours. */
+export function formatMinutes(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1000);
-  return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 180 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }
 
 const standardError: ProgressOutput = {

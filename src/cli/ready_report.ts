@@ -1,5 +1,6 @@
 /** @file What a server says of itself when it takes requests: a few lines for people. */
 import type { Engine, EngineStats } from "../contract/engine.ts";
+import { budgetInWords } from "./budget_text.ts";
 import { formatBytes, formatCount } from "./units.ts";
 
 /** How clients reach the server. */
@@ -18,7 +19,6 @@ export function readyReport(
   { blocksTotal, blockBytes }: Pick<EngineStats, "blocksTotal" | "blockBytes">,
   address: Address,
 ): string[] {
-  const unit = typeof budget === "number" ? " rows per layer" : " of the prompt's rows";
   const meanwhile = decodeInterval === undefined ? "" : `, again after every ${decodeInterval} tokens generated`;
   return [
     [
@@ -30,7 +30,7 @@ export function readyReport(
     ["context", `${formatCount(model.contextLength)} tokens`],
     [
       "KV cache",
-      `${policy === "full" ? "full" : `${policy}, ${budget}${unit}${meanwhile}`}; ` +
+      `${policy === "full" ? "full" : `${policy}, ${budgetInWords(budget)}${meanwhile}`}; ` +
       `${formatBytes(blocksTotal * blockBytes)} for all requests`,
     ],
     ["try", curl(address)],

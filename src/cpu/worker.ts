@@ -79,6 +79,8 @@ thread.onmessage = ({ data }) => {
     case "close":
       scheduler?.close();
       break;
+    default:
+      data satisfies never;
   }
 };
 

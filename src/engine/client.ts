@@ -276,6 +276,12 @@ export class EngineClient implements Engine {
         this.#endAll("The engine was closed");
         this.#resolveClosed();
         break;
+      // Of the start, which is over.
+      case "progress":
+      case "ready":
+        break;
+      default:
+        message satisfies never;
     }
   }
 

@@ -73,9 +73,14 @@ export class Constraint {
         return withToken(new Uint32Array(), this.#reasoning!.closing[this.#closed]);
       case "guided":
         return this.#guidance;
+      case "thinking":
+      case "open":
+      case "free":
+        break;
       default:
-        return null;
+        this.phase satisfies never;
     }
+    return null;
   }
 
   /** Notes which tokens may come next, and that they may. */

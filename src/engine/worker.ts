@@ -71,6 +71,8 @@ thread.onmessage = ({ data }) => {
     case "close":
       loop?.close();
       break;
+    default:
+      data satisfies never;
   }
 };
 

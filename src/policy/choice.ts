@@ -91,8 +91,8 @@ export function parseKvCacheChoice(
     budget,
     options,
     ...eviction,
-    ...policy.name === "full" && given.budget !== undefined && {
-      idle: [`The budget ${given.budget} does not count: the policy full keeps every row`],
+    ...!policy.compresses && given.budget !== undefined && {
+      idle: [`The budget ${JSON.stringify(given.budget)} does not count: the policy ${policy.name} keeps every row`],
     },
   };
 }

@@ -49,7 +49,8 @@ export class Vocabulary {
   /** The bytes that a token stands for; none for unused ids and those beyond the vocabulary. */
   bytes(id: number): Uint8Array<ArrayBuffer> {
     const text = this.texts[id];
-    switch (this.kinds[id]) {
+    const kind: TokenKind | undefined = this.kinds[id];
+    switch (kind) {
       case "normal":
         return this.spelling === "byteLevel" ? byteLevelBytes(text) : encodeLossless(text.replaceAll("▁", " "));
       case "byte":
@@ -58,8 +59,12 @@ export class Vocabulary {
       case "control":
       case "userDefined":
         return encodeLossless(text);
-      default:
+      case "unused":
+      case "undefined":
+      case undefined:
         return new Uint8Array();
+      default:
+        return kind satisfies never;
     }
   }
 }

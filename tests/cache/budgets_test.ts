@@ -7,6 +7,7 @@ import {
   roundToTotal,
   shareRows,
   uniformBudgets,
+  withFloors,
 } from "../../src/cache/budgets.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
@@ -16,6 +17,7 @@ Deno.test("parseBudget() takes rows, or a share of the prompt", () => {
   assert.equal(parseBudget(512, 10), 512);
   assert.equal(parseBudget("512", 10), 512);
   assert.equal(parseBudget("6.9%", 7420), 512); // 511.98
+  assert.equal(parseBudget("6.9%", 7410), 511); // 511.29
   assert.equal(parseBudget(" 50% ", 3), 2);
   assert.equal(parseBudget("0.1%", 10), 1);
   assert.equal(parseBudget("100%", 77), 77);
@@ -172,4 +174,17 @@ Deno.test("checkedBudgets() of heads names the head at fault", () => {
   assert.match(reason([5, -1, 10, 0]), /budget of head 1 of layer 0 must be a whole number of rows, but is -1/);
   assert.match(reason([5, 5, 9, 9]), /add up to 28 rows, but 20 are allowed/);
   assert.match(reason([5, 5]), /returned 2 budgets for 2 heads of 2 layers/);
+});
+
+Deno.test("shareRows() gives a block by its middle row, as Webster does, and not by its last one", () => {
+  // The second block of the one begins at 16 and has its middle at 24: 24 / 2.9 ranks behind 8 / 1, but 32 / 2.9 before 16 / 1.
+  const rows = shareRows(32, [1000, 1000], [0, 0], (layer, row) => row / [2.9, 1][layer]);
+  assert.deepEqual([...rows], [16, 16]);
+});
+
+Deno.test("withFloors() takes what floors need from those that have more", () => {
+  assert.deepEqual([...withFloors(Uint32Array.of(2, 30), [100, 100], 8)], [8, 24]);
+  // Where less is held, the floor is that.
+  assert.deepEqual([...withFloors(Uint32Array.of(2, 30), [5, 100], 8)], [5, 27]);
+  assert.deepEqual([...withFloors(Uint32Array.of(9, 30), [100, 100], 8)], [9, 30]);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { progressDisplay, questionProgress, transferProgress } from "../../src/cli/progress.ts";
+import { comparisonProgress, progressDisplay, requestProgress, transferProgress } from "../../src/cli/progress.ts";
 import type { LoadProgress } from "../../src/contract/engine.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
@@ -60,15 +60,15 @@ Deno.test("A log gets plain lines, few of them, and always each stage's end", ()
 Deno.test("Questions show the time that the others will take at the same pace", () => {
   const written: string[] = [];
   let now = 1000;
-  const show = questionProgress({ write: (text) => written.push(text), columns: () => undefined, now: () => now });
+  const show = requestProgress({ write: (text) => written.push(text), columns: () => undefined, now: () => now });
   for (const [at, done] of [[11_000, 1], [12_000, 2], [31_000, 3], [400_000, 40]]) {
     now = at;
     show(done, 40);
   }
   assert.deepEqual(written, [
-    "1 of 40 questions asked, 7 min left\n",
-    "3 of 40 questions asked, 7 min left\n",
-    "40 of 40 questions asked, 0 s left\n",
+    "1 of 40 requests answered, 7 min left\n",
+    "3 of 40 requests answered, 7 min left\n",
+    "40 of 40 requests answered, 0 s left\n",
   ]);
 });
 
@@ -86,5 +86,26 @@ Deno.test("Transfers show their pace since they went on, and the time that is le
     "\r\x1b[KPulling hf:o/r: 2.0 KiB of 4.0 KiB",
     "\r\x1b[KPulling hf:o/r: 3.0 KiB of 4.0 KiB, 512 B/s, 2 s left",
     "\r\x1b[KPulling hf:o/r: 4.0 KiB of 4.0 KiB, 512 B/s\n",
+  ]);
+});
+
+Deno.test("A comparison is shown within its questions, and the time that is left once an answer tells", () => {
+  let now = 0;
+  const written: string[] = [];
+  const show = comparisonProgress({ write: (text) => written.push(text), columns: () => undefined, now: () => now });
+  const all = { allQuestions: 4, allAnswers: 40 };
+  show({ questions: 0, answers: 0, ...all });
+  now = 10_000;
+  show({ questions: 0, answers: 8, ...all });
+  // Within the interval of a log.
+  now = 10_100;
+  show({ questions: 1, answers: 10, ...all });
+  now = 40_000;
+  show({ questions: 4, answers: 40, ...all });
+  assert.deepEqual(written, [
+    "0 of 4 questions asked (0 of 40 answers)\n",
+    // 10 s for 8 answers leave 40 s for 32.
+    "0 of 4 questions asked (8 of 40 answers), 40 s left\n",
+    "4 of 4 questions asked (40 of 40 answers), 0 s left\n",
   ]);
 });

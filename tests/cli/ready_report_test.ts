@@ -27,6 +27,10 @@ Deno.test("readyReport() names a share, eviction while generating, and a budget 
     cache({ policy: "snapkv", budget: "6.9%", decodeInterval: 128 }),
     "KV cache  snapkv, 6.9% of the prompt's rows, again after every 128 tokens generated; 8.0 MiB for all requests",
   );
+  assert.equal(
+    cache({ policy: "dynamickv", budget: { mass: 0.98, max: "50%" } }),
+    "KV cache  dynamickv, auto:0.98:50%; 8.0 MiB for all requests",
+  );
   assert.equal(cache({ policy: "full", budget: 64 }), "KV cache  full; 8.0 MiB for all requests");
 });
 

@@ -177,3 +177,17 @@ Deno.test("Scheduler has a sequence stand still from the end of an interval unti
   assert.deepEqual(desk.scheduler.counters.evictedRowsPerLayer, [3, 2]);
   assert.deepEqual(desk.scheduler.batch, [other, evicts]);
 });
+
+Deno.test("Scheduler lets in a prompt that fills the rows there are to the last one", () => {
+  const desk = new Desk();
+  desk.add(request(prompt(10)));
+  assert.equal(desk.scheduler.admit(9, 8).length, 0);
+  assert.equal(desk.scheduler.admit(10, 8).length, 1);
+});
+
+Deno.test("Scheduler fails a sequence that needs more than there will ever be, instead of having it wait", () => {
+  const desk = new Desk({ blocks: 8 });
+  desk.add(request(prompt(200)));
+  assert.match(JSON.stringify(desk.events), /"type":"failed","message":"[^"]*asks for more memory than there is/);
+  assert.equal(desk.scheduler.waitingCount, 0);
+});

@@ -234,3 +234,12 @@ Deno.test("Layers alike get alike, to a block, even where every score is the sam
     assert.ok(Math.max(...rows) - Math.min(...rows) <= 16, `${rows}`);
   }
 });
+
+Deno.test("before the first sharing, a layer of the mended mode holds no more than all layers together may keep", () => {
+  // A mean of ten rows beside the window.
+  const context = contextOf({ layerCount: 3, budget: 10 + WINDOW });
+  const rows = (mode: string) => start(context, { mode }).provisionalRows(0);
+  // Five times the mean would be 50; ten times, if published, are 100 whatever there is to share.
+  assert.equal(rows("mended"), 30);
+  assert.equal(rows("published"), 100);
+});

@@ -52,6 +52,11 @@ Deno.test("startPolicy() changes nothing about a policy that behaves", () => {
   assert.deepEqual(reasons, []);
 });
 
+Deno.test("A policy may keep all scored rows until the first sharing", () => {
+  // Of 400 rows, 8 are the window's.
+  assert.deepEqual(run(sabotaged({ provisionalRows: () => 392 })).reasons, []);
+});
+
 Deno.test("startPolicy() passes on that every row is to be kept", () => {
   assert.deepEqual(run(full), { rows: null, reasons: [] });
 });

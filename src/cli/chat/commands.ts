@@ -3,8 +3,9 @@ import { UnservableRequestError } from "../../contract/errors.ts";
 import { parseKvCacheChoice } from "../../policy/choice.ts";
 import type { KvCacheChoice } from "../../contract/generation.ts";
 import type { PolicyRegistry } from "../../policy/registry.ts";
+import { budgetText } from "../budget_text.ts";
 import { nearest } from "../../text/nearest.ts";
-import { cacheBudget } from "../values.ts";
+import { servedBudget } from "../values.ts";
 import type { Conversation } from "./conversation.ts";
 import { rowBars } from "./row_bars.ts";
 
@@ -40,14 +41,14 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
     },
   },
   budget: {
-    argument: "N|P%",
+    argument: servedBudget.placeholder,
     help: "Keep so many KV rows per layer, or that share of the prompt, from the next message on",
     run(text, { conversation, defaults }) {
-      if (text === "") return [`Budget: ${conversation.budget ?? defaults.budget}`];
-      const budget = cacheBudget.parse(text);
-      if (budget === undefined) return [`/budget must be ${cacheBudget.expectation}, not ${JSON.stringify(text)}`];
+      if (text === "") return [`Budget: ${budgetText(conversation.budget ?? defaults.budget)}`];
+      const budget = servedBudget.parse(text);
+      if (budget === undefined) return [`/budget must be ${servedBudget.expectation}, not ${JSON.stringify(text)}`];
       conversation.budget = budget;
-      return [`Budget: ${budget}`];
+      return [`Budget: ${budgetText(budget)}`];
     },
   },
   rows: {
@@ -74,7 +75,7 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
 };
 
 const HELP: readonly string[] = [
-  ...Object.entries(COMMANDS).map(([name, { argument, help }]) => `${`/${name} ${argument}`.padEnd(14)} ${help}`),
+  ...Object.entries(COMMANDS).map(([name, { argument, help }]) => `${`/${name} ${argument}`.padEnd(19)} ${help}`),
   "A line with a space in front is never a command. Ctrl-C ends an answer; Ctrl-D, or Ctrl-C twice, ends the chat.",
 ];
 

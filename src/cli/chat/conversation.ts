@@ -7,6 +7,7 @@
  */
 import OpenAI from "openai";
 import type { Hono } from "hono";
+import type { KvCacheChoice } from "../../contract/generation.ts";
 import type { ChatOptions } from "../flags.ts";
 
 /** As `usage` of a chat completion tells it. */
@@ -60,7 +61,7 @@ interface Message {
 export class Conversation {
   /** The next answer's; null leaves it to the flags. */
   policy: string | null = null;
-  budget: number | string | null = null;
+  budget: KvCacheChoice["budget"] | null = null;
   /** Of the last answer that was not interrupted. */
   last: AnswerReport | undefined;
   #messages: Message[] = [];

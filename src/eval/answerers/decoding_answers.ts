@@ -40,7 +40,7 @@ export function decodingAnswerer(
   ) => KvCacheChoice,
 ): Answerer {
   const { tokenizer } = text;
-  return async (question, contenders) => {
+  return async (question, contenders, onAnswer = () => {}) => {
     const whole = await text.encode(question.prompt);
     const prompt = whole.slice(0, PROMPT_TOKENS);
     const fed = whole.slice(PROMPT_TOKENS);
@@ -70,7 +70,11 @@ export function decodingAnswerer(
     // The full cache is always asked: what it answers is what the others are measured by.
     const asked = [FULL, ...contenders.filter(({ policy }) => policy !== FULL.policy)];
     const choices = asked.map(choiceOf);
-    const own = await all(choices.map((choice) => generate(choice, { tokens: fed }, question.maxTokens)));
+    const own = await all(choices.map(async (choice) => {
+      const generated = await generate(choice, { tokens: fed }, question.maxTokens);
+      onAnswer();
+      return generated;
+    }));
     const [{ tokens: given }] = own;
     const replay = { tokens: Uint32Array.from([...fed, ...given]), logitsFrom: fed.length };
     const replayed = await all(choices.map((choice) => generate(choice, replay, 1)));

@@ -46,7 +46,7 @@ interface Replay {
 /** Answers questions with a running engine; it needs room for two questions' contenders at once, see `maxBatch`. */
 export function engineAnswerer(running: Askable, { mode, parseChoice }: EngineAnswersOptions): Answerer {
   const { engine, text: { tokenizer } } = running;
-  return async (question, contenders) => {
+  return async (question, contenders, onAnswer = () => {}) => {
     const asked = await askedOf(running, question, mode);
     const { prompt, turns, maxTokens } = asked;
     const begin = ({ policy, budget }: Contender) =>
@@ -64,6 +64,8 @@ export function engineAnswerer(running: Askable, { mode, parseChoice }: EngineAn
     const dialogues = [FULL, ...contenders.filter(({ policy }) => policy !== FULL.policy)]
       .map((contender) => ({ contender, dialogue: begin(contender) }));
     const parts = dialogues.map(({ dialogue }) => answerTurns(dialogue, asked));
+    // Where one fails, it is the question that fails.
+    for (const part of parts) part.then(onAnswer, () => {});
     const replay = parts[0].then((full) => replayOf(asked, full));
     const logits = dialogues.map(async ({ dialogue }, i) => {
       await parts[i];

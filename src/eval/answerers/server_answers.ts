@@ -51,10 +51,11 @@ export function serverAnswerer(server: Server, sendsPolicies: boolean): Answerer
       throw new Error(`${server.url} refused a question: ${said}`);
     });
   };
-  return (question, contenders) =>
+  return (question, contenders, onAnswer = () => {}) =>
     Promise.all(contenders.map(async (contender) => {
       const { task, length, index, depth = null, prompt, maxTokens } = question;
       const { choices, usage } = await ask(prompt, maxTokens, contender);
+      onAnswer();
       if (!choices?.[0] || !usage) throw new Error(`${server.url} sent no answer, or does not count its tokens`);
       const kept = kvCacheUsage.safeParse((usage as { kv_cache?: unknown }).kv_cache).data;
       return {

@@ -16,6 +16,8 @@ export interface Summary {
   readonly percentOfFull: number | null;
   /** Standard error of the difference to the full cache's score, in points of per cent; null for a single sample or without it. */
   readonly differenceError: number | null;
+  /** The part, in [0, 1], of answers that are the full cache's, word for word; null without it. */
+  readonly sameAnswers: number | null;
   /** Means over the answers of what {@link Answer} has; null where nothing was compared. */
   readonly agreement: number | null;
   readonly divergence: number | null;
@@ -68,6 +70,9 @@ export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
       score,
       percentOfFull: shareOf(score, 100 * mean(fulls.map(({ score }) => score))),
       differenceError: standardError(differences),
+      sameAnswers: meanOfKnown(
+        pairs.map(({ answer, full }) => full ? Number(wordsOf(answer) === wordsOf(full)) : null),
+      ),
       agreement: meanOfKnown(pairs.map(({ answer }) => answer.agreement)),
       divergence: meanOfKnown(pairs.map(({ answer }) => answer.divergence)),
       keptBytes: meanOfKnown(pairs.map(({ answer: { bytes, fullBytes } }) => bytes && fullBytes && bytes / fullBytes)),
@@ -97,6 +102,8 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
       differenceError: group.some((task) => task.differenceError === null)
         ? null
         : Math.sqrt(sum((task) => task.differenceError! ** 2)) / group.length,
+      // Results of before it was looked at have none.
+      sameAnswers: meanOfKnown(group.map((task) => task.sameAnswers ?? null)),
       agreement: meanOfKnown(group.map((task) => task.agreement)),
       divergence: meanOfKnown(group.map((task) => task.divergence)),
       keptBytes: meanOfKnown(group.map((task) => task.keptBytes)),
@@ -123,6 +130,13 @@ export function turnsOf(tasks: readonly TaskSummary[]): Turn[] {
     tasks: second,
     averages: averageTasks(second),
   }];
+}
+
+/** The tasks on which every policy has the full cache's score, whatever the budget and length: they tell none apart. */
+export function undecidedTasks(tasks: readonly TaskSummary[]): string[] {
+  const rivals = tasks.filter(({ budget }) => budget !== null);
+  const names = [...new Set(rivals.map(({ task }) => task))];
+  return names.filter((name) => rivals.every((rival) => rival.task !== name || rival.percentOfFull === 100));
 }
 
 /** Mean score of a policy and budget at a length where the fact asked for lies at a depth. */
@@ -160,6 +174,11 @@ function isCompressible({ budget, promptTokens, rowsPerLayer }: Answer): boolean
 
 function isCompressed({ rowsPerLayer, promptTokens }: Answer): boolean {
   return rowsPerLayer.some((rows) => rows < promptTokens);
+}
+
+/** A whole answer, but for how its words are set apart. */
+function wordsOf({ answer }: Answer): string {
+  return answer.trim().replace(/\s+/g, " ");
 }
 
 function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {

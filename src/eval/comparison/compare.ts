@@ -14,17 +14,33 @@ export const QUESTIONS_AT_ONCE = 2;
 /**
  * Answers a question as each of the contenders: one answer for each turn and contender.
  *
+ * @param onAnswer called whenever one of the contenders has answered
  * @throws {Error} if it cannot be asked or answered
  */
-export type Answerer = (question: Question, contenders: readonly Contender[]) => Promise<Answer[]>;
+export type Answerer = (
+  question: Question,
+  contenders: readonly Contender[],
+  onAnswer?: () => void,
+) => Promise<Answer[]>;
+
+/** How far a comparison has come, of what had to be asked. */
+export interface ComparisonProgress {
+  readonly questions: number;
+  readonly allQuestions: number;
+  /** One for each question and contender. */
+  readonly answers: number;
+  readonly allAnswers: number;
+}
 
 /** What to ask, how, and what goes where. */
 export interface Comparison {
   readonly questions: readonly Question[];
   readonly contenders: readonly Contender[];
   readonly file: AnswerFile;
-  /** Told after each question that was asked: how many are done, and of how many that had to be asked. */
-  onProgress(done: number, total: number): void;
+  /** Told what has to be asked, before anything is. */
+  onStart?(questions: readonly Question[], answers: number): Promise<void>;
+  /** Told after each answer. */
+  onProgress(progress: ComparisonProgress): void;
 }
 
 /**
@@ -41,19 +57,34 @@ export async function compare(answer: Answerer, comparison: Comparison): Promise
     return missing.length > 0 ? [{ question, missing }] : [];
   });
   const queue = open.values();
-  let done = 0;
+  const allAnswers = open.reduce((sum, { missing }) => sum + missing.length, 0);
+  if (allAnswers > 0) await comparison.onStart?.(open.map(({ question }) => question), allAnswers);
+  let asked = 0;
+  let answers = 0;
+  const report = () => onProgress({ questions: asked, allQuestions: open.length, answers, allAnswers });
   const work = async () => {
     for (const { question, missing } of queue) {
-      await file.add(await answer(question, missing));
-      onProgress(++done, open.length);
+      let told = 0;
+      await file.add(
+        await answer(question, missing, () => {
+          // The last one is told with its question; and the full cache is asked even where its answer is there already.
+          if (told === missing.length - 1) return;
+          told++;
+          answers++;
+          report();
+        }),
+      );
+      asked++;
+      answers += missing.length - told;
+      report();
     }
   };
   await Promise.all(Array.from({ length: QUESTIONS_AT_ONCE }, work));
   // The file may hold more, of comparisons with other policies, budgets, tasks or lengths.
-  const answers = new Map(file.answers.map((answer) => [keyOf(answer), answer]));
+  const known = new Map(file.answers.map((answer) => [keyOf(answer), answer]));
   return contenders.flatMap((contender) =>
     questions.flatMap((question) =>
-      turnsOf(question).map(({ task }) => answers.get(keyOf({ ...question, ...contender, task }))!)
+      turnsOf(question).map(({ task }) => known.get(keyOf({ ...question, ...contender, task }))!)
     )
   );
 }

@@ -2,37 +2,49 @@
 import { parseBudget } from "../../cache/budgets.ts";
 import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../../charts/heat_map_panel.ts";
 import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../../charts/line_panel.ts";
-import { type Chart, drawFigure, type FigurePanel, type Series } from "../../charts/svg.ts";
-import { type DepthSummary, type Summary, type TaskSummary, type Turn, turnsOf } from "./aggregate.ts";
+import { barPanel, type Chart, drawFigure, type FigurePanel, type Series } from "../../charts/svg.ts";
+import { type DepthSummary, type Summary, type TaskSummary, turnsOf, undecidedTasks } from "./aggregate.ts";
 import { isSecondTurn } from "./compare.ts";
 import type { ComparisonResults } from "./results.ts";
 
 const FULL: Series = { name: "full", colour: "#888888" };
-/** Every policy has one colour in all figures. */
-const COLOURS: Readonly<Record<string, string>> = {
-  streaming: "#8fb935",
-  h2o: "#8c5a2b",
-  tova: "#d9b600",
-  snapkv: "#2a6fbb",
-  pyramidkv: "#17a2b8",
-  adakv: "#8e5bb5",
-  cake: "#e377c2",
-  lava: "#e67e22",
-  knorm: "#1f3b73",
-  keydiff: "#2e8b57",
-  defensive: "#ff7f0e",
-  expectedattention: "#00a087",
-  triattention: "#a0522d",
-  random: "#7f7f7f",
-  dynamickv: "#c0392b",
-  readahead: "#111111",
+/**
+ * Every policy has one colour and one mark in all figures. The colours are Okabe and Ito's and, where these end, Tol's muted
+ * ones: those who see few colours tell them apart, and marks do the rest.
+ */
+const LOOKS: Readonly<Record<string, Pick<Series, "colour" | "mark">>> = {
+  readahead: { colour: "#000000", mark: "circle" },
+  dynamickv: { colour: "#d55e00", mark: "square" },
+  snapkv: { colour: "#0072b2", mark: "triangle" },
+  keydiff: { colour: "#009e73", mark: "diamond" },
+  pyramidkv: { colour: "#56b4e9", mark: "wedge" },
+  adakv: { colour: "#cc79a7", mark: "plus" },
+  cake: { colour: "#e69f00", mark: "cross" },
+  lava: { colour: "#882255", mark: "diamond" },
+  h2o: { colour: "#999933", mark: "circle" },
+  streaming: { colour: "#332288", mark: "cross" },
+  tova: { colour: "#aa4499", mark: "triangle" },
+  knorm: { colour: "#117733", mark: "wedge" },
+  defensive: { colour: "#661100", mark: "plus" },
+  expectedattention: { colour: "#44aa99", mark: "square" },
+  triattention: { colour: "#6699cc", mark: "diamond" },
+  random: { colour: "#ddcc77", mark: "circle" },
 };
+/** How a policy that comes with Ebb is drawn. */
+export function lookOf(policy: string): Series {
+  return { name: policy, ...LOOKS[policy] };
+}
+
 /** Where all others are taken. */
-const NO_COLOUR = "#bbbbbb";
+const NO_LOOK: Pick<Series, "colour" | "mark"> = { colour: "#bbbbbb", mark: "circle" };
 const COLUMNS = 3;
 const PANEL_WIDTH = 330;
+/** From panel to panel; see svg.ts. */
+const GAP = 20;
+/** The average is what is looked at first. */
+const AVERAGE = { width: COLUMNS * PANEL_WIDTH + (COLUMNS - 1) * GAP, height: 340 };
 
-const SIDE_BY_SIDE = "Points of one place on the axis stand side by side, in the order of the legend";
+const ERRORS = "Thin lines are standard errors of the distance from the full cache";
 
 /** Both in per cent; the full cache's score is a dashed line. */
 const MEASURES = {
@@ -59,42 +71,101 @@ export function comparisonCharts(
   };
 }
 
-/** A measure in per cent against the budget, by policy: for each turn and length, the average and every task. */
+/** A measure in per cent against the budget, by policy: for each turn and length, the average and every task that tells policies apart. */
 function budgetsChart(measure: keyof typeof MEASURES, tasks: readonly TaskSummary[], note: string): string {
-  const { title, value, hasFull } = MEASURES[measure];
+  const { title, hasFull } = MEASURES[measure];
   const series = seriesOf(tasks);
-  const panel = (summaries: readonly Summary[], name: string): FigurePanel => {
-    const [{ length }] = summaries;
-    const budgets = budgetsOf(summaries);
-    const full = summaries.find(({ policy }) => policy === FULL.name);
-    return linePanel({
-      title: `${name}, ${length} tokens`,
-      axis: budgets.every((budget) => typeof budget === "string")
-        ? "budget: share of the prompt's rows"
-        : "budget: rows per layer, or a share",
-      places: budgets.map(String),
-      highest: 100,
-      lines: series.map((one) => ({
-        series: one,
-        values: budgets.map((budget) => {
-          const found = summaries.find((summary) => summary.policy === one.name && summary.budget === budget);
-          return found ? value(found) : null;
-        }),
-      })),
-      level: hasFull && full ? { series: FULL, value: value(full)! } : undefined,
-    });
-  };
-  const linesOf = ({ name, tasks, averages }: Turn) =>
+  const undecided = hasFull ? undecidedTasks(tasks) : [];
+  const groups = turnsOf(tasks).flatMap(({ name, tasks, averages }) =>
     [...Map.groupBy(tasks, ({ length }) => length)].map(([length, own]) => {
-      const byTask = [...Map.groupBy(own, ({ task }) => task)].map(([task, summaries]) => panel(summaries, task));
-      if (byTask.length === 1) return byTask;
+      const byTask = [...Map.groupBy(own, ({ task }) => task)];
+      const told = byTask.filter(([task]) => !undecided.includes(task));
+      const panels = (told.length > 0 ? told : byTask).map(([task, own]) =>
+        measurePanel(measure, own, byTask.length === 1 ? `${task}, ${length} tokens` : task, series)
+      );
+      if (byTask.length === 1) return panels;
       const average = averages.filter((average) => average.length === length);
-      return [panel(average, name === null ? "average" : `average of the ${name}`), ...byTask];
-    });
-  return drawFigure(
-    { ...frame(`${title}, in per cent`, note, SIDE_BY_SIDE), series: hasFull ? [FULL, ...series] : series },
-    inLines(turnsOf(tasks).flatMap(linesOf)),
+      const called = `${
+        name === null ? "average" : `average of the ${name}`
+      } of ${byTask.length} tasks, ${length} tokens`;
+      return [...alone(measurePanel(measure, average, called, series, AVERAGE)), ...panels];
+    })
   );
+  const notes = [
+    note,
+    ...hasFull ? [ERRORS] : [],
+    ...undecided.length > 0 ? [`Left out, for nobody lost anything there: ${undecided.join(", ")}`] : [],
+  ];
+  return drawFigure(
+    { ...frame(`${title}, in per cent`, ...notes), series: hasFull ? [FULL, ...series] : series },
+    inLines(groups),
+  );
+}
+
+/** Lines over the share of the rows that is kept; with a single budget, bars. */
+function measurePanel(
+  measure: keyof typeof MEASURES,
+  summaries: readonly Summary[],
+  name: string,
+  series: readonly Series[],
+  size: { readonly width: number; readonly height: number } = { width: PANEL_WIDTH, height: LINE_PANEL_HEIGHT },
+): FigurePanel {
+  const { value, hasFull } = MEASURES[measure];
+  const [{ length, samples }] = summaries;
+  const title = `${name}, n = ${samples}`;
+  const full = summaries.find(({ policy }) => policy === FULL.name);
+  const budgets = budgetsOf(summaries);
+  const found = ({ name }: Series, budget: number | string) =>
+    summaries.find((summary) => summary.policy === name && summary.budget === budget);
+  const errorOf = (summary: Summary | undefined) => hasFull ? summary?.differenceError ?? null : null;
+  if (budgets.length === 1) {
+    const rows = series.flatMap((one) => {
+      const summary = found(one, budgets[0]);
+      const shown = summary && value(summary);
+      if (!summary || shown === null || shown === undefined) return [];
+      const error = errorOf(summary) ?? 0;
+      return [{
+        label: one.name,
+        bars: [{ segments: [{ series: one, value: shown }], text: shown.toFixed(0), error }],
+      }];
+    });
+    const level = full && hasFull
+      ? [{ label: FULL.name, bars: [{ segments: [{ series: FULL, value: value(full)! }] }] }]
+      : [];
+    return barPanel({
+      title,
+      axis: `per cent, at ${shareOf(budgets[0], length)} of the rows`,
+      rows: [...level, ...rows],
+    }, size.width);
+  }
+  const panel: LinePanel = {
+    title,
+    axis: "KV rows kept, share of the prompt's (logarithmic)",
+    places: budgets.map((budget) => shareOf(budget, length)),
+    positions: budgets.map((budget) => Math.log(parseBudget(budget, length))),
+    highest: 100,
+    lines: series.map((one) => ({
+      series: one,
+      values: budgets.map((budget) => {
+        const summary = found(one, budget);
+        return summary ? value(summary) : null;
+      }),
+      errors: budgets.map((budget) => errorOf(found(one, budget))),
+    })),
+    level: hasFull && full ? { series: FULL, value: value(full)! } : undefined,
+  };
+  return { height: size.height, draw: (left, top) => drawLinePanel(panel, left, top, size.width, size.height) };
+}
+
+/** A panel as wide as a line of them. */
+function alone(panel: FigurePanel): FigurePanel[] {
+  return [panel, ...Array<FigurePanel>(COLUMNS - 1).fill({ height: 0, draw: () => "" })];
+}
+
+/** A budget as a share of the prompt, to two digits. */
+function shareOf(budget: number | string, length: number): string {
+  if (typeof budget === "string") return budget;
+  return `${Number((100 * budget / length).toPrecision(2))}%`;
 }
 
 /** Rows that each layer keeps, by task and policy, of the longest prompts at the largest budget, where policies differ most. */
@@ -105,21 +176,34 @@ function rowsChart(tasks: readonly TaskSummary[], note: string): string {
   const budget = budgetsOf(longest).at(-1)!;
   const shown = longest.filter((task) => task.budget === budget);
   const highest = Math.max(...shown.flatMap(({ rowsPerLayer }) => rowsPerLayer));
-  const series = seriesOf(shown);
+  const uniform = uniformPolicies(shown);
+  const together: Series = { name: `uniform (${uniform.join(", ")})`, colour: FULL.colour, mark: "square" };
+  const own = seriesOf(shown).filter(({ name }) => !uniform.includes(name));
+  const series = uniform.length > 0 ? [together, ...own] : own;
   const panels = [...Map.groupBy(shown, ({ task }) => task)].map(([task, summaries]) =>
     linePanel({
-      title: task,
-      axis: "layer",
+      title: `${task}, n = ${summaries[0].samples}`,
+      axis: "layer (upwards: rows)",
       places: summaries[0].rowsPerLayer.map((_, layer) => String(layer)),
       highest,
-      lines: summaries.map(({ policy, rowsPerLayer }) => ({
-        series: series.find(({ name }) => name === policy)!,
-        values: rowsPerLayer,
-      })),
+      lines: series.flatMap((one) => {
+        const name = one === together ? uniform[0] : one.name;
+        const values = summaries.find(({ policy }) => policy === name)?.rowsPerLayer;
+        return values ? [{ series: one, values }] : [];
+      }),
     })
   );
   const title = `Rows that each layer keeps of ${length} tokens at a budget of ${budget}, mean over the questions`;
-  return drawFigure({ ...frame(title, note, SIDE_BY_SIDE), series }, panels);
+  return drawFigure({ ...frame(title, note), series }, panels);
+}
+
+/** Policies that keep as many rows in every layer, of every task, if there are several: one line stands for all of them. */
+function uniformPolicies(tasks: readonly TaskSummary[]): string[] {
+  const own = tasks.filter(({ policy }) => policy !== FULL.name);
+  const policies = [...Map.groupBy(own, ({ policy }) => policy)].filter(([, tasks]) =>
+    tasks.every(({ rowsPerLayer }) => Math.max(...rowsPerLayer) - Math.min(...rowsPerLayer) < 1)
+  ).map(([policy]) => policy);
+  return policies.length > 1 ? policies : [];
 }
 
 /** Scores by policy and depth, a panel for each length and budget. */
@@ -167,11 +251,11 @@ function frame(title: string, ...notes: string[]): Omit<Chart, "series" | "panel
   return { title, notes, columns: COLUMNS, panelWidth: PANEL_WIDTH };
 }
 
-/** A colour for each policy but the full cache; those that have none of their own take what is left. */
+/** A look for each policy but the full cache; those that have none of their own, such as users', take what is left. */
 function seriesOf(summaries: readonly Summary[]): Series[] {
   const names = [...new Set(summaries.map(({ policy }) => policy))].filter((name) => name !== FULL.name);
-  const spare = Object.entries(COLOURS).flatMap(([name, colour]) => names.includes(name) ? [] : [colour]);
-  return names.map((name) => ({ name, colour: COLOURS[name] ?? spare.shift() ?? NO_COLOUR }));
+  const spare = Object.entries(LOOKS).flatMap(([name, look]) => names.includes(name) ? [] : [look]);
+  return names.map((name) => ({ name, ...LOOKS[name] ?? spare.shift() ?? NO_LOOK }));
 }
 
 /** From the smallest to the largest. */

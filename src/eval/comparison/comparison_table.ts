@@ -1,6 +1,6 @@
 /** @file Comparisons as text, in the form of the paper's tables: a row for each policy, a column for each task. */
 import { table } from "../../charts/text_table.ts";
-import { type Summary, type TaskSummary, type Turn, turnsOf } from "./aggregate.ts";
+import { type Summary, type TaskSummary, type Turn, turnsOf, undecidedTasks } from "./aggregate.ts";
 import { withoutTurn } from "./compare.ts";
 
 /** What is to be shown of a turn and length. */
@@ -15,7 +15,7 @@ export function comparisonTables(tasks: readonly TaskSummary[]): string {
   const averages = averageTables(tasks);
   return taskTables(tasks).map(({ title, header, rows }, i) => {
     const wide = rows.map((row, policy) => [...row, ...averages[i].rows[policy].slice(CONTENDER.length)]);
-    return `${title}\n\n${table([...header, ...AVERAGES], wide)}`;
+    return `${title}\n\n${table([...header, ...averages[i].header.slice(CONTENDER.length)], wide)}`;
   }).join("\n\n");
 }
 
@@ -36,20 +36,17 @@ export function taskTables(tasks: readonly TaskSummary[]): ResultTable[] {
 
 /** A row for each policy and budget, a column for each of what is averaged over the tasks. */
 export function averageTables(tasks: readonly TaskSummary[]): ResultTable[] {
-  return cellsOf(tasks).map(({ title, averages }) => ({
-    title,
-    header: [...CONTENDER, ...AVERAGES],
-    rows: averages.map((average) => [
-      ...contender(average),
-      number(average.score),
-      number(average.percentOfFull),
-      number(average.differenceError),
-      number(percent(average.agreement)),
-      average.divergence?.toFixed(3) ?? "",
-      number(percent(average.keptBytes)),
-      average.compressible > 0 ? `${average.compressed}/${average.compressible}` : "",
-    ]),
-  }));
+  return cellsOf(tasks).map(({ title, averages }) => {
+    // Older results do not have all of them.
+    const columns = Object.entries(AVERAGES).filter(([, cell]) =>
+      cell !== AVERAGES[SAME_ANSWER] || averages.some((average) => cell(average) !== "")
+    );
+    return {
+      title,
+      header: [...CONTENDER, ...columns.map(([name]) => name)],
+      rows: averages.map((average) => [...contender(average), ...columns.map(([, cell]) => cell(average))]),
+    };
+  });
 }
 
 /** A row for each policy, a column for each budget: averages in per cent of the full cache's. */
@@ -87,8 +84,18 @@ function contender({ policy, budget }: Summary): string[] {
 }
 
 const CONTENDER = ["policy", "budget"];
+const SAME_ANSWER = "same answer";
 /** Averages over the tasks: score, that in per cent of the full cache's, and so on; in per cent, the divergence in nats. */
-const AVERAGES = ["average", "% of full", "± points", "agreement", "KL", "bytes kept", "compressed"];
+const AVERAGES: Readonly<Record<string, (average: Summary) => string>> = {
+  "average": ({ score }) => number(score),
+  "% of full": ({ percentOfFull }) => number(percentOfFull),
+  "± points": ({ differenceError }) => number(differenceError),
+  [SAME_ANSWER]: ({ sameAnswers = null }) => number(percent(sameAnswers)),
+  "agreement": ({ agreement }) => number(percent(agreement)),
+  "KL": ({ divergence }) => divergence?.toFixed(3) ?? "",
+  "bytes kept": ({ keptBytes }) => number(percent(keptBytes)),
+  "compressed": ({ compressed, compressible }) => compressible > 0 ? `${compressed}/${compressible}` : "",
+};
 
 /** Says in words whether rows were really dropped wherever a prompt is longer than its budget. */
 export function compressionStatement(tasks: readonly TaskSummary[]): string {
@@ -108,6 +115,16 @@ export function compressionStatement(tasks: readonly TaskSummary[]): string {
   );
   return `Compression did NOT take place on every sample: only ${compressed} of ${compressible} prompts longer than ` +
     `their budget lost rows. Those that lost none: ${idle.join(", ")}.`;
+}
+
+/** Names the tasks on which nobody lost anything: what they say of policies is nothing. Undefined where there are none. */
+export function undecidedStatement(tasks: readonly TaskSummary[]): string | undefined {
+  const undecided = undecidedTasks(tasks);
+  if (undecided.length === 0) return undefined;
+  return `Nobody lost anything on ${
+    undecided.join(", ")
+  }: these columns tell no policies apart. The first token of an answer ` +
+    "is drawn before anything is dropped, so an answer of one token cannot be lost where the prompt ends with the question.";
 }
 
 function percent(part: number | null): number | null {

@@ -263,6 +263,13 @@ export class GenerationRun implements RunReport {
           return event.reason;
         case "failed":
           throw new HttpError(500, event.message, { code: "generation_failed" });
+        // None of these is asked for here.
+        case "embedding":
+        case "logits":
+        case "paused":
+          break;
+        default:
+          event satisfies never;
       }
     }
     if (this.#aborted) return "abort";

@@ -59,8 +59,11 @@ function mayBeEmpty(expression: Expression): boolean {
       return expression.options.some(mayBeEmpty);
     case "repeat":
       return expression.least === 0 || mayBeEmpty(expression.body);
-    default:
+    case "characters":
+    case "rule":
       return false;
+    default:
+      return expression satisfies never;
   }
 }
 
@@ -98,8 +101,11 @@ function partsOf(expression: Expression): number {
       const { body, least, most } = expression;
       return partsOf(body) * Math.max(1, most === Infinity ? least : most);
     }
-    default:
+    case "characters":
+    case "rule":
       return 1;
+    default:
+      return expression satisfies never;
   }
 }
 

@@ -70,6 +70,8 @@ async function answer(message: Exclude<ToGrammarWorker, { type: "start" }>): Pro
       }
       case "end":
         return end(id);
+      default:
+        message satisfies never;
     }
   } catch (error) {
     end(id);

@@ -8,7 +8,14 @@ import { findPolicy } from "../../support/policies.ts";
 const PAGE = new URL("../../../docs/quality.md", import.meta.url);
 
 function summary(policy: string, budget: string | null, percentOfFull: number): Summary {
-  const measured = { length: 2048, samples: 50, score: 0.9 * percentOfFull, percentOfFull, differenceError: 1.5 };
+  const measured = {
+    length: 2048,
+    samples: 50,
+    score: 0.9 * percentOfFull,
+    percentOfFull,
+    differenceError: 1.5,
+    sameAnswers: null,
+  };
   const compressed = budget === null ? 0 : 50;
   return {
     policy,

@@ -54,6 +54,7 @@ Deno.test("A task's summary holds the means over its answers", () => {
     score: 50,
     percentOfFull: 50,
     differenceError: 50,
+    sameAnswers: 1,
     agreement: (1 + 1 / 4) / 2,
     divergence: 0.25,
     keptBytes: (160 / 800 + 320 / 800) / 2,
@@ -63,6 +64,17 @@ Deno.test("A task's summary holds the means over its answers", () => {
   });
   // Where nothing was compared, the answer has no say.
   assert.deepEqual([snapB.score, snapB.percentOfFull, snapB.agreement, snapB.divergence], [0, 0, 1, 0]);
+});
+
+Deno.test("Whole answers are compared with the full cache's, however their words are set apart", () => {
+  const [, snapkv] = summariseTasks([
+    answer("full", "a", 0, 1, { answer: " 31088." }),
+    answer("full", "a", 1, 1, { answer: "pears." }),
+    answer("snapkv", "a", 0, 1, { answer: "31088. " }),
+    // Contains the answer, and so has its score.
+    answer("snapkv", "a", 1, 1, { answer: " pears of The The The" }),
+  ]);
+  assert.deepEqual([snapkv.percentOfFull, snapkv.sameAnswers], [100, 0.5]);
 });
 
 Deno.test("In the average every task counts the same, and its share is of the full cache's average", () => {

@@ -38,7 +38,9 @@ async function run(engine: FakeEngine, file: AnswerFile, count: number, contende
     questions: questions(count),
     contenders,
     file,
-    onProgress: (done, total) => progress.push(`${done}/${total}`),
+    onStart: (questions, answers) => Promise.resolve(void progress.push(`${questions.length} for ${answers}`)),
+    onProgress: ({ questions, allQuestions, answers, allAnswers }) =>
+      void progress.push(`${questions}/${allQuestions} ${answers}/${allAnswers}`),
   });
   return { answers, progress };
 }
@@ -59,7 +61,10 @@ Deno.test("Every question is asked with every contender and the same prompt, and
   await withDirectory({}, async (folder) => {
     const engine = new FakeEngine({ script: truthful });
     const { answers, progress } = await run(engine, await openAnswers(`${folder}/a.jsonl`, ORIGIN), 2);
-    assert.deepEqual(progress, ["1/2", "2/2"]);
+    const [start, ...later] = progress;
+    assert.equal(start, "2 for 6");
+    assert.deepEqual(later.map((line) => line.split(" ")[1]), ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6"]);
+    assert.equal(later.at(-1), "2/2 6/6");
     assert.deepEqual(
       answers.map(({ policy, budget, index, score, answer }) => [policy, budget, index, score, answer]),
       [

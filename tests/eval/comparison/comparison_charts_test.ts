@@ -13,6 +13,7 @@ function summary(policy: string, budget: number | string | null, score: number):
     score,
     percentOfFull: null,
     differenceError: null,
+    sameAnswers: null,
     agreement: 1,
     divergence: 0,
     keptBytes: 1,
@@ -29,51 +30,67 @@ function comparisonCharts(tasks: readonly TaskSummary[], depths: readonly DepthS
   return chartsOf({ tasks, depths, model: "a model", mode: "query-aware" });
 }
 
-Deno.test("Scores are drawn from the smallest budget to the largest, the full cache's as a level", () => {
-  const { scores } = comparisonCharts(TASKS);
-  assert.ok(scores.indexOf(">64<") < scores.indexOf(">10%<"));
-  const lines = [...scores.matchAll(/<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" fill="none" stroke="#2a6fbb"/g)];
-  assert.equal(lines.length, 1, "an average of one task is not drawn");
-  const [x1, y1, x2, y2] = lines[0].slice(1).map(Number);
+/** A third budget, of 500 rows: half of the prompt. */
+const THREE = [...TASKS, { ...TASKS[1], budget: 500 }];
+
+Deno.test("Scores are drawn over the share of the rows, on a logarithmic axis, the full cache's as a level", () => {
+  const { scores } = comparisonCharts(THREE);
+  const [line] = [...scores.matchAll(/<path d="M([^"Z]+L[^"Z]+)" fill="none" stroke="#0072b2"/g)];
+  const points = line[1].split("L").map((point) => point.split(" ").map(Number));
+  const [[x1, y1], [x2, y2], [x3]] = points;
   const level = Number(/<path d="M[\d.]+ ([\d.]+)H[\d.]+" [^>]*stroke-dasharray/.exec(scores)![1]);
-  assert.ok(x1 < x2);
+  // 64, 100 and 500 of 1,000 rows.
+  assert.ok(Math.abs((x2 - x1) / (x3 - x1) - Math.log(100 / 64) / Math.log(500 / 64)) < 0.01, String(points));
   assert.ok(Math.abs((y1 - level) - 1.5 * (y2 - level)) < 0.5, `${y1} ${y2} ${level}`);
+  for (const share of ["6.4%", "10%", "50%"]) assert.ok(scores.includes(`>${share}<`), share);
+  assert.match(scores, /logarithmic/);
+});
+
+Deno.test("How far a score may be off is drawn, and how many questions there were is said", () => {
+  const { scores } = comparisonCharts(THREE.map((task) => ({ ...task, differenceError: task.budget === 64 ? 10 : 0 })));
+  const [, low, high] = /<path d="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#0072b2"/.exec(scores)!.map(Number);
+  const [bottom, ...higher] = [...scores.matchAll(/<path d="M[\d.]+ ([\d.]+)H/g)].map(([, y]) => Number(y));
+  // From 10 to 30 of 100.
+  const height = bottom - Math.min(...higher);
+  assert.deepEqual([low, high].map((y) => Math.round(100 * (bottom - y) / height)), [10, 30]);
+  assert.match(scores, />needle, 1000 tokens, n = 2</);
+});
+
+Deno.test("A single budget is drawn as bars, the full cache's among them", () => {
+  const { scores } = comparisonCharts(TASKS.slice(0, 2));
+  assert.match(scores, /per cent, at 10% of the rows/);
+  const widths = [...scores.matchAll(/<rect [^>]*width="([\d.]+)" height="12" fill="(#0072b2|#888888)"/g)];
+  const widest = Object.fromEntries(widths.map(([, width, colour]) => [colour, Number(width)]));
+  assert.ok(Math.abs(widest["#888888"] - 2 * widest["#0072b2"]) < 0.5, JSON.stringify(widest));
+});
+
+Deno.test("Tasks on which nobody lost anything are left out, and named", () => {
+  const even = TASKS.map((task) => ({ ...task, task: "few-shot", percentOfFull: 100 }));
+  const { scores } = comparisonCharts([...TASKS, ...even]);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
+  assert.deepEqual(panels, ["average of 2 tasks", "needle"]);
+  assert.match(scores, /Left out, for nobody lost anything there: few-shot</);
 });
 
 Deno.test("The average of several tasks is drawn beside them", () => {
   const others = TASKS.map((task) => ({ ...task, task: "code" }));
   const { scores } = comparisonCharts([...TASKS, ...others]);
-  const panels = [...scores.matchAll(/>(\w+), 1000 tokens</g)].map(([, name]) => name);
-  assert.deepEqual(panels, ["average", "needle", "code"]);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
+  assert.deepEqual(panels, ["average of 2 tasks", "needle", "code"]);
 });
 
-Deno.test("Every policy has one colour in all figures, and no two have the same", () => {
+Deno.test("Every policy has one colour and one mark in all figures, and no two have the same colour", () => {
   const names = policies.map(({ name }) => name).filter((name) => name !== "full");
-  const coloursOf = (names: readonly string[]) => {
-    const { scores } = comparisonCharts(
-      ["full", ...names].map((name): TaskSummary => ({
-        ...TASKS[1],
-        policy: name,
-        budget: name === "full" ? null : "10%",
-      })),
-    );
+  const looksOf = (names: readonly string[]) => {
+    const { rows } = comparisonCharts(names.map((name, i) => ({ ...TASKS[1], policy: name, rowsPerLayer: [i, 50] })));
+    const legend = [...rows.matchAll(/^<(circle|path)( d="[^"]*")?[^>]* fill="(#\w+)"\/>\n<text[^>]*>([\w+]+)</gm)];
     return new Map(
-      [...scores.matchAll(/fill="(#\w+)"\/>\n<text[^>]*>([\w+]+)</g)].map(([, colour, name]) => [name, colour]),
+      legend.map(([, shape, path = "", colour, name]) => [name, { colour, corners: shape + path.split("L").length }]),
     );
   };
-  const all = coloursOf(names);
-  assert.equal(new Set(names.map((name) => all.get(name))).size, names.length);
-  for (const name of names) assert.equal(coloursOf([name, "h2o+dynamickv"]).get(name), all.get(name), name);
-});
-
-Deno.test("Lines of the same values lie beside each other, in the order of the legend", () => {
-  const twins = TASKS.slice(1).map((task) => ({ ...task, policy: "lava" }));
-  const { scores } = comparisonCharts([...TASKS, ...twins]);
-  const points = [...scores.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
-  const [snapkv, , lava] = points;
-  assert.equal(points.length, 4);
-  assert.equal(snapkv[1], lava[1]);
-  assert.ok(snapkv[0] + 5 < lava[0], `${snapkv} ${lava}`);
+  const all = looksOf(names);
+  assert.equal(new Set(names.map((name) => all.get(name)!.colour)).size, names.length);
+  for (const name of names) assert.deepEqual(looksOf([name, "h2o+dynamickv"]).get(name), all.get(name), name);
 });
 
 Deno.test("Each turn has an average and panels of its own", () => {
@@ -82,12 +99,12 @@ Deno.test("Each turn has an average and panels of its own", () => {
     ...both,
     ...both.map((task) => ({ ...task, task: secondTurn(task.task), score: task.score / 2 })),
   ]);
-  const panels = [...scores.matchAll(/>([^<>]+), 1000 tokens</g)].map(([, name]) => name);
+  const panels = [...scores.matchAll(/>([^<>]+?)(?:, 1000 tokens)?, n = \d/g)].map(([, name]) => name);
   assert.deepEqual(panels, [
-    "average of the first turn",
+    "average of the first turn of 2 tasks",
     "needle",
     "code",
-    "average of the second turn",
+    "average of the second turn of 2 tasks",
     "needle, turn 2",
     "code, turn 2",
   ]);
@@ -100,9 +117,18 @@ Deno.test("Rows are drawn for each layer, at the largest budget, once for both t
   assert.doesNotMatch(rows, /turn 2/);
   // The axis ends at 80: 70 and 30 rows are seven and three eighths of the way up.
   const [bottom, ...higher] = [...rows.matchAll(/<path d="M[\d.]+ ([\d.]+)H/g)].map(([, y]) => Number(y));
-  const points = [...rows.matchAll(/<circle cx="[\d.]+" cy="([\d.]+)"/g)].map(([, y]) => Number(y));
+  const [, line] = /<path d="M([^"Z]+L[^"Z]+)" fill="none" stroke="#0072b2"/.exec(rows)!;
+  const points = line.split("L").map((point) => Number(point.split(" ")[1]));
   const height = bottom - higher.at(-1)!;
   assert.deepEqual(points.map((y) => Math.round(80 * (bottom - y) / height)), [70, 30]);
+});
+
+Deno.test("Policies that keep as many rows in every layer are drawn once", () => {
+  const kept = { streaming: [50, 50], h2o: [50, 50.4], snapkv: [70, 30] };
+  const tasks = Object.entries(kept).map(([policy, rowsPerLayer]) => ({ ...TASKS[1], policy, rowsPerLayer }));
+  const { rows } = comparisonCharts(tasks);
+  assert.match(rows, />uniform \(streaming, h2o\)</);
+  assert.equal([...rows.matchAll(/fill="none" stroke="#\w+" stroke-width="1\.5"/g)].length, 2);
 });
 
 Deno.test("The full cache alone has no figures", () => {
@@ -123,9 +149,12 @@ Deno.test("Scores by depth are drawn from the top of the document to its end, th
   const rows = texts.slice(texts.indexOf("full"), texts.indexOf("0"));
   assert.deepEqual(rows, ["full", "99", "1", "snapkv", "97", "3"]);
   assert.ok(texts.includes("1000 tokens, budget 10%"));
-  const colours = [...chart.matchAll(/fill="#([0-9a-f]{2})([0-9a-f]{2})[0-9a-f]{2}"\/>\n<text[^>]*>(\d+)</g)];
-  for (const [, red, green, score] of colours) {
-    assert.equal(red > green, Number(score) < 50, "red is bad, green is good");
-  }
-  assert.equal(colours.length, 4);
+  // The darker the better, in one hue: less of every colour.
+  const cells = [...chart.matchAll(/fill="#([0-9a-f]{6})"\/>\n<text[^>]*>(\d+)</g)].map(([, colour, score]) => ({
+    score: Number(score),
+    light: [0, 2, 4].reduce((sum, at) => sum + parseInt(colour.slice(at, at + 2), 16), 0),
+  }));
+  assert.equal(cells.length, 4);
+  cells.sort((a, b) => a.score - b.score);
+  for (let i = 1; i < cells.length; i++) assert.ok(cells[i].light < cells[i - 1].light, JSON.stringify(cells));
 });
