@@ -15,6 +15,8 @@ export interface KvCacheChoice {
   readonly options?: Readonly<Record<string, unknown>>;
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
+  /** What is told of the prompt's rows, beside their number: the positions of those that are kept. */
+  readonly report?: "positions";
 }
 
 /** What a model may think before it answers. Its thoughts follow no grammar. */
@@ -105,6 +107,11 @@ export interface KvCacheUsage {
   readonly rowsPerLayer: readonly number[];
   /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
   readonly rowsPerHead?: readonly (readonly number[])[];
+  /**
+   * Positions of the kept prompt rows, rising, `[layer][kvHead][row]`; a single list where all heads of a layer keep the same
+   * ones. Only where the request asks for them.
+   */
+  readonly positions?: readonly (readonly Uint32Array[])[];
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
@@ -115,6 +122,11 @@ export interface KvCacheUsage {
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
+  /**
+   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far. Only where
+   * the request asks for positions.
+   */
+  | { readonly type: "reading"; readonly rowsPerLayer: readonly number[] }
   /**
    * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
    * it up, where it tells.

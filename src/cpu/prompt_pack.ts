@@ -268,6 +268,7 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   cache.setRanked(layer, ranked);
   cache.appendRecent(layer, window);
   const best = scores.map((own) => bestRows(own, ranked));
+  if (sequence.request.kvCache.report !== undefined) sequence.rankedPositions[layer] = best;
   target.fill(rows, best, length - window, window, recentBlocks());
   if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
     const { sums } = rows;

@@ -167,8 +167,12 @@ export class TurnLoop {
   }
 
   /** Starts mapping a turn's results; blocks while submitted work runs. */
-  async #map({ readback, hostScorings }: Turn): Promise<void> {
-    await Promise.all([readback.map(), ...hostScorings.map(({ read }) => read.map())]);
+  async #map({ readback, hostScorings, reports }: Turn): Promise<void> {
+    await Promise.all([
+      readback.map(),
+      ...hostScorings.map(({ read }) => read.map()),
+      ...reports.map((report) => report.map()),
+    ]);
   }
 
   #submit(turn: Turn | null): void {
@@ -190,15 +194,17 @@ export class TurnLoop {
     if (readback === undefined) throw new Error("The readback ring is empty");
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
-    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [] };
+    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [], reports: [] };
 
     const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [] };
+    this.#scheduler.reading(pack);
+    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [], reports: [] };
     pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     this.#scheduler.prefillRecorded(firsts);
-    return { ...turn, tiles, transfers, hostScorings, firsts };
+    const reports = firsts.flatMap(({ residence: { positions } }) => positions ?? []);
+    return { ...turn, tiles, transfers, hostScorings, firsts, reports };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

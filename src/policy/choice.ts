@@ -37,6 +37,7 @@ const choiceSchema = z.strictObject({
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
   decode_eviction: decodeEvictionSchema.optional(),
+  report: z.literal("positions", 'must be "positions", or left out').optional(),
 });
 
 /** What a combination has where a request names only the other half of it. */
@@ -44,9 +45,9 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
- * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults, whose options
- * and `decodeInterval` count only for their own policy; null leaves out too, as it does in the rest of a request. In the
- * result every option is set.
+ * at least one of the two; and `decode_eviction?` and `report?` with both. What it leaves out comes from the defaults, whose
+ * options and `decodeInterval` count only for their own policy; null leaves out too, as it does in the rest of a request. In
+ * the result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
  */
@@ -70,7 +71,13 @@ export function parseKvCacheChoice(
     policy,
     registry,
   );
-  return { policy: policy.name, budget, options, ...decodeInterval !== undefined && { decodeInterval } };
+  return {
+    policy: policy.name,
+    budget,
+    options,
+    ...decodeInterval !== undefined && { decodeInterval },
+    ...given.report !== undefined && { report: given.report },
+  };
 }
 
 function withoutNulls(value: unknown): unknown {

@@ -21,6 +21,8 @@ export interface Usage {
     readonly rows_per_layer: readonly number[];
     /** Only where the policy allots rows to every KV head. */
     readonly rows_per_head?: readonly (readonly number[])[];
+    /** Only where the request asks for them: `[layer][kvHead][row]`, one list where all heads of a layer keep the same rows. */
+    readonly positions?: readonly (readonly (readonly number[])[])[];
     readonly bytes: number;
     readonly full_bytes: number;
     /** `bytes / full_bytes` */

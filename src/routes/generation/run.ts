@@ -60,6 +60,8 @@ export class GenerationRun implements RunReport {
   #completionTokens = 0;
   #cachedTokens = 0;
   readonly #sequences: readonly LiveSequence[];
+  /** Of the first sequence: usage is asked for several times. */
+  #positions: readonly (readonly (readonly number[])[])[] | undefined;
   #aborted = false;
 
   /**
@@ -124,6 +126,7 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
+        positions: this.#positions ??= cache.positions?.map((heads) => heads.map((rows) => Array.from(rows))),
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
@@ -205,6 +208,9 @@ export class GenerationRun implements RunReport {
     let tokenCount = 0;
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
+        case "reading":
+          sequence.reading(event.rowsPerLayer);
+          break;
         case "prefilled":
           sequence.prefilled(event.kvCache);
           clock.prefilled(event.waitedSeconds);

@@ -52,7 +52,15 @@ const kvCache = z.custom<Record<string, unknown>>(
     `${MAX_KV_CACHE_CHARACTERS} characters a text`,
 }).meta({
   type: "object",
-  properties: { policy: { type: "string" }, budget: { type: ["integer", "string"] }, options: { type: "object" } },
+  properties: {
+    policy: { type: "string" },
+    scorer: { type: "string" },
+    allocator: { type: "string" },
+    budget: { type: ["number", "string"] },
+    options: { type: "object" },
+    decode_eviction: { type: ["boolean", "integer"] },
+    report: { enum: ["positions"] },
+  },
 });
 
 function isSmall(value: unknown, depth = 1): boolean {
