@@ -2,8 +2,9 @@
 import type { Context } from "hono";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { encodeChat } from "./generation/chat.ts";
+import { tokenDisplay } from "./generation/token_text.ts";
 import { requireModel } from "./models.ts";
-import { chatRequest } from "./requests/chat_request.ts";
+import { applyTemplateRequest } from "./requests/chat_request.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
 import { readRequest } from "./requests/read.ts";
 
@@ -13,7 +14,7 @@ import { readRequest } from "./requests/read.ts";
  */
 export function applyTemplateHandler(context: RouteContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text: body } = await readRequest(context, c.req.raw, chatRequest);
+    const { request, text: body } = await readRequest(context, c.req.raw, applyTemplateRequest);
     requireModel(context, request.model);
     const members = new LosslessMembers(body);
     const { text, tokens, texts, messages } = await encodeChat(context, request, { members, client: c.req.raw.signal });
@@ -21,6 +22,9 @@ export function applyTemplateHandler(context: RouteContext) {
       prompt: text,
       count: tokens.length,
       tokens: [...tokens],
+      ...request.return_token_strs && {
+        token_strs: Array.from(tokens, (id) => tokenDisplay(context.text.tokenizer, id).text),
+      },
       messages: texts.map(({ role, start, end }, at) => ({
         role,
         characters: [start, end],

@@ -1,13 +1,16 @@
-/** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, and the options of each. */
+/** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, the options of each, and what holds without it. */
 import type { Context } from "hono";
+import type { KvCacheChoice } from "../contract/generation.ts";
 import { decodeEvictionJsonSchema, optionsJsonSchema } from "../policy/choice.ts";
 import { type AnyPlugin, combinationName, type PolicyRegistry } from "../policy/registry.ts";
 
 /**
  * Handles `GET /v1/kv/policies`. Each tells the file that it came from; null where it came with Ebb. A ready-made policy tells
  * which scorer and allocator it combines, where it does. A combination can evict while tokens are generated if both its halves can.
+ *
+ * @param defaults policy and budget of requests that name none
  */
-export function kvPoliciesHandler(registry: PolicyRegistry) {
+export function kvPoliciesHandler(registry: PolicyRegistry, defaults: KvCacheChoice) {
   const describe = (plugin: AnyPlugin) => ({
     name: plugin.name,
     description: plugin.description,
@@ -31,5 +34,11 @@ export function kvPoliciesHandler(registry: PolicyRegistry) {
         decode_eviction: !allocator.perHead,
       })),
       decode_eviction: decodeEvictionJsonSchema(),
+      default: {
+        policy: defaults.policy,
+        budget: defaults.budget,
+        options: defaults.options ?? {},
+        decode_eviction: defaults.decodeInterval ?? false,
+      },
     });
 }
