@@ -1,6 +1,7 @@
 /** @file One answer on its way: asked for, its prompt read, its text coming in, ended. */
 import type { Positions } from "./kept_rows.ts";
 import type { Server } from "./server.ts";
+import { readableTokens } from "./token_texts.ts";
 
 export interface Message {
   readonly role: "system" | "user" | "assistant";
@@ -152,7 +153,7 @@ async function tokensOf(server: Server, what: object, isText: boolean, signal: A
     { ...what, return_token_strs: true },
     signal,
   );
-  return token_strs;
+  return readableTokens(token_strs);
 }
 
 /** No two alike; `crypto.randomUUID` is not there on pages that came without TLS. */

@@ -25,7 +25,7 @@ export function AnswerText({ answer, common }: Props) {
         {phase === "reading" && <span class="hint">Reading the prompt …</span>}
       </p>
       {error !== null && <p class="error" role="alert">{error}</p>}
-      <p class="hint speed">{speed(answer)}</p>
+      <p class="hint speed" role="status">{speed(answer)}</p>
     </>
   );
 }

@@ -12,18 +12,20 @@ interface Props {
   readonly layers: number;
   /** A part of the prompt that is marked in it. */
   readonly sentence?: string;
+  /** Rows that a whole bar stands for; those of the longest one by default. */
+  readonly most?: number;
   /** What the view is called, where there are several. */
   readonly of?: string;
 }
 
-export function CacheView({ answer, layers, sentence, of }: Props) {
+export function CacheView({ answer, layers, sentence, most, of }: Props) {
   const { rows, tokens, usage, phase } = answer;
   const [layer, setLayer] = useState<number | undefined>(undefined);
   const cache = usage?.kv_cache;
   const isReading = phase === "reading";
-  // The longest bar of all sets the scale; while they move, the prompt does.
-  const most = Math.max(1, ...(rows ?? []));
+  const scale = most ?? mostRows(answer);
   const marked = tokens !== null && sentence !== undefined ? tokensOf(tokens, sentence) : null;
+  if (phase === "failed" && rows === null) return null;
   return (
     <section class="cache" aria-label={of === undefined ? "What the cache keeps" : `What the cache of ${of} keeps`}>
       <h3>What the cache keeps</h3>
@@ -35,8 +37,8 @@ export function CacheView({ answer, layers, sentence, of }: Props) {
       )}
       {rows !== null && (
         <>
-          <h4>Rows by layer</h4>
-          <LayerBars rows={rows} layers={layers} most={most} chosen={layer} onChoose={setLayer} />
+          <h4>Rows by layer, a whole bar {Math.round(scale)}</h4>
+          <LayerBars rows={rows} layers={layers} most={scale} chosen={layer} onChoose={setLayer} />
         </>
       )}
       {cache && tokens !== null && tokens.length === cache.prompt_rows && (
@@ -56,6 +58,11 @@ export function CacheView({ answer, layers, sentence, of }: Props) {
       )}
     </section>
   );
+}
+
+/** Rows of the layer that keeps most, so far. */
+export function mostRows({ rows }: Answer): number {
+  return Math.max(1, ...(rows ?? []));
 }
 
 function Legend() {

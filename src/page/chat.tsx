@@ -27,14 +27,15 @@ export function Chat({ server, list, layers, initial }: PanelProps) {
     const asked: Message[] = [...messages, { role: "user", content }];
     input.current!.value = "";
     setMessages(asked);
-    const { text, error } = await start({
+    const ended = await start({
       prompt: asked,
       kvCache: kvCacheField(list, choice),
       ...maxTokens.trim() !== "" && { maxTokens: Number(maxTokens) },
       ...temperature.trim() !== "" && { temperature: Number(temperature) },
     });
-    if (error === null) {
-      setMessages([...asked, { role: "assistant", content: text }]);
+    if (ended === null) return;
+    if (ended.error === null) {
+      setMessages([...asked, { role: "assistant", content: ended.text }]);
       return;
     }
     // What could not be answered can be sent again.
@@ -49,13 +50,12 @@ export function Chat({ server, list, layers, initial }: PanelProps) {
     send();
   };
   const begin = () => {
-    stop();
     clear();
     setMessages([]);
     input.current!.focus();
   };
   // The last answer is shown from what came in; earlier ones from the conversation.
-  const isAnswered = messages.at(-1)?.role === "assistant";
+  const isAnswered = answer?.phase === "ended" && messages.at(-1)?.role === "assistant";
   const earlier = isAnswered ? messages.slice(0, -1) : messages;
   return (
     <div class="panel">

@@ -1,7 +1,7 @@
 /** @file Two policies side by side on one prompt, with the place where their answers part. */
 import { useRef, useState } from "hono/jsx/dom";
 import { AnswerText } from "./answer_text.tsx";
-import { CacheView } from "./cache_view.tsx";
+import { CacheView, mostRows } from "./cache_view.tsx";
 import { ChoiceForm, valueOf } from "./choice_form.tsx";
 import { kvCacheField, type KvChoice } from "./kv_choice.ts";
 import { DEMO_BUDGET, type PanelProps } from "./panels.ts";
@@ -37,6 +37,8 @@ export function Compare({ server, list, layers, initial }: PanelProps) {
   const hasBoth = a !== null && b !== null && a.text !== "" && b.text !== "";
   // While both are on their way, one of them is only behind.
   const common = hasBoth ? commonLength(a.text, b.text) : undefined;
+  // One scale for both.
+  const most = Math.max(...[a, b].map((answer) => answer === null ? 1 : mostRows(answer)));
   const isOver = hasBoth && !isBusy && a.phase === "ended" && b.phase === "ended";
   return (
     <div class="panel wide">
@@ -98,7 +100,7 @@ export function Compare({ server, list, layers, initial }: PanelProps) {
                   <h4>Answer</h4>
                   <AnswerText answer={answer} common={isOver ? common : undefined} />
                 </article>
-                <CacheView answer={answer} layers={layers} of={"AB"[at]} />
+                <CacheView answer={answer} layers={layers} most={most} of={"AB"[at]} />
               </>
             )}
           </section>

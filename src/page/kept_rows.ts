@@ -32,7 +32,8 @@ export function describeToken(positions: Positions, tokens: readonly string[], a
   const shares = keptByLayer(positions, at);
   const layers = shares.filter((share) => share > 0).length;
   const mean = shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length);
-  const name = `Token ${at + 1} of ${tokens.length}, ${JSON.stringify(tokens[at])}`;
+  const text = tokens[at] === "" ? "a part of a character" : JSON.stringify(tokens[at]);
+  const name = `Token ${at + 1} of ${tokens.length}, ${text}`;
   if (layers === 0) return `${name}: no layer keeps it.`;
   return `${name}: kept in ${layers} of ${shares.length} layers, by ${Math.round(100 * mean)} % of all heads.`;
 }

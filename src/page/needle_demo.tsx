@@ -44,8 +44,8 @@ export function NeedleDemo({ server, list, layers, initial, contextLength }: Pan
     setNeedle(hidden);
     const { prompt, maxTokens } = hidden;
     const ended = await start({ prompt, kvCache: kvCacheField(list, choice), maxTokens, temperature: 0 });
-    const cache = ended.usage?.kv_cache;
-    if (ended.phase !== "ended" || !cache) return;
+    const cache = ended?.usage?.kv_cache;
+    if (ended?.phase !== "ended" || !cache) return;
     setResults((before) => [{
       policy: chosen(list, choice).name,
       budget: choice.budget,

@@ -7,10 +7,10 @@ export interface AnswerInHand {
   /** Null until something has been asked. */
   readonly answer: Answer | null;
   readonly isBusy: boolean;
-  /** Resolves to the answer as it ended, or was stopped. */
-  start(asked: Asked): Promise<Answer>;
+  /** Resolves to the answer as it ended, or was stopped; to null where it has been forgotten meanwhile. */
+  start(asked: Asked): Promise<Answer | null>;
   stop(): void;
-  /** Forgets the answer. */
+  /** Stops and forgets the answer. */
   clear(): void;
 }
 
@@ -45,13 +45,17 @@ export function useAnswer(server: Server): AnswerInHand {
         const sentence = sentenceOf(error);
         now = { ...now, phase: sentence === null ? "ended" : "failed", error: sentence };
       }
-      if (controller.current === own) {
-        setAnswer(now);
-        setBusy(false);
-      }
+      if (controller.current !== own) return null;
+      setAnswer(now);
+      setBusy(false);
       return now;
     },
     stop: () => controller.current?.abort(),
-    clear: () => setAnswer(null),
+    clear() {
+      controller.current?.abort();
+      controller.current = null;
+      setAnswer(null);
+      setBusy(false);
+    },
   };
 }

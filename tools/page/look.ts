@@ -3,7 +3,7 @@
  *
  *     apt-get install -y chromium
  *     deno run -A tools/page/look.ts                             # the model in Ebb; pictures go to /tmp/ebb-playground
- *     deno run -A tools/page/look.ts --out DIR --model FILE --browser PATH
+ *     deno run -A tools/page/look.ts --out DIR --model FILE --device gpu --browser PATH
  *
  * Not a test of `deno task test`, because a browser is a package of 300 MB that a machine need not have; tests/page/ has what can
  * be said without one. Pictures are for looking at: light, dark, and as wide as a phone.
@@ -18,6 +18,7 @@ const { values: options } = parseArgs({
   options: {
     out: { type: "string", default: "/tmp/ebb-playground" },
     model: { type: "string" },
+    device: { type: "string", default: "auto" },
     browser: { type: "string", default: "/usr/bin/chromium" },
   },
 });
@@ -194,6 +195,31 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
     },
   },
   {
+    name: "combination",
+    async run(page) {
+      await page.click("#tab-compare");
+      const [, second] = await page.$$("#panel-compare fieldset.choice");
+      await (await second.$("select"))!.select("");
+      const [, scorer, allocator] = await second.$$("select");
+      await scorer.select("h2o");
+      await allocator.select("adakv");
+      await (await second.$("summary"))!.click();
+      const names = await second.$$eval(
+        "details label",
+        (labels) => labels.map((label) => label.firstChild!.textContent),
+      );
+      // Of the scorer and of the allocator; heads with budgets of their own cannot evict while tokens are generated.
+      assert.deepEqual(names, ["recentShare", "floor"]);
+      await setField(page, "#panel-compare .half1 details input", "0.25");
+      const posted = page.waitForRequest((request) => /"h2o\+adakv"/.test(request.postData() ?? ""));
+      await page.click("#panel-compare button[type=submit]");
+      const { kv_cache } = JSON.parse((await posted).postData()!);
+      assert.deepEqual(kv_cache.options, { recentShare: 0.25 });
+      await page.waitForSelector("#panel-compare .verdict");
+      assert.match(await textOf(page, "#panel-compare .half1 .cache"), /h2o\+adakv keeps/);
+    },
+  },
+  {
     name: "errors",
     async run(page) {
       await page.click("#tab-chat");
@@ -202,6 +228,7 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
       await page.click("#panel-chat button[type=submit]");
       await page.waitForSelector("#panel-chat .error");
       assert.match(await textOf(page, "#panel-chat .error"), /Invalid kv_cache\.budget: .*"lots"\.?$/);
+      assert.equal((await page.$$("#panel-chat .log article")).length, 5, "what was said before stays");
       // What was refused can be mended and sent again.
       assert.equal(
         await page.$eval("#panel-chat textarea", (element) => (element as HTMLTextAreaElement).value),
@@ -253,7 +280,10 @@ async function checkLost(browser: Browser): Promise<void> {
   await page.close();
 }
 
-const modelFlags = options.model === undefined ? [] : ["--model", options.model];
+const modelFlags = [
+  ...options.model === undefined ? [] : ["--model", options.model],
+  ...["--device", options.device],
+];
 
 async function main(): Promise<void> {
   await Deno.mkdir(options.out, { recursive: true });
