@@ -92,7 +92,7 @@ export async function ask(
     followRows(server, requestId, AbortSignal.any([signal, reading.signal]), (rows) => tell({ rows })),
     tokensOf(server, what, isText, signal).then((tokens) => tell({ tokens })),
   ]);
-  // Whoever waits for them is told.
+  // Until it is waited for, below.
   told.catch(() => {});
   const fields = { stream: true, stream_options: { include_usage: true }, max_tokens: maxTokens, temperature };
   const path = isText ? "v1/completions" : "v1/chat/completions";
@@ -115,6 +115,7 @@ export async function ask(
     }
   } finally {
     reading.abort();
+    await told.catch(() => {});
   }
   await told;
   tell({ phase: "ended" });
@@ -142,8 +143,17 @@ async function followRows(
       if (signal.aborted) return;
       throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOKS));
+    await pause(LOOKS, signal);
   }
+}
+
+/** Waits so many milliseconds, or until the signal says so. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
 }
 
 async function tokensOf(server: Server, what: object, isText: boolean, signal: AbortSignal): Promise<string[]> {

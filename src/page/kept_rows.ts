@@ -19,7 +19,7 @@ export function keptShares(positions: Positions, tokens: number, layer?: number)
 /** The colour of a share: 0 for none, up to {@link LEVELS}. */
 export function levelOf(share: number): number {
   // Sums of thirds miss whole steps by rounding.
-  return Math.min(LEVELS, Math.ceil(share * LEVELS - 1e-9));
+  return Math.max(0, Math.min(LEVELS, Math.ceil(share * LEVELS - 1e-9)));
 }
 
 /** Of every layer, the share of its heads that keep a token. */

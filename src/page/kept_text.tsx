@@ -3,6 +3,7 @@
  * gone to with the arrow keys, a token tells who keeps it.
  */
 import { memo, useMemo, useRef, useState } from "hono/jsx/dom";
+import { tokenAfter } from "./keys.ts";
 import { describeToken, keptByLayer, keptShares, levelOf, type Positions } from "./kept_rows.ts";
 
 interface Props {
@@ -64,26 +65,6 @@ export function KeptText({ tokens, positions, layer, marked }: Props) {
       </div>
     </div>
   );
-}
-
-/** The kept token that a key leads to; null where it leads nowhere. */
-export function tokenAfter(key: string, at: number | null, shares: ArrayLike<number>): number | null {
-  const kept = Array.from(shares, (share, token) => share > 0 ? token : -1).filter((token) => token >= 0);
-  if (kept.length === 0) return null;
-  switch (key) {
-    case "ArrowRight":
-    case "ArrowDown":
-      return kept.find((token) => token > (at ?? -1)) ?? kept.at(-1)!;
-    case "ArrowLeft":
-    case "ArrowUp":
-      return kept.findLast((token) => token < (at ?? Infinity)) ?? kept[0];
-    case "Home":
-      return kept[0];
-    case "End":
-      return kept.at(-1)!;
-    default:
-      return null;
-  }
 }
 
 const Tokens = memo((

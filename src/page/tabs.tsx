@@ -1,6 +1,7 @@
 /** @file Tabs (https://www.w3.org/WAI/ARIA/apg/patterns/tabs/): arrow keys go from one to the next, the address remembers which. */
 import type { Child } from "hono/jsx";
 import { useEffect, useState } from "hono/jsx/dom";
+import { tabAfter } from "./keys.ts";
 
 export interface Tab {
   readonly id: string;
@@ -22,7 +23,7 @@ export function Tabs({ label, tabs }: { readonly label: string; readonly tabs: r
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const at = tabs.findIndex(({ id }) => id === chosen);
-    const next = tabIndexAfter(event.key, at, tabs.length);
+    const next = tabAfter(event.key, at, tabs.length);
     if (next === null) return;
     event.preventDefault();
     go(tabs[next].id);
@@ -54,20 +55,4 @@ export function Tabs({ label, tabs }: { readonly label: string; readonly tabs: r
       ))}
     </>
   );
-}
-
-/** The tab that a key leads to; null where it leads nowhere. */
-export function tabIndexAfter(key: string, at: number, count: number): number | null {
-  switch (key) {
-    case "ArrowRight":
-      return (at + 1) % count;
-    case "ArrowLeft":
-      return (at + count - 1) % count;
-    case "Home":
-      return 0;
-    case "End":
-      return count - 1;
-    default:
-      return null;
-  }
 }

@@ -22,5 +22,6 @@ export const ROOMS: readonly string[] = [
   "routes",
   "charts",
   "eval",
+  "page",
   "cli",
 ];

@@ -13,7 +13,7 @@ const NEEDED = [
   "@opentelemetry/sdk-metrics",
   "@mlc-ai/web-xgrammar",
 ];
-const OF_TESTS = ["ajv", "@huggingface/gguf", "@huggingface/tasks"];
+const OF_TESTS = ["ajv", "@huggingface/gguf", "@huggingface/tasks", "puppeteer-core", "axe-core", "eventsource-parser"];
 
 /** Bytes that the executable may have more than the runtime. */
 const MOST_ADDED = 45e6;
