@@ -4,6 +4,8 @@ import { keptShares, type Positions } from "./kept_rows.ts";
 
 /** Pixels of a layer's line. */
 const LINE = 8;
+/** Most pixels of the height. */
+const TALLEST = 200;
 /** Most pixels of the width; longer prompts share them. */
 const WIDEST = 1200;
 
@@ -22,6 +24,7 @@ export function KeptMap({ positions, tokens }: { readonly positions: Positions; 
     <canvas
       ref={canvas}
       class="map"
+      style={{ height: `${Math.min(TALLEST, positions.length * LINE)}px` }}
       role="img"
       aria-label={`Where each of ${positions.length} layers keeps rows among ${tokens} tokens; the text below tells each of them`}
     />

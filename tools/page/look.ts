@@ -4,6 +4,7 @@
  *     apt-get install -y chromium
  *     deno run -A tools/page/look.ts                             # the model in Ebb; pictures go to /tmp/ebb-playground
  *     deno run -A tools/page/look.ts --out DIR --model FILE --device gpu --browser PATH
+ *     deno run -A tools/page/look.ts --figures                   # those of docs/playground.md, too
  *
  * Not a test of `deno task test`, because a browser is a package of 300 MB that a machine need not have; tests/page/ has what can
  * be said without one. Pictures are for looking at: light, dark, and as wide as a phone.
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
     out: { type: "string", default: "/tmp/ebb-playground" },
     model: { type: "string" },
     device: { type: "string", default: "auto" },
+    figures: { type: "boolean", default: false },
     browser: { type: "string", default: "/usr/bin/chromium" },
   },
 });
@@ -83,8 +85,22 @@ async function examine(page: Page, name: string): Promise<void> {
   }
 }
 
-async function picture(page: Page, name: string, wholePage = true): Promise<void> {
-  await page.screenshot({ path: `${options.out}/${name}.png` as `${string}.png`, fullPage: wholePage });
+/** Pictures of docs/playground.md, by step and view; as high as is shown there. */
+const FIGURES: Readonly<Record<string, { readonly file: string; readonly height: number }>> = {
+  "needle-light": { file: "playground-needle.png", height: 1400 },
+  "compare-dark": { file: "playground-compare.png", height: 1150 },
+  "needle-phone": { file: "playground-phone.png", height: 1500 },
+};
+
+async function picture(page: Page, name: string): Promise<void> {
+  // Away from what would show that it is pointed at.
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: `${options.out}/${name}.png`, fullPage: true });
+  const figure = FIGURES[name];
+  if (figure === undefined || !options.figures) return;
+  const path = new URL(`../../docs/figures/${figure.file}`, import.meta.url).pathname as `${string}.png`;
+  const { width } = page.viewport()!;
+  await page.screenshot({ path, captureBeyondViewport: true, clip: { x: 0, y: 0, width, height: figure.height } });
 }
 
 /** Waits for a text anywhere in what is shown. */
@@ -145,6 +161,11 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
       assert.match(await textOf(page, "#panel-needle .verdict"), /^(✓ Right|✗ Wrong: expected \d+)/);
       assert.match(await textOf(page, "#panel-needle .cache"), /dynamickv keeps \d+ of \d+ rows per layer/);
       assert.match(await textOf(page, "#panel-needle .cache"), /Of the framed sentence \d+ % is kept/);
+      // Another policy, the same document.
+      await choosePolicy(page, "#panel-needle", 0, "readahead", "64");
+      await page.click("#panel-needle button[type=submit]");
+      await page.waitForFunction(() => document.querySelectorAll("#panel-needle tbody tr").length === 2);
+      assert.match(await textOf(page, "#panel-needle .cache"), /readahead keeps \d+ of \d+ rows per layer/);
       await page.focus("#panel-needle .tokens");
       await page.keyboard.press("Home");
       await page.keyboard.press("ArrowRight");
