@@ -36,7 +36,7 @@ const WARM_UP_TOKENS = 512;
 export interface CompressionRun {
   readonly policy: string;
   /** Mean rows per layer, or a share of the prompt. */
-  readonly budget: number | string;
+  readonly budget: KvCacheChoice["budget"];
   /** Most bytes of pool blocks in use at once while the prompt was read. */
   readonly peakPoolBytes: number;
   /** Keys and values of the one layer that is being read, outside the pool: the part that this prompt fills. */

@@ -34,6 +34,8 @@ const engine: Engine = {
     parameterCount: 0,
     weightBytes: 0,
     architecture: "llama",
+    hiddenSize: 0,
+    pooling: "last",
     quantisation: "F16",
     sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
   },

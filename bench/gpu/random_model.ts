@@ -5,7 +5,7 @@
  * over and over, each run of them from another place. Weights have a deviation of 1 / sqrt(columns), so that activations
  * neither grow nor fade from layer to layer.
  */
-import { float32, type GgufWriterValue, placeGguf } from "../../fixtures/gguf_writer.ts";
+import { float32, type GgufWriterValue, placeGguf } from "../../src/formats/gguf_writer.ts";
 import { normalValues, seededRandom } from "../../fixtures/random.ts";
 import { tinySentencePiece } from "../../fixtures/tiny_tokenizer.ts";
 import { tensorNames } from "../../src/architecture/architectures.ts";

@@ -1,5 +1,6 @@
 /** @file What `deno task bench gpu` finds out, and the file that holds it at every moment. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
+import type { KvCacheChoice } from "../../src/contract/generation.ts";
 import { formatReport, type Report } from "../../src/eval/report.ts";
 import type { Lengths } from "./shapes.ts";
 
@@ -130,7 +131,7 @@ export interface PrefillResults {
 
 export interface PrefillRun {
   readonly policy: string;
-  readonly budget: number | string;
+  readonly budget: KvCacheChoice["budget"];
   readonly promptTokens: number;
   readonly firstTokenSeconds: number;
   readonly tokensPerSecond: number;

@@ -56,3 +56,13 @@ export async function readSamplingDefaults(file: ModelFile): Promise<SamplingDef
     repetitionPenalty: read(FIELDS.repetitionPenalty),
   };
 }
+
+/** The same as the metadata of a GGUF file: what says more than the absence of it. */
+export function samplingMetadata(defaults: SamplingDefaults): Record<string, number> {
+  const told = Object.entries(FIELDS).filter(([name, { neutral }]) =>
+    defaults[name as keyof SamplingDefaults] !== neutral
+  );
+  return Object.fromEntries(
+    told.map(([name, { gguf }]) => [`general.sampling.${gguf}`, defaults[name as keyof SamplingDefaults]]),
+  );
+}

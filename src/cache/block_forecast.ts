@@ -91,6 +91,23 @@ export function forecastBlocks(
 }
 
 /**
+ * The same for a sequence that leaves its prompt's rows alone and, after every `interval` generated ones, shares the budget among
+ * the generated rows. An eviction gives no layer more blocks than it has.
+ *
+ * @param window generated rows that an eviction keeps beside the ranked ones
+ */
+export function forecastProtectingBlocks(
+  shape: PromptShape,
+  schedule: SharingSchedule | null,
+  window: number,
+  interval: number,
+): number {
+  // At worst every layer ends one row into a block of its own.
+  const most = rankedBudget(shape.budget, window) + window + interval + BLOCK_ROWS - 1;
+  return forecastBlocks(shape, schedule, most);
+}
+
+/**
  * The same for a sequence that, while tokens are generated, shares its budget anew after every `interval` rows.
  *
  * An eviction first puts rows into the blocks where they were, and cuts layers only when the policy has seen all scores: until

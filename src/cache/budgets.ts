@@ -1,22 +1,39 @@
 /**
  * @file Budgets: how many rows each layer may keep, from the user's number to whole blocks.
  */
+import type { KvCacheChoice, MassBudget } from "../contract/generation.ts";
 import { BLOCK_ROWS } from "./block.ts";
+
+/** What `"auto"` stands for. */
+export const AUTO_BUDGET: MassBudget = { mass: 0.98, max: "50%" };
+
+/** Whether a budget is what keeps a share of the attention. */
+export function isMassBudget(budget: KvCacheChoice["budget"]): budget is MassBudget {
+  return typeof budget === "object";
+}
 
 /**
  * The budget of a prompt in rows, mean per layer, from what a user asked for: a number of rows (`512` or `"512"`), or a share
- * of the prompt (`"6.9%"`), rounded to the nearest row and at least 1.
+ * of the prompt (`"6.9%"`), rounded to the nearest row and at least 1. Of a budget by mass, the most that it can come to: less than
+ * the prompt, so that rows are ranked.
  *
- * @throws {RangeError} If it is neither
+ * @throws {RangeError} If it is none of these
  */
-export function parseBudget(budget: number | string, promptLength: number): number {
+export function parseBudget(budget: KvCacheChoice["budget"], promptLength: number): number {
+  if (isMassBudget(budget)) {
+    const { mass, max } = budget;
+    if (!(mass > 0 && mass <= 1)) {
+      throw new RangeError(`The mass that a KV budget keeps must be a number above 0 and up to 1, but is ${mass}`);
+    }
+    return Math.max(1, Math.min(parseBudget(max, promptLength), promptLength - 1));
+  }
   const [, digits, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(String(budget).trim()) ?? [];
   const value = Number(digits);
   if (percent && value > 0 && value <= 100) return Math.max(1, Math.round(value / 100 * promptLength));
   if (!percent && Number.isSafeInteger(value) && value > 0) return value;
   throw new RangeError(
-    `The KV budget must be a positive whole number of rows per layer, such as 512, or a share of the prompt above 0% and up ` +
-      `to 100%, such as "6.9%", but is ${JSON.stringify(budget)}`,
+    `The KV budget must be a positive whole number of rows per layer, such as 512, a share of the prompt above 0% and up ` +
+      `to 100%, such as "6.9%", or "auto", but is ${JSON.stringify(budget)}`,
   );
 }
 

@@ -18,6 +18,11 @@
  *
  * Packing copies slots to other blocks, and so does cutting a packed layer by a block or more.
  *
+ * Where rows are evicted while tokens are generated and the prompt's are left alone, the generated ones are laid out anew among
+ * the recent ones, so that their tail can be cut as well:
+ *
+ *     recent rows   [ the prompt's | window of the last eviction | generated rows by falling score | generated since ]
+ *
  * The first recent blocks of a sequence that keeps every row can be shared with others, see prefix_index.ts: rows are appended
  * behind them, never to them.
  */
@@ -42,6 +47,8 @@ export class SequenceCache {
   readonly packedBlocks: Uint32Array;
   /** Rows of each layer in its recent blocks. */
   readonly recentRows: Uint32Array;
+  /** Of these, generated rows that the last eviction ranked. */
+  readonly rankedGenerated: Uint32Array;
   readonly #tables: number[][];
   readonly #heads: (PackedHeads | null)[];
   readonly #firstChanged: number[];
@@ -51,6 +58,7 @@ export class SequenceCache {
     this.rankedRows = new Uint32Array(layerCount);
     this.packedBlocks = new Uint32Array(layerCount);
     this.recentRows = new Uint32Array(layerCount);
+    this.rankedGenerated = new Uint32Array(layerCount);
     this.#heads = Array(layerCount).fill(null);
     this.#tables = Array.from({ length: layerCount }, () => []);
     this.#firstChanged = Array(layerCount).fill(UNCHANGED);
@@ -70,6 +78,14 @@ export class SequenceCache {
   /** Ranked rows of every KV head of a layer, `[kvHeadCount]`. */
   headRows(layer: number, kvHeadCount: number): Uint32Array {
     return this.#heads[layer]?.rows.slice() ?? new Uint32Array(kvHeadCount).fill(this.rankedRows[layer]);
+  }
+
+  /** Rows that each layer holds; the mean of its KV heads. */
+  rowsPerLayer(kvHeadCount: number): number[] {
+    return Array.from(this.recentRows, (recent, layer) => {
+      const ranked = this.headRows(layer, kvHeadCount).reduce((sum, rows) => sum + rows);
+      return ranked / kvHeadCount + recent;
+    });
   }
 
   /** Ranked blocks of a layer. */
@@ -235,6 +251,28 @@ export class SequenceCache {
   }
 
   /**
+   * Leaves of a layer's recent rows the first `before` and `ranked` generated ones behind them, and releases the blocks that follow.
+   */
+  keepGenerated(layer: number, before: number, ranked: number): void {
+    if (before + ranked > this.recentRows[layer]) {
+      throw new Error(
+        `Cannot keep ${before + ranked} recent rows of layer ${layer}: it holds ${this.recentRows[layer]}`,
+      );
+    }
+    this.recentRows[layer] = before + ranked;
+    this.rankedGenerated[layer] = ranked;
+    const table = this.#tables[layer];
+    this.pool.release(this.arena, table.splice(this.rankedBlocks(layer) + blocksFor(before + ranked)));
+  }
+
+  /** Drops all but the first `rows` ranked generated rows of a layer, while none has been generated since. A layer never grows. */
+  truncateGenerated(layer: number, rows: number): void {
+    const held = this.rankedGenerated[layer];
+    if (rows > held) throw new Error(`Cannot cut layer ${layer} to ${rows} generated rows: it holds ${held}`);
+    this.keepGenerated(layer, this.recentRows[layer] - held, rows);
+  }
+
+  /**
    * Visits the tables that changed since the last call, each with the index of its first changed entry. Entries behind a
    * table's end are not visited: they are never read.
    *
@@ -264,6 +302,7 @@ export class SequenceCache {
     this.rankedRows.fill(0);
     this.packedBlocks.fill(0);
     this.recentRows.fill(0);
+    this.rankedGenerated.fill(0);
     this.#heads.fill(null);
   }
 

@@ -5,6 +5,7 @@ import { type LoadRequest, randomRequests, randomText, recordedRequests, type Wo
 import { loadChart, loadTables } from "../eval/load/report.ts";
 import { summariseLoad, summaryJson } from "../eval/load/summary.ts";
 import { Random } from "../eval/tasks/random.ts";
+import { requireOutFile } from "./out_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { BenchServeOptions } from "./flags.ts";
 import { questionProgress } from "./progress.ts";
@@ -15,9 +16,7 @@ const TRIAL_WORDS = 32;
 /** Measures a server. */
 export async function benchServe(options: BenchServeOptions): Promise<number> {
   const { url, apiKey, requests: count, rate, burstiness, concurrency, seed, goodput } = options;
-  if (options.out !== undefined && !options.out.endsWith(".json")) {
-    throw new ExitError("usage", `--out must end with .json, for a picture comes beside it, not ${options.out}`);
-  }
+  if (options.out !== undefined) await requireOutFile("--out", options.out, ".json");
   const baseURL = `${url.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
   const model = options.apiModel ?? await firstModel(baseURL, apiKey);
   const ask = requester({ baseURL, model, apiKey, ignoresEnd: options.ignoreEos });

@@ -1,6 +1,8 @@
 /** @file The commands of the program, as data: what they take and where they live. */
 import {
   BENCH_SERVE_FLAGS,
+  CHAT_FLAGS,
+  CONVERT_FLAGS,
   EVAL_COMPARE_FLAGS,
   EVAL_SCORE_FLAGS,
   GENERATE_FLAGS,
@@ -10,6 +12,7 @@ import {
   POLICY_NEW_FLAGS,
   POLICY_TRY_FLAGS,
   PULL_FLAGS,
+  QUANTIZE_FLAGS,
   RM_FLAGS,
   SERVE_FLAGS,
   TASKS_FLAGS,
@@ -20,8 +23,8 @@ import type { AnyFlag } from "./values.ts";
 export interface Command {
   readonly summary: string;
   readonly flags: Record<string, AnyFlag>;
-  /** The option that an argument without a flag stands for. */
-  readonly positional?: string;
+  /** The options that arguments without flags stand for, in order. */
+  readonly positionals?: readonly string[];
   /** Runs the command on parsed options; loaded only when needed, so that `--help` answers at once. */
   // deno-lint-ignore no-explicit-any -- options have the type that goes with the command's flags
   readonly load: () => Promise<(options: any) => Promise<number>>;
@@ -39,16 +42,21 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     flags: GENERATE_FLAGS,
     load: async () => (await import("./generate.ts")).generate,
   },
+  chat: {
+    summary: "Talk with a model on the terminal",
+    flags: CHAT_FLAGS,
+    load: async () => (await import("./chat.ts")).chat,
+  },
   inspect: {
     summary: "Show what a model file holds and how much memory it needs",
     flags: INSPECT_FLAGS,
-    positional: "model",
+    positionals: ["model"],
     load: async () => (await import("./inspect.ts")).inspect,
   },
   pull: {
     summary: "Get a model from the hub or a URL, into the cache of models",
     flags: PULL_FLAGS,
-    positional: "model",
+    positionals: ["model"],
     load: async () => (await import("./pull.ts")).pull,
   },
   models: {
@@ -59,8 +67,20 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   rm: {
     summary: "Delete a model from the cache",
     flags: RM_FLAGS,
-    positional: "name",
+    positionals: ["name"],
     load: async () => (await import("./pull.ts")).rm,
+  },
+  convert: {
+    summary: "Make a GGUF file of a folder with safetensors",
+    flags: CONVERT_FLAGS,
+    positionals: ["model", "out"],
+    load: async () => (await import("./convert.ts")).convert,
+  },
+  quantize: {
+    summary: "Make a GGUF file smaller: its weights in another type",
+    flags: QUANTIZE_FLAGS,
+    positionals: ["model", "out"],
+    load: async () => (await import("./convert.ts")).quantize,
   },
   "eval compare": {
     summary: "Compare KV cache policies and budgets by a model's answers",
@@ -75,19 +95,19 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "policy new": {
     summary: "Write a KV cache policy of your own to begin with",
     flags: POLICY_NEW_FLAGS,
-    positional: "file",
+    positionals: ["file"],
     load: async () => (await import("./policy_new.ts")).policyNew,
   },
   "policy check": {
     summary: "Look for faults in KV cache policies of your own, without a model",
     flags: POLICY_CHECK_FLAGS,
-    positional: "file",
+    positionals: ["file"],
     load: async () => (await import("./policy_check.ts")).policyCheck,
   },
   "policy try": {
     summary: "Compare KV cache policies of your own with some of Ebb's, in minutes",
     flags: POLICY_TRY_FLAGS,
-    positional: "file",
+    positionals: ["file"],
     load: async () => (await import("./policy_try.ts")).policyTry,
   },
   "bench serve": {

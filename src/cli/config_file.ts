@@ -1,7 +1,7 @@
 /** @file A command's options in a JSON file, named as the flags are: `{"max-batch": 8, "allowed-hosts": ["ebb.example"]}`. */
 import { ExitError } from "./exit_codes.ts";
 import { flagName } from "./option_names.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** An option as text, and how its place is called. */
@@ -42,7 +42,7 @@ export function readConfigFile(
     }
     // As if it were left out.
     if (value === null) continue;
-    given.set(option, { name: `${JSON.stringify(key)} in ${path}`, text: textOf(value) });
+    given.set(option, { name: `${JSON.stringify(key)} in ${path}`, text: textOf(value, flags[option].repeats) });
   }
   return given;
 }
@@ -65,6 +65,10 @@ function keyOf(option: string): string {
 }
 
 /** A value as it would follow its flag. */
-function textOf(value: unknown): string {
-  return Array.isArray(value) ? value.join(",") : typeof value === "object" ? JSON.stringify(value) : String(value);
+function textOf(value: unknown, separator = ","): string {
+  return Array.isArray(value)
+    ? value.join(separator)
+    : typeof value === "object"
+    ? JSON.stringify(value)
+    : String(value);
 }

@@ -24,6 +24,7 @@ import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
 import { localModel } from "./local_model.ts";
+import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 import { progressDisplay, questionProgress } from "./progress.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
@@ -55,6 +56,7 @@ export async function evalCompare(
   start: typeof startEngine = startEngine,
 ): Promise<number> {
   const { out } = options;
+  await requireOutFile("--out", out, ".json");
   const results = await runComparison(options, beside(out, "answers.jsonl"), start);
   await Deno.writeTextFile(out, formatReport(reportOf("quality", false, results)));
   for (const [name, svg] of Object.entries(comparisonCharts(results))) {

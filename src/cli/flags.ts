@@ -7,11 +7,13 @@ import { MODES } from "../eval/answerers/modes.ts";
 import { DATASETS } from "../eval/load/prompts.ts";
 import { type Goodput, TIMES } from "../eval/load/summary.ts";
 import { SUITE_NAMES } from "../eval/suites/suites.ts";
+import { FILE_TYPE_ALIASES, FILE_TYPES, type FileType } from "../conversion/file_types.ts";
 import { DEVICE_CHOICES } from "../serving/device.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import {
   type AnyFlag,
   apiKey,
+  BETWEEN_TEXTS,
   bytes,
   cacheBudget,
   hostName,
@@ -22,9 +24,14 @@ import {
   onOff,
   type OptionsOf,
   origin,
+  servedBudget,
   text,
+  texts,
   type ValueType,
 } from "./values.ts";
+
+/** The state of a sequence takes memory whether it runs or not. */
+const MAX_BATCH = 1024;
 
 const goodput: ValueType<Goodput> = {
   placeholder: "NAME:MS,...",
@@ -50,7 +57,7 @@ const pluginPath = text("FILE", "a policy plugin, or a directory of such");
 const PLUGIN_FLAGS = {
   plugin: {
     value: listOf(pluginPath),
-    repeats: true,
+    repeats: ",",
     help: "TypeScript file with KV cache policies of your own, or a directory of such; may be given several times",
   },
   sandboxPlugins: {
@@ -59,6 +66,9 @@ const PLUGIN_FLAGS = {
     help: "Run plugins in threads that can read, write and connect to nothing, and end those that do not answer",
   },
 } as const satisfies Record<string, AnyFlag>;
+
+/** KV rows per layer, where nothing else is said. */
+export const DEFAULT_BUDGET = 1024;
 
 /** Flags of every command that runs a model. */
 const ENGINE_FLAGS = {
@@ -72,13 +82,14 @@ const ENGINE_FLAGS = {
     help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {
-    value: cacheBudget,
-    default: 1024,
-    help: "KV rows per layer, on average, or a share of the prompt such as 6.9%",
+    value: servedBudget,
+    default: DEFAULT_BUDGET,
+    help:
+      "KV rows per layer, on average, a share of the prompt such as 6.9%, or auto: as many as keep 98 % of the attention",
   },
   decodeEviction: {
     value: integer(1, 65536),
-    help: "Evict while generating too, after every N tokens, where a request names no other policy; default: never",
+    help: "Evict generated rows too, after every N tokens, where a request names no other policy; default: never",
   },
   ...PLUGIN_FLAGS,
   context: {
@@ -103,7 +114,7 @@ const DEVICE_FLAGS = {
     default: "auto",
     help: "What computes: a GPU, a software adapter of WebGPU's too; the CPU; or a GPU if there is one, else the CPU",
   },
-  threads: { value: integer(1, 256), help: "Threads that compute on the CPU; default: 1" },
+  threads: { value: integer(1, 256), help: "Threads that compute on the CPU; default: as many as it has cores" },
   cpuWeights: {
     value: oneOf("int8", "f32"),
     help: "Weights on the CPU: f32 is exact, int8 answers faster from a quarter of the memory; default: int8",
@@ -129,7 +140,7 @@ export const SERVE_FLAGS = {
     help: "How much of it may keep prompts for others that begin alike, while nobody needs it; default: all; 0: none",
   },
   kvType: { value: oneOf("f16", "f32"), help: "Element type of the KV cache; default: f16 on a GPU, f32 on the CPU" },
-  maxBatch: { value: integer(1), default: 16, help: "Most sequences that run at once" },
+  maxBatch: { value: integer(1, MAX_BATCH), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
   embeddingModel: {
@@ -167,15 +178,47 @@ export const SERVE_FLAGS = {
   ...CONFIG_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
+/** How tokens are drawn, in the bounds that the API has too. */
+const SAMPLING_FLAGS = {
+  temperature: { value: number(0, 100), help: "Randomness; 0 always takes the most likely token" },
+  topK: { value: integer(0), help: "Sample from so many most likely tokens; 0: from all" },
+  topP: { value: number(0, 1), help: "Sample from the most likely tokens that together reach this mass" },
+  minP: { value: number(0, 1), help: "Drop tokens less likely than this fraction of the most likely one" },
+  frequencyPenalty: { value: number(-2, 2), help: "Make a token less likely each time that it was generated" },
+  presencePenalty: { value: number(-2, 2), help: "Make tokens that were generated less likely, once" },
+  repetitionPenalty: {
+    value: number(0.01, 100),
+    help: "Divide the logits of tokens in the prompt or the answer; 1: do not",
+  },
+  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  stop: {
+    value: texts,
+    repeats: BETWEEN_TEXTS,
+    help: "Text at which to stop, not shown itself; may be given several times",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+const systemFlag = { value: text("TEXT", "a text"), help: "System message; default: none" } as const;
+
 /** `generate`: one completion on the terminal. */
 export const GENERATE_FLAGS = {
   ...ENGINE_FLAGS,
   ...DEVICE_FLAGS,
   prompt: { value: text("TEXT", "a text"), required: true, help: "Text to continue; - reads standard input" },
+  chat: { value: onOff, default: false, help: "Answer the prompt as a message, by the model's chat template" },
+  system: { ...systemFlag, needs: "chat", help: "System message; for --chat" },
   maxTokens: { value: integer(1), default: 128, help: "Most tokens to generate" },
-  temperature: { value: number(0, 100), default: 0, help: "Randomness; 0 always takes the most likely token" },
-  topP: { value: number(0, 1), default: 1, help: "Sample from the most likely tokens that together reach this mass" },
-  seed: { value: integer(0, 2 ** 32 - 1), help: "Seed of the random numbers; default: another each time" },
+  ...SAMPLING_FLAGS,
+  temperature: { ...SAMPLING_FLAGS.temperature, default: 0 },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `chat`: a conversation on the terminal. */
+export const CHAT_FLAGS = {
+  ...ENGINE_FLAGS,
+  ...DEVICE_FLAGS,
+  system: systemFlag,
+  maxTokens: { value: integer(1), help: "Most tokens of an answer; default: as many as the context has room for" },
+  ...SAMPLING_FLAGS,
 } as const satisfies Record<string, AnyFlag>;
 
 /** `inspect`: what a model file holds. */
@@ -190,6 +233,40 @@ export const PULL_FLAGS = {
     value: text("MODEL", "hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL"),
     required: true,
     help: "Repository of the hub, a file of it (or a word of its name, such as Q8_0), or a URL",
+  },
+} as const satisfies Record<string, AnyFlag>;
+
+const fileTypes: ValueType<FileType> = {
+  placeholder: "TYPE",
+  expectation: Object.keys({ ...FILE_TYPES, ...FILE_TYPE_ALIASES }).join(", "),
+  parse: (text) => Object.keys(FILE_TYPES).find((type): type is FileType => type === text) ?? FILE_TYPE_ALIASES[text],
+};
+
+const ggufOut = { value: text("OUT.gguf", "a file to write"), required: true, help: "File to write" } as const;
+
+/** `convert`: from safetensors to GGUF. */
+export const CONVERT_FLAGS = {
+  model: {
+    value: text("FOLDER", "a folder with safetensors, or hf:OWNER/REPO"),
+    required: true,
+    help: "Folder with config.json, tokenizer.json and safetensors, or hf:OWNER/REPO",
+  },
+  out: ggufOut,
+  type: { value: fileTypes, help: "Type of the weights, such as Q8_0; default: as in the folder" },
+} as const satisfies Record<string, AnyFlag>;
+
+/** `quantize`: the same model in fewer bits. */
+export const QUANTIZE_FLAGS = {
+  model: {
+    value: text("IN.gguf", "a GGUF file, hf:OWNER/REPO:FILE or a URL"),
+    required: true,
+    help: "GGUF file, of F32, F16 or BF16 for the best result, or hf:OWNER/REPO:FILE",
+  },
+  out: ggufOut,
+  type: {
+    value: fileTypes,
+    required: true,
+    help: `Type of the weights: ${Object.keys(FILE_TYPES).join(", ")}; Q4_K and Q5_K are their M`,
   },
 } as const satisfies Record<string, AnyFlag>;
 
@@ -248,8 +325,8 @@ export const EVAL_COMPARE_FLAGS = {
     value: text("URL", "an address such as http://localhost:8000"),
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
-  apiModel: { value: text("NAME", "a model's id"), help: "The model to ask for; for --url" },
-  apiKey: { value: apiKey, isSecret: true, help: "Key that the server asks for; for --url" },
+  apiModel: { value: text("NAME", "a model's id"), needs: "url", help: "The model to ask for; for --url" },
+  apiKey: { value: apiKey, isSecret: true, needs: "url", help: "Key that the server asks for; for --url" },
   out: {
     value: text("FILE.json", "a file to write"),
     required: true,
@@ -353,8 +430,11 @@ export const TASKS_FLAGS = {
 
 export type ServeOptions = OptionsOf<typeof SERVE_FLAGS>;
 export type GenerateOptions = OptionsOf<typeof GENERATE_FLAGS>;
+export type ChatOptions = OptionsOf<typeof CHAT_FLAGS>;
 export type InspectOptions = OptionsOf<typeof INSPECT_FLAGS>;
 export type PullOptions = OptionsOf<typeof PULL_FLAGS>;
+export type ConvertOptions = OptionsOf<typeof CONVERT_FLAGS>;
+export type QuantizeOptions = OptionsOf<typeof QUANTIZE_FLAGS>;
 export type RmOptions = OptionsOf<typeof RM_FLAGS>;
 export type EvalScoreOptions = OptionsOf<typeof EVAL_SCORE_FLAGS>;
 export type EvalCompareOptions = OptionsOf<typeof EVAL_COMPARE_FLAGS>;

@@ -1,17 +1,15 @@
-/** @file `main.ts generate`: one completion, streamed to standard output. */
+/** @file `main.ts generate`: one completion, or one answer to a message, streamed to standard output. */
 import type { Engine } from "../contract/engine.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import { GREEDY } from "../contract/sampling.ts";
-import type { TextEncoding } from "../text/text_processor.ts";
+import type { ModelHead } from "../serving/start_engine.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
-import { Detokenizer } from "../text/detokenizer.ts";
-import { chooseDevice } from "../serving/device.ts";
+import { ChoiceText } from "../routes/generation/choice_text.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags.ts";
-import { localModel } from "./local_model.ts";
-import { defaultKvCacheOf, policiesOf } from "./policies.ts";
-import { progressDisplay } from "./progress.ts";
-import { startEngine } from "../serving/start_engine.ts";
+import { startForOne } from "./start_for_one.ts";
+import { printText } from "./standard_output.ts";
 import { formatBytes } from "./units.ts";
 
 /** Where the text and the report go. */
@@ -22,71 +20,114 @@ export interface GenerateOutput {
   report(line: string): void;
 }
 
-/** Generates a completion of `--prompt`. */
+/** Generates a completion of `--prompt`, or an answer to it. */
 export async function generate(options: GenerateOptions): Promise<number> {
   const prompt = options.prompt === "-" ? await new Response(Deno.stdin.readable).text() : options.prompt;
-  const policies = await policiesOf(options);
-  const defaultKvCache = defaultKvCacheOf(options, policies);
-  const model = await localModel(options.model);
-  const device = await chooseDevice(options.device, console.error);
-  const { engine, text, close } = await startEngine(
-    {
-      model,
-      device,
-      threads: options.threads,
-      cpuWeights: options.cpuWeights,
-      context: options.context,
-      defaultKvCache,
-      maxBatch: 1,
-      maxQueue: 1,
-    },
-    policies,
-    progressDisplay(),
-  );
+  let task: CompletionTask;
+  const { engine, text, close } = await startForOne(options, async (head) => {
+    task = await planCompletion({ ...options, prompt }, head);
+  });
   try {
-    await complete(engine, text, { ...options, prompt }, terminal);
+    await complete(engine, text.tokenizer, task!, terminal);
   } finally {
     await close();
   }
   return EXIT_CODES.ok.code;
 }
 
+/** How a completion is drawn; what is left out is neutral. */
+export type CompletionOptions =
+  & Pick<GenerateOptions, "maxTokens">
+  & Partial<Pick<GenerateOptions, "topK" | "topP" | "minP" | "seed" | "stop" | "temperature">>
+  & Partial<Pick<GenerateOptions, "frequencyPenalty" | "presencePenalty" | "repetitionPenalty">>;
+
+/** What is to be completed, and how. */
+export interface CompletionTask extends CompletionOptions {
+  readonly prompt: Uint32Array;
+  /** Whether the text goes on with the prompt's; else it begins one. */
+  readonly continuation: boolean;
+}
+
+/**
+ * The tokens of a text to continue or of a message to answer.
+ *
+ * @throws {ExitError} with the reason `usage`, when there are none, or more than the context has room for
+ */
+export async function planCompletion(
+  options: CompletionOptions & Pick<GenerateOptions, "prompt" | "chat" | "system">,
+  { text, chatTemplate, contextLength }: Pick<ModelHead, "text" | "chatTemplate" | "contextLength">,
+): Promise<CompletionTask> {
+  if (options.prompt === "") throw new ExitError("usage", "--prompt is empty: expected a text to continue");
+  let prompt: Uint32Array;
+  if (options.chat) {
+    const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
+    const rendered = chatTemplate.render({ messages: [...system, { role: "user", content: options.prompt }] });
+    prompt = await text.encode(rendered.text, rendered.encoding);
+  } else {
+    prompt = await text.encode(options.prompt);
+  }
+  if (prompt.length === 0) throw new ExitError("usage", "--prompt has no tokens: expected a text to continue");
+  requireRoom(prompt, contextLength, "usage");
+  const stop = [...options.stop ?? [], ...options.chat ? chatTemplate.stopStrings : []];
+  return { ...options, prompt, stop, continuation: !options.chat };
+}
+
+function requireRoom({ length }: Uint32Array, contextLength: number, reason: "usage" | "failure"): void {
+  if (length < contextLength) return;
+  throw new ExitError(reason, `The prompt has ${length} tokens: expected fewer than the context of ${contextLength}`);
+}
+
 /** Streams the completion to `output`, then reports the KV cache and the speed. */
 export async function complete(
   engine: Engine,
-  text: TextEncoding,
-  options: Pick<GenerateOptions, "prompt" | "maxTokens" | "temperature" | "topP" | "seed">,
+  tokenizer: Tokenizer,
+  task: CompletionTask,
   output: GenerateOutput,
 ): Promise<void> {
-  const prompt = await text.encode(options.prompt);
-  if (prompt.length === 0) throw new ExitError("usage", "--prompt is empty: expected a text to continue");
-  const room = engine.model.contextLength - prompt.length;
-  if (room < 1) {
-    throw new ExitError(
-      "failure",
-      `The prompt has ${prompt.length} tokens: expected fewer than the context of ${engine.model.contextLength}`,
-    );
-  }
+  const { prompt } = task;
+  // A device may have less room than the model.
+  requireRoom(prompt, engine.model.contextLength, "failure");
   const startedAt = performance.now();
   const generation = engine.generate({
     prompt,
-    maxTokens: Math.min(options.maxTokens, room),
-    stopTokens: text.tokenizer.endTokens,
+    maxTokens: Math.min(task.maxTokens, engine.model.contextLength - prompt.length),
+    stopTokens: tokenizer.endTokens,
     sampling: {
-      ...GREEDY,
-      temperature: options.temperature,
-      topP: options.topP,
-      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
+      temperature: task.temperature ?? GREEDY.temperature,
+      // More than all tokens are all of them; the GPU counts with 32 bits.
+      topK: Math.min(task.topK ?? GREEDY.topK, engine.model.vocabularySize),
+      topP: task.topP ?? GREEDY.topP,
+      minP: task.minP ?? GREEDY.minP,
+      frequencyPenalty: task.frequencyPenalty ?? GREEDY.frequencyPenalty,
+      presencePenalty: task.presencePenalty ?? GREEDY.presencePenalty,
+      repetitionPenalty: task.repetitionPenalty ?? GREEDY.repetitionPenalty,
+      logitBias: [],
+      seed: task.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
     },
     kvCache: engine.defaultKvCache,
   });
-  const detokenizer = new Detokenizer(text.tokenizer);
-  const stopTokens = new Set(text.tokenizer.endTokens);
+  const answer = new ChoiceText(tokenizer, {
+    stopStrings: task.stop ?? [],
+    includeStop: false,
+    skipSpecial: true,
+    continuation: task.continuation,
+  });
+  const stopTokens = new Set(tokenizer.endTokens);
   let firstTokenAt = startedAt;
   let firstTokens = 0;
   let tokens = 0;
   let kvCache: KvCacheUsage | undefined;
   const decoding = new DecodeTally();
+  /** What ends it, whether the model does or a stop string. */
+  const finish = () => {
+    answer.finish();
+    output.text(`${answer.take().text}\n`);
+    if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
+    if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
+    output.report(
+      reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
+    );
+  };
   for await (const event of generation.events) {
     switch (event.type) {
       case "prefilled":
@@ -101,19 +142,18 @@ export async function complete(
           firstTokenAt = performance.now();
           firstTokens = event.tokens.length;
         }
-        tokens += event.tokens.length;
-        for (const { id } of event.tokens) {
+        for (const token of event.tokens) {
+          tokens++;
           decoding.generate();
-          if (!stopTokens.has(id)) output.text(detokenizer.push(id));
+          if (stopTokens.has(token.id)) continue;
+          answer.push(token);
+          // Leaving the loop ends the generation.
+          if (answer.stopped) return finish();
+          output.text(answer.take().text);
         }
         break;
       case "finished":
-        output.text(`${detokenizer.flush()}\n`);
-        if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
-        if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
-        output.report(
-          reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
-        );
+        finish();
         break;
       case "failed":
         throw new ExitError("failure", `The generation failed: ${event.message}`);
@@ -121,8 +161,14 @@ export async function complete(
   }
 }
 
-function reportCache({ policy, promptRows, rowsPerLayer, bytes, fullBytes }: KvCacheUsage): string[] {
+function reportCache(
+  { policy, promptRows, rowsPerLayer, budget, mass, bytes, fullBytes }: KvCacheUsage,
+): string[] {
   return [
+    ...mass === undefined ? [] : [
+      `KV budget: ${budget} rows per layer, of at most ${mass.maxRows}` +
+      (mass.kept === null ? "" : `, keep ${(100 * mass.kept).toFixed(1)} % of the attention`),
+    ],
     `KV rows kept per layer (${policy}), of ${promptRows}: ${
       // Means of heads can be fractions.
       rowsPerLayer.map((rows) => Number(rows.toFixed(1))).join(" ")}`,
@@ -144,12 +190,4 @@ function reportSpeed(tokens: number, untilFirst: number, later: number, laterTim
   return later === 0 ? first : `${first}, then ${(later / (laterTime / 1000)).toFixed(1)} tokens/s`;
 }
 
-const encoder = new TextEncoder();
-
-const terminal: GenerateOutput = {
-  text: (piece) => {
-    // writeSync may write a part only, when standard output is a pipe.
-    for (let bytes = encoder.encode(piece); bytes.length > 0;) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-  },
-  report: (line) => console.error(line),
-};
+const terminal: GenerateOutput = { text: printText, report: (line) => console.error(line) };

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { type Given, readConfigFile } from "./config_file.ts";
 import { ExitError } from "./exit_codes.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import { environmentName, flagName } from "./option_names.ts";
 import type { AnyFlag, OptionsOf } from "./values.ts";
 
@@ -14,16 +14,16 @@ export function asksForHelp(args: readonly string[], flags: Record<string, AnyFl
 /**
  * Options from the command line, else from the environment, else from the file that `config` names, else the defaults.
  *
- * @param positional the option that an argument without a flag stands for
+ * @param positionals the options that arguments without flags stand for, in order
  * @throws {ExitError} with the reason `usage`, naming the flag or variable, its value and what was expected
  */
 export function parseOptions<Table extends Record<string, AnyFlag>>(
   args: readonly string[],
   flags: Table,
   environment: Readonly<Record<string, string | undefined>>,
-  positional?: string & keyof Table,
+  positionals: readonly (string & keyof Table)[] = [],
 ): OptionsOf<Table> {
-  const given = readArguments(args, flags, positional);
+  const given = readArguments(args, flags, positionals);
   const fromEnvironment = (option: string): Given | undefined => {
     const name = environmentName(option);
     // An empty variable counts as unset, as shells and container files make them.
@@ -37,7 +37,7 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
     if (source !== undefined) {
       options[option] = parseValue(flag, source.name, source.text);
     } else if (flag.required) {
-      const wanted = option === positional ? flag.value.placeholder : flagName(option);
+      const wanted = positionals.includes(option) ? flag.value.placeholder : flagName(option);
       throw new ExitError(
         "usage",
         `${wanted} is missing: name ${flag.value.expectation}, or set ${environmentName(option)}`,
@@ -46,19 +46,25 @@ export function parseOptions<Table extends Record<string, AnyFlag>>(
       options[option] = flag.default;
     }
   }
+  for (const [option, { name }] of given) {
+    const { needs } = flags[option];
+    if (needs === undefined || options[needs]) continue;
+    throw new ExitError("usage", `${name} means nothing without ${flagName(needs)}: give both, or leave it out`);
+  }
   return options as OptionsOf<Table>;
 }
 
 function readArguments(
   args: readonly string[],
   flags: Record<string, AnyFlag>,
-  positional: string | undefined,
+  positionals: readonly string[],
 ): Map<string, Given> {
   const given = new Map<string, Given>();
   for (const token of tokenize(args, flags)) {
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") {
-      if (positional === undefined || given.has(positional)) {
+      const positional = positionals.find((option) => !given.has(option));
+      if (positional === undefined) {
         const argument = JSON.stringify(token.value);
         throw new ExitError("usage", `Unexpected argument ${argument}: a value follows its flag, as in --model FILE`);
       }
@@ -74,8 +80,9 @@ function readArguments(
       const hint = token.value === undefined ? "" : ` (a value with dashes in front is written ${token.rawName}=VALUE)`;
       throw new ExitError("usage", `${token.rawName} needs a value: ${value.expectation}${hint}`);
     } else {
-      const before = flags[option].repeats ? given.get(option) : undefined;
-      given.set(option, { name: token.rawName, text: before ? `${before.text},${token.value}` : token.value });
+      const { repeats } = flags[option];
+      const before = repeats && given.get(option);
+      given.set(option, { name: token.rawName, text: before ? before.text + repeats + token.value : token.value });
     }
   }
   return given;

@@ -5,6 +5,7 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import { COMBINATION_EXAMPLE, type PolicyRegistry } from "../policy/registry.ts";
 import { loadPolicies } from "../serving/policies.ts";
 import { ExitError } from "./exit_codes.ts";
+import { DEFAULT_BUDGET } from "./flags.ts";
 
 /** Flags that name policies. */
 export interface PolicyOptions {
@@ -46,17 +47,21 @@ function requirePolicies(flag: string, names: readonly string[], list: string, r
 export function defaultKvCacheOf(
   { policy, kvBudget: budget, decodeEviction }: {
     readonly policy: string;
-    readonly kvBudget: number | string;
+    readonly kvBudget: KvCacheChoice["budget"];
     readonly decodeEviction?: number;
   },
   policies: PolicyRegistry,
 ): KvCacheChoice {
+  if (policy === "full" && budget !== DEFAULT_BUDGET) {
+    console.error(`--kv-budget ${budget} does not count: the policy full keeps every row`);
+  }
   try {
     return parseKvCacheChoice({ decode_eviction: decodeEviction }, { policy, budget }, policies);
   } catch (error) {
     // A policy and a budget have been looked at by themselves: what is left is that the policy cannot do it.
     if (error instanceof UnservableRequestError) {
-      throw new ExitError("usage", `--decode-eviction ${decodeEviction}: ${error.message}`);
+      const flag = error.field === "kv_cache.budget" ? "--kv-budget" : `--decode-eviction ${decodeEviction}`;
+      throw new ExitError("usage", `${flag}: ${error.message}`);
     }
     throw error;
   }

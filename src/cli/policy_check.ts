@@ -10,10 +10,12 @@ import { combinationName, type PolicyRegistry } from "../policy/registry.ts";
 import { prepareDriverEnvironment } from "../serving/environment.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { PolicyCheckOptions } from "./flags.ts";
+import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 
 /** Checks the policies of a file, and halves of policies together with Ebb's own. */
 export async function policyCheck({ file, out = `${file}.check.svg` }: PolicyCheckOptions): Promise<number> {
+  await requireOutFile("--out", out, ".svg");
   const registry = await policiesOf({ plugin: [file] });
   const checked = policiesToCheck(registry).map(checkPolicy);
   for (const { policy, faults, kept, slowest } of checked) {

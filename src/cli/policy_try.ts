@@ -6,6 +6,7 @@ import { startEngine } from "../serving/start_engine.ts";
 import { runComparison } from "./eval.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import { EVAL_COMPARE_FLAGS, type EvalCompareOptions, type PolicyTryOptions } from "./flags.ts";
+import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 import { policiesToCheck } from "./policy_check.ts";
 
@@ -23,6 +24,7 @@ export async function policyTry(
   { file, model, device, budget, length, samples, out = `${file}.try.svg` }: PolicyTryOptions,
   start: typeof startEngine = startEngine,
 ): Promise<number> {
+  await requireOutFile("--out", out, ".svg");
   const own = policiesToCheck(await policiesOf({ plugin: [file] })).map(({ name }) => name);
   const directory = await Deno.makeTempDir({ prefix: "ebb-try-" });
   try {

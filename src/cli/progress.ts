@@ -72,7 +72,9 @@ function display<State extends Progress>(
     if (columns === undefined) {
       output.write(`${describe(progress)}\n`);
     } else {
-      output.write(`\r\x1b[K${describe(progress).slice(0, columns - 1)}${isLast ? "\n" : ""}`);
+      // Some terminals do not know how wide they are, and say 0.
+      const line = columns > 0 ? describe(progress).slice(0, columns - 1) : describe(progress);
+      output.write(`\r\x1b[K${line}${isLast ? "\n" : ""}`);
     }
   };
 }

@@ -1,4 +1,5 @@
 /** @file From the program's arguments to its exit code. */
+import { SizeError } from "../contract/errors.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import { HubError } from "../hub/hub_error.ts";
@@ -8,7 +9,7 @@ import { COMMANDS } from "./commands.ts";
 import { configText } from "./config_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import { commandHelp, programHelp } from "./help.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../text/nearest.ts";
 import { asksForHelp, parseOptions } from "./parse_options.ts";
 import project from "../../deno.json" with { type: "json" };
 
@@ -25,6 +26,7 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 async function dispatch(given: readonly string[]): Promise<number> {
+  if (given[0] === "help") return dispatch([...given.slice(1), "--help"]);
   const [name, args] = commandOf(given);
   switch (name) {
     case "--help":
@@ -42,12 +44,12 @@ async function dispatch(given: readonly string[]): Promise<number> {
     const advice = near ? `did you mean ${near}?` : `expected ${Object.keys(COMMANDS).join(", ")}; see --help`;
     throw new ExitError("usage", `Unknown command ${JSON.stringify(name)}: ${advice}`);
   }
-  const { flags, positional, load } = COMMANDS[name];
+  const { flags, positionals, load } = COMMANDS[name];
   if (asksForHelp(args, flags)) {
     console.log(commandHelp(name));
     return EXIT_CODES.ok.code;
   }
-  const options = parseOptions(args, flags, Deno.env.toObject(), positional);
+  const options = parseOptions(args, flags, Deno.env.toObject(), positionals);
   if ("printConfig" in options && options.printConfig) {
     console.log(configText(options, flags));
     return EXIT_CODES.ok.code;
@@ -67,6 +69,7 @@ function commandOf(given: readonly string[]): [name: string | undefined, args: r
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
+  if (error instanceof SizeError) return EXIT_CODES.usage.code;
   if (error instanceof NoAdapterError) return EXIT_CODES.noAdapter.code;
   if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
   if (error instanceof HubError && error.isMissing) return EXIT_CODES.modelUnusable.code;

@@ -14,6 +14,7 @@ import { localModel } from "./local_model.ts";
 import { createLog } from "./log.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { readTls } from "./tls.ts";
+import { readyReport } from "./ready_report.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -35,10 +36,10 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const { allowedOrigins = [] } = options;
   const guarded = { allowedOrigins, allowedHosts: [options.host, ...options.allowedHosts ?? []] };
   const door = new FrontDoor(guarded);
-  const address = options.socket === undefined
+  const place = options.socket === undefined
     ? { hostname: options.host, port: options.port }
     : { path: options.socket };
-  const server = await listen(door, { ...address, tls, drain: drain.signal, shutdown });
+  const server = await listen(door, { ...place, tls, drain: drain.signal, shutdown });
 
   const { embeddingModel } = options;
   const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
@@ -67,7 +68,6 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
       door.progress(progress);
     },
   );
-  console.error(`Computing on ${engine.device}`);
   door.open(createApp({
     engine,
     encoder,
@@ -86,6 +86,12 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   }));
   const stopWatching = options.watchPlugins ? watch(options, changePlugins) : () => {};
   const stopped = firstStopSignal();
+  const address = {
+    url: server.url,
+    socket: options.socket,
+    hasKeys: options.apiKey !== undefined || options.apiKeyFile !== undefined,
+  };
+  readyReport(engine, await engine.stats(), address).forEach((line) => console.error(line));
   console.log(`Listening on ${server.url}`);
 
   const failure = await Promise.race([stopped.then(() => null), failed]);

@@ -1,5 +1,7 @@
 /** @file What the value of a flag may be: parsers from text, each with the words that help and errors use for it. */
 
+import { AUTO_BUDGET } from "../cache/budgets.ts";
+import type { MassBudget } from "../contract/generation.ts";
 import { isIPv6 } from "node:net";
 import { KEY_CHARACTERS } from "../routes/access/key_file.ts";
 
@@ -13,16 +15,21 @@ export interface ValueType<T> {
   parse(text: string): T | undefined;
 }
 
+/** Stands between texts that may hold commas; no argument holds it itself. */
+export const BETWEEN_TEXTS = "\0";
+
 /** A flag: what it takes, what it falls back to, what it is for. */
 export interface Flag<T> {
   readonly value: ValueType<T>;
   readonly help: string;
   readonly default?: T;
   readonly required?: true;
+  /** Another option without which it means nothing. In the environment it may stand for other commands' sake. */
+  readonly needs?: string;
   /** Whether its value is shown to nobody. */
   readonly isSecret?: true;
-  /** Whether it may be given several times, each adding to the list. */
-  readonly repeats?: true;
+  /** What stands between the values of a list, if it may be given several times, each adding to the list. */
+  readonly repeats?: "," | typeof BETWEEN_TEXTS;
 }
 
 // deno-lint-ignore no-explicit-any -- a table holds flags of different types
@@ -42,6 +49,16 @@ export function text(placeholder: string, expectation: string): ValueType<string
   return { placeholder, expectation, parse: (text) => text === "" ? undefined : text };
 }
 
+/** Texts that may hold anything, each given by a flag of its own. */
+export const texts: ValueType<readonly string[]> = {
+  placeholder: "TEXT",
+  expectation: "a text that is not empty",
+  parse(text) {
+    const texts = text.split(BETWEEN_TEXTS);
+    return texts.includes("") ? undefined : texts;
+  },
+};
+
 /** A whole number in `[minimum, maximum]`. */
 export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): ValueType<number> {
   const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
@@ -57,7 +74,7 @@ export function number(minimum: number, maximum: number): ValueType<number> {
   return {
     placeholder: "X",
     expectation: `a number from ${minimum} to ${maximum}`,
-    parse: (text) => /^(\d+\.?\d*|\.\d+)$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
+    parse: (text) => /^-?(\d+\.?\d*|\.\d+)$/.test(text) ? within(Number(text), minimum, maximum) : undefined,
   };
 }
 
@@ -101,6 +118,22 @@ export const cacheBudget: ValueType<number | string> = {
     if (!text.endsWith("%")) return integer(1).parse(text);
     const share = number(0, 100).parse(text.slice(0, -1));
     return share === undefined || share === 0 ? undefined : text;
+  },
+};
+
+/** The same, or the smallest that keeps a share of the attention. */
+export const servedBudget: ValueType<number | string | MassBudget> = {
+  placeholder: "N|P%|auto",
+  expectation:
+    `${cacheBudget.expectation}, or auto, which can be followed by the share of the attention to keep and the most that it may ` +
+    "come to, such as auto:0.98 or auto:0.98:1024",
+  parse(text) {
+    const [word, mass = String(AUTO_BUDGET.mass), max = String(AUTO_BUDGET.max), ...others] = text.split(":");
+    if (word !== "auto") return cacheBudget.parse(text);
+    const [share, most] = [number(0, 1).parse(mass), cacheBudget.parse(max)];
+    return share === undefined || share === 0 || most === undefined || others.length > 0
+      ? undefined
+      : { mass: share, max: most };
   },
 };
 

@@ -32,8 +32,10 @@ export interface RowGather {
   /** First row of the pack to copy; where the rows are ranked, the first row of their segment. */
   readonly start: number;
   readonly count: number;
-  /** Entry of the table with the block of the first row copied. */
+  /** Entry of the table with the block of slot 0. */
   readonly tableOffset: number;
+  /** Slot of the first row copied; 0 if not given. */
+  readonly slot?: number;
 }
 
 /** Scores, ranks and gathers rows; one per engine. */

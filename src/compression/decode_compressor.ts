@@ -8,7 +8,6 @@
  * The scratch is not the one of prefill, which may hold half of a layer of somebody's prompt. It takes as much memory as one
  * layer of the longest sequence, and is made when it is first needed.
  */
-import { blocksFor } from "../cache/block.ts";
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { kvElementBytes } from "../kernels/kv_element.ts";
@@ -23,10 +22,19 @@ import type { QueryLog } from "./query_log.ts";
 /** Where a layer's rows are. */
 export interface LayerRows {
   readonly arena: number;
-  /** First entry of the layer's block table. */
+  /** First entry of the layer's block table, or of the part of it that is meant. */
   readonly tableOffset: number;
   readonly ranked: number;
   readonly recent: number;
+  /** Slots of these rows, from each first to the one before each last, in order; `null` where both parts start in blocks of their own. */
+  readonly stretches: readonly (readonly [number, number])[] | null;
+}
+
+/** Where a layer's rows are to go. */
+export interface KeptLayerRows extends Omit<LayerRows, "stretches"> {
+  /** Slots of the first ranked and the first recent row. */
+  readonly rankedSlot: number;
+  readonly recentSlot: number;
 }
 
 /** How a layer's rows are to be scored. */
@@ -92,8 +100,7 @@ export class DecodeCompressor {
   score(recorder: Recorder, rows: LayerRows, scoring: LayerScoring): void {
     const { layer, score, statistics, queryLog, summing, recordOffset } = scoring;
     const length = rows.ranked + rows.recent;
-    const shape = { ...this.options, ...rows, start: 0 };
-    recorder.dispatch(this.#unpacks[rows.arena], unpackRowsDispatch(shape));
+    this.#unpack(recorder, rows);
 
     const queries = queryLog?.rows ?? 0;
     if (queryLog !== null) {
@@ -114,18 +121,31 @@ export class DecodeCompressor {
   store(
     recorder: Recorder,
     length: number,
-    { arena, tableOffset, ranked, recent: window }: LayerRows,
+    { arena, tableOffset, ranked, recent: window, rankedSlot, recentSlot }: KeptLayerRows,
     { layer, summing }: Pick<LayerScoring, "layer" | "summing">,
   ): void {
     this.#compressor.rankSegment(recorder, { length, window, count: ranked });
-    this.#compressor.gatherRanked(recorder, arena, { start: 0, count: ranked, tableOffset });
+    this.#compressor.gatherRanked(recorder, arena, { start: 0, count: ranked, tableOffset, slot: rankedSlot });
     this.#compressor.gatherRange(recorder, arena, {
       start: length - window,
       count: window,
-      tableOffset: tableOffset + blocksFor(ranked),
+      tableOffset,
+      slot: recentSlot,
     });
     if (summing !== null) {
       this.#compressor.keepAttention(recorder, summing.carried, layer, { start: 0, length, ranked, window });
+    }
+  }
+
+  #unpack(recorder: Recorder, { arena, tableOffset, ranked, recent, stretches }: LayerRows): void {
+    const shape = { ...this.options, tableOffset, start: 0 };
+    if (stretches === null) {
+      return recorder.dispatch(this.#unpacks[arena], unpackRowsDispatch({ ...shape, ranked, recent }));
+    }
+    for (const [first, end] of stretches) {
+      if (first === end) continue;
+      recorder.dispatch(this.#unpacks[arena], unpackRowsDispatch({ ...shape, ranked: 0, recent: end, first }));
+      shape.start += end - first;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** @file The engine as the rest of the program sees it, whatever device computes. */
-import type { Generation, GenerationRequest, KvCacheChoice } from "./generation.ts";
+import type { Generation, GenerationRequest, KvCacheChoice, PromptPooling } from "./generation.ts";
 import type { SamplingDefaults } from "./sampling.ts";
 
 /** What the engine reports while it loads a model. */
@@ -61,6 +61,10 @@ export interface ServedModel {
   /** Longest prompt plus completion, in tokens. */
   readonly contextLength: number;
   readonly vocabularySize: number;
+  /** Numbers of a hidden state. */
+  readonly hiddenSize: number;
+  /** How its makers pool hidden states to a vector of a text. */
+  readonly pooling: PromptPooling;
   readonly parameterCount: number;
   readonly weightBytes: number;
   readonly architecture: string;

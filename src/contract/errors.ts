@@ -1,4 +1,9 @@
-/** @file Why an engine takes no request. */
+/** @file Why an engine takes no request, or does not even start. */
+
+/** A size that was asked for is none that this device and model can have. The message names the flag and the limit. */
+export class SizeError extends RangeError {
+  override name = "SizeError";
+}
 
 /** The queue is full: HTTP 503 with retry-after. */
 export class QueueFullError extends Error {

@@ -6,18 +6,39 @@
  */
 import type { SamplingParameters } from "./sampling.ts";
 
+/** The smallest budget that keeps a share of what the policy's scores, which are attention, add up to. */
+export interface MassBudget {
+  /** The share: above 0, up to 1. */
+  readonly mass: number;
+  /** The most that it may come to: mean rows per layer, or a share of the prompt. */
+  readonly max: number | string;
+}
+
 /** Which KV cache policy a sequence uses, already validated (see policy/registry.ts). */
 export interface KvCacheChoice {
   readonly policy: string;
-  /** Mean rows per layer, or a share of the prompt such as `"6.9%"`. Ignored by `full`. */
-  readonly budget: number | string;
+  /** Mean rows per layer, a share of the prompt such as `"6.9%"`, or what keeps a share of the attention. Ignored by `full`. */
+  readonly budget: number | string | MassBudget;
   /** The policy's own options. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** What was asked for and does not count, in sentences. */
+  readonly idle?: readonly string[];
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
   /** What is told of the prompt's rows, beside their number: the positions of those that are kept. */
   readonly report?: "positions";
+  /** What those evictions leave alone; `prompt` if not given. */
+  readonly decodeProtection?: DecodeProtection;
 }
+
+/**
+ * Which rows an eviction while tokens are generated leaves alone:
+ * - `prompt`: all that was kept of the prompt; the budget is that of the generated rows;
+ * - `boundaries`: the first and the last rows of the prompt, a tenth of the budget each;
+ * - `none`: none, all rows compete.
+ */
+export type DecodeProtection = typeof DECODE_PROTECTIONS[number];
+export const DECODE_PROTECTIONS = ["prompt", "boundaries", "none"] as const;
 
 /** What a model may think before it answers. Its thoughts follow no grammar. */
 export interface Reasoning {
@@ -43,6 +64,9 @@ export interface MessageRange extends PromptRange {
   readonly role: string;
 }
 
+/** How the hidden states of a prompt's tokens become one vector: their mean, or the first's or the last's. */
+export type PromptPooling = "mean" | "first" | "last";
+
 /** One sequence to generate. */
 export interface GenerationRequest {
   /** Token ids of the prompt; at least one. */
@@ -50,12 +74,21 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   /** Tokens that end the generation; they are reported with the final event and count as completion tokens. */
   readonly stopTokens: readonly number[];
+  /**
+   * Tokens before none of which a stop token comes, unless a grammar leaves nothing else; at most `maxTokens`. Default: 0, the
+   * first token may be a stop token.
+   */
+  readonly minTokens?: number;
+  /** Who waits for admission is let in by this, lowest first, and in the order of arrival where it is equal. Default: 0. */
+  readonly priority?: number;
   readonly sampling: SamplingParameters;
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;
   readonly kvCache: KvCacheChoice;
   /** What the answer has to match, in XGrammar's EBNF, with the rule `root`. Default: nothing. */
   readonly grammar?: string;
+  /** The token behind which the grammar holds; up to there, and if it never comes, nothing does. Default: it holds at once. */
+  readonly grammarAfter?: number;
   /** Default: no thoughts, the answer comes first. */
   readonly reasoning?: Reasoning;
   /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */
@@ -67,6 +100,8 @@ export interface GenerationRequest {
    * given and drawn, that may ever follow the prompt.
    */
   readonly resumableTokens?: number;
+  /** Ends the generation with the prompt: its hidden states are reported, and no token is drawn. */
+  readonly embed?: PromptPooling;
 }
 
 /** Tokens that a sequence is given as if it had drawn them. They are not reported and stop nothing. */
@@ -101,6 +136,8 @@ export interface GeneratedToken {
 /** What a sequence's KV cache came to, reported under `usage.kv_cache`. */
 export interface KvCacheUsage {
   readonly policy: string;
+  /** Rows per layer, on average, that the budget came to; all of the prompt's where none were to be dropped. */
+  readonly budget: number;
   /** Rows of the prompt, that is what the full cache would hold per layer. */
   readonly promptRows: number;
   /** Prompt rows kept in each layer; the mean of its KV heads, which can be a fraction. */
@@ -112,12 +149,23 @@ export interface KvCacheUsage {
    * ones. Only where the request asks for them.
    */
   readonly positions?: readonly (readonly Uint32Array[])[];
+  /** The share of the attention that the rows keep; only where the budget asks for one. */
+  readonly mass?: KeptMass;
   /** Bytes of the kept prompt rows, in whole blocks. */
   readonly bytes: number;
   /** Bytes that the full cache of the prompt would take, in whole blocks. */
   readonly fullBytes: number;
   /** Why the policy failed and uniform budgets took its place; not there if it did not. */
   readonly fallback?: string;
+}
+
+/** What a budget by mass was to keep of the attention, and what it keeps. */
+export interface KeptMass {
+  readonly wanted: number;
+  /** By the scores' histograms; null if the policy failed. */
+  readonly kept: number | null;
+  /** The most rows per layer that the budget could have come to. */
+  readonly maxRows: number;
 }
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
@@ -138,6 +186,8 @@ export type GenerationEvent =
     readonly waitedSeconds?: number;
   }
   | { readonly type: "tokens"; readonly tokens: readonly GeneratedToken[] }
+  /** What was asked by `embed`: hidden states behind the last layer, after the final norm, pooled; `[hiddenSize]`. */
+  | { readonly type: "embedding"; readonly values: Float32Array }
   /** The next of the logits that were asked for, `[vocabulary]` each, one for each given token. */
   | { readonly type: "logits"; readonly logits: readonly Float32Array[] }
   /** Where a resumable generation has come to its end, of which there may be more. */

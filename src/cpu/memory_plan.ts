@@ -7,6 +7,7 @@
  */
 import { modelTensors } from "../architecture/architectures.ts";
 import type { ModelConfig } from "../architecture/config.ts";
+import { SizeError } from "../contract/errors.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { defaultKvMemory } from "../model/dimensions.ts";
 import { MEMORY_LIMIT } from "./runtime/onnxruntime.ts";
@@ -46,7 +47,7 @@ export function weightCount(file: ModelFile, config: ModelConfig): number {
  * Shares the memory out.
  *
  * @param count elements of all weights
- * @throws {RangeError} where it does not hold what is asked for, saying what would fit
+ * @throws {SizeError} where it does not hold what is asked for, saying what would fit
  */
 export function planMemory(count: number, config: ModelConfig, request: MemoryRequest): MemoryPlan {
   const { weights, maxBatch } = request;
@@ -59,14 +60,14 @@ export function planMemory(count: number, config: ModelConfig, request: MemoryRe
   if (kvMemory > 0 && kvMemory <= room) return { contextLength, kvMemory };
 
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  throw new RangeError(
+  throw new SizeError(
     `WebAssembly addresses ${gibibytes(MEMORY_LIMIT)}, but on the CPU ${config.name} needs ` +
       `${gibibytes(weightBytes(count, config, weights))} for its weights in ${weights}, ${
         gibibytes(prompts)
       } to read prompts ` +
       `of up to ${contextLength} tokens and ${gibibytes(SPARE)} to compute` +
       (request.kvMemory === undefined ? "" : `, beside a KV cache of ${gibibytes(request.kvMemory)}`) +
-      `: expected ${advice(count, config, weights, room)}`,
+      `: expected ${advice(count, config, request, room, rowBytes)}`,
   );
 }
 
@@ -75,8 +76,18 @@ function weightBytes(count: number, { layerCount }: ModelConfig, weights: Weight
   return weights === "f32" ? 4 * count : count + Math.ceil(4 * count / layerCount);
 }
 
-function advice(count: number, config: ModelConfig, weights: WeightType, room: number): string {
+function advice(
+  count: number,
+  config: ModelConfig,
+  { weights, context, kvMemory = 0 }: MemoryRequest,
+  room: number,
+  rowBytes: number,
+): string {
   if (room > 0) return `a --kv-memory of at most ${Math.floor(room / 2 ** 20)}MiB`;
   if (weights === "f32" && weightBytes(count, config, "int8") < MEMORY_LIMIT / 2) return "--cpu-weights int8";
+  const left = MEMORY_LIMIT - weightBytes(count, config, weights) - SPARE - kvMemory;
+  // Half of what is left, so that the KV cache has room for what was read.
+  const longest = Math.floor(left / 2 / rowBytes) - ROWS_BESIDE;
+  if (context !== undefined && longest > 0) return `a --context of at most ${longest}`;
   return "a shorter --context, or a model of at most about 2.5 billion parameters";
 }

@@ -150,10 +150,14 @@ export class PromptPack {
 
   /** The hidden state of the last row of a sequence's prompt, `[hiddenSize]`. The pack must be done. */
   lastHidden(sequence: Sequence): Float32Array {
+    return this.hiddenOf(sequence).subarray(-this.forward.config.hiddenSize);
+  }
+
+  /** The hidden states of a sequence's prompt, `[rows, hiddenSize]`; of rows that were cached, nothing. The pack must be done. */
+  hiddenOf(sequence: Sequence): Float32Array {
     const { hiddenSize } = this.forward.config;
-    const segment = this.#segments.find(({ sequences }) => sequences.includes(sequence))!;
-    const row = segment.start + segment.tokens.length - 1;
-    return this.#hidden.values.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+    const { start, tokens } = this.#segments.find(({ sequences }) => sequences.includes(sequence))!;
+    return this.#hidden.values.subarray(start * hiddenSize, (start + tokens.length) * hiddenSize);
   }
 
   /** Gives the memory back, and lets others find the prompts that have been read to their ends. */
@@ -270,9 +274,10 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   const best = scores.map((own) => bestRows(own, ranked));
   if (sequence.request.kvCache.report !== undefined) sequence.rankedPositions[layer] = best;
   target.fill(rows, best, length - window, window, recentBlocks());
-  if (sequence.memory !== null && policy.needs.attentionSums && rows.sums !== null) {
+  const carries = sequence.memory !== null && !sequence.forecast.eviction!.protection.leavesPrompt;
+  if (carries && policy.needs.attentionSums && rows.sums !== null) {
     const { sums } = rows;
-    sequence.memory.sums[layer] = {
+    sequence.memory!.sums[layer] = {
       ranked: best.map((indices, head) => Float32Array.from(indices, (row) => sums[head][row])),
       window: sums.map((own) => own.slice(length - window)),
     };

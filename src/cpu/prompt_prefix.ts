@@ -17,7 +17,9 @@ export class PromptPrefix {
     const { lease, rows } = takeFound(group);
     this.#lease = lease;
     this.rows = rows;
-    this.#draft = cache.draft(group[0].request.prompt);
+    // What is only embedded is not asked about again: others' prompts are kept for its place.
+    const isKept = group.some(({ request }) => request.embed === undefined);
+    this.#draft = isKept ? cache.draft(group[0].request.prompt) : null;
   }
 
   /** Copies the cached rows of a layer to the beginning of the prompt's. */

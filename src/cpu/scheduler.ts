@@ -17,6 +17,8 @@ import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { keptPositions } from "../engine/kept_positions.ts";
 import { kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
+import { withoutStops } from "../engine/token_masks.ts";
+import { WaitingLine } from "../engine/waiting_line.ts";
 import { Admission } from "./admission.ts";
 import type { PrefixCache } from "./cache/prefix_cache.ts";
 import { decodeMemory, evict } from "./eviction.ts";
@@ -24,6 +26,7 @@ import { usesBias } from "../kernels/sampling/sampling_record.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { Forward } from "./forward.ts";
 import type { LayerToScore } from "./layer_scoring.ts";
+import { poolRows } from "./pool_rows.ts";
 import { groupByPrompt, PromptPack, storeLayer } from "./prompt_pack.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { adjustLogits } from "./sampling/penalties.ts";
@@ -47,7 +50,7 @@ export class Scheduler {
   readonly #guides: Guides;
   /** Those that cannot wait for admission yet, as it is not known which tokens may come first. */
   readonly #asking = new Set<Sequence>();
-  #waiting: Sequence[] = [];
+  readonly #waiting = new WaitingLine<Sequence>();
   #running: Sequence[] = [];
   /** Prompts being prefilled; they take turns, the first one is next. */
   #packs: PromptPack[] = [];
@@ -115,7 +118,7 @@ export class Scheduler {
     if (sequence.constraint?.needsGuidance) {
       this.#asking.add(sequence);
       this.#beginGuidance(sequence);
-    } else this.#waiting.push(sequence);
+    } else this.#waiting.add(sequence);
     this.#wake();
   }
 
@@ -179,17 +182,16 @@ export class Scheduler {
     this.#guides.close();
   }
 
-  /** Lets waiting sequences in, first come first served, and packs their prompts. */
+  /** Lets waiting sequences in, by priority and then first come first served, and packs their prompts. */
   #admit(): void {
     while (this.#waiting.length > 0 && this.#packs.length < MOST_PACKS) {
       const admitted: Sequence[] = [];
       let groups: Sequence[][] = [];
-      while (this.#waiting.length > 0) {
-        const sequence = this.#waiting[0];
+      for (let sequence = this.#waiting.first; sequence !== undefined; sequence = this.#waiting.first) {
         const wider = groupByPrompt([...admitted, sequence]);
         const rows = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
         if ((rows > PACK_ROWS && admitted.length > 0) || !this.#admission.tryAdmit(sequence)) break;
-        this.#waiting.shift();
+        this.#waiting.remove(sequence);
         sequence.memory = decodeMemory(this.forward, sequence);
         admitted.push(sequence);
         groups = wider;
@@ -210,13 +212,25 @@ export class Scheduler {
       this.#packs.push(pack);
       return;
     }
-    const sequences = pack.sequences.filter(({ isFinished }) => !isFinished);
     const { hiddenSize } = this.forward.config;
+    for (const sequence of pack.sequences) this.#embed(sequence, pack);
+    const sequences = pack.sequences.filter(({ isFinished }) => !isFinished);
     sequences.forEach((sequence, row) => this.#hidden.values.set(pack.lastHidden(sequence), row * hiddenSize));
     pack.free();
-    for (const sequence of sequences) this.#startDecoding(sequence);
+    for (const sequence of sequences) this.#reportPrompt(sequence);
     this.#drawTokens(sequences);
     this.#running.push(...sequences.filter(({ isFinished, pausedBy }) => !isFinished && pausedBy === null));
+  }
+
+  /** Ends a sequence of which only its prompt's vector was asked. */
+  #embed(sequence: Sequence, pack: PromptPack): void {
+    const { id, isFinished, request: { embed } } = sequence;
+    if (isFinished || embed === undefined) return;
+    this.#reportPrompt(sequence);
+    const { products: { outputNorm }, config: { rmsNormEpsilon } } = this.forward;
+    const values = poolRows(pack.hiddenOf(sequence), outputNorm, rmsNormEpsilon, embed);
+    this.emit(id, { type: "embedding", values });
+    this.#finish(sequence, "length");
   }
 
   #store(sequence: Sequence, layer: number, rows: LayerToScore): void {
@@ -231,7 +245,7 @@ export class Scheduler {
   }
 
   /** The prompt is in the cache for good: says so. */
-  #startDecoding(sequence: Sequence): void {
+  #reportPrompt(sequence: Sequence): void {
     this.#counts.promptTokens += sequence.request.prompt.length;
     if (this.prefixCache.index.isOn) {
       this.#counts.prefixQueries += sequence.request.prompt.length;
@@ -298,12 +312,13 @@ export class Scheduler {
   }
 
   #receive(sequence: Sequence, logits: Float32Array): void {
-    const { id, request: { sampling, topLogprobs }, counts, position } = sequence;
+    const { id, request: { sampling, topLogprobs, stopTokens }, counts, position } = sequence;
     if (sequence.accepted === sequence.end) return this.#finish(sequence, "length");
     if (sequence.reportsLogits) this.emit(id, { type: "logits", logits: [logits.slice()] });
     const isAdjusted = counts !== null || usesBias(sampling);
     const adjusted = isAdjusted ? adjustLogits(logits, sampling, counts) : logits;
-    const mask = sequence.constraint?.mask ?? null;
+    const allowed = sequence.constraint?.mask ?? null;
+    const mask = sequence.mayEnd ? allowed : withoutStops(allowed, stopTokens, logits.length);
     const drawn = draw(mask === null ? adjusted : maskLogits(adjusted, mask), sampling, position);
     const token = topLogprobs === undefined ? { id: drawn } : withLogprobs(drawn, logits, topLogprobs);
     if (sequence.constraint === null) this.#accept(sequence, token);
@@ -350,7 +365,7 @@ export class Scheduler {
     // The text is over, and no token has to say so.
     if (mask === null) return this.#finish(sequence, "stop");
     sequence.constraint!.guide(mask);
-    if (this.#asking.delete(sequence)) this.#waiting.push(sequence);
+    if (this.#asking.delete(sequence)) this.#waiting.add(sequence);
   }
 
   #beginGuidance({ id, request: { grammar, stopTokens }, remaining }: Sequence): void {
@@ -360,8 +375,8 @@ export class Scheduler {
   #evict(sequence: Sequence, eviction: DecodeEviction): void {
     const begun = performance.now();
     const held = evict(this.forward, sequence, eviction);
-    const rowsPerLayer = sequence.layers.map((rows) => rows.rows(0));
-    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += held[layer] - rows);
+    const rowsPerLayer = sequence.cache.rowsPerLayer(sequence.context.kvHeadCount);
+    rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += Math.round(held[layer] - rows));
     this.#counts.decodeEvictions++;
     this.#counts.rebalances++;
     this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
@@ -397,7 +412,7 @@ export class Scheduler {
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#sequences.delete(sequence.id);
     this.#asking.delete(sequence);
-    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#waiting.remove(sequence);
     this.#keepPrefix(sequence);
     this.#admission.release(sequence);
     if (sequence.request.grammar !== undefined) this.#guides.send({ type: "end", id: sequence.id });

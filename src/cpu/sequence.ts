@@ -39,6 +39,8 @@ export class Sequence {
   /** Tokens behind the prompt up to which they are given, and where the generation ends. */
   givenEnd = 0;
   end = 0;
+  /** Tokens behind the prompt before which no stop token comes. */
+  readonly #leastEnd: number = 0;
   /** Tokens drawn since the prompt, or since the generation was resumed. */
   drawn = 0;
   #logitsFrom = Infinity;
@@ -51,6 +53,8 @@ export class Sequence {
   readonly rankedPositions: (readonly Uint32Array[])[] = [];
   /** Set at admission where rows are evicted while tokens are generated, cleared at the end. */
   memory: DecodeMemory | null = null;
+  /** How often rows have been evicted while tokens were generated. */
+  evictions = 0;
 
   constructor(
     readonly id: number,
@@ -61,9 +65,10 @@ export class Sequence {
   ) {
     this.budgets = new LayerBudgets(forecast.context.kvHeadCount);
     this.constraint = Constraint.of(request);
-    const { sampling, prompt } = request;
+    const { sampling, prompt, stopTokens, minTokens = 0 } = request;
     this.counts = usesCounts(sampling) ? promptCounts(prompt, vocabularySize) : null;
     this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
+    if (stopTokens.length > 0) this.#leastEnd = this.givenEnd + minTokens;
   }
 
   get context(): PolicyContext {
@@ -122,6 +127,11 @@ export class Sequence {
   /** Tokens that are still to come. */
   get remaining(): number {
     return this.end - this.accepted;
+  }
+
+  /** Whether the next token may end the generation. */
+  get mayEnd(): boolean {
+    return this.accepted >= this.#leastEnd;
   }
 
   /** Rows that have been generated so far: the last token's is not, until it is fed. */

@@ -1,10 +1,12 @@
 /** @file The CPU engine's thread: owns onnxruntime, the weights, the cache and the scheduler. */
+import { availableParallelism } from "node:os";
 import type { ModelConfig } from "../architecture/config.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { ropeTable } from "../architecture/rope.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import { PrefixIndex } from "../cache/prefix_index.ts";
+import { SizeError } from "../contract/errors.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
 import { workerGuides } from "../engine/guides.ts";
@@ -95,20 +97,20 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
   thread.close();
 }
 
-/**
- * More are faster, but on a busy machine onnxruntime's calling thread has been seen to wait for ever for the others: until
- * that is understood, whoever wants them asks for them.
- */
-const DEFAULT_THREADS = 1;
-
 async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; pool: BlockPool }> {
-  const threads = options.threads ?? DEFAULT_THREADS;
+  const threads = options.threads ?? availableParallelism();
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);
     const weights = weightTypeOf(config, options);
     const serving = servingOptions(weightCount(file, config), config, weights, options);
     const dimensions = dimensionsOf(config, serving);
+    const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
+    if (blocks === 0) {
+      throw new SizeError(
+        `--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`,
+      );
+    }
     const runtime = await Onnxruntime.open(threads);
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
@@ -118,12 +120,6 @@ async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; p
     const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
-    const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
-    if (blocks === 0) {
-      throw new RangeError(
-        `--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`,
-      );
-    }
     const pool = new BlockPool({ arenas: [blocks], blockBytes: dimensions.blockBytes, layerCount: config.layerCount });
     thread.postMessage({
       type: "ready",
@@ -162,7 +158,7 @@ function loadProducts(
 function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions): WeightType {
   const fits = fitsInt8(config);
   if (cpuWeights === "int8" && !fits) {
-    throw new RangeError(
+    throw new SizeError(
       `--cpu-weights is int8, but the sizes of ${config.name} are not all multiples of 8: expected f32`,
     );
   }
@@ -177,7 +173,7 @@ function servingOptions(
   { context, maxBatch, kvMemory, kvType = "f32" }: EngineWorkerOptions,
 ) {
   if (kvType !== "f32") {
-    throw new RangeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
+    throw new SizeError(`--kv-type is ${kvType}: expected f32, which is what the CPU keeps its KV cache in`);
   }
   if (context !== undefined && context > config.contextLength) {
     log(

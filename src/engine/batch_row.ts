@@ -13,7 +13,7 @@ export function batchRow({ request, tokens, constraint, residence: { slot, cache
     packedBlocks: cache.packedBlocks,
     recentRows: cache.recentRows,
     adjustsLogits: adjustsLogits(request.sampling),
-    isMasked: constraint !== null && constraint.mask !== null,
+    isMasked: tokens.unending > 0 || (constraint !== null && constraint.mask !== null),
     topLogprobs: (request.topLogprobs ?? 0) > 0,
     forcedTokens: tokens.givenAhead,
     queryLog: buffers?.queryLog ?? null,

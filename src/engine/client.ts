@@ -1,6 +1,6 @@
 /** @file The engine as the main thread sees it: starts the worker, checks what can be checked, and routes events. */
 import type { Engine, EngineStats, LoadProgress } from "../contract/engine.ts";
-import { EngineUnavailableError, QueueFullError, UnservableRequestError } from "../contract/errors.ts";
+import { EngineUnavailableError, QueueFullError, SizeError, UnservableRequestError } from "../contract/errors.ts";
 import type {
   Continuation,
   Generation,
@@ -44,7 +44,7 @@ export interface ClientOptions {
  * Starts an engine worker and waits until it is ready.
  *
  * @throws {ModelFileError} when the model cannot be run @throws {PluginError} when the kernel of a plugin cannot be compiled @throws {NoAdapterError} without a WebGPU adapter
- * @throws {RangeError} when a size does not fit this adapter
+ * @throws {SizeError} when a size does not fit this device
  */
 export async function startEngineWorker(
   options: EngineWorkerOptions & ClientOptions,
@@ -88,7 +88,7 @@ function unlessUnservable<Result>(forecast: () => Result): Result {
 
 /** Errors cross threads as data: gives them back their class. */
 function errorOf({ name, message }: EngineFailure): Error {
-  const known = [ModelFileError, PluginError, NoAdapterError, RangeError].find((type) => type.name === name);
+  const known = [ModelFileError, PluginError, NoAdapterError, SizeError, RangeError].find((type) => type.name === name);
   return known ? new known(message) : new Error(message);
 }
 

@@ -1,18 +1,19 @@
 /**
- * @file What the tokens of a sequence are bound to: thoughts of a limited length first, then an answer under a grammar.
+ * @file What the tokens of a sequence are bound to: thoughts of a limited length first, then an answer under a grammar, which
+ * may hold only behind a certain token.
  *
- *     beginning --begin--> thinking --end--> guided
- *         |                   | budget           ^
- *         |                   v                  |
- *         |                closing --------------|
- *         +--any other token---------------------+--no grammar--> free
+ *     beginning --begin--> thinking --end--> guided <--token-- open
+ *         |                   | budget           ^              ^
+ *         |                   v                  |              |
+ *         |                closing --------------+--------------|
+ *         +--any other token---------------------+--no grammar--+--> free
  *
- * While it thinks, and when nothing binds it any more, tokens can be recorded ahead as in every other sequence; where the
+ * While it thinks, where its answer is open, and when nothing binds it any more, tokens can be recorded ahead as in every other sequence; where the
  * thoughts turn out to have ended, what was recorded beyond is forgotten. Everywhere else a step waits for the token before.
  */
 import type { GenerationRequest, Reasoning } from "../contract/generation.ts";
 
-type Phase = "beginning" | "thinking" | "closing" | "guided" | "free";
+type Phase = "beginning" | "thinking" | "closing" | "guided" | "open" | "free";
 
 /** What a drawn token leads to. */
 export type Step =
@@ -37,10 +38,10 @@ export class Constraint {
     return grammar === undefined && reasoning?.budget === undefined ? null : new Constraint(request);
   }
 
-  private constructor(readonly request: Pick<GenerationRequest, "grammar" | "reasoning">) {
+  private constructor(readonly request: Pick<GenerationRequest, "grammar" | "grammarAfter" | "reasoning">) {
     const { reasoning } = request;
     this.#reasoning = reasoning;
-    if (reasoning === undefined) this.phase = "guided";
+    if (reasoning === undefined) this.phase = this.#answering;
     else if (reasoning.begin !== null) this.phase = "beginning";
     else this.phase = reasoning.budget === 0 ? "closing" : "thinking";
     this.isReady = !this.needsGuidance;
@@ -48,13 +49,19 @@ export class Constraint {
 
   /** Whether what follows the grammar has to say which tokens may come. */
   get needsGuidance(): boolean {
-    if (this.request.grammar === undefined) return false;
-    return (this.phase === "guided" || this.phase === "beginning") && this.#guidance === null;
+    if (this.#guidance !== null) return false;
+    return this.phase === "guided" || (this.phase === "beginning" && this.#answering === "guided");
+  }
+
+  /** What an answer is, when it begins. */
+  get #answering(): "guided" | "open" | "free" {
+    const { grammar, grammarAfter } = this.request;
+    return grammar === undefined ? "free" : grammarAfter === undefined ? "guided" : "open";
   }
 
   /** Whether steps can be recorded without knowing the tokens before. */
   get runsAhead(): boolean {
-    return this.phase === "thinking" || this.phase === "free";
+    return this.phase === "thinking" || this.phase === "open" || this.phase === "free";
   }
 
   /** A bit for each token that may come next; null if all may. */
@@ -79,10 +86,11 @@ export class Constraint {
 
   /** How many of some drawn tokens come before something changes, the one included that changes it. */
   unchangedBy(tokens: readonly { readonly id: number }[]): number {
-    if (this.phase !== "thinking") return tokens.length;
-    const { end, budget = Infinity } = this.#reasoning!;
+    if (this.phase !== "thinking" && this.phase !== "open") return tokens.length;
+    const end = this.phase === "open" ? this.request.grammarAfter : this.#reasoning!.end;
+    const budget = this.phase === "open" ? undefined : this.#reasoning!.budget;
     const last = tokens.findIndex(({ id }) => id === end);
-    return Math.min(last < 0 ? tokens.length : last + 1, budget - this.#thoughts);
+    return Math.min(last < 0 ? tokens.length : last + 1, (budget ?? Infinity) - this.#thoughts);
   }
 
   /** Takes drawn tokens, of which at most the last one changes something. */
@@ -96,8 +104,10 @@ export class Constraint {
           this.phase = this.#reasoning!.budget === 0 ? "closing" : "thinking";
           return "taken";
         }
-        this.phase = this.request.grammar === undefined ? "free" : "guided";
-        return this.phase === "guided" ? "ask" : "taken";
+        this.phase = this.#answering;
+        if (this.phase === "guided") return "ask";
+        this.#pass(last);
+        return "taken";
       case "thinking":
         this.#thoughts += tokens.length;
         if (last === this.#reasoning!.end) this.#answer();
@@ -108,14 +118,21 @@ export class Constraint {
         return "taken";
       case "guided":
         return "ask";
+      case "open":
       case "free":
+        this.#pass(last);
         return "taken";
     }
   }
 
   #answer(): void {
     this.#guidance = null;
-    this.phase = this.request.grammar === undefined ? "free" : "guided";
+    this.phase = this.#answering;
+  }
+
+  /** Binds an open answer from the token on that does. */
+  #pass(token: number): void {
+    if (this.phase === "open" && token === this.request.grammarAfter) this.phase = "guided";
   }
 }
 

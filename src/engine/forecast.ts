@@ -1,14 +1,21 @@
 /** @file Whether and how a request fits: its policy, and the blocks it can come to need. The client and the worker agree. */
 import { BLOCK_ROWS } from "../cache/block.ts";
-import { parseBudget } from "../cache/budgets.ts";
-import { forecastBlocks, forecastEvictingBlocks, type SharingSchedule } from "../cache/block_forecast.ts";
+import { isMassBudget, parseBudget } from "../cache/budgets.ts";
+import {
+  forecastBlocks,
+  forecastEvictingBlocks,
+  forecastProtectingBlocks,
+  type SharingSchedule,
+} from "../cache/block_forecast.ts";
 import { MAX_STEPS } from "../model/dimensions.ts";
 import type { PolicyContext } from "../policy/context.ts";
 import type { Policy, SequencePolicy } from "../policy/policy.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import { ranksAgain } from "../policy/steps.ts";
 import { startPolicy } from "../policy/fence.ts";
+import { policyOfGenerated } from "../policy/generated.ts";
+import { isAttention, ranksAgain, scoreOfGenerated } from "../policy/steps.ts";
 import { DecodeEviction } from "./eviction.ts";
+import { Protection } from "./protection.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
 
 /** The most tokens, given and drawn, that can follow the prompt. */
@@ -59,16 +66,30 @@ export function forecastRequest(
     budget: parseBudget(budget, promptLength),
     messages: request.messages ?? [{ role: "prompt", start: 0, end: promptLength }],
   };
-  const start: StartPolicy = (found, context, options) =>
-    startPolicy(found, context, options, onFallback, policies.runnable);
-  const policy = start(found, context, options);
-  const eviction = startEviction(request, found, context, start);
+  const start: StartPolicy = (found, context, mass) =>
+    startPolicy(found, context, options, onFallback, policies.runnable, mass);
+  const { decodeInterval, decodeProtection = "prompt" } = request.kvCache;
+  const protection = new Protection(decodeProtection, context);
+  const mass = isMassBudget(budget) ? budget.mass : null;
+  const policy = start(decodeInterval === undefined ? found : protection.ofPrompt(found), context, mass);
+  if (mass !== null && policy !== null && !isAttention(policy.score)) {
+    throw new RangeError(
+      `The KV cache policy "${name}" does not score by attention alone, so no budget can be found by the mass of it: give a number of ` +
+        `rows or a share of the prompt`,
+    );
+  }
+  const eviction = startEviction(request, found, context, protection, policy, start);
   // A sequence may overrun its end by the rest of a submit.
   const newRows = mostNewTokens(request) + MAX_STEPS;
   const schedule = sharingSchedule(policy, context.layerCount);
   const blocks = eviction === null
     ? forecastBlocks(context, schedule, newRows)
-    : forecastEvictingBlocks(context, schedule, eviction.policy.window, eviction.interval);
+    : (protection.leavesPrompt ? forecastProtectingBlocks : forecastEvictingBlocks)(
+      context,
+      schedule,
+      eviction.policy.window,
+      eviction.interval,
+    );
   return { context, policy, eviction, blocks };
 }
 
@@ -111,9 +132,9 @@ export function sharingSchedule(
 }
 
 type StartPolicy = (
-  found: Policy,
+  found: Pick<Policy, "name" | "start">,
   context: PolicyContext,
-  options: Readonly<Record<string, unknown>>,
+  mass?: number | null,
 ) => SequencePolicy | null;
 
 /** The eviction while tokens are generated, where a request asks for it and is long enough. */
@@ -121,27 +142,40 @@ function startEviction(
   request: GenerationRequest,
   found: Policy,
   context: PolicyContext,
+  protection: Protection,
+  promptPolicy: SequencePolicy | null,
   start: StartPolicy,
 ): DecodeEviction | null {
-  const { kvCache: { decodeInterval, options = {} }, resumableTokens } = request;
+  const { kvCache: { decodeInterval }, resumableTokens } = request;
   if (decodeInterval === undefined) return null;
   if (resumableTokens !== undefined) {
     throw new RangeError("A generation that can be resumed must keep its rows: leave out the decode interval");
   }
   const newTokens = mostNewTokens(request);
-  // To an allocator, the rows to be shared are like those of a prompt as long as the whole sequence.
-  const length = context.promptLength + newTokens;
-  const policy = start(found, { ...context, promptLength: length }, options);
-  if (policy === null) return null;
-  if (policy.perHead || !ranksAgain(policy.score)) {
-    throw new RangeError(`The KV cache policy "${found.name}" cannot evict while tokens are generated`);
-  }
+  // To an allocator, the rows to be shared are like those of a prompt as long as all of them.
+  const length = protection.leavesPrompt ? newTokens : context.promptLength + newTokens;
+  if (length < 2) return null;
+  const shared = { ...context, promptLength: length };
+  const whole = start(found, shared);
+  if (whole === null) return null;
+  requireAbility(found, whole, protection);
+  const policy = start(protection.ofEvictions(protection.leavesPrompt ? policyOfGenerated(found) : found), shared);
+  // The first token comes without a row, and the last one needs no room.
+  if (policy === null || newTokens < decodeInterval + 2) return null;
+  const promptRows = promptPolicy === null ? context.promptLength : promptPolicy.window;
+  return new DecodeEviction(policy, decodeInterval, protection, promptRows);
+}
+
+/** @throws {RangeError} if a policy cannot evict, whose options may be others than those it was listed with */
+function requireAbility({ name }: Policy, policy: SequencePolicy, { kind, leavesPrompt }: Protection): void {
   if (policy.exactScores) {
     throw new RangeError(
-      `The KV cache policy "${found.name}" cannot evict while generating with these options, for it shares rows by their exact ` +
+      `The KV cache policy "${name}" cannot evict while generating with these options, for it shares rows by their exact ` +
         `scores: choose another policy or, for dynamickv, the mode "mended"`,
     );
   }
-  // The first token comes without a row, and the last one needs no room.
-  return newTokens < decodeInterval + 2 ? null : new DecodeEviction(policy, decodeInterval);
+  if (leavesPrompt ? scoreOfGenerated(policy.score) !== null : !policy.perHead && ranksAgain(policy.score)) return;
+  throw new RangeError(
+    `The KV cache policy "${name}" cannot evict while tokens are generated, and protect ${JSON.stringify(kind)}`,
+  );
 }

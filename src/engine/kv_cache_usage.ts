@@ -1,5 +1,6 @@
 /** @file What the KV cache of a prompt came to, as it is reported. */
 import { blocksFor } from "../cache/block.ts";
+import { isMassBudget } from "../cache/budgets.ts";
 import type { KvCacheUsage } from "../contract/generation.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { GenerationRequest } from "../contract/generation.ts";
@@ -43,10 +44,15 @@ export function kvCacheUsage(sequence: CachedSequence, positions?: KvCacheUsage[
   const ranked = Array.from({ length: layerCount }, (_, layer) => Array.from(cache.headRows(layer, kvHeadCount)));
   // A compressed layer keeps its window beside the ranked rows, any other the whole prompt.
   const recent = policy === null ? promptRows : window;
+  const { budget } = request.kvCache;
   return {
     policy: request.kvCache.policy,
+    budget: policy === null ? promptRows : policy.found?.rows ?? context.budget,
     promptRows,
     rowsPerLayer: promptRowsPerLayer(sequence, layerCount),
+    ...isMassBudget(budget) && {
+      mass: { wanted: budget.mass, kept: policy === null ? 1 : policy.found?.kept ?? null, maxRows: context.budget },
+    },
     rowsPerHead: policy?.perHead ? ranked.map((heads) => heads.map((rows) => rows + recent)) : undefined,
     bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
     fullBytes: layerCount * blocksFor(promptRows) * blockBytes,

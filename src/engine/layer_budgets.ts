@@ -32,11 +32,21 @@ export class LayerBudgets {
   /**
    * Asks the policy for the budgets of the layers so far, and cuts them to these.
    *
+   * @param rows which of theirs these are about
    * @returns the copies that this takes, in order, as pairs (from, to) of slots of the cache's arena: see
    * {@link SequenceCache.truncateHeads}
    */
-  share(policy: SequencePolicy, cache: SequenceCache): readonly Uint32Array<ArrayBuffer>[] {
-    const budgets = policy.allot(this.#layerScores(policy, cache));
+  share(
+    policy: SequencePolicy,
+    cache: SequenceCache,
+    rows: "ranked" | "generated" = "ranked",
+  ): readonly Uint32Array<ArrayBuffer>[] {
+    const heldRows = rows === "ranked" ? cache.rankedRows : cache.rankedGenerated;
+    const budgets = policy.allot(this.#layerScores(policy, cache, heldRows));
+    if (rows === "generated") {
+      budgets.forEach((rows, layer) => cache.truncateGenerated(layer, rows));
+      return [];
+    }
     if (!policy.perHead) {
       budgets.forEach((rows, layer) => cache.truncateRanked(layer, rows));
       return [];
@@ -48,10 +58,10 @@ export class LayerBudgets {
   }
 
   /** The layers so far, as a policy sees them. */
-  #layerScores({ perHead }: SequencePolicy, cache: SequenceCache): LayerScores[] {
+  #layerScores({ perHead }: SequencePolicy, cache: SequenceCache, heldRows: Uint32Array): LayerScores[] {
     return this.#scored.map((scored, layer) => ({
       ...scored,
-      heldRows: cache.rankedRows[layer],
+      heldRows: heldRows[layer],
       headRows: perHead ? cache.headRows(layer, this.kvHeadCount) : undefined,
     }));
   }

@@ -44,15 +44,25 @@ export class Pack {
   /** The host's part in the scores of a layer that has been read, and waits for it to be scored; empty if none does. */
   #hostScorings: readonly HostScoring[] = [];
 
-  /** Places the prompts of `groups`, whose sequences must have been admitted, into the pack rows from `firstRow` on. */
-  constructor(readonly model: Model, recorder: Recorder, groups: readonly Sequence[][], firstRow: number) {
+  /**
+   * Places the prompts of `groups`, whose sequences must have been admitted, into the pack rows from `firstRow` on.
+   *
+   * @param windows where the last queries of each prompt go; nobody else's until the pack has ended
+   */
+  constructor(
+    readonly model: Model,
+    recorder: Recorder,
+    groups: readonly Sequence[][],
+    firstRow: number,
+    readonly windows: readonly number[],
+  ) {
     this.firstRow = firstRow;
     let start = firstRow;
     const members: Member[] = [];
-    this.#segments = groups.map((group) => {
-      const [{ request: { prompt: tokens }, residence: { slot: windowIndex } }] = group;
+    this.#segments = groups.map((group, index) => {
+      const [{ request: { prompt: tokens } }] = group;
       const window = Math.max(...group.map(queryWindow));
-      const segment = { tokens, start, window, windowIndex };
+      const segment = { tokens, start, window, windowIndex: windows[index] };
       start += tokens.length;
       members.push(...group.map((sequence) => ({ sequence, segment, unsentLayer: 0 })));
       return segment;
@@ -166,11 +176,23 @@ export class Pack {
     }
   }
 
-  /** Records the first tokens of all prompts; the pack must be done. */
+  /** Records the vectors of all prompts that are to be embedded; the pack must be done. */
+  recordEmbeddings(recorder: Recorder, readback: Readback): Sequence[] {
+    const members = this.#members.filter(({ sequence }) => !sequence.isFinished && sequence.request.embed);
+    if (members.length === 0) return [];
+    const pooler = this.model.promptPooler();
+    members.forEach(({ sequence, segment: { start, tokens: { length } } }, target) =>
+      pooler.record(recorder, { start, length, pooling: sequence.request.embed!, target })
+    );
+    readback.copyEmbeddings(recorder, pooler.pooled, members.length);
+    return members.map(({ sequence }) => sequence);
+  }
+
+  /** Records the first tokens of all prompts that are gone on from; the pack must be done. */
   recordFirstTokens(recorder: Recorder): Sequence[] {
     const { prefiller, firstRows, firstSampler, dimensions } = this.model;
     const rowBytes = dimensions.hiddenStride * 4;
-    const members = this.#members.filter(({ sequence }) => !sequence.isFinished);
+    const members = this.#members.filter(({ sequence }) => !sequence.isFinished && !sequence.request.embed);
     const sequences = members.map(({ sequence }) => sequence);
     if (sequences.length === 0) return sequences;
     members.forEach(({ segment: { start, tokens } }, row) => {
@@ -217,7 +239,7 @@ export class Pack {
   ): ScoreTransfer[] {
     const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
-    const { policy, window, residence } = sequence;
+    const { policy, window, residence, eviction } = sequence;
     const { slot, cache, buffers, positions } = residence;
     const { arena } = cache;
     const { start, tokens: { length } } = segment;
@@ -253,7 +275,7 @@ export class Pack {
       tableOffset: tableOffset + blocksFor(ranked),
     });
     const carriedAttention = buffers?.carriedAttention;
-    if (carriedAttention && policy.needs.attentionSums) {
+    if (carriedAttention && policy.needs.attentionSums && !eviction!.protection.leavesPrompt) {
       compressor.keepAttention(recorder, carriedAttention, layer, { start, length, ranked, window });
     }
 

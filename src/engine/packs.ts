@@ -16,12 +16,23 @@ const MOST_PACKS = 4;
 export class Packs {
   /** The first one is next. */
   #packs: Pack[] = [];
+  /**
+   * Places for the last queries of prompts that no pack has. They are not those of the sequences' slots: a sequence that is aborted
+   * gives its slot to the next, while its prompt is read on for the others of its pack.
+   */
+  #freeWindows: number[];
 
-  constructor(readonly model: Model, readonly recorder: Recorder) {}
+  constructor(readonly model: Model, readonly recorder: Recorder) {
+    this.#freeWindows = Array.from({ length: model.dimensions.maxBatch }, (_, i) => i);
+  }
 
   /** Has waiting sequences let in as far as there is room for their prompts, and packs these. */
   fill(scheduler: Scheduler): void {
-    for (const pack of this.#packs) if (pack.isDone) pack.end();
+    for (const pack of this.#packs) {
+      if (!pack.isDone) continue;
+      pack.end();
+      this.#freeWindows.push(...pack.windows);
+    }
     this.#packs = this.#packs.filter(({ isDone }) => !isDone);
     while (this.#packs.length < MOST_PACKS) {
       const { nextPrompt } = scheduler;
@@ -29,10 +40,11 @@ export class Packs {
       const most = this.#packs.length === 0 ? Math.max(PACK_ROWS, nextPrompt.length) : SHORT_PACK_ROWS;
       const gap = this.#freeRows(nextPrompt.length);
       if (nextPrompt.length > most || gap === null) return;
-      const groups = scheduler.admit(Math.min(most, gap.rows));
+      const groups = scheduler.admit(Math.min(most, gap.rows), this.#freeWindows.length);
       if (groups.length === 0) return;
       for (const sequence of groups.flat()) startSlot(this.model, sequence);
-      this.#packs.push(new Pack(this.model, this.recorder, groups, gap.first));
+      const windows = this.#freeWindows.splice(-groups.length);
+      this.#packs.push(new Pack(this.model, this.recorder, groups, gap.first, windows));
     }
   }
 

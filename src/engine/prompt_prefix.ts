@@ -26,7 +26,9 @@ export function queryWindow({ policy, window }: Pick<Sequence, "policy" | "windo
 
 /** The most rows at the beginning of a prompt that need not pass the layers where they are cached. */
 export function mostCachedRows(sequence: Pick<Sequence, "policy" | "window" | "request">): number {
-  const { policy, request: { prompt } } = sequence;
+  const { policy, request: { prompt, embed } } = sequence;
+  // Rows that are not read have no hidden states.
+  if (embed === "mean" || embed === "first") return 0;
   if (policy !== null && needsAllQueries(policy.needs)) return 0;
   // The first token is drawn from what the last row comes to.
   return prompt.length - Math.max(1, queryWindow(sequence));
@@ -97,8 +99,10 @@ export class PromptPrefix {
   commit(): void {
     this.#draft?.commit();
     for (const sequence of this.group) {
-      if (sequence.isFinished || !sequence.keepsRows) continue;
-      const { request: { prompt }, residence: { cache } } = sequence;
+      const { request: { prompt, embed } } = sequence;
+      // What is only embedded is not asked about again: others' prompts are kept for its place.
+      if (sequence.isFinished || !sequence.keepsRows || embed !== undefined) continue;
+      const { cache } = sequence.residence;
       this.model.prefixIndex.add(cache.arena, prompt, (layer) => cache.table(layer));
     }
   }

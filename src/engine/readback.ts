@@ -2,7 +2,7 @@
  * @file One staging buffer of the readback ring: what a submit sends to the host.
  *
  *     | decoded tokens [steps, rows] | first tokens [rows] | layer records | scores [head, pack row] | unusable scores [slot] |
- *     | logits [place] |  a buffer of its own, made when they are first asked for
+ *     | logits [place] |  | embeddings [place] |  buffers of their own, made when they are first asked for
  *
  * `mapAsync` of Deno blocks until the submitted work is done, then sleeps for 10 ms: the ring lets the next submit run
  * meanwhile.
@@ -31,6 +31,8 @@ export class Readback {
   #logits: GPUBuffer | null = null;
   /** Places in it that the present submit writes. */
   #logitCount = 0;
+  #embeddings: GPUBuffer | null = null;
+  #embeddingCount = 0;
 
   constructor(readonly model: Model) {
     const { sampler, dimensions: { packRows, maxBatch, config } } = model;
@@ -99,26 +101,42 @@ export class Readback {
     return place;
   }
 
+  /** Copies the first `count` rows of vectors of prompts, f32 `[maxBatch, hiddenStride]`. */
+  copyEmbeddings(recorder: Recorder, pooled: GPUBuffer, count: number): void {
+    const { gpu, dimensions: { maxBatch, hiddenStride } } = this.model;
+    const bytes = hiddenStride * 4;
+    this.#embeddings ??= gpu.createBuffer("readback of embeddings", maxBatch * bytes, GPUBufferUsage.MAP_READ);
+    this.#embeddingCount = count;
+    recorder.copy(pooled, 0, this.#embeddings, 0, count * bytes);
+  }
+
   /** Starts mapping; blocks while submitted work runs. Await the result before reading. */
   async map(): Promise<void> {
-    const mapped = this.#buffer.mapAsync(GPUMapMode.READ, 0, this.#end);
-    await (this.#logitCount > 0 ? Promise.all([mapped, this.#logits!.mapAsync(GPUMapMode.READ)]) : mapped);
+    const mapped = [this.#buffer.mapAsync(GPUMapMode.READ, 0, this.#end)];
+    if (this.#logitCount > 0) mapped.push(this.#logits!.mapAsync(GPUMapMode.READ));
+    if (this.#embeddingCount > 0) mapped.push(this.#embeddings!.mapAsync(GPUMapMode.READ));
+    await Promise.all(mapped);
   }
 
   /** Gives the mapped bytes to `read`, whose views end with it, and makes the buffer ready for the next submit. */
   take(read: (results: ReadbackView) => void): void {
     const bytes = this.#buffer.getMappedRange(0, this.#end);
     const logits = this.#logitCount > 0 ? this.#logits!.getMappedRange() : null;
-    read(new ReadbackView(bytes, this.model, this.#firstTokens, this.#records, this.#scores, this.#unusable, logits));
+    const embeddings = this.#embeddingCount > 0 ? this.#embeddings!.getMappedRange() : null;
+    const offsets = [this.#firstTokens, this.#records, this.#scores, this.#unusable] as const;
+    read(new ReadbackView(bytes, this.model, ...offsets, logits, embeddings));
     this.#buffer.unmap();
     this.#end = LEAST_BYTES;
     if (this.#logitCount > 0) this.#logits!.unmap();
     this.#logitCount = 0;
+    if (this.#embeddingCount > 0) this.#embeddings!.unmap();
+    this.#embeddingCount = 0;
   }
 
   destroy(): void {
     this.model.gpu.destroyBuffer(this.#buffer);
     if (this.#logits !== null) this.model.gpu.destroyBuffer(this.#logits);
+    if (this.#embeddings !== null) this.model.gpu.destroyBuffer(this.#embeddings);
   }
 
   #copyRecords(recorder: Recorder, source: GPUBuffer, word: number, words: number): void {
@@ -141,6 +159,7 @@ export class ReadbackView {
     readonly scoresOffset: number,
     readonly unusableOffset: number,
     readonly logitBytes: ArrayBuffer | null,
+    readonly embeddingBytes: ArrayBuffer | null,
   ) {}
 
   /** The result record of a batch row in a step. */
@@ -157,6 +176,12 @@ export class ReadbackView {
   logits(place: number): Float32Array {
     const { vocabularyStride, config } = this.model.dimensions;
     return new Float32Array(this.logitBytes!, place * vocabularyStride * 4, config.vocabularySize).slice();
+  }
+
+  /** A copy of the vector in a place, `[hiddenSize]`. */
+  embedding(place: number): Float32Array {
+    const { hiddenStride, config } = this.model.dimensions;
+    return new Float32Array(this.embeddingBytes!, place * hiddenStride * 4, config.hiddenSize).slice();
   }
 
   /** A copy of the histogram of a slot's layer. */

@@ -64,10 +64,11 @@ export function recordSteps(
   return { steps, free, logits };
 }
 
-/** Steps up to the end of the longest sequence, the next eviction, and the room for logits. */
+/** Steps up to the end of the longest sequence, the next eviction, the next change of a mask, and the room for logits. */
 function stepsOf(batch: readonly Sequence[], { logitPlaces }: Readback): number {
   const longest = Math.max(...batch.map(({ tokens }) => tokens.remaining));
   const toEviction = Math.min(...batch.map(({ eviction, tokens }) => eviction?.stepsLeft(tokens) ?? Infinity));
+  const toUnmasking = Math.min(...batch.map(({ tokens }) => tokens.unending || Infinity));
   const reporting = batch.filter(({ tokens }) => tokens.willReportLogits).length;
-  return Math.min(longest, toEviction, reporting > 0 ? Math.floor(logitPlaces / reporting) : MAX_STEPS);
+  return Math.min(longest, toEviction, toUnmasking, reporting > 0 ? Math.floor(logitPlaces / reporting) : MAX_STEPS);
 }

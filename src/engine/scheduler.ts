@@ -21,6 +21,7 @@ import { groupByPrompt } from "./prompt_groups.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
 import type { ResumedToken } from "./token_progress.ts";
 import { UnusableScores } from "./unusable_scores.ts";
+import { WaitingLine } from "./waiting_line.ts";
 
 /** A sequence's news, in order. */
 export type Emit = (id: number, event: GenerationEvent) => void;
@@ -31,7 +32,7 @@ export class Scheduler {
   readonly #sequences = new Map<number, Sequence>();
   readonly #guidance: GuidedDecoding;
   readonly #unusable: UnusableScores;
-  #waiting: Sequence[] = [];
+  readonly #waiting = new WaitingLine<Sequence>();
   #running: Sequence[] = [];
 
   /**
@@ -52,7 +53,7 @@ export class Scheduler {
     this.#unusable = new UnusableScores(log);
     this.#admission = new Admission(prefixIndex, shape.layerCount, slots);
     this.#guidance = new GuidedDecoding(guides, {
-      queue: (sequence) => this.#waiting.push(sequence),
+      queue: (sequence) => this.#waiting.add(sequence),
       accept: (sequence, tokens) => this.#accept(sequence, tokens),
       stop: (sequence) => this.#finish(sequence, "stop"),
       fail: (sequence, message) => this.#end(sequence, { type: "failed", message }),
@@ -70,7 +71,7 @@ export class Scheduler {
 
   /** The prompt of the sequence that is let in next, if any waits. */
   get nextPrompt(): Uint32Array | undefined {
-    return this.#waiting.at(0)?.request.prompt;
+    return this.#waiting.first?.request.prompt;
   }
 
   /** Those whose next step can be recorded: first those that run ahead, neighbours where they share an arena. */
@@ -105,7 +106,7 @@ export class Scheduler {
     const sequence = new Sequence(id, request, forecast, fallback);
     this.#sequences.set(id, sequence);
     if (sequence.constraint?.needsGuidance) this.#guidance.ask(sequence);
-    else this.#waiting.push(sequence);
+    else this.#waiting.add(sequence);
   }
 
   /** Ends a sequence wherever it is; unknown ids have ended already. */
@@ -131,20 +132,19 @@ export class Scheduler {
   }
 
   /**
-   * Lets waiting sequences in, first come first served, whose prompts, equal ones counted once, have at most `rows` rows
-   * together.
+   * Lets waiting sequences in, by priority and then first come first served, whose prompts, equal ones counted once, are at most
+   * `prompts` and have at most `rows` rows together.
    *
    * @returns them, grouped by prompt
    */
-  admit(rows: number): Sequence[][] {
+  admit(rows: number, prompts: number): Sequence[][] {
     const admitted: Sequence[] = [];
     let groups: Sequence[][] = [];
-    while (this.#waiting.length > 0) {
-      const sequence = this.#waiting[0];
+    for (let sequence = this.#waiting.first; sequence !== undefined; sequence = this.#waiting.first) {
       const wider = groupByPrompt([...admitted, sequence]);
       const needed = wider.reduce((sum, [{ request }]) => sum + request.prompt.length, 0);
-      if (needed > rows || !this.#admission.tryAdmit(sequence)) break;
-      this.#waiting.shift();
+      if (needed > rows || wider.length > prompts || !this.#admission.tryAdmit(sequence)) break;
+      this.#waiting.remove(sequence);
       admitted.push(sequence);
       groups = wider;
     }
@@ -166,6 +166,18 @@ export class Scheduler {
 
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
+    this.#reportPrompt(sequence);
+    if (sequence.policy !== null) this.#running.push(sequence);
+  }
+
+  /** The prompt has come to a vector, `[hiddenSize]`, which was all that was asked. */
+  embedded(sequence: Sequence, values: Float32Array): void {
+    this.#reportPrompt(sequence);
+    this.emit(sequence.id, { type: "embedding", values });
+    this.#finish(sequence, "length");
+  }
+
+  #reportPrompt(sequence: Sequence): void {
     const kvCache = kvCacheUsage(sequence, this.#positions(sequence));
     if (sequence.unusableScores > 0) this.#unusable.log(sequence);
     this.counters.promptTokens += kvCache.promptRows;
@@ -174,7 +186,6 @@ export class Scheduler {
     if (this.prefixIndex.isOn) this.counters.countPrefix(kvCache.promptRows, cachedTokens);
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
-    if (sequence.policy !== null) this.#running.push(sequence);
   }
 
   /** The positions of the rows that a sequence keeps of its prompt, if it is to tell them. */
@@ -229,7 +240,7 @@ export class Scheduler {
   evicted(sequence: Sequence, heldRows: readonly number[]): void {
     const { rowsPerLayer } = sequence;
     sequence.budgets.forget();
-    this.counters.countEvicted((layer) => heldRows[layer] - rowsPerLayer[layer]);
+    this.counters.countEvicted((layer) => Math.round(heldRows[layer] - rowsPerLayer[layer]));
     this.counters.decodeEvictions++;
     this.emit(sequence.id, {
       type: "evicted",
@@ -258,7 +269,7 @@ export class Scheduler {
     sequence.isFinished = true;
     this.#running = this.#running.filter((other) => other !== sequence);
     this.#sequences.delete(sequence.id);
-    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.#waiting.remove(sequence);
     this.#admission.release(sequence);
     this.#guidance.end(sequence);
     this.emit(sequence.id, event);

@@ -27,6 +27,8 @@ export interface ScoreTransfer {
   readonly throughLayer: number;
   /** Whether the sequence's rows are to be allotted again. */
   readonly isRebalance: boolean;
+  /** Which rows were scored, where these are not the ranked ones. */
+  readonly rows?: "generated";
 }
 
 /** Records that a sequence's layer records are empty: scoring adds to them. */
@@ -67,7 +69,9 @@ export function takeInScores(
   if (policy.hasKernel) countUnusable(counters, transfer, results);
   if (!isRebalance) return;
   const begun = performance.now();
-  for (const moves of budgets.share(policy, cache)) model.compressor.moveSlots(recorder, cache.arena, moves);
+  for (const moves of budgets.share(policy, cache, transfer.rows)) {
+    model.compressor.moveSlots(recorder, cache.arena, moves);
+  }
   counters.rebalances++;
   counters.rebalanceSeconds += (performance.now() - begun) / 1000;
 }

@@ -38,6 +38,8 @@ export class Sequence {
   cachedRows = 0;
   /** Scores of its prompt, so far, that were no numbers of at least 0, by the kernel of a plugin. */
   unusableScores = 0;
+  /** How often rows have been evicted while tokens were generated. */
+  evictions = 0;
   #residence: Residence | null = null;
 
   constructor(
@@ -92,10 +94,9 @@ export class Sequence {
     if (residence !== null) this.waitedSeconds = (performance.now() - this.#queued) / 1000;
   }
 
-  /** Rows that each layer holds. */
+  /** Rows that each layer holds; the mean of its KV heads. */
   get rowsPerLayer(): number[] {
-    const { rankedRows, recentRows } = this.residence.cache;
-    return Array.from(rankedRows, (rows, layer) => rows + recentRows[layer]);
+    return this.residence.cache.rowsPerLayer(this.context.kvHeadCount);
   }
 
   /** Rows at the end of the prompt that are kept beside the ranked ones; 0 where nothing is ranked. */

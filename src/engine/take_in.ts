@@ -32,6 +32,9 @@ export function takeIn(
     scheduler.prefilled(sequence);
     receive(sequence, [results.firstToken(row)]);
   });
+  turn.embedded.forEach((sequence, place) => {
+    if (!sequence.isFinished) scheduler.embedded(sequence, results.embedding(place));
+  });
   for (const [sequence, transfers] of Map.groupBy(turn.logits, ({ sequence }) => sequence)) {
     const logits = transfers.map(({ place }) => results.logits(place));
     if (!sequence.isFinished) scheduler.emit(sequence.id, { type: "logits", logits });

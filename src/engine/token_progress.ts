@@ -27,6 +27,12 @@ export interface ResumedToken {
   readonly surplusRows: number;
 }
 
+/** What a request says about its tokens. */
+type ProgressRequest = Pick<
+  GenerationRequest,
+  "prompt" | "continuation" | "maxTokens" | "minTokens" | "stopTokens"
+>;
+
 export class TokenProgress {
   /** Why the generation waits to be resumed; null while it does not. */
   pausedBy: "stop" | "length" | null = null;
@@ -40,12 +46,15 @@ export class TokenProgress {
   /** Tokens behind the prompt up to which they are given, and where the generation ends. */
   #givenEnd = 0;
   #end = 0;
+  /** Tokens behind the prompt before which no stop token comes. */
+  #leastEnd = 0;
   #logitsFrom = Infinity;
   #isHeld = false;
   #given: { readonly start: number; readonly tokens: Uint32Array } = { start: 0, tokens: new Uint32Array() };
 
-  constructor(readonly request: Pick<GenerationRequest, "prompt" | "continuation" | "maxTokens" | "stopTokens">) {
+  constructor(readonly request: ProgressRequest) {
     this.#goOn(request.continuation ?? { tokens: new Uint32Array() }, 0, request.maxTokens);
+    if (request.stopTokens.length > 0) this.#leastEnd = this.#givenEnd + (request.minTokens ?? 0);
   }
 
   /** Tokens behind the prompt when the generation ends. */
@@ -61,6 +70,11 @@ export class TokenProgress {
   /** Tokens that may still be recorded. */
   get remaining(): number {
     return this.#end - this.recorded;
+  }
+
+  /** How many of the next tokens must not end the generation. */
+  get unending(): number {
+    return Math.max(0, this.#leastEnd - this.recorded);
   }
 
   /** How many of the next tokens are given, not drawn. */

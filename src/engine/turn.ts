@@ -26,4 +26,6 @@ export interface Turn {
   readonly firsts: readonly Sequence[];
   /** Positions that are to be told, of those whose prompts end with it. */
   readonly reports: readonly PositionReport[];
+  /** Those whose prompts' vectors are read back, by their place. */
+  readonly embedded: readonly Sequence[];
 }

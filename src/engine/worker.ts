@@ -6,6 +6,7 @@ import { contextLimit, defaultKvMemory } from "../model/dimensions.ts";
 import { Model } from "../model/model.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
+import { SizeError } from "../contract/errors.ts";
 import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
 import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
@@ -113,7 +114,7 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
     ).catch((error) => {
       if (!(error instanceof BindingLimitError)) throw error;
       const { maxBatch, contextLength } = serving;
-      throw new RangeError(
+      throw new SizeError(
         `${error.message}; fewer sequences than ${maxBatch} (--max-batch) or a context shorter than ${contextLength} ` +
           "tokens (--context) need less",
       );
@@ -169,7 +170,7 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
   const { kvType = "f16" } = options;
   const limit = contextLimit(config, kvType, gpu.maxBindingBytes);
   if (options.context !== undefined && options.context > limit) {
-    throw new RangeError(
+    throw new SizeError(
       `--context is ${options.context}: expected at most ${limit}, for what a prompt needs while it is read has to fit ` +
         `into a binding of ${gpu.maxBindingBytes} bytes on ${gpu.adapterName}`,
     );
@@ -180,6 +181,15 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
         "answers may make no sense",
     );
   }
+  const memory = gpu.isSoftware ? systemMemory() : Infinity;
+  if (options.kvMemory !== undefined && options.kvMemory > memory) {
+    throw new SizeError(
+      `--kv-memory is ${gibibytes(options.kvMemory)}: expected at most the ${
+        gibibytes(memory)
+      } of this machine, in which ` +
+        `${gpu.adapterName} computes`,
+    );
+  }
   const serving = {
     contextLength: options.context ?? Math.min(config.contextLength, limit),
     maxBatch: options.maxBatch,
@@ -187,4 +197,16 @@ function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOpti
     prefixCache: options.prefixCache,
   };
   return { ...serving, kvMemory: options.kvMemory ?? defaultKvMemory(config, serving) };
+}
+
+const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+/** Bytes of this machine's memory; infinite where the process may not know them. */
+function systemMemory(): number {
+  try {
+    return Deno.systemMemoryInfo().total;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return Infinity;
+    throw error;
+  }
 }

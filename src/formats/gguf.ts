@@ -128,17 +128,40 @@ export async function openGguf(path: string): Promise<ModelFile> {
   }
 }
 
+/**
+ * The metadata of a GGUF file as it stands there, for files that are made from it: numbers keep their type, texts their bytes.
+ *
+ * @returns by key: the number of the value's type and the value, as in the file
+ * @throws {ModelFileError} as {@linkcode openGguf} does
+ */
+export async function readRawMetadata(path: string): Promise<Map<string, Uint8Array>> {
+  const file = await RandomAccessFile.open(path);
+  try {
+    const header = new HeaderCursor(file, MAX_HEADER_BYTES);
+    const places = new Map<string, readonly [start: number, end: number]>();
+    readMetadata(header, readCounts(header).metadata, (key, start, end) => places.set(key, [start, end]));
+    return new Map([...places].map(([key, [start, end]]) => [key, file.read(start, end - start)]));
+  } finally {
+    file.close();
+  }
+}
+
 function readHeader(file: RandomAccessFile): { metadata: Record<string, unknown>; tensors: StoredTensor[] } {
   const header = new HeaderCursor(file, MAX_HEADER_BYTES);
-  checkMagicAndVersion(header);
-  header.field = "tensor count";
-  const tensorCount = header.size(MIN_TENSOR_INFO_BYTES);
-  header.field = "metadata count";
-  const metadataCount = header.size(MIN_METADATA_BYTES);
-  const metadata = readMetadata(header, metadataCount);
-  const tensors = readTensorInfos(header, tensorCount, alignmentOf(header, metadata));
+  const counts = readCounts(header);
+  const metadata = readMetadata(header, counts.metadata);
+  const tensors = readTensorInfos(header, counts.tensors, alignmentOf(header, metadata));
   checkPlacement(tensors);
   return { metadata, tensors };
+}
+
+/** How many tensors and entries of metadata the header has; the cursor is at its start. */
+function readCounts(header: HeaderCursor): { tensors: number; metadata: number } {
+  checkMagicAndVersion(header);
+  header.field = "tensor count";
+  const tensors = header.size(MIN_TENSOR_INFO_BYTES);
+  header.field = "metadata count";
+  return { tensors, metadata: header.size(MIN_METADATA_BYTES) };
 }
 
 /** The number of files that the model lies in. */
@@ -167,15 +190,22 @@ function checkMagicAndVersion(header: HeaderCursor): void {
   }
 }
 
-function readMetadata(header: HeaderCursor, count: number): Record<string, unknown> {
+/** @param visit told of every entry where its value begins and ends, in bytes from the start of the file */
+function readMetadata(
+  header: HeaderCursor,
+  count: number,
+  visit: (key: string, start: number, end: number) => void = () => {},
+): Record<string, unknown> {
   const metadata: Record<string, unknown> = Object.create(null);
   for (let i = 0; i < count; i++) {
     header.field = `key of metadata entry ${i} of ${count}`;
     const key = header.string();
     header.field = `metadata ${quote(key)}`;
     if (key in metadata) throw header.error("appears twice: expected every key once");
+    const start = header.offset;
     const type = readValueType(header);
     metadata[key] = type === "array" ? readArray(header) : readScalar(header, type);
+    visit(key, start, header.offset);
   }
   return metadata;
 }

@@ -12,6 +12,7 @@
  *     Q6_K        element = scale * s[i] * (q - 32)           s: 8 bits for each 16 elements
  */
 
+import { LEAST_MAGNITUDE, roundToEven, type Search, searchScale, searchScaleAndMinimum } from "./k_scales.ts";
 import type { TensorType } from "./model_file.ts";
 import { TENSOR_TYPES } from "./tensor_types.ts";
 
@@ -47,8 +48,7 @@ export function dequantise(type: TensorType, bytes: Uint8Array, count: number): 
 }
 
 /**
- * The blocks that store these elements. Rounding follows GGML's reference for all types but Q4_K, Q5_K and Q6_K, where
- * GGML searches for the best scales; here each scale just spans its elements.
+ * The blocks that store these elements, equal to those of GGML's reference to the bit.
  *
  * @param values finite numbers, whole blocks of them; a scale above 65504 overflows to infinity in half precision
  * @throws {RangeError} when the number of values is not a multiple of the type's block
@@ -188,8 +188,7 @@ function writeCodes(data: DataView, at: number, bits: 4 | 5, codes: Uint8Array):
  *     5 bits only: 32 bytes, bit p of byte i is the fifth bit of element i of part p
  *     128 bytes: byte 32 p/2 + i holds the low four bits of element i of part p, the odd part above the even one
  */
-function superBlock(bits: 4 | 5): BlockCodec {
-  const highest = (1 << bits) - 1;
+function superBlock(bits: 4 | 5, search: Search): BlockCodec {
   const fifthBitsAt = 16;
   const nibblesAt = bits === 5 ? 48 : 16;
   return {
@@ -208,24 +207,29 @@ function superBlock(bits: 4 | 5): BlockCodec {
       }
     },
     write(data, at, values, from) {
-      // Zero belongs to every part's range, because a stored minimum cannot be above zero.
-      const ranges = Array.from({ length: 8 }, (_, part) => {
-        const [minimum, maximum] = range(values, from + 32 * part, 32);
-        return { step: (Math.max(maximum, 0) - Math.min(minimum, 0)) / highest, depth: -Math.min(minimum, 0) };
-      });
-      data.setFloat16(at, Math.max(...ranges.map((r) => r.step)) / 63, true);
-      data.setFloat16(at + 2, Math.max(...ranges.map((r) => r.depth)) / 63, true);
+      const codes = new Uint8Array(256);
+      const block = values.subarray(from, from + 256);
+      const parts = Array.from({ length: 8 }, (_, part) => searchScaleAndMinimum(block, 32 * part, search, codes));
+      const largestScale = Math.max(0, ...parts.map(({ scale }) => scale));
+      const largestMinimum = Math.max(0, ...parts.map(({ minimum }) => minimum));
+      const perScale = largestScale > 0 ? Math.fround(63 / largestScale) : 0;
+      const perMinimum = largestMinimum > 0 ? Math.fround(63 / largestMinimum) : 0;
+      data.setFloat16(at, Math.fround(largestScale / 63), true);
+      data.setFloat16(at + 2, Math.fround(largestMinimum / 63), true);
       // From here on with the scales as the reader will see them, so that the codes make up for their rounding.
       const scale = data.getFloat16(at, true);
       const minimumScale = data.getFloat16(at + 2, true);
-      ranges.forEach(({ step, depth }, part) => {
-        const partScale = clamp(Math.round(step * inverse(scale)), 0, 63);
-        const partMinimum = clamp(Math.round(depth * inverse(minimumScale)), 0, 63);
+      parts.forEach((found, part) => {
+        const partScale = Math.min(63, roundToEven(Math.fround(perScale * found.scale)));
+        const partMinimum = Math.min(63, roundToEven(Math.fround(perMinimum * found.minimum)));
         writePartScales(data, at + 4, part, partScale, partMinimum);
-        const perStep = inverse(scale * partScale);
+        const step = Math.fround(scale * partScale);
+        const minimum = Math.fround(minimumScale * partMinimum);
         for (let i = 0; i < 32; i++) {
-          const scaled = (values[from + 32 * part + i] + minimumScale * partMinimum) * perStep;
-          const code = clamp(Math.round(scaled), 0, highest);
+          const element = 32 * part + i;
+          const scaled = Math.fround(Math.fround(block[element] + minimum) / step);
+          // A part whose scale was rounded to nothing keeps the codes of the search, as in the reference.
+          const code = step === 0 ? codes[element] : clamp(roundToEven(scaled), 0, search.levels);
           orUint8(data, at + nibblesAt + 32 * (part >> 1) + i, (code & 15) << 4 * (part & 1));
           if (bits === 5) orUint8(data, at + fifthBitsAt + i, (code >> 4) << part);
         }
@@ -280,15 +284,21 @@ const Q6_K: BlockCodec = {
     }
   },
   write(data, at, values, from) {
-    const steps = Array.from({ length: 16 }, (_, part) => largest(values, from + 16 * part, 16) / -32);
-    data.setFloat16(at + 208, Math.max(...steps.map(Math.abs)) / 127, true);
+    const codes = new Uint8Array(256);
+    const block = values.subarray(from, from + 256);
+    const scales = Array.from({ length: 16 }, (_, part) => searchScale(block, 16 * part, codes));
+    const largestScale = largest(scales, 0, 16);
+    // Zeros throughout, as the block is made.
+    if (Math.abs(largestScale) < LEAST_MAGNITUDE) return;
+    const perScale = Math.fround(-128 / largestScale);
+    data.setFloat16(at + 208, Math.fround(1 / perScale), true);
     const scale = data.getFloat16(at + 208, true);
-    steps.forEach((step, part) => {
-      const partScale = clamp(Math.round(step * inverse(scale)), -128, 127);
+    scales.forEach((found, part) => {
+      const partScale = Math.min(127, roundToEven(Math.fround(perScale * found)));
       data.setInt8(at + 192 + part, partScale);
-      const perStep = inverse(scale * partScale);
+      const step = Math.fround(scale * partScale);
       for (let element = 16 * part; element < 16 * part + 16; element++) {
-        const code = clamp(Math.round(values[from + element] * perStep), -32, 31) + 32;
+        const code = step === 0 ? codes[element] : clamp(roundToEven(Math.fround(block[element] / step)), -32, 31) + 32;
         const { low, lowShift, high, highShift } = placeQ6(element);
         orUint8(data, at + low, (code & 15) << lowShift);
         orUint8(data, at + high, (code >> 4) << highShift);
@@ -319,13 +329,13 @@ const CODECS: Readonly<Record<TensorType, BlockCodec>> = {
   Q4_1: minimumBlock(4),
   Q5_0: centredBlock(5),
   Q5_1: minimumBlock(5),
-  Q4_K: superBlock(4),
-  Q5_K: superBlock(5),
+  Q4_K: superBlock(4, { levels: 15, first: -1, steps: 20 }),
+  Q5_K: superBlock(5, { levels: 31, first: -0.5, steps: 15 }),
   Q6_K,
 };
 
 /** The first of the elements with the largest magnitude, with its sign. */
-function largest(values: Float32Array, from: number, count: number): number {
+function largest(values: ArrayLike<number>, from: number, count: number): number {
   let result = 0;
   for (let i = from; i < from + count; i++) {
     if (Math.abs(values[i]) > Math.abs(result)) result = values[i];

@@ -43,6 +43,7 @@ export async function pull(text: string, options: PullOptions): Promise<string> 
   const { settings, log = () => {}, onProgress = () => {} } = options;
   const source = parseSource(text);
   if (settings.offline) throw new HubError(`${text} cannot be pulled: HF_HUB_OFFLINE is set`);
+  await requireWritable(text, settings.directory);
   const client = new HubClient(settings, {
     attempts: options.attempts ?? 6,
     stallMilliseconds: options.stallMilliseconds ?? 60_000,
@@ -100,6 +101,16 @@ export async function cachedOrPulled(text: string, options: PullOptions): Promis
     throw new HubError(`${text} is not in the cache, and HF_HUB_OFFLINE is set; there: ${there}`, true);
   }
   return await pull(text, options);
+}
+
+/** @throws {HubError} when the process was started without permission to write into the cache, saying how to go on */
+async function requireWritable(text: string, directory: string): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "write", path: directory });
+  if (state === "granted") return;
+  throw new HubError(
+    `${text} must be downloaded into ${directory}, where this process may not write: get it beforehand, with\n` +
+      `  deno run -A main.ts pull ${text}\nor start with --allow-write=${directory}`,
+  );
 }
 
 async function planRepository(client: HubClient, { repository: name, file }: HubSource): Promise<Plan> {

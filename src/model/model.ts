@@ -4,6 +4,7 @@
 import { RecordLayout } from "../scores/layer_record.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import { PrefixIndex } from "../cache/prefix_index.ts";
+import { SizeError } from "../contract/errors.ts";
 import type { LoadProgress } from "../contract/engine.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -13,6 +14,7 @@ import type { ModelConfig } from "../architecture/config.ts";
 import { DecodeCompressor } from "../compression/decode_compressor.ts";
 import { Decoder } from "./decoder.ts";
 import { type Dimensions, dimensionsOf, MAX_STEPS, type ServingOptions } from "./dimensions.ts";
+import { PromptPooler } from "./prompt_pooler.ts";
 import { Prefiller } from "./prefiller.ts";
 import { PrefixRows } from "./prefix_rows.ts";
 import { ropeFrequencies, ropeTable } from "../architecture/rope.ts";
@@ -22,6 +24,7 @@ import { loadWeights } from "./weights.ts";
 /** Everything that runs a model on a GPU; one per engine. */
 export class Model {
   #decodeCompressor: DecodeCompressor | null = null;
+  #promptPooler: PromptPooler | null = null;
 
   private constructor(
     readonly gpu: Gpu,
@@ -45,7 +48,14 @@ export class Model {
     readonly firstRows: BatchRows,
     readonly firstSampler: Sampler,
     private readonly arenas: readonly GPUBuffer[],
+    private readonly outputNorm: GPUBuffer,
   ) {}
+
+  /** What makes vectors of prompts; made when it is first asked for. */
+  promptPooler(): PromptPooler {
+    const { gpu, dimensions, prefiller, outputNorm } = this;
+    return this.#promptPooler ??= new PromptPooler(gpu, dimensions, prefiller.hidden, outputNorm);
+  }
 
   /** What compresses the caches of running sequences; made when it is first asked for. */
   decodeCompressor(): DecodeCompressor {
@@ -63,7 +73,7 @@ export class Model {
    * Uploads the weights, allocates the cache and compiles the kernels.
    *
    * @throws {ModelFileError} when the file cannot be run
-   * @throws {RangeError} when something does not fit into this adapter's memory limits
+   * @throws {SizeError} when the KV cache does not fit into this adapter's memory @throws {BindingLimitError} when a buffer exceeds its bindings
    */
   static async load(
     gpu: Gpu,
@@ -73,6 +83,9 @@ export class Model {
     onProgress: (progress: LoadProgress) => void = () => {},
   ): Promise<Model> {
     const dimensions = dimensionsOf(config, serving);
+    // First, so that a size that cannot be is known before anything large has been read.
+    const arenaBlocks = arenaSizes(gpu, dimensions, serving.kvMemory);
+    const arenas = await makeArenas(gpu, arenaBlocks, dimensions);
     const weights = await loadWeights(
       gpu,
       file,
@@ -85,10 +98,6 @@ export class Model {
     const shaders = (done: number) => onProgress({ stage: "shaders", done, total: 3 });
     shaders(0);
     const table = gpu.upload("RoPE table", ropeTable(config.rope, dimensions.positions));
-    const arenaBlocks = arenaSizes(gpu, dimensions, serving.kvMemory);
-    const arenas = arenaBlocks.map((blocks, index) =>
-      gpu.createBuffer(`KV arena ${index}`, blocks * dimensions.blockBytes)
-    );
     const pool = new BlockPool({
       arenas: arenaBlocks,
       blockBytes: dimensions.blockBytes,
@@ -148,6 +157,7 @@ export class Model {
       firstRows,
       firstSampler,
       arenas,
+      weights.outputNorm,
     );
   }
 }
@@ -160,7 +170,21 @@ function arenaSizes(gpu: Gpu, { blockBytes }: Dimensions, bytes: number): number
     sizes.push(Math.min(blocks, perArena));
   }
   if (sizes.length === 0) {
-    throw new RangeError(`--kv-memory is ${bytes} bytes: expected at least one block of ${blockBytes}`);
+    throw new SizeError(`--kv-memory is ${bytes} bytes: expected at least one block of ${blockBytes}`);
   }
   return sizes;
+}
+
+/** The buffers of the block pool. @throws {SizeError} when the adapter has no memory for them */
+async function makeArenas(gpu: Gpu, sizes: readonly number[], { blockBytes }: Dimensions): Promise<GPUBuffer[]> {
+  gpu.device.pushErrorScope("out-of-memory");
+  const arenas = sizes.map((blocks, index) => gpu.createBuffer(`KV arena ${index}`, blocks * blockBytes));
+  const error = await gpu.device.popErrorScope();
+  if (error === null) return arenas;
+  const bytes = blockBytes * sizes.reduce((sum, blocks) => sum + blocks, 0);
+  throw new SizeError(
+    `--kv-memory comes to ${
+      (bytes / 2 ** 30).toFixed(1)
+    } GiB, for which ${gpu.adapterName} has no memory left: expected less`,
+  );
 }

@@ -31,6 +31,8 @@ export interface Usage {
     readonly bytes: number;
     readonly full_bytes: number;
     readonly fallback?: string;
+    /** What was asked for and did not count. */
+    readonly notes?: readonly string[];
   } | null;
 }
 

@@ -30,6 +30,7 @@ export function CacheView({ answer, layers, sentence, most, of }: Props) {
     <section class="cache" aria-label={of === undefined ? "What the cache keeps" : `What the cache of ${of} keeps`}>
       <h3>What the cache keeps</h3>
       {cache && <p>{figures(cache)}</p>}
+      {cache?.notes?.map((note) => <p key={note} class="hint">{note}.</p>)}
       {cache?.fallback && <p class="error">The policy failed, and uniform budgets took its place: {cache.fallback}</p>}
       {isReading && rows === null && <p class="hint">Waiting for the first layer to be read.</p>}
       {isReading && rows !== null && (

@@ -1,5 +1,12 @@
 /** @file The form for policy, budget and options; its fields are made from the JSON Schemas of the server. */
-import { chosen, COMBINATION, type KvChoice, type PolicyInfo, type PolicyList } from "./kv_choice.ts";
+import {
+  chosen,
+  COMBINATION,
+  decodeProtections,
+  type KvChoice,
+  type PolicyInfo,
+  type PolicyList,
+} from "./kv_choice.ts";
 import { type OptionField, optionFields } from "./option_fields.ts";
 
 /** What an event's field holds. */
@@ -23,7 +30,8 @@ export function ChoiceForm({ list, choice, onChange, legend }: Props) {
         Policy
         <select
           value={choice.policy}
-          onChange={(event: Event) => change({ policy: valueOf(event), options: {}, decodeEviction: "" })}
+          onChange={(event: Event) =>
+            change({ policy: valueOf(event), options: {}, decodeEviction: "", decodeProtection: "" })}
         >
           {list.policies.map(({ name }) => <option value={name} key={name}>{name}</option>)}
           <option value={COMBINATION}>a scorer and an allocator</option>
@@ -35,7 +43,7 @@ export function ChoiceForm({ list, choice, onChange, legend }: Props) {
             label="Scorer"
             of={list.scorers}
             value={choice.scorer}
-            onChange={(scorer) => change({ scorer, options: {} })}
+            onChange={(scorer) => change({ scorer, options: {}, decodeEviction: "", decodeProtection: "" })}
           />
           <Half
             label="Allocator"
@@ -55,7 +63,7 @@ export function ChoiceForm({ list, choice, onChange, legend }: Props) {
           autocomplete="off"
           onInput={(event: Event) => change({ budget: valueOf(event) })}
         />
-        <span class="hint">Rows per layer, or a share of the prompt such as 10%</span>
+        <span class="hint">Rows per layer, a share of the prompt such as 10%, or auto</span>
       </label>
       {(fields.length > 0 || info.decode_eviction) && (
         <details>
@@ -68,23 +76,49 @@ export function ChoiceForm({ list, choice, onChange, legend }: Props) {
               onChange={(value) => change({ options: { ...choice.options, [field.name]: value } })}
             />
           ))}
-          {info.decode_eviction && (
-            <label>
-              Evict while generating
-              <input
-                type="number"
-                min={1}
-                max={65536}
-                placeholder="never"
-                value={choice.decodeEviction}
-                onInput={(event: Event) => change({ decodeEviction: valueOf(event) })}
-              />
-              <span class="hint">Tokens between two evictions</span>
-            </label>
-          )}
+          {info.decode_eviction && <Evictions list={list} choice={choice} onChange={change} />}
         </details>
       )}
     </fieldset>
+  );
+}
+
+function Evictions(
+  { list, choice, onChange }: {
+    readonly list: PolicyList;
+    readonly choice: KvChoice;
+    readonly onChange: (changes: Partial<KvChoice>) => void;
+  },
+) {
+  const { names, description } = decodeProtections(list);
+  return (
+    <>
+      <label>
+        Evict while generating
+        <input
+          type="number"
+          min={1}
+          max={65536}
+          placeholder="never"
+          value={choice.decodeEviction}
+          onInput={(event: Event) => onChange({ decodeEviction: valueOf(event) })}
+        />
+        <span class="hint">Tokens between two evictions</span>
+      </label>
+      {choice.decodeEviction !== "" && (
+        <label>
+          Leave alone
+          <select
+            value={choice.decodeProtection}
+            onChange={(event: Event) => onChange({ decodeProtection: valueOf(event) })}
+          >
+            <option value="">by default</option>
+            {names.map((name) => <option value={name} key={name}>{name}</option>)}
+          </select>
+          <span class="hint">{description}</span>
+        </label>
+      )}
+    </>
   );
 }
 

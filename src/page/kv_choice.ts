@@ -6,8 +6,8 @@ export interface PolicyInfo {
   readonly name: string;
   readonly description: string;
   readonly options: OptionsSchema;
-  /** Whether rows can be evicted while tokens are generated. */
-  readonly decode_eviction: boolean;
+  /** Whether rows can be evicted while tokens are generated; an allocator has no part in that. */
+  readonly decode_eviction?: boolean;
 }
 
 /** The reply of `GET /v1/kv/policies`. */
@@ -15,7 +15,9 @@ export interface PolicyList {
   readonly policies: readonly PolicyInfo[];
   readonly scorers: readonly PolicyInfo[];
   readonly allocators: readonly PolicyInfo[];
-  readonly default: { readonly policy: string; readonly budget: number | string };
+  /** JSON Schema of a request's `decode_eviction`. */
+  readonly decode_eviction: { readonly anyOf: readonly { readonly properties?: OptionsSchema["properties"] }[] };
+  readonly default: { readonly policy: string; readonly budget: number | string | object };
 }
 
 /** The form's fields, as typed. */
@@ -24,11 +26,13 @@ export interface KvChoice {
   readonly policy: string;
   readonly scorer: string;
   readonly allocator: string;
-  /** Rows per layer, or a share of the prompt; empty for the server's own. */
+  /** Rows per layer, a share of the prompt, `auto`, or JSON of a budget by mass; empty for the server's own. */
   readonly budget: string;
   readonly options: Readonly<Record<string, string>>;
   /** Tokens between two evictions while tokens are generated; empty for none. */
   readonly decodeEviction: string;
+  /** What these leave alone; empty for what the server takes. */
+  readonly decodeProtection: string;
 }
 
 /** Stands for a scorer and an allocator of one's own choosing. */
@@ -42,9 +46,10 @@ export function initialChoice({ policies, scorers, allocators, default: own }: P
     policy: isNamed ? own.policy : COMBINATION,
     scorer,
     allocator,
-    budget: String(own.budget),
+    budget: typeof own.budget === "object" ? JSON.stringify(own.budget) : String(own.budget),
     options: {},
     decodeEviction: "",
+    decodeProtection: "",
   };
 }
 
@@ -57,20 +62,41 @@ export function chosen(list: PolicyList, { policy, scorer, allocator }: KvChoice
     name: halves.map(({ name }) => name).join("+"),
     description: halves.map(({ description }) => description).join(" "),
     options: { properties: Object.assign({}, ...halves.map(({ options }) => options.properties)) },
-    decode_eviction: halves.every(({ decode_eviction }) => decode_eviction),
+    decode_eviction: halves[0].decode_eviction,
   };
 }
 
 /** The field `kv_cache`: it asks for the positions of what is kept, too. */
 export function kvCacheField(list: PolicyList, choice: KvChoice): Record<string, unknown> {
   const { name, options: schema, decode_eviction } = chosen(list, choice);
-  const budget = choice.budget.trim();
   const options = typedOptions(schema, choice.options);
   return {
     policy: name,
-    ...budget !== "" && { budget: /^\d+(\.\d+)?$/.test(budget) ? Number(budget) : budget },
+    // What keeps every row has no budget.
+    ...choice.budget.trim() !== "" && name !== "full" && { budget: budgetOf(choice.budget.trim()) },
     ...Object.keys(options).length > 0 && { options },
-    decode_eviction: decode_eviction && choice.decodeEviction.trim() !== "" ? Number(choice.decodeEviction) : false,
+    decode_eviction: decode_eviction ? evictionOf(choice) : false,
     report: "positions",
   };
+}
+
+/** What evictions can leave alone, as the server's schema lists it, with what it says of it. */
+export function decodeProtections({ decode_eviction }: PolicyList): { names: readonly string[]; description: string } {
+  const schema = decode_eviction.anyOf.find(({ properties }) => properties?.protect !== undefined)?.properties?.protect;
+  return { names: schema?.enum?.map(String) ?? [], description: schema?.description ?? "" };
+}
+
+/** What is neither a number nor JSON stays a text: the server says what it expected. */
+function budgetOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function evictionOf({ decodeEviction, decodeProtection }: KvChoice): unknown {
+  if (decodeEviction.trim() === "") return false;
+  const interval = Number(decodeEviction);
+  return decodeProtection === "" ? interval : { interval, protect: decodeProtection };
 }

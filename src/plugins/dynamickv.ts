@@ -47,9 +47,15 @@ const options = z.strictObject({
     .describe("Layers between two sharings of the budget; 2, or 4 if published"),
   mode: z.enum(["mended", "published"]).default("mended")
     .describe("Whether to mend the published rule's flaws or to reproduce its budgets row for row"),
-  floor: z.number().min(0).max(1).default(0.1)
-    .describe("Least rows of a layer, as a share of the mean budget without the window; only where the mode is mended"),
+  floor: z.number().min(0).max(1).optional()
+    .describe("Least rows of a layer, as a share of the mean budget without the window; 0.1, and none if published"),
+}).refine(({ mode, floor }) => mode === "mended" || floor === undefined, {
+  path: ["floor"],
+  error: 'the mode "published" has no floor, so leave it out or take "mended"',
 });
+
+/** The floor of the mended mode. */
+const DEFAULT_FLOOR = 0.1;
 
 /**
  * What the released scripts set, and what the mended mode sets in its place: up to two intervals of provisional rows are
@@ -66,7 +72,7 @@ export const dynamickvAllocator = defineAllocator({
   schedule(context, { mode, interval = DEFAULTS[mode].interval, maximumRatio }) {
     return { provisionalRows: mostRows(context, mode, maximumRatio), interval, exactScores: mode === "published" };
   },
-  allot: (layers, context, { mode, maximumRatio, floor }) =>
+  allot: (layers, context, { mode, maximumRatio, floor = DEFAULT_FLOOR }) =>
     mode === "published"
       ? publishedRows(layers, context, mostRows(context, mode, maximumRatio))
       : mendedRows(layers, context, floor),

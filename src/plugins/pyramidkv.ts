@@ -19,7 +19,10 @@ export const pyramidkvAllocator = defineAllocator({
     provisionalRows: pyramidRows(context, beta),
     interval: context.layerCount,
   }),
-  allot: (layers) => layers.map(({ heldRows }) => heldRows),
+  allot(layers, context, { beta }) {
+    const rows = pyramidRows(context, beta);
+    return layers.map(({ heldRows }, layer) => Math.min(heldRows, rows[layer]));
+  },
 });
 
 /** PyramidKV, with the defaults of its published experiments. */

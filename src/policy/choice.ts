@@ -1,8 +1,8 @@
 /** @file How requests and flags choose among policies: the field `kv_cache`. */
 import { z } from "zod";
-import { parseBudget } from "../cache/budgets.ts";
+import { AUTO_BUDGET, isMassBudget, parseBudget } from "../cache/budgets.ts";
 import { UnservableRequestError } from "../contract/errors.ts";
-import type { KvCacheChoice } from "../contract/generation.ts";
+import { DECODE_PROTECTIONS, type DecodeProtection, type KvCacheChoice } from "../contract/generation.ts";
 import type { Plugin, Policy } from "./policy.ts";
 import { COMBINATION_EXAMPLE, combinationName, type PolicyRegistry } from "./registry.ts";
 
@@ -13,12 +13,28 @@ export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<
 
 /** What `true` stands for. */
 const DEFAULT_DECODE_INTERVAL = 128;
-const decodeEvictionError = "must be true, false, or a whole number of tokens from 1 to 65536";
+/** What evictions leave alone where nothing is said of it. */
+export const DEFAULT_DECODE_PROTECTION: DecodeProtection = "prompt";
+const intervalError = "a whole number of tokens from 1 to 65536";
+const protections = DECODE_PROTECTIONS.map((protection) => `"${protection}"`).join(", ");
+const decodeEvictionError = `must be true, false, ${intervalError}, or an object of such an interval and of protect, ` +
+  `which is one of ${protections}`;
 const decodeInterval = z.int(decodeEvictionError).min(1, decodeEvictionError).max(65536, decodeEvictionError);
-const decodeEvictionSchema = z.union([z.boolean(), decodeInterval], decodeEvictionError)
+const decodeEvictionSchema = z.union([
+  z.boolean(),
+  decodeInterval,
+  z.strictObject({
+    interval: decodeInterval.default(DEFAULT_DECODE_INTERVAL).describe("Tokens between two evictions"),
+    protect: z.enum(DECODE_PROTECTIONS).default(DEFAULT_DECODE_PROTECTION).describe(
+      "Rows that are left alone: all that was kept of the prompt, in which case the budget is that of the generated rows; the first " +
+        "and last rows of the prompt, a tenth of the budget each; or none",
+    ),
+  }),
+], decodeEvictionError)
   .describe(
     "Whether rows are evicted while tokens are generated: the tokens between two evictions, or true for " +
-      `${DEFAULT_DECODE_INTERVAL}. Default: as the server was told, for its own policy; false for any other`,
+      `${DEFAULT_DECODE_INTERVAL}; or an object that also says which rows are left alone. Default: as the server was told, for its own ` +
+      "policy; false for any other",
   );
 
 /** JSON Schema of the field `decode_eviction` of a request's `kv_cache`. */
@@ -31,8 +47,16 @@ const choiceSchema = z.strictObject({
   scorer: z.string().optional(),
   allocator: z.string().optional(),
   budget: z.union(
-    [z.number(), z.string()],
-    'must be a number of rows per layer or a share of the prompt such as "6.9%"',
+    [
+      z.number(),
+      z.string(),
+      z.strictObject({
+        mass: z.number().optional(),
+        max: z.union([z.number(), z.string()]).optional(),
+      }),
+    ],
+    'must be a number of rows per layer, a share of the prompt such as "6.9%", "auto", or an object of mass, such as 0.98, and max, the ' +
+      "most that it may come to",
   )
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
@@ -46,8 +70,8 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
  * at least one of the two; and `decode_eviction?` and `report?` with both. What it leaves out comes from the defaults, whose
- * options and `decodeInterval` count only for their own policy; null leaves out too, as it does in the rest of a request. In
- * the result every option is set.
+ * options and evictions count only for their own policy; null leaves out too, as it does in the rest of a request. In the
+ * result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
  */
@@ -58,25 +82,21 @@ export function parseKvCacheChoice(
 ): KvCacheChoice {
   const given = parsed(choiceSchema, withoutNulls(value ?? {}), "kv_cache");
   const policy = chosenPolicy(given, defaults, registry);
-  const budget = given.budget ?? defaults.budget;
-  try {
-    parseBudget(budget, 1);
-  } catch (error) {
-    throw new UnservableRequestError(`Invalid kv_cache.budget: ${(error as Error).message}`, "kv_cache.budget");
-  }
+  const budget = budgetOf(given.budget ?? defaults.budget, policy, registry);
   const inherited = policy.name === defaults.policy ? defaults : undefined;
   const options = parsed(policy.options, { ...inherited?.options, ...given.options }, "kv_cache.options");
-  const decodeInterval = decodeIntervalOf(
-    given.decode_eviction ?? inherited?.decodeInterval ?? false,
-    policy,
-    registry,
-  );
+  const eviction = given.decode_eviction === undefined
+    ? inherited && evictionOf(inherited)
+    : decodeEvictionOf(given.decode_eviction, policy, registry);
   return {
     policy: policy.name,
     budget,
     options,
-    ...decodeInterval !== undefined && { decodeInterval },
+    ...eviction,
     ...given.report !== undefined && { report: given.report },
+    ...policy.name === "full" && given.budget !== undefined && {
+      idle: [`The budget ${given.budget} does not count: the policy full keeps every row`],
+    },
   };
 }
 
@@ -86,18 +106,56 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(fields.map(([name, field]) => [name, withoutNulls(field)]));
 }
 
-function decodeIntervalOf(
-  given: boolean | number,
+/** @throws {UnservableRequestError} if it is none, or one by mass for a policy that cannot have it */
+function budgetOf(
+  given: NonNullable<z.infer<typeof choiceSchema>["budget"]>,
   policy: Policy,
   { policies }: PolicyRegistry,
-): number | undefined {
-  if (given === false) return undefined;
-  if (policy.ranksAgain) return given === true ? DEFAULT_DECODE_INTERVAL : given;
-  const names = policies.filter(({ ranksAgain }) => ranksAgain).map(({ name }) => name);
+): KvCacheChoice["budget"] {
+  const field = "kv_cache.budget";
+  const asked = given === "auto" ? {} : given;
+  const budget = typeof asked === "object" ? { ...AUTO_BUDGET, ...asked } : asked;
+  try {
+    parseBudget(budget, 1);
+  } catch (error) {
+    throw new UnservableRequestError(`Invalid ${field}: ${(error as Error).message}`, field);
+  }
+  // One that keeps all of the prompt looks at no budget.
+  if (!isMassBudget(budget) || policy.scoresAttention || !policy.compresses) return budget;
   throw new UnservableRequestError(
-    `The KV cache policy "${policy.name}" cannot evict while tokens are generated: expected one of ` +
-      names.join(", "),
-    "kv_cache.decode_eviction",
+    `The KV cache policy "${policy.name}" does not score by attention alone, so no budget can be found by the mass of it: give rows or ` +
+      `a share of the prompt, or one of the policies ` +
+      policies.filter(({ scoresAttention }) => scoresAttention).map(({ name }) => name).join(", "),
+    field,
+  );
+}
+
+type Eviction = Pick<KvCacheChoice, "decodeInterval" | "decodeProtection">;
+
+/** How a choice evicts while tokens are generated, if it does. */
+function evictionOf({ decodeInterval, decodeProtection = DEFAULT_DECODE_PROTECTION }: KvCacheChoice): Eviction {
+  return decodeInterval === undefined ? {} : { decodeInterval, decodeProtection };
+}
+
+function decodeEvictionOf(
+  given: z.infer<typeof decodeEvictionSchema>,
+  policy: Policy,
+  { policies }: PolicyRegistry,
+): Eviction {
+  if (given === false) return {};
+  const { interval = DEFAULT_DECODE_INTERVAL, protect = DEFAULT_DECODE_PROTECTION } = typeof given === "object"
+    ? given
+    : { interval: given === true ? undefined : given };
+  const can = ({ ranksAgain, ranksGenerated }: Policy) => protect === "prompt" ? ranksGenerated : ranksAgain;
+  if (can(policy)) return { decodeInterval: interval, decodeProtection: protect };
+  const [what, field] = protect === "prompt" ? ["evict while tokens are generated", "kv_cache.decode_eviction"] : [
+    `evict rows of the prompt while tokens are generated, as protect "${protect}" asks`,
+    "kv_cache.decode_eviction.protect",
+  ];
+  throw new UnservableRequestError(
+    `The KV cache policy "${policy.name}" cannot ${what}: expected one of ` +
+      policies.filter(can).map(({ name }) => name).join(", "),
+    field,
   );
 }
 
@@ -156,7 +214,7 @@ function parsed<Schema extends z.ZodObject>(schema: Schema, value: unknown, path
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  if (issue.code === "unrecognized_keys") {
+  if (issue.code === "unrecognized_keys" && issue.path.length === 0) {
     const field = [path, issue.keys[0]].join(".");
     const known = Object.keys(schema.shape).join(", ") || "none";
     throw new UnservableRequestError(`Unknown field ${field}: known fields are ${known}`, field);

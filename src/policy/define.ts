@@ -5,7 +5,7 @@ import { rankedBudget } from "../cache/budgets.ts";
 import { checkDefinition } from "./check_definition.ts";
 import type { PolicyContext } from "./context.ts";
 import type { Allocator, AllocatorContext, LayerScores, Plugin, Policy, PolicyRecipe, Scorer } from "./policy.ts";
-import { ranksAgain, windowOf } from "./steps.ts";
+import { isAttention, ranksAgain, type Score, scoreOfGenerated, windowOf } from "./steps.ts";
 import { uniformAllocator } from "./uniform.ts";
 
 /** What every definition may name. */
@@ -157,6 +157,15 @@ function openPolicy(recipe: PolicyRecipe): Policy {
     get ranksAgain() {
       return open();
     },
+    get ranksGenerated() {
+      return open();
+    },
+    get compresses() {
+      return open();
+    },
+    get scoresAttention() {
+      return open();
+    },
     start: open,
   };
 }
@@ -176,19 +185,30 @@ function combined(
   scorer: Scorer,
   allocator: Allocator,
   { defaults }: Pick<PolicyRecipe, "defaults">,
-): Pick<Policy, "options" | "ranksAgain" | "start"> {
+): Pick<Policy, "options" | "ranksAgain" | "ranksGenerated" | "compresses" | "scoresAttention" | "start"> {
   const options = optionsOf(scorer, allocator, defaults);
+  const isOrdinarily = (can: (score: Score) => boolean): boolean => {
+    try {
+      const score = scorer.score(ORDINARY, options.parse({}));
+      return score !== null && can(score);
+    } catch {
+      // What it cannot do is told to whoever asks for it.
+      return false;
+    }
+  };
   return {
     options,
     get ranksAgain() {
-      if (allocator.perHead) return false;
-      try {
-        const score = scorer.score(ORDINARY, options.parse({}));
-        return score !== null && ranksAgain(score);
-      } catch {
-        // What it cannot do is told to whoever asks for it.
-        return false;
-      }
+      return !allocator.perHead && isOrdinarily(ranksAgain);
+    },
+    get ranksGenerated() {
+      return isOrdinarily((score) => scoreOfGenerated(score) !== null);
+    },
+    get compresses() {
+      return isOrdinarily(() => true);
+    },
+    get scoresAttention() {
+      return isOrdinarily(isAttention);
     },
     start(context, given) {
       const parsed = options.parse(given);
@@ -217,7 +237,13 @@ function optionsOf(scorer: Scorer, allocator: Allocator, defaults: Readonly<Reco
     shape[option] = shape[option].default(value);
     if (description !== undefined) shape[option] = shape[option].describe(description);
   }
-  return scorer.options.extend(shape) as z.ZodObject;
+  // What either half says of its options together holds for all of them; extend() would refuse or lose it.
+  const together = [scorer.options, allocator.options].flatMap(({ def }) => def.checks ?? []);
+  const { catchall } = scorer.options.def;
+  const object = z.object(shape);
+  return (catchall ? object.catchall(catchall) : object).check(
+    ...together as z.core.$ZodCheck<Record<string, unknown>>[],
+  );
 }
 
 /** An allocator at work on one sequence. */
@@ -232,6 +258,7 @@ function started(allocator: Allocator, context: AllocatorContext, options: Reado
     attentionStatistics,
     provisionalRows: (layer: number) => typeof provisionalRows === "number" ? provisionalRows : provisionalRows[layer],
     isRebalanceDue: (layer: number) => (layer + 1) % interval === 0 || layer + 1 === context.layerCount,
-    allot: (layers: readonly LayerScores[]) => allocator.allot(layers, context, options),
+    allot: (layers: readonly LayerScores[], base = context.base) =>
+      allocator.allot(layers, { ...context, base, budget: context.budget - context.base + base }, options),
   };
 }

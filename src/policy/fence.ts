@@ -3,6 +3,7 @@
  */
 import { checkedBudgets, rankedBudget, uniformBudgets, withFloors } from "../cache/budgets.ts";
 import type { LayerContext, PolicyContext } from "./context.ts";
+import { keptShare, smallestBudget } from "./mass_budget.ts";
 import type { LayerScores, Policy, SequencePolicy, StartedPolicy } from "./policy.ts";
 import {
   allSteps,
@@ -32,21 +33,23 @@ const FALLBACK_SINKS = 4;
  *
  * @param onFallback Told why, at most once for each sequence
  * @param runnable see {@link PolicyRegistry.runnable}
+ * @param mass share of what the scores add up to that is enough: the last sharing is of the smallest budget that keeps it
  * @returns `null` where every row is to be kept
  * @throws {NotRunnableError} if the engine can never compute its score
  */
 export function startPolicy(
-  policy: Policy,
+  policy: Pick<Policy, "name" | "start">,
   context: PolicyContext,
   options: Readonly<Record<string, unknown>>,
   onFallback: (reason: string) => void,
   runnable: (score: Score) => Score = (score) => score,
+  mass: number | null = null,
 ): SequencePolicy | null {
   try {
     const started = policy.start(context, options);
     if (started === null) return null;
     checkScore(started.score, context);
-    return new GuardedPolicy(started, runnable(started.score), context, onFallback);
+    return new GuardedPolicy(started, runnable(started.score), context, onFallback, mass);
   } catch (error) {
     if (error instanceof NotRunnableError) {
       throw new NotRunnableError(`The KV cache policy "${policy.name}" ${error.message}`);
@@ -54,7 +57,7 @@ export function startPolicy(
     onFallback(reasonOf(error));
     const window = windowOf(FALLBACK_SCORE);
     if (context.promptLength - window <= rankedBudget(context.budget, window)) return null;
-    return new GuardedPolicy(null, FALLBACK_SCORE, context, onFallback);
+    return new GuardedPolicy(null, FALLBACK_SCORE, context, onFallback, null);
   }
 }
 
@@ -72,6 +75,7 @@ class GuardedPolicy implements SequencePolicy {
   readonly #floor: number;
   readonly hostSteps: readonly HostStep[];
   readonly hasKernel: boolean;
+  found: SequencePolicy["found"] = null;
   #score: Score;
   /** `null` once it has failed. */
   #policy: StartedPolicy | null;
@@ -81,6 +85,7 @@ class GuardedPolicy implements SequencePolicy {
     score: Score,
     private readonly context: PolicyContext,
     private readonly onFallback: (reason: string) => void,
+    private readonly mass: number | null,
   ) {
     this.#policy = policy;
     this.#score = score;
@@ -134,10 +139,35 @@ class GuardedPolicy implements SequencePolicy {
     const total = this.#base * this.context.layerCount * heads;
     return this.#ask((policy) => {
       const shown = this.#floor === 0 ? layers : layers.map((layer, i) => this.#asAskedFor(layer, i));
-      const checked = checkedBudgets(policy.allot(shown), heldIn(shown), total, heads);
+      const heldShown = heldIn(shown);
+      const checked = checkedBudgets(policy.allot(shown), heldShown, total, heads);
       if (!checked.ok) throw new RangeError(checked.reason);
-      return withFloors(checked.rows, held, this.#floor);
+      if (this.mass === null || layers.length < this.context.layerCount) {
+        return withFloors(checked.rows, held, this.#floor);
+      }
+      const allotted = (base: number) => {
+        const checked = checkedBudgets(
+          policy.allot(shown, base),
+          heldShown,
+          base * this.context.layerCount * heads,
+          heads,
+        );
+        return checked.ok ? checked.rows : null;
+      };
+      const smallest = smallestBudget(this.mass, this.#base, checked.rows, allotted, this.#keptBy(layers));
+      this.found = { rows: smallest.base + this.window, kept: smallest.kept };
+      return smallest.rows;
     }, () => uniformBudgets(held, total));
+  }
+
+  /** The share of what all scores add up to that is kept by so many rows of each layer or head. */
+  #keptBy(layers: readonly LayerScores[]): (rows: Uint32Array) => number {
+    // The best rows of the heads of a layer are not told apart: counted as one, they are a little better than those kept.
+    const rowsOfUnit = this.perHead ? 1 : this.context.kvHeadCount;
+    return keptShare(
+      layers.flatMap(({ histogram, headHistograms }) => this.perHead ? headHistograms! : [histogram]),
+      rowsOfUnit,
+    );
   }
 
   /** A layer without the rows that it holds only because they are protected. */

@@ -27,6 +27,7 @@ export { plus } from "./steps/plus.ts";
 export { pool } from "./steps/pool.ts";
 export { positive } from "./steps/positive.ts";
 export { protect } from "./steps/protect.ts";
+export { protectLoudValues } from "./steps/protect_loud_values.ts";
 export { random } from "./steps/random.ts";
 export { readAhead } from "./steps/read_ahead.ts";
 export { recency } from "./steps/recency.ts";

@@ -80,15 +80,15 @@ export interface Scorer<Options extends z.ZodObject = z.ZodObject> extends Plugi
 export interface Allocator<Options extends z.ZodObject = z.ZodObject> extends Plugin<Options> {
   readonly kind: "allocator";
   /**
-   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: rows cannot
-   * be evicted while tokens are generated.
+   * Whether `allot` returns the rows of every KV head, and is given histograms of each. Such budgets hold for prompts: generated rows
+   * are shared evenly, and those of a prompt cannot be evicted while tokens are generated.
    */
   readonly perHead: boolean;
   /** When `allot` is called for a prompt, and with what. */
   schedule(context: AllocatorContext, options: z.infer<Options>): Schedule;
   /**
    * Ranked rows (window excluded) that each layer seen so far may keep: at most `heldRows` each, and at most `base * layerCount` in
-   * all. `perHead`, those of every KV head of every layer, `[layer][kvHead]`: at most the `headRows` each, and
+   * all, which can be asked for with a smaller `base` and budget than the schedule was made for. `perHead`, those of every KV head of every layer, `[layer][kvHead]`: at most the `headRows` each, and
    * `base * layerCount * kvHeadCount` in all.
    */
   allot(layers: readonly LayerScores[], context: AllocatorContext, options: z.infer<Options>): ArrayLike<number>;
@@ -114,8 +114,17 @@ export interface Policy extends Plugin {
   /** The halves that it combines and that others can be combined with, if it has such. */
   readonly scorer?: Scorer;
   readonly allocator?: Allocator;
-  /** Whether it can, by default, evict while tokens are generated: its allocator and all steps of its score allow that. */
+  /**
+   * Whether it can, by default, rank all rows of a sequence again while tokens are generated: its allocator and all steps of its score
+   * allow that.
+   */
   readonly ranksAgain: boolean;
+  /** Whether it can, by default, rank the generated rows by themselves. */
+  readonly ranksGenerated: boolean;
+  /** Whether it, by default, ever drops a row. */
+  readonly compresses: boolean;
+  /** Whether its scores are, by default, shares of the attention. */
+  readonly scoresAttention: boolean;
   /** Starts the policy on a sequence, or returns `null` where every row is to be kept (say, a prompt within the budget). */
   start(context: PolicyContext, options: Readonly<Record<string, unknown>>): StartedPolicy | null;
 }
@@ -130,8 +139,12 @@ export interface StartedPolicy {
   provisionalRows(layer: number): number;
   /** Whether `allot` is to be called once this layer has been prefilled. The last layer always is. */
   isRebalanceDue(layer: number): boolean;
-  /** See {@link Allocator.allot}. */
-  allot(layers: readonly LayerScores[]): ArrayLike<number>;
+  /**
+   * See {@link Allocator.allot}.
+   *
+   * @param base mean ranked rows per layer to share, where that is less than what the schedule was made for
+   */
+  allot(layers: readonly LayerScores[], base?: number): ArrayLike<number>;
 }
 
 /** The same behind the fence: its numbers can be used as they are. */
@@ -149,5 +162,7 @@ export interface SequencePolicy extends StartedPolicy {
   readonly hasFailed: boolean;
   /** Has it computed; `null` once that has failed, from when on the score has no such steps. */
   computeOnHost(step: HostStep, inputs: HostInputs, context: LayerContext): Float32Array<ArrayBuffer> | null;
+  /** What a budget by mass came to: mean rows per layer, and the share that they keep. `null` before the last sharing. */
+  readonly found: { readonly rows: number; readonly kept: number } | null;
   allot(layers: readonly LayerScores[]): Uint32Array;
 }

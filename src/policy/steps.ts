@@ -24,6 +24,7 @@ import { type Plus, plusRules } from "./steps/plus.ts";
 import { type Pool, poolRules } from "./steps/pool.ts";
 import { type Positive, positiveRules } from "./steps/positive.ts";
 import { type Protect, protectedRows, protectRules } from "./steps/protect.ts";
+import { type ProtectLoudValues, protectLoudValuesRules } from "./steps/protect_loud_values.ts";
 import { type Random, randomRules } from "./steps/random.ts";
 import { type ReadAhead, readAheadRules } from "./steps/read_ahead.ts";
 import { type Recency, recencyRules } from "./steps/recency.ts";
@@ -59,6 +60,7 @@ export type Modifier =
   | Clamp
   | Threshold
   | Positive
+  | ProtectLoudValues
   | Protect;
 export type Step = Source | Modifier;
 /** A source, then modifiers. */
@@ -87,6 +89,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRules<Extract<Step, { name: 
   clamp: clampRules,
   threshold: thresholdRules,
   positive: positiveRules,
+  protectLoudValues: protectLoudValuesRules,
   protect: protectRules,
 };
 
@@ -201,6 +204,11 @@ export function protectedRowsOf(score: Score, scored: number): number {
   return last?.name === "protect" ? protectedRows(last, scored) : 0;
 }
 
+/** Whether a score is a share of the attention, at most smoothed: see {@link StepRules.isAttention}. */
+export function isAttention(score: Score): boolean {
+  return allSteps(score).every((step) => rulesOf(step).isAttention?.(step) === true);
+}
+
 /** A step that has something computed on the host before it is recorded. */
 export interface HostStep {
   readonly step: Step;
@@ -256,4 +264,17 @@ export function scoreAgain(score: Score): Score {
     if (nested !== undefined) return rulesOf(step).withNested!(step, scoreAgain(nested));
     return rulesOf(step).inOrderOfRank?.(step) ?? step;
   });
+}
+
+/**
+ * The score of generated rows, where those of the prompt are left alone: what of it can rank rows again, or what its source has in its
+ * place; `null` where there is no such thing.
+ */
+export function scoreOfGenerated(score: Score): Score | null {
+  const [source] = score;
+  if (rankingAgain(source) !== "impossible") {
+    return scoreAgain(score.filter((step) => ranksAgain([step])));
+  }
+  const otherwise = rulesOf(source).otherwiseGenerated?.(source);
+  return otherwise === undefined ? null : [otherwise as Source];
 }

@@ -10,5 +10,5 @@ export const uniformAllocator: Allocator = {
   options: z.strictObject({}),
   perHead: false,
   schedule: ({ base, layerCount }) => ({ provisionalRows: base, interval: layerCount }),
-  allot: (layers) => layers.map(({ heldRows }) => heldRows),
+  allot: (layers, { base }) => layers.map(({ heldRows }) => Math.min(heldRows, base)),
 };

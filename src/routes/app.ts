@@ -134,17 +134,24 @@ export function createApp(
     // A stream is only opened by now; its line is written when it has ended.
     const write = () => {
       trace.end({ method: c.req.method, route, status, run });
+      const cache = run?.usage.kv_cache;
       record("info", "request", {
         request_id: c.var.requestId,
         method: c.req.method,
         path: c.req.path,
         ...c.var.keyOwner && { key: c.var.keyOwner.name },
         status,
-        seconds: (performance.now() - arrival) / 1000,
+        seconds: rounded((performance.now() - arrival) / 1000),
         ...run && {
           prompt_tokens: run.usage.prompt_tokens,
           completion_tokens: run.usage.completion_tokens,
           finish_reasons: run.outcomes,
+          policy: run.kvCache.policy,
+          budget: run.kvCache.budget,
+          // Of the first choice; null where its prompt was never read.
+          rows_kept: cache ? rounded(cache.rows_ratio * cache.prompt_rows) : null,
+          first_token_seconds: rounded(run.pace.firstTokenSeconds),
+          tokens_per_second: rounded(run.pace.tokensPerSecond),
         },
       });
     };
@@ -191,4 +198,9 @@ export function createApp(
   );
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
+}
+
+/** To a thousandth, which is enough for a log. */
+function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toFixed(3));
 }

@@ -1,6 +1,7 @@
 /** @file `POST /v1/completions`: continues texts. */
 import type { Context } from "hono";
 import { Detokenizer } from "../text/detokenizer.ts";
+import { infillingPrompt, suffixText, suffixTokens } from "../text/infilling.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteContext, RouteEnvironment } from "./context.ts";
 import { HttpError } from "./errors.ts";
@@ -39,7 +40,10 @@ export function completionsHandler(context: RouteContext) {
     const candidates = request.best_of ?? n;
     requireRoom(given.length, candidates, engine.maxSequences, "prompt");
     const client = c.req.raw.signal;
-    const prompts = await readPrompts(context, given, request.add_special_tokens ?? true, client);
+    const addSpecial = request.add_special_tokens ?? true;
+    const prompts = request.suffix
+      ? await readInfillings(context, given, request.suffix, addSpecial, client)
+      : await readPrompts(context, given, addSpecial, client);
     const plan = planGeneration(context, { ...request, n: candidates }, prompts.map(({ tokens }) => tokens), {
       promptField: "prompt",
       // The best of several is found by its log-probabilities.
@@ -168,6 +172,36 @@ async function readPrompts(
   return (given as number[][]).map((ids) => {
     requireTokens(ids, context.engine.model.vocabularySize, "prompt");
     return { text: null, tokens: Uint32Array.from(ids) };
+  });
+}
+
+/** What is read to tell what is between each of the prompts and a suffix. */
+async function readInfillings(
+  context: RouteContext,
+  given: readonly (string | number[])[],
+  suffix: string,
+  addSpecial: boolean,
+  client: AbortSignal,
+): Promise<Prompt[]> {
+  const { tokenizer } = context.text;
+  const { infilling, addBeginToken, beginToken } = tokenizer;
+  if (infilling === null) {
+    throw new HttpError(
+      400,
+      "suffix cannot be honoured: the model's vocabulary has no tokens for infilling, so it was not trained for it",
+      { param: "suffix" },
+    );
+  }
+  const task = { field: "suffix", client, options: { addSpecial: false } };
+  const [encoded] = await encodeTexts(context, [suffixText(suffix.toWellFormed(), tokenizer)], task);
+  const behind = suffixTokens(encoded, tokenizer);
+  const begin = addSpecial && addBeginToken ? beginToken : null;
+  // Nothing may stand before the gap.
+  const empty = (prompt: string | number[]) => prompt === "" ? [] : [prompt];
+  const before = await readPrompts(context, given.flatMap(empty), false, client);
+  return given.map((prompt) => {
+    const { text, tokens } = prompt === "" ? { text: "", tokens: new Uint32Array() } : before.shift()!;
+    return { text, tokens: infillingPrompt(infilling, { begin, before: tokens, behind }) };
   });
 }
 

@@ -1,12 +1,12 @@
 /** @file `GET /v1/kv/policies`: what the field `kv_cache` of a request may name, the options of each, and what holds without it. */
 import type { Context } from "hono";
 import type { KvCacheChoice } from "../contract/generation.ts";
-import { decodeEvictionJsonSchema, optionsJsonSchema } from "../policy/choice.ts";
+import { decodeEvictionJsonSchema, DEFAULT_DECODE_PROTECTION, optionsJsonSchema } from "../policy/choice.ts";
 import { type AnyPlugin, combinationName, type PolicyRegistry } from "../policy/registry.ts";
 
 /**
  * Handles `GET /v1/kv/policies`. Each tells the file that it came from; null where it came with Ebb. A ready-made policy tells
- * which scorer and allocator it combines, where it does. A combination can evict while tokens are generated if both its halves can.
+ * which scorer and allocator it combines, where it does. A combination can evict generated tokens if its scorer can.
  *
  * @param defaults policy and budget of requests that name none
  */
@@ -17,7 +17,7 @@ export function kvPoliciesHandler(registry: PolicyRegistry, defaults: KvCacheCho
     options: optionsJsonSchema(plugin),
     file: registry.originOf(plugin),
   });
-  const ranksAgain = (scorer: string) => registry.find(combinationName(scorer, "uniform"))!.ranksAgain;
+  const ranksGenerated = (scorer: string) => registry.find(combinationName(scorer, "uniform"))!.ranksGenerated;
   // Anew for each request: plugins can change.
   return (c: Context): Response =>
     c.json({
@@ -26,19 +26,21 @@ export function kvPoliciesHandler(registry: PolicyRegistry, defaults: KvCacheCho
         ...describe(policy),
         scorer: policy.scorer?.name ?? null,
         allocator: policy.allocator?.name ?? null,
-        decode_eviction: policy.ranksAgain,
+        decode_eviction: policy.ranksGenerated,
       })),
-      scorers: registry.scorers.map((scorer) => ({ ...describe(scorer), decode_eviction: ranksAgain(scorer.name) })),
-      allocators: registry.allocators.map((allocator) => ({
-        ...describe(allocator),
-        decode_eviction: !allocator.perHead,
+      scorers: registry.scorers.map((scorer) => ({
+        ...describe(scorer),
+        decode_eviction: ranksGenerated(scorer.name),
       })),
+      allocators: registry.allocators.map(describe),
       decode_eviction: decodeEvictionJsonSchema(),
       default: {
         policy: defaults.policy,
         budget: defaults.budget,
         options: defaults.options ?? {},
-        decode_eviction: defaults.decodeInterval ?? false,
+        decode_eviction: defaults.decodeInterval === undefined
+          ? false
+          : { interval: defaults.decodeInterval, protect: defaults.decodeProtection ?? DEFAULT_DECODE_PROTECTION },
       },
     });
 }

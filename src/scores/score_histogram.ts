@@ -91,3 +91,23 @@ export function scoreDepth(histogram: Uint32Array): (count: number) => number {
     return low + (count - passed[low]) / (passed[low + 1] - passed[low]);
   };
 }
+
+/**
+ * What the highest scores add up to. A score counts as the middle of its bin; bin 0 counts as 0, and a bin on the boundary is split in
+ * proportion.
+ *
+ * @returns a function from a number of scores to their sum, not falling
+ */
+export function massOfHighest(histogram: Uint32Array): (count: number) => number {
+  const depth = scoreDepth(histogram);
+  const passed = new Float64Array(BIN_COUNT + 1);
+  for (let below = 0; below < BIN_COUNT; below++) {
+    const bin = BIN_COUNT - 1 - below;
+    passed[below + 1] = passed[below] + (bin === 0 ? 0 : histogram[bin] * MIDDLES[bin]);
+  }
+  return (count) => {
+    const at = depth(count);
+    const whole = Math.floor(at);
+    return whole === BIN_COUNT ? passed[BIN_COUNT] : passed[whole] + (at - whole) * (passed[whole + 1] - passed[whole]);
+  };
+}

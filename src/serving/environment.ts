@@ -116,7 +116,11 @@ export function thisSystem(): System {
     os: Deno.build.os,
     isRoot: Deno.uid() === 0,
     findAdapter,
-    hasCommand: async (name) => (await execute(["sh", "-c", `command -v ${name}`])).success,
+    hasCommand: async (name) => {
+      // A container or service need not be allowed to run programs: then there are none.
+      const { state } = await Deno.permissions.query({ name: "run", command: "sh" });
+      return state === "granted" && (await execute(["sh", "-c", `command -v ${name}`])).success;
+    },
     execute,
   };
 }

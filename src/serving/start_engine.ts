@@ -3,6 +3,8 @@ import { type EngineClient, startEngineWorker } from "../engine/client.ts";
 import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import type { Engine, LoadProgress } from "../contract/engine.ts";
 import type { KvCacheChoice } from "../contract/generation.ts";
+import { readModelConfig } from "../architecture/read_config.ts";
+import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import type { PluginFile, PolicyRegistry } from "../policy/registry.ts";
 import { withoutKernels } from "../policy/steps.ts";
@@ -10,6 +12,7 @@ import { type ChatTemplate, loadChatTemplate } from "../text/chat_template.ts";
 import type { ConversationOptions } from "../text/conversation_template.ts";
 import { packVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { createTextProcessor, type TextEncoding, type TextProcessor } from "../text/text_processor.ts";
+import { checkSizes } from "./check_sizes.ts";
 import { EMBEDDED_MODEL } from "./embedded_model.ts";
 import type { Device } from "./device.ts";
 import { RestartingEngine } from "./restarting_engine.ts";
@@ -45,18 +48,38 @@ export interface RunningEngine {
   close(): Promise<void>;
 }
 
+/** What is known of a model before its weights are read. */
+export interface ModelHead extends Pick<RunningEngine, "text" | "chatTemplate"> {
+  /** Longest prompt plus completion, in tokens; a device may set it lower. */
+  readonly contextLength: number;
+}
+
 /**
  * Loads a model and starts the engine worker.
  *
+ * @param beforeLoading may refuse, by throwing, what cannot be done with the model
  * @throws {ModelFileError} when the file is damaged or not supported
+ * @throws {SizeError} when the device or the model cannot have a size that is asked for
  */
 export async function startEngine(
   { model = EMBEDDED_MODEL, device = "gpu", specialTokensInMessages, ...options }: EngineOptions,
   policies: PolicyRegistry,
   onProgress: (progress: LoadProgress) => void,
+  beforeLoading: (head: ModelHead) => void | Promise<void> = () => {},
 ): Promise<RunningEngine> {
   if (device === "cpu") policies.runnable = withoutKernels;
-  const { text, chatTemplate } = await loadText(model, { specialTokensInMessages });
+  const { text, chatTemplate } = await withModel(model, async (file) => {
+    const config = await readModelConfig(file);
+    checkSizes(config, options, device);
+    const read = await textOf(file, { specialTokensInMessages });
+    try {
+      await beforeLoading({ ...read, contextLength: options.context ?? config.contextLength });
+    } catch (error) {
+      read.text.close();
+      throw error;
+    }
+    return read;
+  });
   /** The one that runs. */
   let client: EngineClient;
   const start = async (report?: (progress: LoadProgress) => void) =>
@@ -96,10 +119,18 @@ export async function loadText(
   model: string,
   options: ConversationOptions = {},
 ): Promise<{ text: TextProcessor; chatTemplate: ChatTemplate }> {
+  return await withModel(model, (file) => textOf(file, options));
+}
+
+async function textOf(file: ModelFile, options: ConversationOptions) {
+  const text = await createTextProcessor(file, (warning) => console.error(`${file.path}: ${warning}`));
+  return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer, options) };
+}
+
+async function withModel<Result>(model: string, use: (file: ModelFile) => Promise<Result>): Promise<Result> {
   const file = await openModel(model);
   try {
-    const text = await createTextProcessor(file, (warning) => console.error(`${file.path}: ${warning}`));
-    return { text, chatTemplate: await loadChatTemplate(file, text.tokenizer, options) };
+    return await use(file);
   } finally {
     file.close();
   }

@@ -41,8 +41,8 @@ const TRANSCRIPT = `{% for message in messages %}
 {%- if add_generation_prompt %}Assistant:{% endif %}`;
 const TRANSCRIPT_STOPS = ["\nUser:", "\nSystem:"];
 
-/** The templates of a model: the ordinary one, and possibly one for conversations with tools. */
-interface TemplateSources {
+/** The templates in a model's files: the ordinary one, and possibly one for conversations with tools. */
+export interface TemplateSources {
   readonly ordinary?: string;
   readonly toolUse?: string;
 }
@@ -59,7 +59,7 @@ export async function loadChatTemplate(
   tokenizer: Tokenizer,
   options: ConversationOptions = {},
 ): Promise<ChatTemplate> {
-  const sources = file.format === "gguf" ? ggufSources(file) : await directorySources(file.path);
+  const sources = await readTemplateSources(file);
   const knowsChatml = tokenizer.idOf("<|im_start|>") !== undefined && tokenizer.idOf("<|im_end|>") !== undefined;
   const source = sources.ordinary ?? (knowsChatml ? CHATML : TRANSCRIPT);
   const ordinary = new ConversationTemplate(source, tokenizer, options);
@@ -72,6 +72,11 @@ export async function loadChatTemplate(
     stopStrings: source === TRANSCRIPT ? TRANSCRIPT_STOPS : [],
     render: (conversation) => (conversation.tools?.length ? toolUse : ordinary).render(conversation),
   };
+}
+
+/** @throws {ModelFileError} when a template is no text */
+export async function readTemplateSources(file: ModelFile): Promise<TemplateSources> {
+  return file.format === "gguf" ? ggufSources(file) : await directorySources(file.path);
 }
 
 function ggufSources({ metadata }: ModelFile): TemplateSources {

@@ -20,6 +20,7 @@ const END_TOKEN_TEXTS: readonly string[] = [
   "<eos>",
   "<EOT>",
   "_<EOT>",
+  "▁<EOT>",
   "[EOT]",
   "[EOS]",
   // Infilling ends where the next file of a repository would begin.

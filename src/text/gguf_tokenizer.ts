@@ -8,11 +8,12 @@
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
 import { acceptedBy, type AddedToken, AddedTokenFinder } from "./added_tokens.ts";
+import { infillingTokens } from "./infilling.ts";
 import { LibraryEncoder, type TokenizerJson } from "./library_encoder.ts";
 import { splitMerge } from "./merges.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./pre_tokenizers.ts";
 import { SentencePieceSegmenter } from "./sentencepiece.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { InfillingTokens, Tokenizer } from "./tokenizer.ts";
 import { isByteTokenText, type Spelling, TOKEN_KINDS, type TokenKind, Vocabulary } from "./vocabulary.ts";
 import { type TokenizerParts, VocabularyTokenizer } from "./vocabulary_tokenizer.ts";
 
@@ -49,6 +50,7 @@ export function ggufTokenizer(metadata: Metadata, warn: Warn = () => {}): Tokeni
 interface SpecialTokens {
   readonly beginToken: number | null;
   readonly endTokens: readonly number[];
+  readonly infilling: InfillingTokens | null;
   readonly addBeginToken: boolean;
   readonly addEndToken: boolean;
 }
@@ -179,8 +181,14 @@ function readVocabulary(
     ...["eot", "eom", "fim_pad", "fim_rep", "fim_sep"].map((name) => tokenId(`${name}_token_id`)),
   ];
   const ends = endTokens(named.filter((id) => id != null), (text) => ids.get(text));
+  // The second names are those of files from before 2024.
+  const infilling = infillingTokens({
+    prefix: tokenId("fim_pre_token_id") ?? tokenId("prefix_token_id"),
+    suffix: tokenId("fim_suf_token_id") ?? tokenId("suffix_token_id"),
+    middle: tokenId("fim_mid_token_id") ?? tokenId("middle_token_id"),
+  }, (text) => ids.get(text));
   // Converters have been known to call these ordinary text.
-  for (const id of ends) kinds[id] = "control";
+  for (const id of [...ends, ...Object.values(infilling ?? {})]) kinds[id] = "control";
 
   const addBegin = readFlag(metadata, "add_bos_token");
   if (addBegin && beginToken === null && metadata[PREFIX + "bos_token_id"] === undefined) {
@@ -191,6 +199,7 @@ function readVocabulary(
     special: {
       beginToken,
       endTokens: ends,
+      infilling,
       addBeginToken: addBegin ?? defaults.addBegin,
       addEndToken: readFlag(metadata, "add_eos_token") ?? false,
     },

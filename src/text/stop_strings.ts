@@ -36,15 +36,18 @@ export class StopStringFilter {
   push(piece: string): StopResult {
     if (this.#matched !== undefined) return { text: "", stopped: true, matched: this.#matched };
     const text = this.#held + piece;
-    const match = this.#firstMatch(text);
+    const match = this.#firstMatch(text, this.#held.length);
     if (match !== undefined) {
       this.#held = "";
       this.#matched = match.stop;
       return { text: text.slice(0, this.#include ? match.end : match.start), stopped: true, matched: match.stop };
     }
-    const heldFrom = text.length - this.#longestOpenTail(text);
-    this.#held = text.slice(heldFrom);
-    return { text: text.slice(0, heldFrom), stopped: false };
+    return { text: this.#release(text), stopped: false };
+  }
+
+  /** Takes the next piece without looking for stop strings: none that ends in it counts. One that goes on in the next does. */
+  pass(piece: string): StopResult {
+    return this.#matched === undefined ? { text: this.#release(this.#held + piece), stopped: false } : this.push(piece);
   }
 
   /** The text that was held back for a stop string that never came. Call once, after the last piece. */
@@ -54,10 +57,18 @@ export class StopStringFilter {
     return text;
   }
 
-  #firstMatch(text: string): { stop: string; start: number; end: number } | undefined {
+  /** Holds back what may become a stop string. @returns the rest */
+  #release(text: string): string {
+    const heldFrom = text.length - this.#longestOpenTail(text);
+    this.#held = text.slice(heldFrom);
+    return text.slice(0, heldFrom);
+  }
+
+  /** The first stop string that ends beyond `known` characters. */
+  #firstMatch(text: string, known: number): { stop: string; start: number; end: number } | undefined {
     let first: { stop: string; start: number; end: number } | undefined;
     for (const stop of this.#stops) {
-      const start = text.indexOf(stop);
+      const start = text.indexOf(stop, Math.max(0, known - stop.length + 1));
       if (start < 0) continue;
       const end = start + stop.length;
       if (first === undefined || end < first.end || (end === first.end && start < first.start)) {

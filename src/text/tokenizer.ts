@@ -31,6 +31,13 @@ export interface DecodeOptions {
   readonly continuation?: boolean;
 }
 
+/** The tokens in front of a text before a gap, of the text behind it, and of what fills it. */
+export interface InfillingTokens {
+  readonly prefix: number;
+  readonly suffix: number;
+  readonly middle: number;
+}
+
 /** Turns text into token ids and back. */
 export interface Tokenizer {
   /** One more than the highest token id. */
@@ -40,6 +47,8 @@ export interface Tokenizer {
   readonly beginToken: number | null;
   /** All tokens that end a generation (end of text, end of turn, ...); the file's own end token comes first. */
   readonly endTokens: readonly number[];
+  /** What the model was trained to infill with; null if it was not. */
+  readonly infilling: InfillingTokens | null;
   /** Tokens that are looked for as a whole before a text is cut into others: special ones and the user's own. */
   readonly addedTokens: readonly number[];
   /** Whether `encode` puts the begin token in front. */

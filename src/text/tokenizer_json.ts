@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonObject } from "../formats/json_object.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { endTokens } from "./end_tokens.ts";
+import { infillingTokens } from "./infilling.ts";
 import { LibraryEncoder, type TokenizerJson } from "./library_encoder.ts";
 import { splitMerge } from "./merges.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -47,14 +48,8 @@ export async function readTokenizerFiles(directory: string): Promise<TokenizerFi
  * @throws {ModelFileError} when the tokenizer is damaged or of a kind that Ebb does not know; the message names the field
  */
 export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObject): Tokenizer {
-  const json = readTokenizerJson(files.tokenizer);
-  const decoder = readDecoder(json.decoder);
-  const vocabulary = readVocabulary(json, decoder.spelling);
-  const model = json.model as { vocab: JsonObject; merges: readonly (string | readonly string[])[] };
-  const encoder = new LibraryEncoder({
-    ...json,
-    model: { ...model, merges: model.merges.map((merge, i) => splitMerge(merge, vocabulary, `model.merges[${i}]`)) },
-  });
+  const { json, decoder, vocabulary, merges } = readVocabularyFile(files.tokenizer);
+  const encoder = new LibraryEncoder({ ...json, model: { ...json.model as JsonObject, merges } });
 
   const { tokenizerConfig, generationConfig } = files;
   const beginToken = vocabulary.idOf(tokenText(tokenizerConfig.bos_token) ?? "") ??
@@ -73,6 +68,7 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObjec
     vocabulary,
     beginToken,
     endTokens: ends,
+    infilling: infillingTokens({}, (text) => isAdded(vocabulary.idOf(text))),
     addBeginToken: (tokenizerConfig.add_bos_token as boolean | undefined) ??
       (beginToken !== null && template.before.includes(beginToken)),
     addEndToken: (tokenizerConfig.add_eos_token as boolean | undefined) ?? template.after.includes(ends[0]),
@@ -80,6 +76,20 @@ export function tokenizerFromFiles(files: TokenizerFiles, modelConfig: JsonObjec
     written: writtenTokens(json, encoder),
     encodeText: (text, options) => encoder.encode(text, options),
   });
+}
+
+/**
+ * What `tokenizer.json` holds.
+ *
+ * @throws {ModelFileError} as {@linkcode tokenizerFromFiles} does
+ */
+export function readVocabularyFile(tokenizer: JsonObject) {
+  const json = readTokenizerJson(tokenizer);
+  const decoder = readDecoder(json.decoder);
+  const vocabulary = readVocabulary(json, decoder.spelling);
+  const model = json.model as { merges: readonly (string | readonly string[])[] };
+  const merges = model.merges.map((merge, i) => splitMerge(merge, vocabulary, `model.merges[${i}]`));
+  return { json, decoder, vocabulary, merges };
 }
 
 /** Tokens that are looked for in normalized text, as they are written there: a space may have come to them. */
@@ -193,7 +203,7 @@ function templateTokens(postProcessor: unknown, vocabulary: Vocabulary): { befor
 }
 
 /** A token in `tokenizer_config.json`: its text, or an object that holds it. */
-function tokenText(value: unknown): string | undefined {
+export function tokenText(value: unknown): string | undefined {
   const text = isJsonObject(value) ? value.content : value;
   return typeof text === "string" ? text : undefined;
 }

@@ -1,6 +1,6 @@
 /** @file What all tokenizers share: begin and end tokens around the encoded text, and decoding by bytes. */
 
-import type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokenizer.ts";
+import type { DecodeOptions, EncodeOptions, InfillingTokens, Tokenizer } from "./tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** The parts that make a {@linkcode Tokenizer}. */
@@ -8,6 +8,7 @@ export interface TokenizerParts {
   readonly vocabulary: Vocabulary;
   readonly beginToken: number | null;
   readonly endTokens: readonly number[];
+  readonly infilling: InfillingTokens | null;
   readonly addBeginToken: boolean;
   /** Whether `encode` appends the first end token. */
   readonly addEndToken: boolean;
@@ -22,6 +23,7 @@ export interface TokenizerParts {
 export class VocabularyTokenizer implements Tokenizer {
   readonly beginToken: number | null;
   readonly endTokens: readonly number[];
+  readonly infilling: InfillingTokens | null;
   readonly addedTokens: readonly number[];
   readonly addBeginToken: boolean;
   readonly addSpacePrefix: boolean;
@@ -32,6 +34,7 @@ export class VocabularyTokenizer implements Tokenizer {
     this.#parts = parts;
     this.beginToken = parts.beginToken;
     this.endTokens = parts.endTokens;
+    this.infilling = parts.infilling;
     this.addedTokens = parts.vocabulary.addedTokens;
     this.addBeginToken = parts.addBeginToken && parts.beginToken !== null;
     this.addSpacePrefix = parts.addSpacePrefix;

@@ -21,6 +21,14 @@ Deno.test("parseBudget() takes rows, or a share of the prompt", () => {
   assert.equal(parseBudget("100%", 77), 77);
 });
 
+Deno.test("parseBudget() of a budget by mass is the most that it can come to, and leaves something to rank", () => {
+  assert.equal(parseBudget({ mass: 0.9, max: 64 }, 100), 64);
+  assert.equal(parseBudget({ mass: 1, max: "25%" }, 100), 25);
+  assert.equal(parseBudget({ mass: 0.9, max: 5000 }, 100), 99);
+  assert.equal(parseBudget({ mass: 0.9, max: 5000 }, 1), 1);
+  for (const mass of [0, -1, 1.01, NaN]) assert.throws(() => parseBudget({ mass, max: 5 }, 9), /above 0 and up to 1/);
+});
+
 Deno.test("parseBudget() refuses what is neither, quoting it", () => {
   for (const budget of [0, -1, 1.5, NaN, Infinity, 1e21, "", "x", "0%", "101%", "-5%", "5 %%", "1e3", "0"]) {
     assert.throws(() => parseBudget(budget, 100), (error: Error) => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { complete } from "../../src/cli/generate.ts";
+import { complete, planCompletion } from "../../src/cli/generate.ts";
 import type { GenerateOptions } from "../../src/cli/flags.ts";
 import type { Engine } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import { fakeChatTemplate } from "../support/fake_text.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 
 const END = 0;
@@ -25,7 +26,7 @@ function bytesOf(text: string): number[] {
 function fakeEngine(events: readonly GenerationEvent[], kvCache: Partial<KvCacheChoice>) {
   const requests: GenerationRequest[] = [];
   const engine = {
-    model: { contextLength: 32 },
+    model: { contextLength: 32, vocabularySize: 256 },
     defaultKvCache: { policy: "dynamickv", budget: 4, ...kvCache },
     generate(request: GenerationRequest) {
       requests.push(request);
@@ -35,7 +36,7 @@ function fakeEngine(events: readonly GenerationEvent[], kvCache: Partial<KvCache
   return { engine, requests };
 }
 
-const OPTIONS = { prompt: "Hello", maxTokens: 8, temperature: 0, topP: 1, seed: undefined };
+const OPTIONS = { maxTokens: 8, temperature: 0 };
 
 function tokens(...ids: number[]): GenerationEvent {
   return { type: "tokens", tokens: ids.map((id) => ({ id })) };
@@ -43,7 +44,7 @@ function tokens(...ids: number[]): GenerationEvent {
 
 const PREFILLED: GenerationEvent = {
   type: "prefilled",
-  kvCache: { policy: "dynamickv", promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
+  kvCache: { policy: "dynamickv", budget: 4, promptRows: 5, rowsPerLayer: [5, 3, 1], bytes: 3072, fullBytes: 4096 },
   cachedTokens: 0,
 };
 
@@ -53,9 +54,12 @@ async function run(
   kvCache: Partial<KvCacheChoice> = {},
 ) {
   const { engine, requests } = fakeEngine(events, kvCache);
+  const { prompt = "Hello", ...drawn } = options;
   const pieces: string[] = [];
   const report: string[] = [];
-  await complete(engine, text, { ...OPTIONS, ...options }, {
+  const head = { text, chatTemplate: fakeChatTemplate, contextLength: 32 };
+  const task = await planCompletion({ ...OPTIONS, chat: false, system: undefined, ...drawn, prompt }, head);
+  await complete(engine, tokenizer, task, {
     text: (piece) => pieces.push(piece),
     report: (line) => report.push(line),
   });
@@ -101,6 +105,20 @@ Deno.test("The request carries the flags, the end tokens and the engine's policy
   assert.deepEqual(request.kvCache, { policy: "dynamickv", budget: 4 });
 });
 
+Deno.test("Every flag of drawing goes into the request; more likely tokens than there are, are all", async () => {
+  const flags = { topK: 1000, minP: 0.1, frequencyPenalty: -0.5, presencePenalty: 0.5, repetitionPenalty: 1.1 };
+  const { sampling } = (await run([FINISHED], { ...flags, temperature: 1, topP: 0.9, seed: 7 })).request;
+  assert.deepEqual(sampling, { ...flags, topK: 256, temperature: 1, topP: 0.9, seed: 7, logitBias: [] });
+});
+
+Deno.test("A stop string ends the text before it, and the generation; the report comes all the same", async () => {
+  const { pieces, report } = await run([PREFILLED, tokens(...bytesOf("ab-")), tokens(...bytesOf("-cd")), FINISHED], {
+    stop: ["--"],
+  });
+  assert.equal(pieces.join(""), "ab\n");
+  assert.match(report[2], /^4 tokens, /);
+});
+
 Deno.test("No more tokens are asked for than the context has room for", async () => {
   assert.equal((await run([FINISHED], { maxTokens: 1000 })).request.maxTokens, 32 - 5);
 });
@@ -110,6 +128,22 @@ Deno.test("A prompt that is empty or fills the context is refused with the numbe
   await assert.rejects(run([], { prompt: "x".repeat(32) }), {
     message: "The prompt has 32 tokens: expected fewer than the context of 32",
   });
+});
+
+Deno.test("A message is written as the chat template has it, with the system's before it", async () => {
+  const rendered = "system: Be brief.\nuser: Hi\nassistant:".length;
+  const head = { text, chatTemplate: { ...fakeChatTemplate, stopStrings: ["user:"] }, contextLength: rendered + 1 };
+  const options = { ...OPTIONS, chat: true, system: "Be brief.", prompt: "Hi" };
+  const task = await planCompletion({ ...options, stop: ["."] }, head);
+  assert.deepEqual([...task.prompt], bytesOf("system: Be brief.\nuser: Hi\nassistant:"));
+  assert.deepEqual([task.stop, task.continuation], [[".", "user:"], false]);
+  await assert.rejects(planCompletion({ ...options, prompt: "Hi!" }, head), { reason: "usage" });
+});
+
+Deno.test("A device with less room than the model is told so", async () => {
+  const { engine } = fakeEngine([], {});
+  const task = { ...OPTIONS, prompt: new Uint32Array(32), continuation: true };
+  await assert.rejects(complete(engine, tokenizer, task, { text: () => {}, report: () => {} }), { reason: "failure" });
 });
 
 Deno.test("A generation that fails fails the command with the engine's words", async () => {

@@ -27,7 +27,10 @@ async function main(args: readonly string[], environment: Record<string, string>
 
 Deno.test("--help prints to standard output and exits 0, for the program and each command", async () => {
   for (
-    const args of [["--help"], ["-h"], ["serve", "--help"], ["generate", "-h"], ["inspect", "--help"], ["eval", "-h"], [
+    const args of [["--help"], ["-h"], ["serve", "--help"], ["help"], ["help", "inspect"], ["generate", "-h"], [
+      "eval",
+      "-h",
+    ], [
       "eval",
       "score",
       "-h",
@@ -51,7 +54,7 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     [],
     {},
     2,
-    /^A command is missing: serve, generate, [^\n]*; see --help\n$/,
+    /^A command is missing: serve, [^\n]*generate, [^\n]*; see --help\n$/,
   ],
   [["srve"], {}, 2, /^Unknown command "srve": did you mean serve\?\n$/],
   [
@@ -120,6 +123,59 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     {},
     2,
     /^(No GPU[^\n]*\n)?--decode-eviction 50: The KV cache policy "adakv" cannot evict [^\n]* expected one of dynamickv, [^\n]*\n$/,
+  ],
+  [["generate", "--prompt", "a", "--system", "b"], {}, 2, /^--system means nothing without --chat: [^\n]*\n$/],
+  [["generate", "--prompt", "a", "--stop", ""], {}, 2, /^--stop must be a text that is not empty, not ""\n$/],
+  [["chat", "--min-p", "-0.1"], {}, 2, /^--min-p must be a number from 0 to 1, not "-0\.1"\n$/],
+  [
+    ["eval", "compare", "--out", "no-such-folder/a.json"],
+    {},
+    2,
+    /^--out must be a file in a folder that is there, but no-such-folder does not exist\n$/,
+  ],
+  [["eval", "compare", "--out", "a.txt"], {}, 2, /^--out must be a file whose name ends with \.json, not "a\.txt"\n$/],
+  [
+    ["eval", "compare", "--out", "a.json", "--api-key", "k"],
+    {},
+    2,
+    /^--api-key means nothing without --url: [^\n]*\n$/,
+  ],
+  [
+    ["bench", "serve", "--out", "main.ts/a.json"],
+    {},
+    2,
+    /^--out must be a file in a folder [^\n]* main\.ts is none\n$/,
+  ],
+  [
+    ["policy", "check", "mine.ts", "--out", ".svg"],
+    {},
+    2,
+    /^--out must be a file whose name ends with \.svg, [^\n]*\n$/,
+  ],
+  [["serve", "--max-batch", "100000"], {}, 2, /^--max-batch must be a whole number from 1 to 1024, not "100000"\n$/],
+  [
+    ["generate", "--prompt", "Once upon a time", "--context", "3", "--device", "cpu"],
+    {},
+    2,
+    /^The prompt has \d+ tokens: expected fewer than the context of 3\n$/,
+  ],
+  [
+    ["generate", "--prompt", "a", "--context", "999999999", "--device", "cpu"],
+    {},
+    2,
+    /^[^\n]*the model was made for 8192 tokens[^\n]*\n[^\n]*WebAssembly[^\n]* expected a --context of at most \d+[^\n]*\n$/,
+  ],
+  [
+    ["serve", "--port", "0", "--kv-memory", "12", "--device", "cpu"],
+    {},
+    2,
+    /^--kv-memory is 12 bytes: expected at least \d+ \(\d+KiB\), which the shortest request needs\n$/,
+  ],
+  [
+    ["serve", "--port", "0", "--kv-memory", "1000GiB", "--device", "cpu"],
+    {},
+    2,
+    /^WebAssembly addresses 4\.0 GiB, [^\n]*: expected a --kv-memory of at most \d+MiB\n$/,
   ],
   [["inspect", "no-such-model.gguf"], {}, 4, /^no-such-model\.gguf does not exist: [^\n]*\n$/],
 ];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "../../src/cli/flags.ts";
 import { environmentName, flagName } from "../../src/cli/option_names.ts";
-import { nearest } from "../../src/cli/nearest.ts";
+import { nearest } from "../../src/text/nearest.ts";
 import { asksForHelp, parseOptions } from "../../src/cli/parse_options.ts";
 
 function parseServe(line: string, environment: Record<string, string> = {}) {
@@ -85,6 +85,12 @@ Deno.test("The last of a repeated flag counts", () => {
   assert.equal(parseServe("--model a --port 1 --port 2").port, 2);
 });
 
+Deno.test("Stop strings add up, commas and all", () => {
+  const parse = (...args: string[]) => parseOptions(["--prompt", "a", ...args], GENERATE_FLAGS, {}).stop;
+  assert.deepEqual(parse("--stop", "a,b", "--stop", "\n"), ["a,b", "\n"]);
+  assert.equal(parse(), undefined);
+});
+
 Deno.test("generate takes - as a prompt, and a prompt with dashes after an equals sign", () => {
   const parse = (prompt: string[]) => parseOptions(["--model", "m", ...prompt], GENERATE_FLAGS, {}).prompt;
   assert.equal(parse(["--prompt", "-"]), "-");
@@ -93,7 +99,7 @@ Deno.test("generate takes - as a prompt, and a prompt with dashes after an equal
 
 Deno.test("inspect takes its file with or without a flag", () => {
   for (const args of [["m.gguf", "--json"], ["--json", "--model", "m.gguf"], ["--json", "--", "m.gguf"]]) {
-    assert.deepEqual(parseOptions(args, INSPECT_FLAGS, {}, "model"), { model: "m.gguf", json: true });
+    assert.deepEqual(parseOptions(args, INSPECT_FLAGS, {}, ["model"]), { model: "m.gguf", json: true });
   }
 });
 
@@ -112,7 +118,7 @@ Deno.test("An empty variable counts as unset", () => {
 });
 
 Deno.test("inspect's --json can be switched in the environment", () => {
-  const parse = (value: string) => parseOptions(["m"], INSPECT_FLAGS, { EBB_JSON: value }, "model").json;
+  const parse = (value: string) => parseOptions(["m"], INSPECT_FLAGS, { EBB_JSON: value }, ["model"]).json;
   assert.equal(parse("1"), true);
   assert.equal(parse("false"), false);
 });
@@ -169,7 +175,7 @@ for (const [line, environment, message] of ERRORS) {
 }
 
 Deno.test("inspect refuses a missing file, a second one, and a value for --json that is none", () => {
-  const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, "model");
+  const parse = (...args: string[]) => parseOptions(args, INSPECT_FLAGS, {}, ["model"]);
   assert.throws(() => parse(), { message: /^MODEL is missing: .* set EBB_MODEL$/ });
   assert.throws(() => parse("a", "b"), { message: /^Unexpected argument "b"/ });
   assert.throws(() => parse("a", "--json=maybe"), { message: '--json must be true or false, not "maybe"' });

@@ -3,6 +3,11 @@ import { progressDisplay, questionProgress, transferProgress } from "../../src/c
 import type { LoadProgress } from "../../src/contract/engine.ts";
 
 /** Shows states at given milliseconds; returns what was written. */
+Deno.test("A terminal that says that it is 0 wide is shown whole lines", () => {
+  const [line] = show(0, [[0, { stage: "tensors", done: 1, total: 1, bytes: 1024, totalBytes: 1024 }]]);
+  assert.equal(line, "\r\x1b[KLoading tensors: 1 of 1 (1.0 KiB of 1.0 KiB)\n");
+});
+
 function show(columns: number | undefined, states: readonly (readonly [number, LoadProgress])[]): string[] {
   const written: string[] = [];
   let now = 0;

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { FakeHub } from "../support/fake_hub.ts";
 import { withDirectory } from "../support/files.ts";
+import project from "../../deno.json" with { type: "json" };
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
+/** Deno's own arguments in the task `start`: what it may do, with this folder for the user's. */
+const startPermissions = (home: string) =>
+  project.tasks.start.command.split(" ").filter((argument) => argument.startsWith("--"))
+    .map((argument) => argument.replaceAll("$HOME", home));
 const MODEL = await Deno.readFile(new URL("../../models/ebb-mini.gguf", import.meta.url));
 
 interface Outcome {
@@ -98,4 +103,39 @@ Deno.test("a process that was killed left what it had, and the next one asks for
     assert.equal(code, 0);
     assert.deepEqual(hub.ranges, [`bytes=1000000-${MODEL.length - 1}`]);
     assert.deepEqual(await Deno.readFile(stdout.trimEnd()), MODEL);
+  }));
+
+Deno.test("deno task start may write where models are kept, and says what to do where they are kept elsewhere", () =>
+  withDirectory({}, async (home) => {
+    await using hub = await FakeHub.start();
+    hub.files = { "mini.gguf": MODEL };
+    const inspect = async (cache: Record<string, string>) => {
+      const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+      const { denoDir } = JSON.parse(new TextDecoder().decode(info.stdout));
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-check", ...startPermissions(home), MAIN, "inspect", "hf:o/r"],
+        env: {
+          HOME: home,
+          PATH: Deno.env.get("PATH")!,
+          DENO_DIR: denoDir,
+          HF_ENDPOINT: hub.endpoint,
+          NO_COLOR: "1",
+          ...cache,
+        },
+        clearEnv: true,
+        stdin: "null",
+      }).output();
+      return { code, stderr: new TextDecoder().decode(stderr) };
+    };
+    const folder = Deno.build.os === "darwin" ? "Library/Caches" : ".cache";
+    const allowed = await inspect({});
+    assert.equal(allowed.code, 0, allowed.stderr);
+    assert.ok((await Deno.stat(`${home}/${folder}/ebb/models/index.json`)).isFile);
+
+    assert.deepEqual(await inspect({ EBB_CACHE: `${home}/elsewhere` }), {
+      code: 1,
+      stderr:
+        `hf:o/r must be downloaded into ${home}/elsewhere, where this process may not write: get it beforehand, with\n` +
+        `  deno run -A main.ts pull hf:o/r\nor start with --allow-write=${home}/elsewhere\n`,
+    });
   }));

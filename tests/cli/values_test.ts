@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   apiKey,
+  BETWEEN_TEXTS,
   bytes,
   cacheBudget,
   hostName,
@@ -10,7 +11,9 @@ import {
   oneOf,
   onOff,
   origin,
+  servedBudget,
   text,
+  texts,
   type ValueType,
 } from "../../src/cli/values.ts";
 
@@ -42,6 +45,12 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "Infinity": undefined,
   }],
   ["oneOf", oneOf("f16", "f32"), { f16: "f16", f32: "f32", F16: undefined, "": undefined }],
+  ["texts", texts, {
+    "a, b": ["a, b"],
+    [`a,${BETWEEN_TEXTS}\n`]: ["a,", "\n"],
+    "": undefined,
+    [`a${BETWEEN_TEXTS}`]: undefined,
+  }],
   ["listOf", listOf(integer(1)), { "1": [1], "3, 1,3": [3, 1], "1,0": undefined, "1,": undefined, "": undefined }],
   ["onOff", onOff, { true: true, "1": true, false: false, "0": false, yes: undefined, toString: undefined }],
   ["apiKey", apiKey, {
@@ -65,6 +74,18 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "http://x": undefined,
     "[::1]:80": undefined,
     "a b": undefined,
+  }],
+  ["servedBudget", servedBudget, {
+    "512": 512,
+    "6.9%": "6.9%",
+    auto: { mass: 0.98, max: "50%" },
+    "auto:0.9": { mass: 0.9, max: "50%" },
+    "auto:0.9:25%": { mass: 0.9, max: "25%" },
+    "auto:1:64": { mass: 1, max: 64 },
+    "auto:0": undefined,
+    "auto:0.9:0": undefined,
+    "auto:0.9:64:1": undefined,
+    automatic: undefined,
   }],
   ["text", text("FILE", "a file"), { "a b": "a b", "": undefined }],
   ["bytes", bytes(1), {

@@ -5,7 +5,12 @@
 import assert from "node:assert/strict";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
-import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import {
+  DECODE_PROTECTIONS,
+  type GenerationEvent,
+  type GenerationRequest,
+  type KvCacheChoice,
+} from "../../src/contract/generation.ts";
 import { GREEDY, type SamplingParameters } from "../../src/contract/sampling.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 import { type CpuRun, loadCpuModel, runOnCpu } from "../support/cpu.ts";
@@ -36,9 +41,13 @@ const one = <T>(random: Random, of: readonly T[]): T => of[randomInteger(random,
 
 function randomKvCache(random: Random): KvCacheChoice {
   const policy = one(random, [...builtInPolicies.policies.map(({ name }) => name), ...COMBINATIONS]);
-  const budget = randomInteger(random, 4, 80);
-  const decodes = builtInPolicies.find(policy)!.ranksAgain && random() < 0.5;
-  return { policy, budget, ...decodes && { decodeInterval: randomInteger(random, 3, 12) } };
+  const rows = randomInteger(random, 4, 80);
+  const byMass = builtInPolicies.find(policy)!.scoresAttention && random() < 0.3;
+  const budget = byMass ? { mass: one(random, [0.5, 0.9, 0.99]), max: rows } : rows;
+  const { ranksAgain, ranksGenerated } = builtInPolicies.find(policy)!;
+  if (!ranksGenerated || random() < 0.5) return { policy, budget };
+  const decodeProtection = ranksAgain ? one(random, DECODE_PROTECTIONS) : "prompt";
+  return { policy, budget, decodeInterval: randomInteger(random, 3, 12), decodeProtection };
 }
 
 function randomSampling(random: Random): SamplingParameters {
@@ -60,7 +69,7 @@ function randomSampling(random: Random): SamplingParameters {
 function randomRequest(random: Random): GenerationRequest {
   const isGiven = random() < 0.4;
   return request(randomPrompt(random, randomInteger(random, 1, one(random, [20, 400]))), {
-    maxTokens: randomInteger(random, 1, 30),
+    maxTokens: randomInteger(random, 1, one(random, [30, 30, 90])),
     kvCache: randomKvCache(random),
     sampling: randomSampling(random),
     stopTokens: [one(random, [5, 17, 200])],

@@ -18,6 +18,7 @@ import {
   plus,
   positive,
   protect,
+  protectLoudValues,
   type Score,
   threshold,
   times,
@@ -79,6 +80,7 @@ const SCORES: Readonly<Record<string, Score>> = {
     times({ score: [keyDifference({ window: 4 }), threshold({ least: 0.5 })] }),
     positive(),
   ],
+  "loud values": [keyNorm({ window: 4 }), protectLoudValues({ times: 1.2 })],
   "protected rows": [keyNorm({ window: 4 }), protect([{ start: 2, end: 9 }, { start: 100, end: 103 }])],
   "scores on the host": [onHost({
     window: 4,

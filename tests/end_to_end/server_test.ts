@@ -33,12 +33,15 @@ Deno.test("usage tells what the cache of a request came to, in the order of the 
   assert.deepEqual(full.rows_per_layer, [300, 300, 300, 300]);
   assert.deepEqual([full.policy, full.prompt_rows, full.ratio], ["full", 300, 1]);
   assert.equal(full.bytes, full.full_bytes);
+  assert.deepEqual([full.budget, full.rows_ratio], [300, 1]);
 
   for (const [choice, budget] of [[undefined, 64], [{ budget: 32 }, 32], [{ budget: "10%" }, 30]] as const) {
     const cache = await complete(choice);
     assert.deepEqual([cache.policy, cache.prompt_rows, cache.full_bytes], ["dynamickv", 300, full.full_bytes]);
     const rows = cache.rows_per_layer.reduce((sum: number, count: number) => sum + count);
     assert.ok(rows <= 4 * budget && rows > 4 * (budget - 16), `${cache.rows_per_layer} of ${budget}`);
+    assert.equal(cache.budget, budget);
+    assert.equal(cache.rows_ratio, rows / 4 / 300);
     assert.equal(cache.ratio, cache.bytes / cache.full_bytes);
     assert.ok(cache.ratio < 0.4);
   }
@@ -181,7 +184,11 @@ Deno.test("a Hugging Face directory is served like a GGUF file with the same wei
   const fromFile = await withFile(tinyGguf(options), async (path) => {
     const server = await TestServer.start(path);
     const { choices } = await server.post("/v1/completions", body);
-    assert.equal((await server.stop()).code, 0);
+    const { code, stderr } = await server.stop();
+    assert.equal(code, 0);
+    assert.match(stderr, /^model {5}.*: qwen2, /m);
+    assert.match(stderr, new RegExp(`^try {7}curl ${server.url}/`, "m"));
+    assert.match(stderr, /"policy":"dynamickv","budget":1024,"rows_kept":30,"first_token_seconds":/);
     return choices[0];
   });
   assert.equal(fromDirectory.text, fromFile.text);

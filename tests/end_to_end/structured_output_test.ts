@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 import { TestServer } from "../support/server.ts";
 
@@ -10,6 +10,8 @@ const server = await TestServer.start(MODEL, "--max-batch", "4");
 const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "key", maxRetries: 0 });
 const model = "ebb-mini";
 const messages = [{ role: "user" as const, content: "Tell me about the garden." }];
+/** `[`, with which an answer in the generic form begins to be a call. */
+const OPENING_BRACKET = "96";
 // Bounded, as a small model may go on and on: an answer that is cut is none to the client.
 const Garden = z.object({
   name: z.string().max(12),
@@ -28,6 +30,25 @@ Deno.test("openai parses answers under a schema, streamed or not, hot or cold", 
     assert.deepEqual(Garden.parse(message.parsed), message.parsed);
     assert.deepEqual(streamed.choices[0].message.parsed, message.parsed);
   }
+});
+
+Deno.test("openai gets answers of a grammar of its own, in EBNF and in Lark's form, streamed or not", async () => {
+  const ebnf = 'root ::= sum\nsum ::= number (" + " number)*\nnumber ::= [1-9] [0-9]{0,2}';
+  const lark = 'start: NUMBER (" + " NUMBER)*\nNUMBER: /[1-9][0-9]{0,2}/';
+  for (const grammar of [{ guided_grammar: ebnf }, { structured_outputs: { grammar: lark } }]) {
+    const body = { model, messages, temperature: 1, seed: 5, max_tokens: 40, ...grammar };
+    const { choices: [{ message }] } = await client.chat.completions.create(body);
+    assert.match(message.content!, /^[1-9]\d{0,2}( \+ [1-9]\d{0,2})*$/);
+    const streamed = await client.chat.completions.stream({ ...body, stream: true }).finalChatCompletion();
+    assert.equal(streamed.choices[0].message.content, message.content);
+  }
+  const wrong = { model, messages, guided_grammar: "root ::= other" };
+  await assert.rejects(
+    client.chat.completions.create(wrong),
+    (error: any) =>
+      error instanceof OpenAI.BadRequestError && error.param === "guided_grammar" &&
+      error.code === "unsupported_grammar",
+  );
 });
 
 Deno.test("an answer that max_tokens cuts is valid all the same", async () => {
@@ -67,6 +88,22 @@ Deno.test("required calls have the arguments that their tool asks for", async ()
     assert.ok(call.type === "function" && call.function.name === "forecast");
     assert.ok(isValid(JSON.parse(call.function.arguments)), call.function.arguments);
   }
+});
+
+Deno.test("strict tools, as openai's helper makes them, get arguments that their schema allows, or no call", async () => {
+  const tools = [zodFunction({ name: "plant", parameters: Garden })];
+  let calls = 0;
+  for (const logit_bias of [undefined, { [OPENING_BRACKET]: 100 }]) {
+    const body = { model, messages, tools, temperature: 1, seed: 4, max_tokens: 400, logit_bias };
+    const { choices: [{ message }] } = await client.chat.completions.parse({ ...body, parallel_tool_calls: false });
+    for (const call of message.tool_calls ?? []) {
+      assert.equal(call.type, "function");
+      if (call.type !== "function") continue;
+      calls++;
+      assert.deepEqual(Garden.parse(call.function.parsed_arguments), call.function.parsed_arguments);
+    }
+  }
+  assert.ok(calls > 0, "an answer that begins like a call is one");
 });
 
 Deno.test("completions keep to choices", async () => {

@@ -2,12 +2,20 @@ import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import { rankedBudget } from "../../src/cache/budgets.ts";
+import type { SequenceCache } from "../../src/cache/sequence_cache.ts";
+import { Admission } from "../../src/engine/admission.ts";
 import { DecodeEviction } from "../../src/engine/eviction.ts";
+import { Protection } from "../../src/engine/protection.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
-import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import {
+  DECODE_PROTECTIONS,
+  type DecodeProtection,
+  type GenerationRequest,
+  type KvCacheChoice,
+} from "../../src/contract/generation.ts";
 import { forecastRequest } from "../../src/engine/forecast.ts";
 import { openModel } from "../../src/formats/open.ts";
-import { attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
+import { attention, attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
 import { needsOf, windowOf } from "../../src/policy/steps.ts";
 import { findPolicy, parseKvCacheChoice, POLICY_NAMES, registry } from "../support/policies.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
@@ -41,8 +49,15 @@ const reference: ReferenceModel = await withFile(tinyGguf(MODEL), async (path) =
 });
 
 /** A choice that evicts, with the defaults of its policy. */
-function evicting(policy: string, budget: number, interval: number, options = {}): KvCacheChoice {
-  return parseKvCacheChoice({ policy, budget, options, decode_eviction: interval }, { policy: "full", budget: 1 });
+function evicting(
+  policy: string,
+  budget: number,
+  interval: number,
+  options = {},
+  protect: DecodeProtection = "none",
+): KvCacheChoice {
+  const decode_eviction = { interval, protect };
+  return parseKvCacheChoice({ policy, budget, options, decode_eviction }, { policy: "full", budget: 1 });
 }
 
 /** Rows of every layer after each eviction. */
@@ -50,13 +65,31 @@ function evictionsOf(run: TestRun, id: number): (readonly number[])[] {
   return run.events[id].flatMap((event) => event.type === "evicted" ? [event.rowsPerLayer] : []);
 }
 
-async function runOne(
-  single: GenerationRequest,
-): Promise<{ outcome: Outcome; evictions: (readonly number[])[]; stats: EngineStats }> {
-  const run = new TestRun(model);
-  run.add(single);
-  const { outcomes: [outcome], stats } = await run.end();
-  return { outcome, evictions: evictionsOf(run, 0), stats };
+async function runOne(single: GenerationRequest): Promise<{
+  outcome: Outcome;
+  evictions: (readonly number[])[];
+  stats: EngineStats;
+  /** Of layer 0, at the last eviction. */
+  rankedBlocks: number;
+}> {
+  let cache: SequenceCache;
+  let rankedBlocks = 0;
+  const { tryAdmit } = Admission.prototype;
+  Admission.prototype.tryAdmit = function (sequence) {
+    const admitted = tryAdmit.call(this, sequence);
+    if (admitted) cache = sequence.residence.cache;
+    return admitted;
+  };
+  try {
+    const run = new TestRun(model, (_, { type }) => {
+      if (type === "evicted") rankedBlocks = cache.rankedBlocks(0);
+    });
+    run.add(single);
+    const { outcomes: [outcome], stats } = await run.end();
+    return { outcome, evictions: evictionsOf(run, 0), stats, rankedBlocks };
+  } finally {
+    Admission.prototype.tryAdmit = tryAdmit;
+  }
 }
 
 /** Rows that a head holds, by position: ranked ones by falling score, then recent ones. */
@@ -109,13 +142,16 @@ function layerZero(tokens: readonly number[]) {
 const meanOf = (heads: Float64Array[]) =>
   heads.map(() => heads[0].map((_, i) => heads.reduce((sum, head) => sum + head[i], 0) / heads.length));
 
-/** What layer 0 must hold at the end, by the rules of the policy and the counts that were reported. */
+/**
+ * What layer 0 must hold at the end, by the rules of the policy and the counts that were reported: rows of the prompt that are left alone,
+ * and all others.
+ */
 function expectedRows(
   single: GenerationRequest,
   { outcome, evictions }: Awaited<ReturnType<typeof runOne>>,
   layer: ReturnType<typeof layerZero>,
-): HeadRows[] {
-  const { prompt, kvCache: { policy, budget, decodeInterval, options } } = single;
+): { alone: HeadRows[]; heads: HeadRows[] } {
+  const { prompt, kvCache: { policy, budget, decodeInterval, decodeProtection, options } } = single;
   const interval = decodeInterval!;
   const { score } = findPolicy(policy)!.start({
     messages: [],
@@ -126,14 +162,18 @@ function expectedRows(
     promptLength: CONTEXT,
     budget: budget as number,
   }, options!)!;
-  const [source] = score;
+  const source = score[0].name === "attention" || score[0].name === "attentionOfAll"
+    ? score[0]
+    : attention({ window: windowOf(score) });
   const pooling = score.find((step) => step.name === "pool");
   const isSummed = source.name === "attentionOfAll";
-  assert.ok(source.name === "attention" || isSummed);
   const { window } = source;
   const positions = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   /** What `attentionOfAll` has summed: of each head, by position. */
   const sums = Array.from({ length: kvHeadCount }, () => new Map<number, number>());
+  const boundary = decodeProtection === "boundaries" ? Math.floor(Number(budget) / 10) : 0;
+  const isProtected = (row: number) =>
+    row < boundary || (row >= prompt.length - boundary && row < prompt.length && boundary > 0);
   const keep = (held: number[][], queries: number[], ranked: number, pooled: boolean, divisor: number) => {
     let scores = layer.attention(held, queries);
     if (isSummed) {
@@ -148,6 +188,7 @@ function expectedRows(
       if (pooled && pooling !== undefined) {
         candidates = referencePool(candidates, pooling.width, pooling.by) as typeof candidates;
       }
+      candidates = candidates.map((score, i) => isProtected(rows[i]) ? 1e30 : score) as typeof candidates;
       return { ranked: referenceTop(candidates, ranked).map((i) => rows[i]), recent: rows.slice(rows.length - window) };
     });
   };
@@ -159,7 +200,11 @@ function expectedRows(
   let heads = promptRows === length
     ? all.map((recent): HeadRows => ({ ranked: [], recent }))
     : keep(all, promptQueries, promptRows - window, true, length);
-  let rowsPerLayer = outcome.kvCache!.rowsPerLayer;
+  const nothing = (): HeadRows => ({ ranked: [], recent: [] });
+  const alone = decodeProtection === "prompt" ? heads : heads.map(nothing);
+  const aloneRows = decodeProtection === "prompt" ? outcome.kvCache!.rowsPerLayer : Array(LAYERS).fill(0);
+  if (decodeProtection === "prompt") heads = heads.map(nothing);
+  let rowsPerLayer = outcome.kvCache!.rowsPerLayer.map((rows, i) => rows - aloneRows[i]);
   let evicted = 0;
   const generated = single.maxTokens - 1;
   for (let n = 1; n <= generated; n++) {
@@ -167,7 +212,7 @@ function expectedRows(
     rowsPerLayer = rowsPerLayer.map((rows) => rows + 1);
     const isOver = Math.max(...rowsPerLayer) > rankedBudget(budget as number, window) + window;
     if (n % interval !== 0 || n === generated || !isOver) continue;
-    rowsPerLayer = evictions[evicted++];
+    rowsPerLayer = evictions[evicted++].map((rows, i) => rows - aloneRows[i]);
     // Of long intervals, the last queries count for all of them.
     const queries = Math.min(interval, isSummed ? 64 : window);
     const held = heads.map(({ ranked, recent }) => [...ranked, ...recent]);
@@ -180,12 +225,12 @@ function expectedRows(
     );
   }
   assert.equal(evicted, evictions.length, "evictions come at the end of intervals");
-  return heads;
+  return { alone, heads };
 }
 
 /** What layer 0 of slot 0 holds: reads the arena, where the blocks of a finished sequence still are. */
 async function heldRows(
-  { ranked, recent }: { ranked: number; recent: number },
+  { ranked, recent, rankedBlocks = blocksFor(ranked) }: { ranked: number; recent: number; rankedBlocks?: number },
   layer: ReturnType<typeof layerZero>,
 ): Promise<HeadRows[]> {
   const arena = await observed.readArena(0);
@@ -197,10 +242,11 @@ async function heldRows(
       return layer.positionOf(head, arena.subarray(at, at + headSize));
     };
     const slots = (first: number, count: number) => Array.from({ length: count }, (_, i) => read(first + i));
-    return { ranked: slots(0, ranked), recent: slots(blocksFor(ranked) * BLOCK_ROWS, recent) };
+    return { ranked: slots(0, ranked), recent: slots(rankedBlocks * BLOCK_ROWS, recent) };
   });
 }
 
+const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 const rising = (rows: readonly number[]) => rows.toSorted((a, b) => a - b);
 
 for (
@@ -214,6 +260,9 @@ for (
     ["h2o, at intervals of more rows than it asks queries of", 30, 200, evicting("h2o", 50, 90)],
     ["h2o with DynamicKV's budgets", 120, 110, evicting("h2o+dynamickv", 40, 24)],
     ["snapkv with DynamicKV's budgets", 100, 80, evicting("snapkv+dynamickv", 50, 33, { window: 20 })],
+    ["dynamickv, the prompt's ends protected", 150, 110, evicting("dynamickv", 40, 32, {}, "boundaries")],
+    ["snapkv, the ends of a whole prompt protected", 30, 130, evicting("snapkv", 60, 40, {}, "boundaries")],
+    ["tova, ends protected that are longer than its window", 90, 60, evicting("tova", 50, 16, {}, "boundaries")],
   ] as const
 ) {
   Deno.test(`${what}: layer 0 holds the rows that a plain reference keeps, eviction after eviction`, async () => {
@@ -224,7 +273,7 @@ for (
     assert.ok(evictions.length > 1);
     assert.equal(stats.decodeEvictions, evictions.length);
     const layer = layerZero([...prompt, ...outcome.ids.slice(0, -1)]);
-    const expected = expectedRows(single, run, layer);
+    const { heads: expected } = expectedRows(single, run, layer);
     const held = await heldRows({ ranked: expected[0].ranked.length, recent: expected[0].recent.length }, layer);
     for (const [head, { ranked, recent }] of held.entries()) {
       assert.deepEqual(recent, expected[head].recent, "the window and all that came since, in order");
@@ -241,35 +290,90 @@ for (
   });
 }
 
-Deno.test("every policy and combination that may evict while it generates does, within its promise", async () => {
-  const names = POLICY_NAMES.filter((name) => findPolicy(name)!.ranksAgain);
-  assert.ok(names.length > 24);
-  const random = seededRandom(3);
-  await watchingPromises((held, promised) => {
-    assert.ok(held <= promised, `A sequence holds ${held} blocks, but was promised ${promised}`);
-  }, async () => {
-    const run = new TestRun(model);
-    const requests = names.map((name, i) =>
-      request(randomPrompt(random, [20, 70, 200][i % 3]), { maxTokens: 60, kvCache: evicting(name, 24 + i % 7, 19) })
-    );
-    for (const single of requests) run.add(single);
-    const { stats, outcomes } = await run.end();
-    assert.deepEqual(stats.policyFallbacks, {});
-    requests.forEach(({ kvCache: { policy, budget } }, i) => {
-      const evictions = evictionsOf(run, i);
-      assert.equal(evictions.length, 3, policy);
-      for (const rows of evictions) assert.ok(rows.reduce((a, b) => a + b) <= LAYERS * Number(budget), policy);
-      assert.equal(outcomes[i].ids.length, 60);
-    });
-    assert.equal(stats.decodeEvictions, 3 * names.length);
-    assert.equal(stats.blocksUsed, 0);
+for (
+  const [what, length, maxTokens, kvCache] of [
+    ["dynamickv", 150, 130, evicting("dynamickv", 40, 32, {}, "prompt")],
+    ["dynamickv, on a prompt within the budget", 20, 150, evicting("dynamickv", 48, 40, {}, "prompt")],
+    ["dynamickv, at intervals shorter than its window", 61, 60, evicting("dynamickv", 30, 5, {}, "prompt")],
+    ["tova, after every token", 40, 40, evicting("tova", 20, 1, {}, "prompt")],
+    ["h2o", 120, 140, evicting("h2o", 24, 40, {}, "prompt")],
+    ["h2o with DynamicKV's budgets", 35, 200, evicting("h2o+dynamickv", 50, 70, {}, "prompt")],
+    ["readahead, by attention alone", 130, 110, evicting("readahead", 40, 20, {}, "prompt")],
+    ["adakv, whose heads keep different numbers of the prompt", 140, 110, evicting("adakv", 40, 20, {}, "prompt")],
+    [
+      "what ranks by the mean query, by attention",
+      77,
+      110,
+      evicting("expectedattention+dynamickv", 40, 20, {}, "prompt"),
+    ],
+  ] as const
+) {
+  Deno.test(`${what}: layer 0 leaves the prompt alone and holds of the generated rows those that a plain reference keeps`, async () => {
+    const prompt = randomPrompt(seededRandom(length), length);
+    const single = request(prompt, { maxTokens, kvCache });
+    const run = await runOne(single);
+    const { outcome, evictions, stats } = run;
+    assert.ok(evictions.length > 1);
+    const layer = layerZero([...prompt, ...outcome.ids.slice(0, -1)]);
+    const { alone, heads: expected } = expectedRows(single, run, layer);
+    const ofPrompt = alone[0].recent.length;
+    const own = expected[0].ranked.length + expected[0].recent.length;
+    const held = await heldRows({ ranked: 0, recent: ofPrompt + own, rankedBlocks: run.rankedBlocks }, layer);
+    for (const [head, { recent }] of held.entries()) {
+      assert.deepEqual(recent.slice(0, ofPrompt), alone[head].recent, "the prompt's last rows, in order");
+      const { ranked, recent: last } = expected[head];
+      assert.deepEqual(rising(recent.slice(ofPrompt)), rising([...ranked, ...last]), `head ${head}`);
+    }
+    const kept = outcome.kvCache!.rowsPerLayer.reduce((sum, rows) => sum + rows);
+    for (const rowsPerLayer of evictions) {
+      const rows = rowsPerLayer.reduce((sum, count) => sum + count) - kept;
+      assert.ok(Math.abs(rows - LAYERS * Number(kvCache.budget)) < 1e-9, "the budget is that of the generated rows");
+    }
+    assert.equal(model.pool.usedBlocks, 0);
+    assert.equal(stats.decodeEvictions, evictions.length);
   });
-});
+}
+
+for (const protect of ["none", "boundaries", "prompt"] as const) {
+  Deno.test(`protecting ${protect}, every policy and combination that may evict while it generates does, within its promise`, async () => {
+    const leavesPrompt = protect === "prompt";
+    const can = (name: string) => findPolicy(name)![leavesPrompt ? "ranksGenerated" : "ranksAgain"];
+    // The prompt left alone, most combinations can.
+    const names = POLICY_NAMES.filter((name, i) => can(name) && (!leavesPrompt || !name.includes("+") || i % 4 === 0));
+    assert.ok(names.length > 24);
+    const random = seededRandom(3);
+    await watchingPromises((held, promised) => {
+      assert.ok(held <= promised, `A sequence holds ${held} blocks, but was promised ${promised}`);
+    }, async () => {
+      const run = new TestRun(model);
+      const requests = names.map((name, i) =>
+        request(randomPrompt(random, [20, 70, 200][i % 3]), {
+          maxTokens: 60,
+          kvCache: evicting(name, 24 + i % 7, 19, {}, protect),
+        })
+      );
+      for (const single of requests) run.add(single);
+      const { stats, outcomes } = await run.end();
+      assert.deepEqual(stats.policyFallbacks, {});
+      requests.forEach(({ prompt, kvCache: { policy, budget } }, i) => {
+        const evictions = evictionsOf(run, i);
+        // Of a long prompt, all rows are more than the budget after 19 tokens; of the generated ones, only those of two intervals are.
+        const expected = leavesPrompt ? 2 : 3;
+        assert.equal(evictions.length, expected, `${policy} ${prompt.length}`);
+        const alone = leavesPrompt ? sum(outcomes[i].kvCache!.rowsPerLayer) : 0;
+        for (const rows of evictions) assert.ok(sum(rows) - alone <= LAYERS * Number(budget) + 1e-9, policy);
+        assert.equal(outcomes[i].ids.length, 60);
+      });
+      assert.equal(stats.blocksUsed, 0);
+    });
+  });
+}
 
 Deno.test("what is fed behind a prompt is evicted as if it had been generated, however short the prompt is", async () => {
   const prompt = randomPrompt(seededRandom(30), 10);
-  for (const policy of ["snapkv", "dynamickv", "h2o", "tova", "keydiff"]) {
-    const drawn = request(prompt, { maxTokens: 60, kvCache: evicting(policy, 30, 9) });
+  for (const [i, policy] of ["snapkv", "dynamickv", "h2o", "tova", "keydiff", "readahead", "lava"].entries()) {
+    const protect = i < 5 ? DECODE_PROTECTIONS[i % 3] : "prompt";
+    const drawn = request(prompt, { maxTokens: 60, kvCache: evicting(policy, 30, 9, {}, protect) });
     const { outcome: { ids }, evictions } = await runOne(drawn);
     assert.ok(evictions.length > 2, policy);
     const continuation = { tokens: Uint32Array.from(ids.slice(0, 55)) };
@@ -331,6 +435,8 @@ Deno.test("random requests that evict, short of blocks and aborted on the way, k
       pick(["dynamickv", "tova", "h2o", "snapkv+cake"]),
       randomInteger(random, 12, 60),
       pick([1, 7, 16, 33]),
+      {},
+      DECODE_PROTECTIONS[i % 3],
     );
     return request(randomPrompt(random, pick([1, 5, 16, 40, 90])), {
       maxTokens: i % 5 === 4 ? 20 : pick([30, 64, 90]),
@@ -396,14 +502,32 @@ Deno.test("what an evicting sequence is promised does not grow with the tokens t
   const blocks = (maxTokens: number, kvCache: KvCacheChoice) =>
     forecastRequest(request(randomPrompt(seededRandom(1), 300), { maxTokens, kvCache }), shape, registry).blocks;
   for (const policy of ["dynamickv", "tova", "h2o"]) {
+    const protecting = evicting(policy, 64, 128, {}, "prompt");
+    assert.equal(blocks(1000, protecting), blocks(1_000_000, protecting), policy);
+    // The budget once more and an interval, and what may be free in the last blocks.
+    assert.ok(blocks(1000, protecting) <= blocks(1, protecting) + LAYERS * (12 + 2), policy);
     const kvCache = evicting(policy, 64, 128);
     assert.equal(blocks(1000, kvCache), blocks(1_000_000, kvCache), policy);
     // Budget and interval fill 12 blocks a layer; at worst the last blocks of both parts hold one row.
     const prompt = blocks(1, { policy, budget: 64, options: kvCache.options });
     assert.ok(blocks(1000, kvCache) <= Math.max(prompt, LAYERS * 14), policy);
-    const { decodeInterval: _, ...unbounded } = kvCache;
+    const { decodeInterval: _, decodeProtection: __, ...unbounded } = kvCache;
     assert.ok(blocks(1000, unbounded) > LAYERS * 60, policy);
   }
+});
+
+Deno.test("a policy that cannot rank generated rows is refused by name, and one that cannot rank those of a prompt if it is to", () => {
+  const shape = { layerCount: 2, kvHeadCount, headSize };
+  const forecast = (policy: string, decodeProtection: DecodeProtection) => () =>
+    forecastRequest(
+      request([1, 2], { maxTokens: 500, kvCache: { policy, budget: 60, decodeInterval: 9, decodeProtection } }),
+      shape,
+      registry,
+    );
+  assert.throws(forecast("streaming", "prompt"), /"streaming" cannot evict while tokens are generated, .* "prompt"$/);
+  assert.throws(forecast("readahead", "none"), /"readahead" cannot evict while tokens are generated, .* "none"$/);
+  assert.throws(forecast("adakv", "boundaries"), /"adakv" cannot evict while tokens are generated, .* "boundaries"$/);
+  assert.doesNotThrow(forecast("readahead", "prompt"));
 });
 
 Deno.test("a policy that needs the scores themselves is refused, and queries are no more than an interval has", () => {
@@ -426,11 +550,13 @@ Deno.test("a policy that needs the scores themselves is refused, and queries are
     hostSteps: [],
     hasKernel: false,
     hasFailed: false,
+    found: null,
     computeOnHost: () => null,
   };
+  const protection = new Protection("none", { budget: 64, promptLength: 1 });
   const queries = (score: Score, interval: number, attentionStatistics = false) => {
     const scoring = { score, window: windowOf(score), needs: needsOf(score) };
-    return new DecodeEviction({ ...policy, ...scoring, attentionStatistics }, interval).queries;
+    return new DecodeEviction({ ...policy, ...scoring, attentionStatistics }, interval, protection, 1).queries;
   };
   const sums = [attentionOfAll({ window: 100 })];
   const norm = [keyNorm({ window: 8 })];

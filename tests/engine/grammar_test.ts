@@ -96,6 +96,48 @@ function testEngine(name: string, engine: EngineClient): void {
     assert.match(spelled(matched.ids), /^[A-F]{3}-\d{2,5}x$/);
   });
 
+  test("a grammar that holds behind a token leaves all tokens before as they are, and binds those behind", async () => {
+    const grammar = choiceGrammar(["red", "green", "blue"]);
+    const free = { maxTokens: 60, stopTokens: [], sampling: hot(9) };
+    const alone = await ask(free);
+    // Where the token comes first, in the middle, and at the end of the tokens that a submit has.
+    for (const at of [0, 1, 7, 20, 33]) {
+      const grammarAfter = alone.ids[at];
+      const begin = alone.ids.indexOf(grammarAfter);
+      const [bound, beside] = await Promise.all([ask({ ...free, grammar, grammarAfter }), ask(free)]);
+      assert.deepEqual(bound.ids.slice(0, begin + 1), alone.ids.slice(0, begin + 1));
+      assert.match(spelled(bound.ids.slice(begin + 1)), /^(red|green|blue)$/);
+      assert.deepEqual(bound.last, { type: "finished", reason: "stop", completionTokens: bound.ids.length });
+      assert.deepEqual(beside.ids, alone.ids);
+    }
+    const never = Array.from({ length: 320 }, (_, id) => id).find((id) => !alone.ids.includes(id));
+    assert.deepEqual((await ask({ ...free, grammar, grammarAfter: never })).ids, alone.ids);
+  });
+
+  test("a token behind which a grammar holds says nothing within thoughts", async () => {
+    const grammar = choiceGrammar(["red", "green"]);
+    const [after, end, other] = [40, 41, 42];
+    let met = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const sampling = { ...hot(seed), allowedTokens: Uint32Array.of(after, end, other) };
+      const free = { maxTokens: 60, stopTokens: [], sampling };
+      const { ids } = await ask(free);
+      const thoughts = ids.indexOf(end);
+      const begin = ids.indexOf(after, thoughts);
+      if (ids.slice(0, thoughts).includes(after)) met++;
+      const reasoning = { begin: null, end, closing: [end] };
+      const bound = await ask({ ...free, grammar, reasoning, grammarAfter: after });
+      assert.deepEqual(bound.ids.slice(0, begin + 1), ids.slice(0, begin + 1));
+      assert.match(spelled(bound.ids.slice(begin + 1)), /^(red|green)$/);
+      // A model that may think need not: then it counts from the first token on.
+      const silent = await ask({ ...free, grammar, reasoning: { ...reasoning, begin: 43 }, grammarAfter: after });
+      const first = ids.indexOf(after);
+      assert.deepEqual(silent.ids.slice(0, first + 1), ids.slice(0, first + 1));
+      assert.match(spelled(silent.ids.slice(first + 1)), /^(red|green)$/);
+    }
+    assert.ok(met > 0, "the token comes within some thoughts");
+  });
+
   test("sequences without a grammar draw the same tokens beside such with one", async () => {
     const free = { maxTokens: 60, stopTokens: [], sampling: hot(9) };
     const alone = await ask(free);

@@ -20,6 +20,7 @@ function policyOf(perHead: boolean, ...budgets: number[][]) {
     hostSteps: [],
     hasKernel: false,
     hasFailed: false,
+    found: null,
     computeOnHost: () => null,
     exactScores: false,
     attentionStatistics: false,

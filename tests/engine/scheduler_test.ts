@@ -36,7 +36,7 @@ class Desk {
 
   /** Lets everything in and has its prompts read. */
   prefill(): Sequence[] {
-    const sequences = this.scheduler.admit(Infinity).flat();
+    const sequences = this.scheduler.admit(Infinity, 8).flat();
     for (const { residence: { cache }, request, tokens } of sequences) {
       for (let layer = 0; layer < SHAPE.layerCount; layer++) cache.appendRecent(layer, request.prompt.length);
       tokens.recorded = 1;
@@ -65,22 +65,38 @@ Deno.test("Scheduler lets sequences in first come first served, equal prompts co
   const desk = new Desk();
   desk.add(request(prompt(20)), request(prompt(30, 5)), request(prompt(20)), request(prompt(9)), request(prompt(9)));
   assert.deepEqual(desk.scheduler.nextPrompt, prompt(20));
-  const groups = desk.scheduler.admit(55);
+  assert.deepEqual(desk.scheduler.admit(55, 0), []);
+  const groups = desk.scheduler.admit(55, 2);
   assert.deepEqual(groups.map((group) => group.map(({ id }) => id)), [[0, 2], [1]]);
   assert.deepEqual([desk.scheduler.residentCount, desk.scheduler.waitingCount], [3, 2]);
+  assert.deepEqual(desk.scheduler.admit(55, 0), []);
   // One slot is left.
-  assert.deepEqual(desk.scheduler.admit(55).flat().map(({ id }) => id), [3]);
-  assert.deepEqual(desk.scheduler.admit(55), []);
+  assert.deepEqual(desk.scheduler.admit(55, 8).flat().map(({ id }) => id), [3]);
+  assert.deepEqual(desk.scheduler.admit(55, 8), []);
+});
+
+Deno.test("Scheduler lets the lowest priority in first, whoever came before, and stops nobody for it", () => {
+  const desk = new Desk({ slots: 2 });
+  const asked = (first: number, priority?: number) => request(prompt(20, first), { priority });
+  desk.add(asked(1), asked(2, 7), asked(3, -2), asked(4, -2), asked(5));
+  assert.deepEqual(desk.scheduler.nextPrompt, prompt(20, 3));
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [2, 3]);
+  desk.scheduler.add(5, asked(6, -100));
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8), [], "those that are in stay");
+  desk.scheduler.abort(2);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [5]);
+  for (const id of [3, 5]) desk.scheduler.abort(id);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [0, 4]);
 });
 
 Deno.test("Scheduler lets nobody in who was not promised all that it can need, and keeps the order", () => {
   // 20 + 8 + 32 rows are 4 blocks in each of 2 layers.
   const desk = new Desk({ blocks: 15 });
   desk.add(request(prompt(20)), request(prompt(20, 2)), request(prompt(1), { maxTokens: 1 }));
-  assert.deepEqual(desk.scheduler.admit(Infinity).flat().map(({ id }) => id), [0]);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [0]);
   assert.equal(desk.pool.usedBlocks, 0, "a promise takes no block yet");
   desk.scheduler.abort(0);
-  assert.deepEqual(desk.scheduler.admit(Infinity).flat().map(({ id }) => id), [1, 2]);
+  assert.deepEqual(desk.scheduler.admit(Infinity, 8).flat().map(({ id }) => id), [1, 2]);
 });
 
 Deno.test("Scheduler puts into the batch what can take a step, and reports tokens up to the end", () => {

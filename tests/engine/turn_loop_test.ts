@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
+import { Pack } from "../../src/engine/pack.ts";
 import { GREEDY, type SamplingParameters } from "../../src/contract/sampling.ts";
 import type { Model } from "../../src/model/model.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
@@ -298,5 +299,41 @@ Deno.test("equal prompts are read once, and stored for each by its own policy", 
   const together = await runTogether(model, requests);
   assert.equal(tiles, 2 * model.config.layerCount);
   for (const [i, alone] of requests.entries()) assert.deepEqual([together[i]], await runTogether(model, [alone]));
+  model.gpu.destroy();
+});
+
+Deno.test("a prompt is scored by its own last queries, though the slot of who asked first has another prompt by then", async () => {
+  const { model } = await observedModel(MODEL, { contextLength: 600, maxBatch: 4 });
+  const random = seededRandom(79);
+  const [shared, ...others] = [250, 280, 250, 280].map((length) => randomPrompt(random, length));
+  const ask = (prompt: readonly number[], budget = 48) =>
+    request(prompt, { maxTokens: 4, kvCache: { policy: "snapkv", budget } });
+  const first = [ask(shared, 64), ask(shared), ask(others[0])];
+  const later = [ask(others[1]), ask(others[2])];
+  const expected = [];
+  for (const single of [...first.slice(1), ...later]) expected.push(...await runTogether(model, [single]));
+
+  // Three tiles a layer, one a turn, so that the packs' tiles take turns.
+  const { record } = Pack.prototype;
+  let turns = 0;
+  const run = new TestRun(model);
+  Pack.prototype.record = function (recorder, readback, _tiles) {
+    if (turns++ === 0) {
+      queueMicrotask(() => {
+        run.loop.abort(0);
+        for (const single of later) run.add(single);
+      });
+    }
+    return record.call(this, recorder, readback, 1);
+  };
+  try {
+    for (const single of first) run.add(single);
+    const { outcomes } = await run.end();
+    assert.deepEqual(outcomes[0].types, ["finished"]);
+    const answer = ({ ids, kvCache }: Outcome) => ({ ids, kvCache });
+    assert.deepEqual(outcomes.slice(1).map(answer), expected.map(answer));
+  } finally {
+    Pack.prototype.record = record;
+  }
   model.gpu.destroy();
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gguf } from "@huggingface/gguf";
 import { openGguf } from "../../src/formats/gguf.ts";
 import { GGUF_VALUE_TYPES } from "../../src/formats/gguf_layout.ts";
-import { float32, writeGguf } from "../../fixtures/gguf_writer.ts";
+import { float32, writeGguf } from "../../src/formats/gguf_writer.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { quantise } from "../../src/formats/quantisation.ts";
 import { TENSOR_TYPE_NAMES } from "../../src/formats/tensor_types.ts";

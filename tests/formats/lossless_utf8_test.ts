@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeGguf } from "../../fixtures/gguf_writer.ts";
+import { writeGguf } from "../../src/formats/gguf_writer.ts";
 import { openGguf } from "../../src/formats/gguf.ts";
 import { decodeLossless, encodeLossless } from "../../src/formats/lossless_utf8.ts";
 import { withFile } from "../support/files.ts";

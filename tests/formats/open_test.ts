@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeGguf } from "../../fixtures/gguf_writer.ts";
+import { writeGguf } from "../../src/formats/gguf_writer.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { withDirectory, withFile } from "../support/files.ts";

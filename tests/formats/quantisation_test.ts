@@ -4,8 +4,10 @@ import { TENSOR_TYPE_NAMES, TENSOR_TYPES, tensorByteLength } from "../../src/for
 import type { TensorType } from "../../src/formats/model_file.ts";
 import { normalValues, seededRandom } from "../../fixtures/random.ts";
 import golden from "../golden/quantisation.json" with { type: "json" };
+import kGolden from "../golden/k_quantisation.json" with { type: "json" };
 
-// The golden values come from GGML's Python package: see tools/golden/quantisation.py.
+// The golden values come from GGML's Python package and, for the K types, from its library: see tools/golden/quantisation.py
+// and k_quantisation.ts.
 const bytesOf = (base64: string) => Uint8Array.fromBase64(base64);
 const floatsOf = (base64: string) => new Float32Array(bytesOf(base64).buffer);
 
@@ -17,7 +19,7 @@ for (const type of TENSOR_TYPE_NAMES) {
   });
 }
 
-for (const [type, { values, blocks }] of Object.entries(golden.quantise)) {
+for (const [type, { values, blocks }] of Object.entries({ ...golden.quantise, ...kGolden.quantise })) {
   Deno.test(`quantise() writes ${type} to the byte as GGML does`, () => {
     assert.deepEqual(quantise(type as TensorType, floatsOf(values)), bytesOf(blocks));
   });

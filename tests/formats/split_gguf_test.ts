@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type GgufWriterValue, writeGguf } from "../../fixtures/gguf_writer.ts";
+import { type GgufWriterValue, writeGguf } from "../../src/formats/gguf_writer.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { withDirectory } from "../support/files.ts";

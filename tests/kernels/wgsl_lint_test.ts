@@ -23,6 +23,7 @@ import { boundScores } from "../../src/kernels/scoring/bound_scores.ts";
 import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
 import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
 import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
+import { loudValues } from "../../src/kernels/scoring/loud_values.ts";
 import { protectRows } from "../../src/kernels/scoring/protect_rows.ts";
 import { userScores } from "../../src/kernels/scoring/user_scores.ts";
 import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
@@ -135,6 +136,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   ],
   "normalise_scores.ts": [[normaliseScores]],
   "pool_scores.ts": [[poolScores]],
+  "loud_values.ts": [KV_HEADS.map((head) => loudValues(...head))],
   "protect_rows.ts": [[protectRows]],
   "user_scores.ts": [
     HEADS.flatMap((heads) =>

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
-import { chosen, COMBINATION, initialChoice, kvCacheField, type PolicyList } from "../../src/page/kv_choice.ts";
+import {
+  chosen,
+  COMBINATION,
+  decodeProtections,
+  initialChoice,
+  kvCacheField,
+  type PolicyList,
+} from "../../src/page/kv_choice.ts";
+import { DECODE_PROTECTIONS, type KvCacheChoice } from "../../src/contract/generation.ts";
 import { startApp } from "../routes/harness.ts";
 import { parseKvCacheChoice } from "../support/policies.ts";
 
 const DEFAULTS = { policy: "dynamickv", budget: 64 };
 
-async function listOf(defaultKvCache = DEFAULTS): Promise<PolicyList> {
+async function listOf(defaultKvCache: KvCacheChoice = DEFAULTS): Promise<PolicyList> {
   const { app } = startApp({ script: () => ({ tokens: [] }), defaultKvCache });
   return await (await app.request("/v1/kv/policies")).json();
 }
@@ -16,6 +24,11 @@ Deno.test("the form begins with what the server does where a request says nothin
   assert.deepEqual([initial.policy, initial.budget, chosen(list, initial).name], ["dynamickv", "64", "dynamickv"]);
   const { report: _, ...sent } = kvCacheField(list, initial);
   assert.deepEqual(parseKvCacheChoice(sent, DEFAULTS), parseKvCacheChoice({}, DEFAULTS));
+
+  const byMass = { policy: "dynamickv", budget: { mass: 0.9, max: "50%" } };
+  const auto = await listOf(byMass);
+  const { report: __, ...sentByMass } = kvCacheField(auto, initialChoice(auto));
+  assert.deepEqual(parseKvCacheChoice(sentByMass, byMass), parseKvCacheChoice({}, byMass));
 
   const combined = await listOf({ policy: "h2o+adakv", budget: 10 });
   const { policy, scorer, allocator } = initialChoice(combined);
@@ -38,7 +51,24 @@ Deno.test("the field has numbers of rows as numbers, shares as they are, options
   // Refused by the server, in its words.
   assert.equal(kvCacheField(list, { ...form, budget: "lots" }).budget, "lots");
   assert.equal(kvCacheField(list, { ...form, decodeEviction: "64" }).decode_eviction, 64);
-  assert.equal(kvCacheField(list, { ...form, policy: "full", decodeEviction: "64" }).decode_eviction, false);
+  assert.deepEqual(kvCacheField(list, { ...form, decodeEviction: "64", decodeProtection: "none" }).decode_eviction, {
+    interval: 64,
+    protect: "none",
+  });
+  assert.deepEqual(kvCacheField(list, { ...form, budget: '{ "mass": 0.9 }' }).budget, { mass: 0.9 });
+  assert.equal(kvCacheField(list, { ...form, budget: "auto" }).budget, "auto");
+  const full = kvCacheField(list, { ...form, policy: "full", budget: "128", decodeEviction: "64" });
+  assert.deepEqual(full, { policy: "full", decode_eviction: taken(list, "full") ? 64 : false, report: "positions" });
+});
+
+/** Whether the server says that a policy can evict while tokens are generated. */
+const taken = ({ policies }: PolicyList, name: string) =>
+  policies.find((policy) => policy.name === name)!.decode_eviction === true;
+
+Deno.test("what evictions leave alone is what the server's schema lists", async () => {
+  const { names, description } = decodeProtections(await listOf());
+  assert.deepEqual(names, [...DECODE_PROTECTIONS]);
+  assert.match(description, /^Rows that are left alone/);
 });
 
 Deno.test("every policy and every combination that the form can name is taken by the server, options and all", async () => {

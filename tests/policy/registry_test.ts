@@ -9,7 +9,6 @@ const DYNAMICKV_DEFAULTS = {
   pooling: "average",
   valueNorm: false,
   mode: "mended",
-  floor: 0.1,
 };
 const defaults = { policy: "dynamickv", budget: 1024, options: { window: 16 } };
 
@@ -65,6 +64,24 @@ Deno.test("parseKvCacheChoice() does not pass one policy's options to another", 
   assert.deepEqual(fromFull, { policy: "dynamickv", budget: 64, options: DYNAMICKV_DEFAULTS });
 });
 
+Deno.test("parseKvCacheChoice() refuses a floor where the mode has none, in every policy that has the allocator", () => {
+  const floor = (mode: string) => ({ options: { mode, floor: 0.2 } });
+  assert.equal(parseKvCacheChoice(floor("mended"), defaults).options!.floor, 0.2);
+  for (const choice of [{}, { policy: "h2o+dynamickv" }]) {
+    const { field, message } = refusal({ ...choice, ...floor("published") });
+    assert.equal(field, "kv_cache.options.floor");
+    assert.match(message, /^Invalid kv_cache\.options\.floor 0\.2: the mode "published" has no floor/);
+  }
+});
+
+Deno.test("parseKvCacheChoice() says that a budget does not count where every row is kept", () => {
+  const choice = { policy: "full", budget: 64 };
+  assert.deepEqual(parseKvCacheChoice(choice, defaults).idle, [
+    "The budget 64 does not count: the policy full keeps every row",
+  ]);
+  assert.equal(parseKvCacheChoice({ policy: "full" }, defaults).idle, undefined);
+});
+
 Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fields or as a policy's name", () => {
   const expected = {
     policy: "snapkv+dynamickv",
@@ -83,6 +100,16 @@ Deno.test("parseKvCacheChoice() combines a scorer and an allocator, by their fie
   assert.deepEqual(parseKvCacheChoice({ policy: "tova" }, combined).options, {});
 });
 
+Deno.test("parseKvCacheChoice() completes budgets by mass, which what keeps all of the prompt can have as well", () => {
+  const budgetOf = (budget: unknown, policy = "dynamickv") => parseKvCacheChoice({ policy, budget }, defaults).budget;
+  assert.deepEqual(budgetOf("auto"), { mass: 0.98, max: "50%" });
+  assert.deepEqual(budgetOf({ mass: 0.9 }), { mass: 0.9, max: "50%" });
+  assert.deepEqual(budgetOf({ max: 512 }, "adakv"), { mass: 0.98, max: 512 });
+  assert.deepEqual(budgetOf("auto", "full"), { mass: 0.98, max: "50%" });
+  const served = { ...defaults, budget: { mass: 0.7, max: 64 } };
+  assert.deepEqual(parseKvCacheChoice({}, served).budget, served.budget);
+});
+
 Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a request or the defaults for its policy ask for it", () => {
   const intervalOf = (value: unknown) => parseKvCacheChoice(value, defaults).decodeInterval;
   assert.equal(intervalOf({ policy: "tova" }), undefined);
@@ -96,6 +123,13 @@ Deno.test("parseKvCacheChoice() evicts while tokens are generated only where a r
   assert.equal(inheritedBy({ decode_eviction: 9 }), 9);
   assert.equal(inheritedBy({ decode_eviction: false }), undefined);
   assert.equal(inheritedBy({ policy: "h2o" }), undefined);
+  const protectionOf = (value: unknown) => parseKvCacheChoice(value, evicting).decodeProtection;
+  assert.equal(protectionOf({}), "prompt");
+  assert.equal(protectionOf({ decode_eviction: { protect: "none" } }), "none");
+  assert.equal(inheritedBy({ decode_eviction: { protect: "none" } }), 128);
+  assert.equal(inheritedBy({ decode_eviction: { interval: 5 } }), 5);
+  assert.equal(protectionOf({ decode_eviction: false }), undefined);
+  assert.equal(intervalOf({ policy: "readahead", decode_eviction: true }), 128);
   assert.equal(inheritedBy({ policy: "full" }), undefined);
 });
 
@@ -138,24 +172,33 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { decode_eviction: 0 },
       "kv_cache.decode_eviction",
-      /decode_eviction 0: must be true, false, or a whole number of tokens/,
+      /decode_eviction 0: must be true, false, a whole number of tokens/,
     ],
-    [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, or/],
+    [{ decode_eviction: "yes" }, "kv_cache.decode_eviction", /decode_eviction "yes": must be true, false, a whole/],
     [
-      { scorer: "snapkv", allocator: "adakv", decode_eviction: true },
-      "kv_cache.decode_eviction",
-      /policy "snapkv\+adakv" cannot evict while tokens are generated: expected one of dynamickv, h2o/,
+      { scorer: "snapkv", allocator: "adakv", decode_eviction: { protect: "boundaries" } },
+      "kv_cache.decode_eviction.protect",
+      /"snapkv\+adakv" cannot evict rows of the prompt .* as protect "boundaries" asks: expected one of dynamickv, h2o/,
     ],
     [
       { policy: "full", decode_eviction: true },
       "kv_cache.decode_eviction",
-      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, h2o, tova, snapkv, .*keydiff, random$/,
+      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, readahead, h2o, tova, snapkv, .*keydiff, .*random$/,
     ],
     [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
     [{ report: "everything" }, "kv_cache.report", /kv_cache.report "everything": must be "positions", or left out$/],
     [{ report: true }, "kv_cache.report", /kv_cache.report true: must be "positions"/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
-    [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", but is "lots"$/],
+    [{ budget: { mass: 0 } }, "kv_cache.budget", /mass .* above 0 and up to 1, but is 0$/],
+    [{ budget: { mass: 0.9, max: "x" } }, "kv_cache.budget", /but is "x"$/],
+    [{ budget: { share: 0.9 } }, "kv_cache.budget", /kv_cache.budget \{"share":0.9\}: unrecognized key: "share"$/],
+    [
+      { policy: "keydiff", budget: "auto" },
+      "kv_cache.budget",
+      /"keydiff" does not score by attention alone.* one of the policies dynamickv, readahead, h2o, tova, snapkv, pyramidkv, adakv$/,
+    ],
+    [{ policy: "snapkv", options: { valueNorm: 3 }, budget: "auto" }, "kv_cache.options.valueNorm", /boolean/],
+    [{ budget: "lots" }, "kv_cache.budget", /"6\.9%", or "auto", but is "lots"$/],
     [{ budget: [] }, "kv_cache.budget", /kv_cache.budget \[\]: must be a number/],
     [{ options: { window: 0 } }, "kv_cache.options.window", /kv_cache.options.window 0: .*>=1/],
     [{ options: { window: 1.5 } }, "kv_cache.options.window", /1.5: .*expected int/],
@@ -191,7 +234,8 @@ Deno.test("optionsJsonSchema() describes a policy's options", () => {
   assert.equal(schema.required, undefined, "every option may be left out");
   const properties = schema.properties as Record<string, { default?: unknown; description?: string }>;
   const given = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, property.default]));
-  // These two depend on the mode.
-  assert.deepEqual(given, { ...DYNAMICKV_DEFAULTS, maximumRatio: undefined, interval: undefined });
+  // These three depend on the mode.
+  const dependent = { maximumRatio: undefined, interval: undefined, floor: undefined };
+  assert.deepEqual(given, { ...DYNAMICKV_DEFAULTS, ...dependent });
   for (const property of Object.values(properties)) assert.ok(property.description);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TOKEN } from "../support/fake_text.ts";
-import { findPolicy, registry } from "../support/policies.ts";
+import { findPolicy } from "../support/policies.ts";
 import { keys, readError, startApp } from "./harness.ts";
 
 Deno.test("/health says whether requests are taken", async () => {
@@ -77,21 +77,11 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const full = named(policies, "full") as Record<string, any>;
   assert.deepEqual([full.scorer, full.allocator, full.options.properties], [null, null, {}]);
   assert.deepEqual([snapkv.decode_eviction, full.decode_eviction], [true, false]);
-  const perHead = allocators.filter((allocator: Record<string, unknown>) => !allocator.decode_eviction);
-  assert.deepEqual(
-    perHead.map(({ name }: { name: string }) => name),
-    registry.allocators.filter(({ perHead }) => perHead).map(({ name }) => name),
-  );
   const unable = scorers.filter((scorer: Record<string, unknown>) => !scorer.decode_eviction);
-  assert.deepEqual(unable.map(({ name }: { name: string }) => name), [
-    "readahead",
-    "streaming",
-    "expectedattention",
-    "triattention",
-  ]);
+  assert.deepEqual(unable.map(({ name }: { name: string }) => name), ["streaming"]);
   assert.match(
     decode_eviction.description,
-    /tokens between two evictions, or true for 128\. Default: as the server was told/,
+    /tokens between two evictions, or true for 128; or an object .* Default: as the server was told/,
   );
   // Every name listed can be used.
   for (const { name } of policies) assert.ok(findPolicy(name), name);
@@ -173,8 +163,11 @@ Deno.test("each request is one line of the log, a stream's when it has ended", a
   const { app, post } = startApp({ tokens: [TOKEN.hello, TOKEN.end] }, { log: (entry) => entries.push(entry) });
   await app.request("/health");
   await (await post("/v1/completions", { prompt: "x", stream: true, n: 2 })).text();
-  const [health, stream] = entries.map(({ time, seconds, request_id, ...entry }) => {
+  const [health, stream] = entries.map((
+    { time, seconds, request_id, first_token_seconds, tokens_per_second, ...entry },
+  ) => {
     assert.ok(!Number.isNaN(Date.parse(time)) && seconds >= 0 && request_id);
+    assert.equal(first_token_seconds >= 0, tokens_per_second > 0, "both in the line of a generation, else neither");
     return entry;
   });
   assert.deepEqual(health, { level: "info", event: "request", method: "GET", path: "/health", status: 200 });
@@ -187,6 +180,10 @@ Deno.test("each request is one line of the log, a stream's when it has ended", a
     prompt_tokens: 2,
     completion_tokens: 4,
     finish_reasons: ["stop", "stop"],
+    policy: "dynamickv",
+    budget: 64,
+    // A row in either layer of the fake's.
+    rows_kept: 1,
   });
   assert.equal(entries.length, 2);
 });

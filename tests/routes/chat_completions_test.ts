@@ -35,8 +35,11 @@ Deno.test("a chat completion has the shape of the OpenAI API", async () => {
       prompt_tokens_details: { cached_tokens: 0 },
       kv_cache: {
         policy: "dynamickv",
+        // That of the engine, 64, is more than there is.
+        budget: PROMPT_TOKENS,
         prompt_rows: PROMPT_TOKENS,
         rows_per_layer: rows,
+        rows_ratio: (rows[0] + rows[1]) / (2 * PROMPT_TOKENS),
         bytes: 8 * (rows[0] + rows[1]),
         full_bytes: 16 * PROMPT_TOKENS,
         ratio: (rows[0] + rows[1]) / (2 * PROMPT_TOKENS),
@@ -176,6 +179,8 @@ Deno.test("every sampling field reaches the engine", async () => {
     max_completion_tokens: 9,
     ignore_eos: true,
     stop_token_ids: [TOKEN.two],
+    min_tokens: 4,
+    priority: -3,
     logprobs: true,
     top_logprobs: 3,
     user: "somebody",
@@ -185,6 +190,8 @@ Deno.test("every sampling field reaches the engine", async () => {
   assert.deepEqual(request, {
     maxTokens: 9,
     stopTokens: [TOKEN.two],
+    minTokens: 4,
+    priority: -3,
     sampling: {
       temperature: 0.5,
       topK: 7,

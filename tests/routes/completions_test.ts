@@ -34,8 +34,8 @@ Deno.test("a completion stream is, line by line, what clients expect", async () 
     chunk("Hello", "null"),
     chunk("", '"length"'),
     `${head},"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5,` +
-    `"prompt_tokens_details":{"cached_tokens":0},"kv_cache":{"policy":"dynamickv","prompt_rows":2,` +
-    `"rows_per_layer":[1,1],"bytes":16,"full_bytes":32,"ratio":0.5}}}`,
+    `"prompt_tokens_details":{"cached_tokens":0},"kv_cache":{"policy":"dynamickv","budget":2,"prompt_rows":2,` +
+    `"rows_per_layer":[1,1],"rows_ratio":0.5,"bytes":16,"full_bytes":32,"ratio":0.5}}}`,
     "data: [DONE]",
   ]);
 });

@@ -83,6 +83,34 @@ withClient("openai gets the same completion streamed and not", { tokens: TOKENS 
   assert.equal(streamed, TEXT);
 });
 
+withClient(
+  "openai gets at least min_tokens, which no stop string ends, streamed and not",
+  { tokens: [...byteTokens("one two, one two, one"), TOKEN.end] },
+  async (client, engine) => {
+    // A string ends the reply where it ends behind so many tokens: the first comma is the eighth token.
+    const ends: readonly (readonly [number, string])[] = [[0, "one two"], [7, "one two"], [8, "one two, one two"]];
+    for (const [min_tokens, text] of ends) {
+      const fields = { model, prompt: "x", max_tokens: 100, stop: ",", min_tokens };
+      const whole = await client.completions.create(fields);
+      assert.equal(whole.choices[0].text, text);
+      assert.equal(whole.usage!.completion_tokens, text.length + 1);
+      let streamed = "";
+      for await (const chunk of await client.completions.create({ ...fields, stream: true })) {
+        streamed += chunk.choices[0].text;
+      }
+      assert.equal(streamed, text);
+      assert.equal(engine.requests.at(-1)!.minTokens ?? 0, min_tokens);
+    }
+    const chat = { model, messages: MESSAGES, stop: ["wo, o"], min_tokens: 8, priority: 9 };
+    const { choices } = await client.chat.completions.create(chat);
+    assert.equal(choices[0].message.content, "one t", "it ends behind the eighth token");
+    assert.equal(engine.requests.at(-1)!.priority, 9);
+    const refused = await client.chat.completions.create({ ...chat, max_tokens: 7 }).catch((error) => error);
+    assert.ok(refused instanceof OpenAI.BadRequestError);
+    assert.equal(refused.param, "min_tokens");
+  },
+);
+
 withClient("openai skips keep-alive comments", { tokens: TOKENS, hold: "prefill" }, async (client, engine) => {
   const stream = await client.chat.completions.create({ model, messages: MESSAGES, stream: true });
   setTimeout(() => engine.generations[0].release(), 20);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../src/text/grammar/grammars.ts";
+import { ownGrammar } from "../../src/text/grammar/own_grammar.ts";
 import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { readError, startApp } from "./harness.ts";
@@ -7,6 +8,7 @@ import { readError, startApp } from "./harness.ts";
 const CHAT = { path: "/v1/chat/completions", body: { messages: [{ role: "user", content: "Hi" }] } };
 const COMPLETIONS = { path: "/v1/completions", body: { prompt: "Hi" } };
 const SCHEMA = { type: "object", properties: { b: { type: "integer" }, a: { type: "string" } }, required: ["b"] };
+const GRAMMAR = 'root ::= "a" root | "b"';
 const WORDS = ["yes", "no"];
 
 const FIELDS: readonly [fields: object, grammar: string | undefined][] = [
@@ -31,6 +33,11 @@ const FIELDS: readonly [fields: object, grammar: string | undefined][] = [
   [{ structured_outputs: {} }, undefined],
   [{ json_schema: SCHEMA }, schemaGrammar(SCHEMA)],
   [{ regex: "[0-9]" }, patternGrammar("[0-9]")],
+  [{ guided_grammar: GRAMMAR }, ownGrammar(GRAMMAR)],
+  [{ structured_outputs: { grammar: GRAMMAR } }, ownGrammar(GRAMMAR)],
+  [{ grammar: GRAMMAR }, ownGrammar(GRAMMAR)],
+  [{ ebnf: GRAMMAR }, ownGrammar(GRAMMAR)],
+  [{ guided_grammar: "" }, undefined],
 ];
 
 for (const [fields, grammar] of FIELDS) {
@@ -56,7 +63,14 @@ const REFUSED: readonly [fields: object, param: string, message: RegExp][] = [
   [{ guided_json: 7 }, "guided_json", /expected a JSON schema/],
   [{ guided_regex: "(a)\\1" }, "guided_regex", /\\1: a back reference cannot be followed/],
   [{ guided_choice: "yes" }, "guided_choice", /expected an array of texts/],
-  [{ structured_outputs: { grammar: "root ::= x" } }, "structured_outputs.grammar", /grammars of one's own/],
+  [
+    { structured_outputs: { grammar: "root ::= x" } },
+    "structured_outputs.grammar",
+    /^structured_outputs\.grammar cannot be followed: line 1 of the grammar: expected the name of a rule that there is/,
+  ],
+  [{ guided_grammar: "?" }, "guided_grammar", /^guided_grammar cannot be followed: line 1 .* expected a rule/],
+  [{ structured_outputs: { structural_tag: "x" } }, "structured_outputs.structural_tag", /structural tags are not/],
+  [{ grammar: 'root ::= "a"', regex: "a" }, "grammar", /^regex and grammar both say what the answer is/],
   [{ guided_json: {}, guided_choice: WORDS }, "guided_choice", /^guided_json and guided_choice both say/],
 ];
 

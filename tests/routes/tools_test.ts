@@ -167,6 +167,45 @@ Deno.test("a required call is asked of the engine as a grammar, behind what begi
   assert.equal(required.reasoning, undefined);
 });
 
+withClient(
+  "openai gets calls that the grammar has held to a strict tool's schema, or text",
+  'Sure: {"name": "add"}',
+  template("anything"),
+  async (client, engine) => {
+    const strict = { ...ADD, function: { ...ADD.function, strict: true } };
+    const { choices: [{ message }] } = await client.chat.completions.create({ model, messages, tools: [strict, SAY] });
+    assert.equal(message.content, 'Sure: {"name": "add"}');
+    await client.chat.completions.create({ model, messages, tools });
+    await client.responses.create({
+      model,
+      input: "Hi",
+      tools: [{ type: "function", name: "add", parameters: ADD.function.parameters, strict: true }],
+    });
+    const [held, free, response] = engine.requests;
+    assert.match(held.grammar!, /"\{\\"name\\": \\"add\\", \\"arguments\\": "/);
+    assert.equal(free.grammar, undefined);
+    assert.match(response.grammar!, /add/);
+  },
+);
+
+withClient("openai is told where strict tools cannot be held to", CALLS, HERMES, async (client, engine) => {
+  const strict = { ...ADD, function: { ...ADD.function, strict: true } };
+  const refused: any = await client.chat.completions.create({ model, messages, tools: [strict] }).catch((error) =>
+    error
+  );
+  assert.ok(refused instanceof OpenAI.BadRequestError);
+  assert.deepEqual([refused.param, engine.requests.length], ["tools", 0]);
+  const odd = { type: "function" as const, function: { name: "odd", strict: true, parameters: { not: {} } } };
+  const unsupported: any = await client.chat.completions.create({
+    model,
+    messages,
+    tools: [odd],
+    tool_choice: "required",
+  })
+    .catch((error) => error);
+  assert.equal(unsupported.code, "unsupported_grammar");
+});
+
 Deno.test("a required call comes behind the thoughts of a model that thinks", async () => {
   const thinker = template("<tool_call> </think>", "<think>\n");
   const answer = 'Hm.</think><tool_call>\n{"name": "say", "arguments": {}}';

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { AdapterSummary } from "../../src/serving/adapter_probe.ts";
-import { ensureAdapter, type System } from "../../src/serving/environment.ts";
+import { ensureAdapter, type System, thisSystem } from "../../src/serving/environment.ts";
 import { NoAdapterError } from "../../src/gpu/gpu.ts";
 
 const LLVMPIPE: AdapterSummary = { description: "llvmpipe", software: true };
@@ -124,4 +124,17 @@ Deno.test({
     assert.equal(lines[0], "installing", new TextDecoder().decode(stderr));
     assert.equal(lines.at(-1), "found", new TextDecoder().decode(stderr));
   },
+});
+
+Deno.test({
+  name: "where Ebb may run no programs, it finds none, and asks for no permission",
+  permissions: { run: false, env: true, read: true, write: true, sys: true },
+  async fn() {
+    assert.equal(await thisSystem().hasCommand("sh"), false);
+  },
+});
+
+Deno.test("thisSystem() finds the commands that there are", async () => {
+  assert.equal(await thisSystem().hasCommand("sh"), Deno.build.os !== "windows");
+  assert.equal(await thisSystem().hasCommand("no-such-command-anywhere"), false);
 });

@@ -1,4 +1,5 @@
 /** @file An engine that plays scripts instead of running a model, for tests of the HTTP layer. */
+import { parseBudget } from "../../src/cache/budgets.ts";
 import type { Engine, EngineStats, ServedModel } from "../../src/contract/engine.ts";
 import { QueueFullError, UnservableRequestError } from "../../src/contract/errors.ts";
 import type {
@@ -74,6 +75,8 @@ export class FakeEngine implements Engine {
       id: "fake-model",
       contextLength: 256,
       vocabularySize: 300,
+      hiddenSize: 4,
+      pooling: "mean",
       parameterCount: 1000,
       weightBytes: 4000,
       architecture: "llama",
@@ -271,6 +274,7 @@ function usageOf({ prompt, kvCache }: GenerationRequest) {
   const rowsPerLayer = [Math.ceil(prompt.length / 2), Math.ceil(prompt.length / 4)];
   return {
     policy: kvCache.policy,
+    budget: Math.min(parseBudget(kvCache.budget, prompt.length), prompt.length),
     promptRows: prompt.length,
     rowsPerLayer,
     ...kvCache.report &&

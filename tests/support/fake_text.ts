@@ -44,6 +44,7 @@ export const fakeTokenizer: Tokenizer = {
   vocabularySize: VOCABULARY_SIZE,
   longestToken: 10,
   beginToken: TOKEN.begin,
+  infilling: null,
   endTokens: [TOKEN.end, TOKEN.turnEnd],
   addedTokens: [TOKEN.begin, TOKEN.end, TOKEN.turnEnd],
   addBeginToken: true,

@@ -44,11 +44,16 @@ export function compile(grammar: string): Promise<CompiledGrammar> {
   return engine.compile(grammar);
 }
 
-/** The bytes of a text that the grammar matches; from `most` tokens on it takes the shortest way to its end. */
+/**
+ * The bytes of a text that the grammar matches; from `most` tokens on it takes the shortest way to its end.
+ *
+ * @param first characters of which one comes first, if one may. Default: any
+ */
 export async function walk(
   grammar: CompiledGrammar,
   random: () => number,
   most: number,
+  first = "",
 ): Promise<Uint8Array<ArrayBuffer>> {
   const matcher = await engine.match(grammar);
   const tokens: number[] = [];
@@ -70,7 +75,8 @@ export async function walk(
         break;
       }
       const shown = allowed.filter((token) => WALK_TOKENS[token].every((byte) => byte >= 0x20 && byte < 0x7f));
-      const pool = shown.length > 0 && random() < 0.95 ? shown : allowed;
+      const asked = tokens.length === 0 ? allowed.filter((token) => first.includes(textOf([token]))) : [];
+      const pool = asked.length > 0 ? asked : shown.length > 0 && random() < 0.95 ? shown : allowed;
       take(pool[Math.floor(random() * pool.length)]);
     }
   } finally {

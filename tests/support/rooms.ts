@@ -18,6 +18,7 @@ export const ROOMS: readonly string[] = [
   "cpu",
   "embedding",
   "hub",
+  "conversion",
   "serving",
   "routes",
   "charts",

@@ -29,7 +29,17 @@ export interface ProcessEnd {
 
 /** Runs `main.ts` to its end. */
 export async function runMain(...args: string[]): Promise<ProcessEnd> {
-  const { code, stdout, stderr } = await command(MAIN, args).output();
+  return endOf(await command(MAIN, args).output());
+}
+
+/** The same, with a text on standard input. */
+export async function runMainOn(input: string, ...args: string[]): Promise<ProcessEnd> {
+  const process = command(MAIN, args, "piped").spawn();
+  const [output] = await Promise.all([process.output(), new Blob([input]).stream().pipeTo(process.stdin)]);
+  return endOf(output);
+}
+
+function endOf({ code, stdout, stderr }: Deno.CommandOutput): ProcessEnd {
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

@@ -75,3 +75,26 @@ Deno.test("Without stop strings everything passes at once", () => {
 Deno.test("An empty stop string is refused", () => {
   assert.throws(() => new StopStringFilter(["a", ""]), RangeError);
 });
+
+Deno.test("A stop string that ends in what is passed counts for nothing, one that ends behind it does", () => {
+  const random = seededRandom(4);
+  const letters = (low: number, high: number) =>
+    Array.from({ length: randomInteger(random, low, high) }, () => "ab"[randomInteger(random, 0, 1)]).join("");
+  for (let round = 0; round < 3000; round++) {
+    const stops = Array.from({ length: randomInteger(random, 1, 3) }, () => letters(1, 5));
+    const [passed, pushed] = [letters(0, 8), letters(0, 8)];
+    const cut = randomInteger(random, 0, passed.length);
+    const stopFilter = new StopStringFilter(stops);
+    const pieces = [stopFilter.pass(passed.slice(0, cut)), stopFilter.pass(passed.slice(cut)), stopFilter.push(pushed)];
+    const text = pieces.map((piece) => piece.text).join("") + stopFilter.flush();
+
+    const whole = passed + pushed;
+    let [expectedText, expectedStop]: [string, string | undefined] = [whole, undefined];
+    for (let end = passed.length + 1; end <= whole.length && expectedStop === undefined; end++) {
+      expectedStop = stops.filter((stop) => whole.slice(0, end).endsWith(stop)).sort((a, b) => b.length - a.length)[0];
+      if (expectedStop !== undefined) expectedText = whole.slice(0, end - expectedStop.length);
+    }
+    // What has been passed on cannot be taken back: at most the beginning of a stop string is held.
+    assert.deepEqual([text, pieces[2].matched], [expectedText, expectedStop], `${stops} in ${passed}|${pushed}`);
+  }
+});

@@ -41,8 +41,8 @@ export function withParts(path: string, page: string): string {
 function commands(): string {
   return table(
     ["command", ""],
-    Object.entries(COMMANDS).map(([name, { summary, positional, flags }]) => [
-      code(`main.ts ${name}${positional === undefined ? "" : ` ${flags[positional].value.placeholder}`}`),
+    Object.entries(COMMANDS).map(([name, { summary, positionals = [], flags }]) => [
+      code(["main.ts", name, ...positionals.map((option) => flags[option].value.placeholder)].join(" ")),
       summary,
     ]),
   );

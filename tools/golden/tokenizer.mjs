@@ -15,7 +15,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { writeGguf } from "../../fixtures/gguf_writer.ts";
+import { writeGguf } from "../../src/formats/gguf_writer.ts";
 import { PRE_TOKENIZERS } from "../../src/text/pre_tokenizers.ts";
 
 const root = join(import.meta.dirname, "../..");

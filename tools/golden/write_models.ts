@@ -4,12 +4,18 @@
  *     deno run -A tools/golden/write_models.ts DIRECTORY
  *
  * `models.json` in it lists them: `{name: {file, sha256, prompt, f32}}`, the last saying whether all weights are F32. The
- * trained stories260K is added where it is found.
+ * trained stories260K is added where it is found. `embeddings/` gets those for embeddings.mjs, one file a model.
  */
 
 import { readFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
-import { GOLDEN_MODELS, GOLDEN_PROMPT, STORIES_MODEL, STORIES_PROMPT } from "../../fixtures/golden_models.ts";
+import {
+  EMBEDDING_MODELS,
+  GOLDEN_MODELS,
+  GOLDEN_PROMPT,
+  STORIES_MODEL,
+  STORIES_PROMPT,
+} from "../../fixtures/golden_models.ts";
 import { tinyGguf } from "../../fixtures/tiny_model.ts";
 
 const [directory] = Deno.args;
@@ -34,4 +40,9 @@ try {
   console.error(`Left out stories260K: ${(error as Error).message}`);
 }
 await Deno.writeTextFile(`${directory}/models.json`, JSON.stringify(models));
+await Deno.mkdir(`${directory}/embeddings`, { recursive: true });
+for (const [name, options] of Object.entries(EMBEDDING_MODELS)) {
+  await Deno.writeFile(`${directory}/embeddings/${name}.gguf`, tinyGguf(options));
+}
+await Deno.writeTextFile(`${directory}/embeddings/prompt.json`, JSON.stringify(GOLDEN_PROMPT));
 console.log(`Wrote ${Object.keys(models).length} models to ${directory}`);

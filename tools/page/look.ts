@@ -229,8 +229,8 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
         "details label",
         (labels) => labels.map((label) => label.firstChild!.textContent),
       );
-      // Of the scorer and of the allocator; heads with budgets of their own cannot evict while tokens are generated.
-      assert.deepEqual(names, ["recentShare", "floor"]);
+      // Of the scorer and of the allocator.
+      assert.deepEqual(names, ["recentShare", "floor", "Evict while generating"]);
       await setField(page, "#panel-compare .half1 details input", "0.25");
       const posted = page.waitForRequest((request) => /"h2o\+adakv"/.test(request.postData() ?? ""));
       await page.click("#panel-compare button[type=submit]");

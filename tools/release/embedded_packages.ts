@@ -66,8 +66,11 @@ export async function pruneCache(root: string, programs: readonly string[], dire
       if (PACKED.includes(name) && file.endsWith(".wasm")) await packFile(join(localPath, file), join(target, file));
       else await Deno.copyFile(join(localPath, file), join(target, file));
     }
-    // The registry's answer, without which Deno would ask again.
-    await Deno.copyFile(join(dirname(localPath), "registry.json"), join(dirname(target), "registry.json"));
+    // The registry's answer: what the lock file leaves open, Deno would ask for again. Where it never asked, there is none.
+    await Deno.copyFile(join(dirname(localPath), "registry.json"), join(dirname(target), "registry.json"))
+      .catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
   };
   for (const one of imported) await copy(one, (file) => !NEVER_RUN.test(file) && (KEPT[one.name]?.test(file) ?? true));
   // Deno wants to see all packages of deno.json before it leaves out those that nothing imports.

@@ -16,7 +16,18 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
       stream: true,
       logit_bias: { 5: -1 },
       kv_cache: { policy: "snapkv", budget: 8 },
+      min_tokens: 2,
+      stop_token_ids: [2],
+      priority: -1,
     },
+  },
+  {
+    path: "/v1/completions",
+    body: { prompt: "a", suffix: "b", max_tokens: 3, guided_grammar: 'root ::= "a" [b-d]{2,3} ("é" | root)?' },
+  },
+  {
+    path: "/v1/completions",
+    body: { prompt: "a", max_tokens: 3, structured_outputs: { grammar: 'start: WORD ("," WORD)*\nWORD: /[a-z]+/' } },
   },
   {
     path: "/v1/chat/completions",

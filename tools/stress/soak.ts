@@ -56,7 +56,7 @@ function kinds(random: Random, maxTokens: number): Kind[] {
       const common = { temperature: 0, max_tokens: maxTokens, kv_cache };
       const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
       return [
-        { path: "/v1/completions", body: { prompt, ...common } },
+        { path: "/v1/completions", body: { prompt, ...common, min_tokens: 5, priority: at } },
         { path: "/v1/chat/completions", body: { messages, ...common } },
         at === 0 ? { path: "/v1/messages", body: { messages, ...common } } : {
           path: "/v1/chat/completions",

@@ -3,7 +3,7 @@
  *
  * `deno run -A tools/train/export.ts TOKENIZER.json WEIGHTS models/ebb-mini.gguf`, where WEIGHTS.json and WEIGHTS.f32 exist.
  */
-import { float32, type GgufWriterTensor, writeGguf } from "../../fixtures/gguf_writer.ts";
+import { float32, type GgufWriterTensor, writeGguf } from "../../src/formats/gguf_writer.ts";
 import { quantise } from "../../src/formats/quantisation.ts";
 import { type TokenizerFile, tokenizerMetadata } from "./tokenizer.ts";
 

@@ -21,6 +21,7 @@ import {
   recordNormalise,
   recordPositive,
   recordProtect,
+  recordProtectLoudValues,
   recordThreshold,
 } from "./simple_modifiers.ts";
 import { recordValueNorm } from "./value_norm.ts";
@@ -48,6 +49,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { nam
   clamp: recordClamp,
   threshold: recordThreshold,
   positive: recordPositive,
+  protectLoudValues: recordProtectLoudValues,
   protect: recordProtect,
 };
 

@@ -137,6 +137,37 @@ export class LayerRows {
     this.recent++;
   }
 
+  /**
+   * Leaves of the recent rows the first `before`, then those of `indices`, by head, in this order, and `last` from `lastFrom` on; both count
+   * from the first row behind the former.
+   */
+  keepRecent(before: number, indices: readonly Uint32Array[], lastFrom: number, last: number): void {
+    const { headSize } = this;
+    indices.forEach((own, head) => {
+      const first = this.firstElement(head) + (this.ranked[head] + before) * headSize;
+      for (const elements of [this.keys, this.values]) {
+        const rows = elements.slice(first, first + (this.recent - before) * headSize);
+        own.forEach((index, i) =>
+          elements.set(rows.subarray(index * headSize, (index + 1) * headSize), first + i * headSize)
+        );
+        elements.set(rows.subarray(lastFrom * headSize, (lastFrom + last) * headSize), first + own.length * headSize);
+      }
+    });
+    this.recent = before + indices[0].length + last;
+  }
+
+  /** Forgets recent rows in the middle: those behind them move up. */
+  dropAmongRecent(first: number, rows: number): void {
+    if (rows === 0) return;
+    for (let head = 0; head < this.kvHeadCount; head++) {
+      const at = (row: number) => this.firstElement(head) + (this.ranked[head] + row) * this.headSize;
+      for (const elements of [this.keys, this.values]) {
+        elements.copyWithin(at(first), at(first + rows), at(this.recent));
+      }
+    }
+    this.recent -= rows;
+  }
+
   /** Forgets the last recent rows. */
   dropRecent(rows: number): void {
     this.recent -= rows;

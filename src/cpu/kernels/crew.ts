@@ -7,7 +7,6 @@ import {
   type CrewExports,
   instantiateCrewModule,
   KINDS,
-  SHUT,
 } from "./crew_module.ts";
 import type { CrewStart } from "./crew_worker.ts";
 
@@ -46,7 +45,6 @@ export class Crew {
     const { address } = runtime.bytes(CONTROL_WORDS * 4);
     const words = new Int32Array(memory.buffer, address, CONTROL_WORDS);
     words.fill(0);
-    words[CONTROL.next] = SHUT;
     words[CONTROL.kind] = KINDS.expand;
     const module = await compileCrewModule();
     const exports = await instantiateCrewModule(module, memory);
@@ -87,15 +85,14 @@ export class Crew {
     words[CONTROL.rows] = group;
     words[CONTROL.stride] = headSize * 4;
     this.#floats[CONTROL.xScales] = 1 / Math.sqrt(headSize);
-    this.exports.run(this.control);
+    this.exports.run(this.control, count);
     this.jobs++;
   }
 
   /** Ends the other threads. */
   close(): void {
     this.words[CONTROL.kind] = KINDS.stop;
-    this.words[CONTROL.outputs] = 0;
-    this.exports.run(this.control);
+    this.exports.run(this.control, 0);
     for (const worker of this.workers) worker.terminate();
   }
 
@@ -120,7 +117,7 @@ export class Crew {
     words[CONTROL.columns] = columns;
     words[CONTROL.stride] = stride;
     words[CONTROL.rows] = rows;
-    this.exports.run(this.control);
+    this.exports.run(this.control, Math.ceil(outputs / PIECE));
     this.jobs++;
   }
 }

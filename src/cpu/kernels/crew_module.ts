@@ -4,9 +4,11 @@
  *     the engine's thread    writes a job, opens it, works, waits until it is done
  *     the others             wait for a job, work, wait for the next
  *
- * A job is cut into pieces, and whoever is free takes the next one. Nobody waits for a thread that has taken none, so a thread
- * that sleeps, or that the machine lets wait, costs nothing. A word of memory counts the pieces that are taken; while it is
- * {@link SHUT} nobody takes any, and the job may be written.
+ * A job is cut into pieces, and whoever is free takes one. Nobody waits for a thread that has taken none, so a thread that
+ * sleeps, or that the machine lets wait, costs nothing. A word of memory counts the pieces that are left, and to take one is to
+ * count it down: what the word was tells alone whether there was one. No word of the job is read before, as a thread may be held
+ * up between any two instructions and go on when the next job is being written; whoever has a piece may read them all, as its job
+ * is not done, and nothing is written, until that piece is.
  */
 import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
@@ -16,10 +18,10 @@ import { EXPAND_FUNCTION, productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./
 export const CONTROL = {
   /** Grows with every job; who waits for one waits for this to change. */
   generation: 0,
-  /** First output that nobody has taken. */
-  next: 1,
-  /** Outputs that are computed. */
-  finished: 2,
+  /** Pieces that nobody has taken; none where it is not above 0. */
+  left: 1,
+  /** Pieces that are not done. */
+  undone: 2,
   /** Outputs of a piece. */
   piece: 3,
   kind: 4,
@@ -37,9 +39,6 @@ export const CONTROL_WORDS = 16;
 
 /** What a job does. */
 export const KINDS = { stop: 0, product: 1, expand: 2, attend: 3 } as const;
-
-/** Outputs taken of a job that nobody may work on. */
-export const SHUT = 0x40000000;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
 const LOOKS = 100_000;
@@ -71,11 +70,12 @@ ${ATTENTION_FUNCTIONS}
       (br $rows)))`).join("")
 }))
 
-;; Takes pieces of the job that is open until there are none.
-(func $work (param $control i32) (local $first i32) (local $last i32) (local $kind i32)
+;; Takes pieces of the job, the last one first, until there are none.
+(func $work (param $control i32) (local $left i32) (local $first i32) (local $last i32) (local $kind i32)
   (loop $pieces
-    (local.set $first (i32.atomic.rmw.add ${word("next")} ${load("piece")}))
-    (if (i32.ge_u (local.get $first) ${load("outputs")}) (then (return)))
+    (local.set $left (i32.atomic.rmw.sub ${word("left")} (i32.const 1)))
+    (if (i32.le_s (local.get $left) (i32.const 0)) (then (return)))
+    (local.set $first (i32.mul (i32.sub (local.get $left) (i32.const 1)) ${load("piece")}))
     (local.set $last (i32.add (local.get $first) ${load("piece")}))
     (if (i32.gt_u (local.get $last) ${load("outputs")}) (then (local.set $last ${load("outputs")})))
     (local.set $kind ${load("kind")})
@@ -89,18 +89,17 @@ ${ATTENTION_FUNCTIONS}
       (call $attend
         (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
         ${load("rows")} ${load("stride")} (f32.load ${word("xScales")}))))
-    (drop (i32.atomic.rmw.add ${word("finished")} (i32.sub (local.get $last) (local.get $first))))
+    (drop (i32.atomic.rmw.sub ${word("undone")} (i32.const 1)))
     (br $pieces)))
 
-;; Opens the job that has been written, works on it and returns when it is done.
-(func (export "run") (param $control i32)
-  (i32.atomic.store ${word("finished")} (i32.const 0))
-  (i32.atomic.store ${word("next")} (i32.const 0))
+;; Opens the job that has been written, which has so many pieces, works on it and returns when it is done.
+(func (export "run") (param $control i32) (param $pieces i32)
+  (i32.atomic.store ${word("undone")} (local.get $pieces))
+  (i32.atomic.store ${word("left")} (local.get $pieces))
   (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
   (drop (memory.atomic.notify (local.get $control) (i32.const -1)))
   (call $work (local.get $control))
-  (loop $rest (br_if $rest (i32.lt_u ${atomic("finished")} ${load("outputs")})))
-  (i32.atomic.store ${word("next")} (i32.const ${SHUT})))
+  (loop $rest (br_if $rest ${atomic("undone")})))
 
 ;; Works on job after job until one says to stop.
 (func (export "serve") (param $control i32) (local $seen i32) (local $looks i32)
@@ -121,7 +120,8 @@ ${ATTENTION_FUNCTIONS}
 
 /** What the module exports; `control` is the address of a control record. */
 export interface CrewExports {
-  run(control: number): void;
+  /** Does the job that the record holds, in so many pieces. */
+  run(control: number, pieces: number): void;
   serve(control: number): void;
 }
 

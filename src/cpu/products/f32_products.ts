@@ -3,15 +3,17 @@ import type { ModelConfig } from "../../architecture/config.ts";
 import type { ModelFile } from "../../formats/model_file.ts";
 import type { Onnxruntime } from "../runtime/onnxruntime.ts";
 import type { Session } from "../runtime/session.ts";
-import { type F32Weights, loadF32Weights } from "./f32_weights.ts";
+import { F32Form, type F32Weights } from "./f32_weights.ts";
 import { afterAttention, beforeAttention, logitsGraph, queryKeyValueSize } from "./graphs.ts";
 import type { Products, QueryKeyNorms, RowsOf } from "./products.ts";
 import { runGraph } from "./run_graph.ts";
 import type { LoadingProgress } from "./stored_rows.ts";
+import { loadWeights } from "./weights.ts";
 
 export class F32Products implements Products {
   readonly crew = null;
   readonly norms: readonly QueryKeyNorms[];
+  readonly outputNorm: Float32Array;
 
   private constructor(
     readonly runtime: Onnxruntime,
@@ -23,6 +25,7 @@ export class F32Products implements Products {
     readonly output: Session,
   ) {
     this.norms = weights.layers;
+    this.outputNorm = weights.outputNorm.floats.values;
   }
 
   /** Loads the weights and compiles the graphs. @throws {ModelFileError} */
@@ -35,7 +38,7 @@ export class F32Products implements Products {
     return new F32Products(
       runtime,
       config,
-      await loadF32Weights(runtime, file, config, onProgress),
+      await loadWeights(file, config, new F32Form(runtime), onProgress),
       await runtime.session(beforeAttention(config, "plain")),
       await runtime.session(afterAttention(config, false, "plain")),
       await runtime.session(afterAttention(config, true, "plain")),
@@ -60,7 +63,7 @@ export class F32Products implements Products {
   }
 
   afterAttention(layer: number, attended: number, hidden: number, rows: number): void {
-    const { output, outputBias, feedForwardNorm, gate, up, down } = this.weights.layers[layer];
+    const { output, outputBias, feedForwardNorm, gateUp: { gate, up }, down } = this.weights.layers[layer];
     const { hiddenSize, queryHeadCount, headSize } = this.config;
     runGraph(this.runtime, outputBias ? this.afterWithBias : this.after, [
       [attended, [rows, queryHeadCount * headSize]],

@@ -9,10 +9,11 @@ import { COLUMN_MULTIPLE, largestElement, weightIndex } from "../kernels/int8_pr
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
 import type { Session } from "../runtime/session.ts";
 import { afterAttention, beforeAttention, queryKeyValueSize } from "./graphs.ts";
-import { type Int8LayerWeights, type Int8Weights, loadInt8Weights } from "./int8_weights.ts";
+import { Int8Form, type Int8LayerWeights, type Int8Weights } from "./int8_weights.ts";
 import type { Products, QueryKeyNorms, RowsOf } from "./products.ts";
 import { runGraph } from "./run_graph.ts";
 import type { LoadingProgress } from "./stored_rows.ts";
+import { loadWeights } from "./weights.ts";
 
 /** What inputs of matrices must be a multiple of, to be expanded. */
 const INPUT_MULTIPLE = 8;
@@ -24,6 +25,7 @@ export function fitsInt8({ hiddenSize, feedForwardSize, queryHeadCount, headSize
 
 export class Int8Products implements Products {
   readonly norms: readonly QueryKeyNorms[];
+  readonly outputNorm: Float32Array;
   /** Rows on their way into a product, rounded: i16 `[rows][columns]`, and the scale of each. */
   readonly #rounded: Int16Array;
   readonly #roundedAddress: number;
@@ -46,6 +48,7 @@ export class Int8Products implements Products {
     readonly maxRows: number,
   ) {
     this.norms = weights.layers;
+    this.outputNorm = weights.outputNorm.values;
     const { hiddenSize, feedForwardSize, queryHeadCount, headSize } = config;
     const widest = Math.max(hiddenSize, feedForwardSize, queryHeadCount * headSize) + COLUMN_MULTIPLE;
     const rounded = runtime.bytes(maxRows * widest * 2);
@@ -67,7 +70,7 @@ export class Int8Products implements Products {
     maxRows: number,
     onProgress: LoadingProgress = () => {},
   ): Promise<Int8Products> {
-    const weights = await loadInt8Weights(runtime, file, config, onProgress);
+    const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
     return new Int8Products(
       runtime,
       config,

@@ -19,6 +19,8 @@ export interface Products {
   readonly crew: Crew | null;
   /** By layer. */
   readonly norms: readonly QueryKeyNorms[];
+  /** The weight of the norm before the logits, `[hiddenSize]`. */
+  readonly outputNorm: Float32Array;
   /** Writes the embedding of a token: `[hiddenSize]` from element `at` on. */
   embed(token: number, target: Float32Array, at: number): void;
   /** `y = norm(hidden) x query, key and value matrix (+ bias)`. */

@@ -4,6 +4,7 @@ import type { FloorAtMean } from "../../policy/steps/floor_at_mean.ts";
 import type { Normalise } from "../../policy/steps/normalise.ts";
 import type { Positive } from "../../policy/steps/positive.ts";
 import type { Protect } from "../../policy/steps/protect.ts";
+import type { ProtectLoudValues } from "../../policy/steps/protect_loud_values.ts";
 import type { Threshold } from "../../policy/steps/threshold.ts";
 import {
   aboveThreshold,
@@ -16,6 +17,7 @@ import {
 } from "../../scores/row_formulas.ts";
 import { PROTECTED_SCORE } from "../../scores/limits.ts";
 import type { CpuStep } from "./scored_rows.ts";
+import { valueNorms } from "./value_norm.ts";
 
 const byHead =
   <Step>(formula: (scores: Float32Array, step: Step) => Float64Array): CpuStep<Step> => (_rows, step, scores) =>
@@ -35,4 +37,12 @@ export const protectRows: CpuStep<Protect> = (_rows, { ranges }, scores) =>
     const result = own.slice();
     for (const { start, end } of ranges) result.fill(PROTECTED_SCORE, start, end);
     return result;
+  });
+
+/** Rows with very large values as well. */
+export const protectLoudValues: CpuStep<ProtectLoudValues> = (rows, { times }, scores) =>
+  scores.map((own, head) => {
+    const norms = valueNorms(rows, head);
+    const mean = norms.reduce((sum, norm) => sum + norm, 0) / norms.length;
+    return own.map((score, j) => norms[j] > times * mean ? PROTECTED_SCORE : score);
   });

@@ -13,7 +13,15 @@ import { readAhead } from "./read_ahead.ts";
 import { scoreByRecency } from "./recency.ts";
 import type { CpuStep, ScoredRows, Scores } from "./scored_rows.ts";
 import { shareByHeads } from "./shared_by_heads.ts";
-import { clampScores, dropBelow, floorAtMean, makePositive, normaliseScores, protectRows } from "./simple_modifiers.ts";
+import {
+  clampScores,
+  dropBelow,
+  floorAtMean,
+  makePositive,
+  normaliseScores,
+  protectLoudValues,
+  protectRows,
+} from "./simple_modifiers.ts";
 import { weighByValues } from "./value_norm.ts";
 
 const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Name }>> } = {
@@ -40,6 +48,7 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   clamp: clampScores,
   threshold: dropBelow,
   positive: makePositive,
+  protectLoudValues,
   protect: protectRows,
 };
 

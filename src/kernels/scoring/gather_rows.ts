@@ -4,7 +4,7 @@
  *     scratch  [kvHead][capacity][headSize], keys and values apart
  *     block    [kvHead][key = 0 | value = 1][BLOCK_ROWS][headSize], block b starting b blocks into the arena
  *
- * Destination row r is row `r % BLOCK_ROWS` of block `table[tableOffset + r / BLOCK_ROWS]`. Its source is row
+ * Destination row r is slot `s = slot + r`: row `s % BLOCK_ROWS` of block `table[tableOffset + s / BLOCK_ROWS]`. Its source is row
  * `start + r` in every KV head, or row `start + indices[kvHead][r]` where the rows are ranked: then each head puts a
  * token of its own into the same slot.
  */
@@ -27,7 +27,7 @@ export function gatherRows(element: KvElement): Kernel {
     wgsl: `
 struct Params {
   start: u32, count: u32, table_offset: u32, is_ranked: u32,
-  kv_heads: u32, quads: u32, capacity: u32, index_capacity: u32,
+  kv_heads: u32, quads: u32, capacity: u32, index_capacity: u32, slot: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> keys: array<${kvVec4Type(element)}>;
@@ -45,9 +45,10 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   var position: u32 = row;
   if (params.is_ranked != 0u) { position = indices[kv_head * params.index_capacity + row]; }
   let source = (kv_head * params.capacity + params.start + position) * params.quads + quad;
-  let block = block_table[params.table_offset + row / ${BLOCK_ROWS}u];
+  let slot = params.slot + row;
+  let block = block_table[params.table_offset + slot / ${BLOCK_ROWS}u];
   let head_keys = (block * params.kv_heads + kv_head) * 2u;
-  let destination = (head_keys * ${BLOCK_ROWS}u + row % ${BLOCK_ROWS}u) * params.quads + quad;
+  let destination = (head_keys * ${BLOCK_ROWS}u + slot % ${BLOCK_ROWS}u) * params.quads + quad;
   arena[destination] = keys[source];
   arena[destination + ${BLOCK_ROWS}u * params.quads] = values[source];
 }
@@ -69,17 +70,19 @@ export interface GatherRowsShape {
   readonly start: number;
   /** Rows to copy. */
   readonly count: number;
-  /** Entry of the table with the block of destination row 0. */
+  /** Entry of the table with the block of slot 0. */
   readonly tableOffset: number;
+  /** Slot of destination row 0; 0 if not given. */
+  readonly slot?: number;
 }
 
 /** A dispatch of {@link gatherRows}. */
 export function gatherRowsDispatch(
-  { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset }: GatherRowsShape,
+  { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset, slot = 0 }: GatherRowsShape,
 ): Dispatch {
   const quads = headSize / 4;
   return {
-    params: [start, count, tableOffset, isRanked ? 1 : 0, kvHeadCount, quads, capacity, indexCapacity],
+    params: [start, count, tableOffset, isRanked ? 1 : 0, kvHeadCount, quads, capacity, indexCapacity, slot],
     grid: [Math.ceil(count * quads / THREADS), kvHeadCount],
   };
 }

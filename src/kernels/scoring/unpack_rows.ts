@@ -4,9 +4,10 @@
  *     block    [kvHead][key = 0 | value = 1][BLOCK_ROWS][headSize], block b starting b blocks into the arena
  *     scratch  [kvHead][capacity][headSize], keys and values apart: the ranked rows, then the recent ones
  *
- * Recent rows start in a block of their own:
+ * Recent rows start in a block of their own; the `first` rows can be left out:
  *
- *     row start + r  ->  r < ranked ? r : ceil(ranked / 16) * 16 + (r - ranked)  ->  block table[. / 16], slot . % 16
+ *     row start + r  ->  i = first + r
+ *     i  ->  i < ranked ? i : ceil(ranked / 16) * 16 + (i - ranked)  ->  block table[. / 16], slot . % 16
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { Kernel } from "../../gpu/gpu.ts";
@@ -17,7 +18,7 @@ const THREADS = 256;
 
 /**
  * Bindings: arena, KV elements; table u32, all block tables; keys and values, KV elements `[kvHead][capacity][headSize]`, of
- * which `ranked + recent` rows of each head are written, from row `start` on.
+ * which `ranked + recent - first` rows of each head are written, from row `start` on.
  * Grid: along `x` a thread for four neighbouring elements of a row; `y` = KV heads.
  */
 export function unpackRows(element: KvElement): Kernel {
@@ -25,7 +26,9 @@ export function unpackRows(element: KvElement): Kernel {
     label: `unpack-rows-${element}`,
     bindings: ["read", "read", "write", "write"],
     wgsl: `
-struct Params { ranked: u32, rows: u32, table_offset: u32, kv_heads: u32, quads: u32, capacity: u32, start: u32 }
+struct Params {
+  ranked: u32, rows: u32, table_offset: u32, kv_heads: u32, quads: u32, capacity: u32, start: u32, first: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> arena: array<${kvVec4Type(element)}>;
 @group(0) @binding(2) var<storage, read> block_table: array<u32>;
@@ -39,7 +42,8 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   let kv_head = thread.y;
   if (row >= params.rows) { return; }
   let ranked_slots = (params.ranked + ${BLOCK_ROWS - 1}u) / ${BLOCK_ROWS}u * ${BLOCK_ROWS}u;
-  let slot = select(row + ranked_slots - params.ranked, row, row < params.ranked);
+  let held = params.first + row;
+  let slot = select(held + ranked_slots - params.ranked, held, held < params.ranked);
   let block = block_table[params.table_offset + slot / ${BLOCK_ROWS}u];
   let head_keys = (block * params.kv_heads + kv_head) * 2u;
   let source = (head_keys * ${BLOCK_ROWS}u + slot % ${BLOCK_ROWS}u) * params.quads + quad;
@@ -62,18 +66,20 @@ export interface UnpackRowsShape {
   /** Rows in the ranked blocks, and in the recent ones behind them. */
   readonly ranked: number;
   readonly recent: number;
+  /** Rows, of these, to leave out; none if not given. */
+  readonly first?: number;
   /** Entry of the table with the layer's first block. */
   readonly tableOffset: number;
 }
 
 /** A dispatch of {@link unpackRows}. */
 export function unpackRowsDispatch(
-  { kvHeadCount, headSize, capacity, start, ranked, recent, tableOffset }: UnpackRowsShape,
+  { kvHeadCount, headSize, capacity, start, ranked, recent, first = 0, tableOffset }: UnpackRowsShape,
 ): Dispatch {
-  const rows = ranked + recent;
+  const rows = ranked + recent - first;
   const quads = headSize / 4;
   return {
-    params: [ranked, rows, tableOffset, kvHeadCount, quads, capacity, start],
+    params: [ranked, rows, tableOffset, kvHeadCount, quads, capacity, start, first],
     grid: [Math.ceil(rows * quads / THREADS), kvHeadCount],
   };
 }

@@ -65,5 +65,6 @@ export const attentionRules: StepRules<Attention> = {
       );
     }
   },
+  isAttention: ({ reduce }) => reduce === "sum",
   needs: () => ({ windowQueries: true }),
 };

@@ -21,6 +21,7 @@ export function attentionOfAll({ window }: Pick<AttentionOfAll, "window">): Atte
 export const attentionOfAllRules: StepRules<AttentionOfAll> = {
   role: "source",
   rankingAgain: "works",
+  isAttention: () => true,
   check: ({ window }, context) => checkWindow(window, context),
   needs: () => ({ attentionSums: true }),
 };

@@ -7,6 +7,8 @@
  * The vectors come from the plugin, which is told of each layer what the queries of the prompt are like. With them Expected
  * Attention (arXiv 2510.00636, without its covariance), TriAttention and Q-Filters (arXiv 2503.02812) are a few lines each.
  */
+import { attention } from "./attention.ts";
+import { MAX_WINDOW } from "../../scores/limits.ts";
 import type { LayerContext } from "../context.ts";
 import type { QueryStatistics } from "./step_rules.ts";
 import { checkWindow, type StepRules } from "./step_rules.ts";
@@ -46,6 +48,7 @@ export function linearWords(headSize: number): number {
 export const linearRules: StepRules<Linear> = {
   role: "source",
   rankingAgain: "impossible",
+  otherwiseGenerated: ({ window }) => attention({ window: Math.min(window, MAX_WINDOW) }),
   givesNegative: () => true,
   check({ window, coefficients }, context) {
     checkWindow(window, context);

@@ -25,6 +25,7 @@ export const lookUpRules: StepRules<LookUp> = {
   role: "modifier",
   // Which row a query belongs to is found by its position.
   rankingAgain: "impossible",
+  isAttention: () => true,
   check({ best, decay }) {
     if (!Number.isInteger(best) || best < 0 || best > MAX_LOOKUPS) {
       throw new RangeError(`The score's best rows must be a whole number from 0 to ${MAX_LOOKUPS}, but are ${best}`);

@@ -1,4 +1,5 @@
 /** @file The source `onHost`: scores computed in TypeScript, for a first try. */
+import { attention } from "./attention.ts";
 import type { LayerContext } from "../context.ts";
 import { MAX_WINDOW } from "../../scores/limits.ts";
 import { checkWindow, type HostInput, type HostInputs, type StepRules } from "./step_rules.ts";
@@ -33,6 +34,7 @@ export function onHost({ window, needs, score }: Pick<OnHost, "window" | "needs"
 export const onHostRules: StepRules<OnHost> = {
   role: "source",
   rankingAgain: "impossible",
+  otherwiseGenerated: ({ window }) => attention({ window: Math.min(window, MAX_WINDOW) }),
   check({ window, needs, score }, context) {
     checkWindow(window, context, needs?.includes("attention") ? MAX_WINDOW : Infinity);
     if (typeof score !== "function") throw new TypeError("The score of onHost() must be a function");

@@ -25,6 +25,7 @@ export const poolRules: StepRules<Pool> = {
   role: "modifier",
   // Rows in order of rank have no neighbours.
   rankingAgain: "left out",
+  isAttention: () => true,
   check({ width, by }) {
     if (!Number.isInteger(width) || width < 1 || width % 2 === 0) {
       throw new RangeError(`The score's pooling must have an odd whole number of rows as its width, but has ${width}`);

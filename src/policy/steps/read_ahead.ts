@@ -21,5 +21,6 @@ export const readAheadRules: StepRules<ReadAhead> = {
   role: "modifier",
   // What follows a row is found by its position.
   rankingAgain: "impossible",
+  isAttention: () => true,
   check: ({ decay }) => checkDecay(decay),
 };

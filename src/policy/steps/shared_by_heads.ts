@@ -15,5 +15,6 @@ export function sharedByHeads(): SharedByHeads {
 export const sharedByHeadsRules: StepRules<SharedByHeads> = {
   role: "modifier",
   rankingAgain: "works",
+  isAttention: () => true,
   check: () => {},
 };

@@ -59,6 +59,8 @@ export interface StepRules<Step> {
   readonly rankingAgain: RankingAgain | ((step: Step) => RankingAgain);
   /** What takes the step's place there, where rows that are neighbours no longer are. */
   inOrderOfRank?(step: Step): Step;
+  /** Of a source for which that is impossible: what ranks generated rows in its place. */
+  otherwiseGenerated?(step: Step): AnyStep;
   /** Whether no step may follow. */
   readonly isLast?: true;
   /** Of a modifier: whether it takes scores that can be negative; not if not given. */
@@ -70,6 +72,11 @@ export interface StepRules<Step> {
   withNested?(step: Step, score: readonly AnyStep[]): Step;
   /** @throws {RangeError} naming the parameter, its value and what was expected */
   check(step: Step, context: PolicyContext): void;
+  /**
+   * Whether its scores are shares of the attention: of a source, that rows are paid; of a modifier, at most smoothed. Only of such scores
+   * can a budget keep a share.
+   */
+  isAttention?(step: Step): boolean;
   /** What it needs beside the keys and values of the layer. */
   needs?(step: Step): Partial<ScoreNeeds>;
   readonly host?: HostPart<Step>;

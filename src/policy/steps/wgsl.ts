@@ -1,4 +1,5 @@
 /** @file The source `wgsl`: scores by a kernel of one's own. */
+import { attention } from "./attention.ts";
 import { MAX_WINDOW } from "../../scores/limits.ts";
 import { type AnyStep, checkWindow, type StepRules } from "./step_rules.ts";
 
@@ -49,6 +50,7 @@ export function asksQueries({ code }: Wgsl): boolean {
 export const wgslRules: StepRules<Wgsl> = {
   role: "source",
   rankingAgain: ({ anyOrder }) => anyOrder ? "works" : "impossible",
+  otherwiseGenerated: ({ window }) => attention({ window: Math.min(window, MAX_WINDOW) }),
   check(step, context) {
     const { window, code, uniforms } = step;
     checkWindow(window, context, asksQueries(step) ? MAX_WINDOW : Infinity);

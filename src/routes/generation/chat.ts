@@ -71,6 +71,7 @@ export async function startChat(
     continuation: request.continue_final_message === true || answer.opening.length > 0,
     messages,
     grammar: answer.grammar,
+    grammarAfter: answer.grammarAfter,
     reasoning: answer.reasoning,
     shown: answer.form.shown,
   });

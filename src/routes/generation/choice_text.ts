@@ -19,6 +19,8 @@ interface DecodedToken extends PlacedToken {
 export interface ChoiceTextOptions {
   readonly stopStrings: readonly string[];
   readonly includeStop: boolean;
+  /** Tokens behind which stop strings are looked for. */
+  readonly minTokens?: number;
   readonly skipSpecial: boolean;
   /** Special tokens that are not skipped all the same. */
   readonly shown?: ReadonlySet<number>;
@@ -37,13 +39,14 @@ export class ChoiceText {
   #tokens: DecodedToken[] = [];
   /** Text released by the filter and not taken yet. */
   #released = "";
+  #tokenCount = 0;
   #decodedLength = 0;
   #decodedCodePoints = 0;
   #takenLength = 0;
   #stopString: string | null = null;
   #finished = false;
 
-  constructor(tokenizer: Tokenizer, options: ChoiceTextOptions) {
+  constructor(tokenizer: Tokenizer, readonly options: ChoiceTextOptions) {
     const { skipSpecial, shown, continuation } = options;
     this.#detokenizer = new Detokenizer(tokenizer, { skipSpecial, shown, continuation });
     this.#filter = new StopStringFilter(options.stopStrings, { include: options.includeStop });
@@ -60,6 +63,7 @@ export class ChoiceText {
   }
 
   push(token: GeneratedToken): void {
+    this.#tokenCount++;
     this.#tokens.push({ ...token, textOffset: this.#decodedCodePoints, start: this.#decodedLength });
     this.#decode(this.#detokenizer.push(token.id));
   }
@@ -86,7 +90,8 @@ export class ChoiceText {
   #decode(text: string): void {
     this.#decodedLength += text.length;
     for (const _ of text) this.#decodedCodePoints++;
-    const { text: shown, matched = null } = this.#filter.push(text);
+    const mayStop = this.#tokenCount > (this.options.minTokens ?? 0);
+    const { text: shown, matched = null } = mayStop ? this.#filter.push(text) : this.#filter.pass(text);
     this.#released += shown;
     this.#stopString = matched;
   }

@@ -23,6 +23,8 @@ export interface EndpointFields {
   /** As in GenerationRequest. */
   readonly grammar?: string;
   /** As in GenerationRequest. */
+  readonly grammarAfter?: number;
+  /** As in GenerationRequest. */
   readonly reasoning?: Reasoning;
   /** Special tokens that are shown all the same. */
   readonly shown?: ReadonlySet<number>;
@@ -66,6 +68,8 @@ export function planGeneration(
   const forbidden = forbiddenTokens(text.tokenizer, fields.bad_words ?? []);
   const kvCache = fields.kv_cache ? context.parseKvCache(fields.kv_cache) : engine.defaultKvCache;
 
+  const minTokens = fields.min_tokens ?? 0;
+
   const { promptField } = endpoint;
   const endless = fields.n_predict === -1;
   const given = endpoint.maxTokens ?? fields.max_tokens ?? (endless ? null : fields.n_predict) ?? undefined;
@@ -76,6 +80,8 @@ export function planGeneration(
       prompt,
       maxTokens: limitCompletion(prompt.length, engine.model.contextLength, { promptField, given, otherwise }),
       stopTokens,
+      ...minTokens > 0 && { minTokens },
+      ...fields.priority && { priority: fields.priority },
       sampling: {
         temperature: fields.temperature ?? defaults.temperature,
         // More than all tokens are all of them; the GPU counts with 32 bits.
@@ -91,12 +97,20 @@ export function planGeneration(
       },
       topLogprobs: endpoint.topLogprobs,
       ...endpoint.grammar !== undefined && { grammar: endpoint.grammar },
+      ...endpoint.grammarAfter !== undefined && { grammarAfter: endpoint.grammarAfter },
       ...endpoint.reasoning !== undefined && { reasoning: endpoint.reasoning },
       kvCache,
       ...endpoint.messages?.length && { messages: endpoint.messages },
     };
     // A limit that nobody set gives way to the memory; where not even one token fits, the engine says so.
     const maxTokens = given ?? Math.max(1, engine.fittingTokens(request));
+    if (minTokens > maxTokens) {
+      throw new HttpError(
+        400,
+        `min_tokens is ${minTokens}; expected at most ${maxTokens}, which is how many tokens the reply may have`,
+        { param: "min_tokens" },
+      );
+    }
     return Array.from({ length: choices }, (_, choice): GenerationRequest => ({
       ...request,
       maxTokens,
@@ -110,6 +124,7 @@ export function planGeneration(
     textOptions: {
       // Half a character is in no text: it must not be found in a whole one.
       stopStrings: (fields.stop ?? []).filter((stop) => stop.isWellFormed()),
+      minTokens,
       includeStop: fields.include_stop_str_in_output ?? false,
       skipSpecial: fields.skip_special_tokens ?? true,
       shown: endpoint.shown,

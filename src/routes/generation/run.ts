@@ -3,13 +3,15 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation } from "../../contract/generation.ts";
+import type { Generation, KvCacheChoice } from "../../contract/generation.ts";
 import { ChoiceClock } from "./choice_observer.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
 import type { RouteContext } from "../context.ts";
 import { atDeadline } from "../deadline.ts";
 import { ClientGoneError, HttpError } from "../errors.ts";
+import { kvCacheNotes } from "./kv_cache_notes.ts";
+import { RunPace } from "./run_pace.ts";
 import { LiveSequence } from "./live_sequences.ts";
 import type { FinishReason, Outcome, RunReport, Usage } from "./outcome.ts";
 import type { GenerationPlan } from "./plan.ts";
@@ -62,6 +64,7 @@ export class GenerationRun implements RunReport {
   readonly #sequences: readonly LiveSequence[];
   /** Of the first sequence: usage is asked for several times. */
   #positions: readonly (readonly (readonly number[])[])[] | undefined;
+  readonly pace: RunPace;
   #aborted = false;
 
   /**
@@ -94,12 +97,17 @@ export class GenerationRun implements RunReport {
       context.shutdown?.removeEventListener("abort", shutDown);
       stopTimer();
     });
+    this.pace = new RunPace(arrival);
     this.#sequences = plan.requests.map((request, index) => new LiveSequence(requestId, index, request, arrival));
     for (const sequence of this.#sequences) {
       const { request, index } = sequence;
       this.#follow(
         sequence,
-        new ChoiceClock(arrival, [context.metrics.observe(request), ...trace ? [trace.observe(request, index)] : []]),
+        new ChoiceClock(arrival, [
+          context.metrics.observe(request),
+          this.pace,
+          ...trace ? [trace.observe(request, index)] : [],
+        ]),
       );
     }
   }
@@ -113,9 +121,15 @@ export class GenerationRun implements RunReport {
     return this.#outcomes;
   }
 
+  get kvCache(): KvCacheChoice {
+    return this.#plan.requests[0].kvCache;
+  }
+
   get usage(): Usage {
     const { promptTokens } = this.#plan;
-    const { kvCache: cache, decoding, request: { kvCache: { decodeInterval } } } = this.#sequences[0];
+    const { kvCache: cache, decoding, request } = this.#sequences[0];
+    const { decodeInterval, decodeProtection } = request.kvCache;
+    const notes = kvCacheNotes(request);
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
@@ -123,16 +137,22 @@ export class GenerationRun implements RunReport {
       prompt_tokens_details: { cached_tokens: this.#cachedTokens },
       kv_cache: cache && {
         policy: cache.policy,
+        budget: cache.budget,
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
         positions: this.#positions ??= cache.positions?.map((heads) => heads.map((rows) => Array.from(rows))),
+        rows_ratio: mean(cache.rowsPerLayer) / cache.promptRows,
+        ...cache.mass !== undefined && {
+          mass: { wanted: cache.mass.wanted, kept: cache.mass.kept, max_rows: cache.mass.maxRows },
+        },
         bytes: cache.bytes,
         full_bytes: cache.fullBytes,
         ratio: cache.bytes / cache.fullBytes,
+        ...notes.length > 0 && { notes },
         ...cache.fallback !== undefined && { fallback: cache.fallback },
         ...decodeInterval !== undefined && {
-          decode_eviction: { interval: decodeInterval, ...decoding },
+          decode_eviction: { interval: decodeInterval, protect: decodeProtection ?? "prompt", ...decoding },
         },
       },
     };
@@ -254,4 +274,8 @@ export class GenerationRun implements RunReport {
     if (this.#aborted) return "abort";
     throw new Error(`The events of choice ${index} ended without a last one`);
   }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

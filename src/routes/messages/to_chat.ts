@@ -52,9 +52,9 @@ export function toChat(
     stop: request.stop_sequences,
     ...isBegun && { continue_final_message: true },
     ...tools.length > 0 && {
-      tools: tools.map(({ name, description, input_schema }) => ({
+      tools: tools.map(({ name, description, input_schema, strict }) => ({
         type: "function",
-        function: { name, description, parameters: input_schema },
+        function: { name, description, parameters: input_schema, strict },
       })),
       tool_choice: choice && toolChoice(choice),
       parallel_tool_calls: choice?.disable_parallel_tool_use ? false : undefined,

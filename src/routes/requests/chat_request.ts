@@ -55,6 +55,7 @@ const tool = z.looseObject({
   function: z.looseObject({
     name: z.string({ error: toolError }).min(1, { error: "expected at least one character" }),
     parameters: z.looseObject({}, { error: "expected a JSON schema" }).nullish(),
+    strict: boolean.nullish(),
   }, { error: toolError }),
 }, { error: toolError });
 

@@ -1,6 +1,6 @@
 /** @file The body of `POST /v1/completions`. */
 import { z } from "zod";
-import { boolean, integerFrom, isTokenId } from "./checks.ts";
+import { boolean, integerFrom, isTokenId, text } from "./checks.ts";
 import { refusals, REFUSED_COMPLETION_FIELDS } from "./refused_fields.ts";
 import { checkTogether, MAX_CHOICES, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
 
@@ -36,6 +36,8 @@ export const completionRequest = z.object({
       })),
     ],
   }),
+  // With a model that was trained to infill, the text that follows.
+  suffix: text.nullish(),
   echo: boolean.nullish(),
   best_of: integerFrom(1, MAX_CHOICES).nullish(),
   logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
@@ -47,5 +49,9 @@ export const completionRequest = z.object({
   .refine(({ best_of, stream }) => !best_of || !stream || best_of === 1, {
     path: ["best_of"],
     error: "expected it to be absent beside stream: which one is best is known at the end",
+  })
+  .refine(({ suffix, echo }) => !suffix || !echo, {
+    path: ["echo"],
+    error: "expected it to be absent beside suffix: the reply is what comes between",
   })
   .superRefine(checkTogether);

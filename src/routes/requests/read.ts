@@ -1,6 +1,7 @@
 /** @file Reads and validates the body of a request, and words what is wrong with it. */
 import type { z } from "zod";
 import type { RouteContext } from "../context.ts";
+import { nearest } from "../../text/nearest.ts";
 import { clipped, HttpError } from "../errors.ts";
 import { type BodySource, readJson } from "./body.ts";
 
@@ -9,21 +10,41 @@ const MAX_PROBLEMS = 3;
 const MAX_SHOWN_CHARACTERS = 60;
 const MAX_SHOWN_ENTRIES = 20;
 
+/** Fields that may be slips of the pen: of so many, names so long, and at most so many letters of them wrong. */
+const MAX_SLIPS = 64;
+const SLIP_LENGTHS = { from: 6, to: 40 };
+const SLIP_SHARE = 1 / 4;
+
 /**
- * Reads and validates a request's body. Unknown fields are ignored.
+ * Reads and validates a request's body. Unknown fields are ignored, but for those that are hardly meant to be: `kv_cahce`.
  *
  * @returns the request, and its body as it was written
  *
  * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone; others
  * as {@link readJson}
  */
-export async function readRequest<Schema extends z.ZodType>(
+export async function readRequest<Schema extends z.ZodObject>(
   context: RouteContext,
   source: BodySource,
   schema: Schema,
 ): Promise<{ request: z.infer<Schema>; text: string }> {
   const { value: body, text } = await readJson(context, source);
+  requireNoSlip(body, Object.keys(schema.shape));
   return { request: validate(schema, body), text };
+}
+
+/** @throws {HttpError} 400, if a field is misspelt: ignored, it would change the answer */
+function requireNoSlip(body: unknown, known: readonly string[]): void {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return;
+  const fields = new Set(known);
+  let looked = 0;
+  for (const name of Object.keys(body)) {
+    if (fields.has(name) || name.length < SLIP_LENGTHS.from || name.length > SLIP_LENGTHS.to) continue;
+    if (++looked > MAX_SLIPS) return;
+    const near = nearest(name, known, SLIP_SHARE);
+    if (near === undefined || (body as Record<string, unknown>)[name] === null) continue;
+    throw new HttpError(400, `Unknown field ${name}: did you mean ${near}?`, { param: name });
+  }
 }
 
 /**

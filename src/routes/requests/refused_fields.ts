@@ -2,14 +2,14 @@
  * @file Fields of OpenAI's API, of vLLM and of llama-server that would change an answer, and that Ebb cannot honour: a
  * request that uses one is refused by its name. With the values listed, a field asks for nothing, and is let pass.
  *
- * What changes no answer, such as `user`, `service_tier`, `cache_prompt` or `priority`, is not here, and is ignored.
+ * What changes no answer, such as `user`, `service_tier` or `cache_prompt`, is not here, and is ignored.
  */
 import { refused } from "./checks.ts";
 
 /** Why a field is refused, and the values with which it asks for nothing; an empty list stands for every empty list. */
 type Refusal = readonly [reason: string, ...neutral: readonly unknown[]];
 
-const GRAMMAR = "grammars of one's own are not supported, send a JSON schema, a regular expression or choices";
+const LAZY = "a grammar holds from the beginning of the answer";
 const MIROSTAT = "mirostat sampling is not supported";
 const DRY = "DRY sampling is not supported";
 const XTC = "XTC sampling is not supported";
@@ -19,15 +19,13 @@ const TEXT_ONLY = "only text is supported";
 /** In requests of both kinds. */
 export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   // vLLM
-  min_tokens: ["a minimum length is not supported", 0],
   truncate_prompt_tokens: ["prompts are never truncated"],
   use_beam_search: ["beam search is not supported", false],
   length_penalty: ["beam search is not supported", 1],
   early_stopping: ["beam search is not supported", false],
-  guided_grammar: [GRAMMAR, ""],
   guided_decoding_backend: ["there is one backend"],
   guided_whitespace_pattern: ["JSON is written on one line"],
-  structural_tag: [GRAMMAR, ""],
+  structural_tag: ["structural tags are not supported", ""],
   logits_processors: ["logits processors are not supported", []],
   vllm_xargs: ["arguments of vLLM's own are not known"],
   mm_processor_kwargs: [TEXT_ONLY],
@@ -36,9 +34,8 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   return_token_ids: ["token ids are not reported", false],
   repetition_detection: ["repetition does not end a reply"],
   // llama-server
-  grammar: [GRAMMAR, ""],
-  grammar_lazy: [GRAMMAR, false],
-  grammar_triggers: [GRAMMAR, []],
+  grammar_lazy: [LAZY, false],
+  grammar_triggers: [LAZY, []],
   typical_p: ["locally typical sampling is not supported", 1],
   top_n_sigma: ["top-n-sigma sampling is not supported", -1, 0],
   min_keep: ["filters keep one token at least, not more", 0, 1],
@@ -65,13 +62,11 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
   timings_per_token: ["times are not reported", false],
   return_progress: ["progress is not reported", false],
   // Of servers near to these
-  ebnf: [GRAMMAR, ""],
   enable_thinking: ["give it in chat_template_kwargs"],
 };
 
 /** In `POST /v1/completions` alone. */
 export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
-  suffix: ["inserting text before a suffix is not supported", ""],
   thinking_token_budget: [REASONING],
   reasoning_budget: [REASONING, -1],
   input_prefix: ["infilling is not supported", ""],

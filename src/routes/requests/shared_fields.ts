@@ -14,6 +14,7 @@ const MAX_BIASES = 4096;
 const MAX_ALLOWED_TOKENS = 500_000;
 const MAX_BAD_WORDS = 256;
 const MAX_BAD_WORD_CHARACTERS = 100;
+const PRIORITY_ERROR = "expected an integer";
 
 const stopError = `expected a non-empty string or an array of at most ${MAX_STOP_STRINGS} of them`;
 const isStop = (value: unknown) => typeof value === "string" && value !== "";
@@ -56,9 +57,9 @@ const kvCache = z.custom<Record<string, unknown>>(
     policy: { type: "string" },
     scorer: { type: "string" },
     allocator: { type: "string" },
-    budget: { type: ["number", "string"] },
+    budget: { type: ["number", "string", "object"] },
     options: { type: "object" },
-    decode_eviction: { type: ["boolean", "integer"] },
+    decode_eviction: { type: ["boolean", "integer", "object"] },
     report: { enum: ["positions"] },
   },
 });
@@ -102,11 +103,15 @@ export const sharedFields = {
   seed: z.number({ error: "expected an integer" }).refine(Number.isInteger, { error: "expected an integer" }).nullish(),
   stop: stop.nullish(),
   stop_token_ids: tokenIds(MAX_STOP_TOKENS).nullish(),
+  // vLLM's: neither stop tokens nor stop strings end the reply before.
+  min_tokens: integerFrom(0).nullish(),
   ignore_eos: boolean.nullish(),
   include_stop_str_in_output: boolean.nullish(),
   skip_special_tokens: boolean.nullish(),
   spaces_between_special_tokens: boolean.nullish(),
   add_special_tokens: boolean.nullish(),
+  // vLLM's: who waits is let in lowest first.
+  priority: z.number({ error: PRIORITY_ERROR }).int({ error: PRIORITY_ERROR }).nullish(),
   // vLLM's: how many likely tokens are reported at each place of the prompt.
   prompt_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
   return_tokens_as_token_ids: boolean.nullish(),

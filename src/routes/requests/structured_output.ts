@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../text/grammar/grammars.ts";
 import { schemaGrammar } from "../../text/grammar/json_schema.ts";
+import { ownGrammar } from "../../text/grammar/own_grammar.ts";
 import { UnsupportedGrammarError } from "../../text/grammar/unsupported.ts";
 import { HttpError } from "../errors.ts";
 import { boolean, listOf, refused, text } from "./checks.ts";
@@ -25,20 +26,19 @@ const responseFormat = z.discriminatedUnion("type", [
   }),
 ], { error: formatError });
 
-const NO_GRAMMAR = "grammars of one's own are not supported";
-
 export const structuredOutputFields = {
   response_format: responseFormat.nullish(),
   guided_json: schema.nullish(),
   guided_regex: text.nullish(),
   guided_choice: choices.nullish(),
+  guided_grammar: text.nullish(),
   structured_outputs: z.looseObject({
     json: schema.nullish(),
     json_object: boolean.nullish(),
     regex: text.nullish(),
     choice: choices.nullish(),
-    grammar: refused(NO_GRAMMAR),
-    structural_tag: refused(NO_GRAMMAR),
+    grammar: text.nullish(),
+    structural_tag: refused("structural tags are not supported"),
     whitespace_pattern: refused("JSON is written on one line"),
     disable_additional_properties: refused(
       "objects that list their properties have no others",
@@ -47,6 +47,8 @@ export const structuredOutputFields = {
   }, { error: "expected an object" }).nullish(),
   json_schema: schema.nullish(),
   regex: text.nullish(),
+  grammar: text.nullish(),
+  ebnf: text.nullish(),
 };
 
 const fieldsObject = z.object(structuredOutputFields);
@@ -103,12 +105,16 @@ function everythingAsked(fields: StructuredOutputFields): Asked[] {
     schemaAsked("guided_json", fields.guided_json),
     patternAsked("guided_regex", fields.guided_regex),
     choiceAsked("guided_choice", fields.guided_choice),
+    grammarAsked("guided_grammar", fields.guided_grammar),
     schemaAsked("structured_outputs.json", outputs?.json),
     outputs?.json_object ? objectAsked("structured_outputs.json_object") : null,
     patternAsked("structured_outputs.regex", outputs?.regex),
     choiceAsked("structured_outputs.choice", outputs?.choice),
+    grammarAsked("structured_outputs.grammar", outputs?.grammar),
     schemaAsked("json_schema", fields.json_schema),
     patternAsked("regex", fields.regex),
+    grammarAsked("grammar", fields.grammar),
+    grammarAsked("ebnf", fields.ebnf),
   ];
   return asked.filter((one) => one !== null);
 }
@@ -136,4 +142,8 @@ function patternAsked(field: string, pattern: string | null | undefined): Asked 
 
 function choiceAsked(field: string, choices: readonly string[] | null | undefined): Asked | null {
   return choices?.length ? { field, grammar: () => choiceGrammar(choices) } : null;
+}
+
+function grammarAsked(field: string, grammar: string | null | undefined): Asked | null {
+  return grammar ? { field, grammar: () => ownGrammar(grammar) } : null;
 }

@@ -1,7 +1,10 @@
 /** @file The grammar of an answer that has to be calls of tools, in the form of the model's family. */
+import { ANY_CHARACTER, charactersOf, difference } from "../grammar/characters.ts";
 import {
+  characters,
   choice,
   type Expression,
+  optional,
   printGrammar,
   repeat,
   rule,
@@ -25,17 +28,44 @@ export interface Tool {
 const MOST_CALLS = 128;
 const NO_ARGUMENTS = { type: "object", properties: {}, additionalProperties: false };
 
+/** Whether there may be several calls in one answer. */
+interface Calls {
+  readonly several: boolean;
+}
+
 /**
  * The grammar of one call of one of the tools, or of several.
  *
- * @param begin whether `begin` of the format belongs to it; else the prompt ends with it
+ * @param lead what comes before it of the format: all of what begins a call, its space alone, or nothing
  * @throws {UnsupportedGrammarError} naming the tool whose arguments cannot be followed
  */
 export function callsGrammar(
   format: ToolCallFormat,
   tools: readonly Tool[],
-  { several, begin }: { readonly several: boolean; readonly begin: boolean },
+  { several, lead }: Calls & { readonly lead: string },
 ): string {
+  const rules = callRules(format, tools);
+  rules.set("root", sequence(text(lead), together(format, several)));
+  return printGrammar(rules);
+}
+
+/**
+ * The grammar of an answer that is calls as {@link callsGrammar} has them if it is JSON, and any text otherwise: for formats in
+ * which nothing begins a call.
+ *
+ * @throws {UnsupportedGrammarError} as there
+ */
+export function callsOrTextGrammar(format: ToolCallFormat, tools: readonly Tool[], { several }: Calls): string {
+  const rules = callRules(format, tools);
+  const begins = difference(ANY_CHARACTER, charactersOf("{[ \t\r\n<"));
+  // What may come before a call, see formats.ts, begins with <|.
+  const mark = sequence(text("<"), characters(difference(ANY_CHARACTER, charactersOf("|"))));
+  const free = sequence(choice(characters(begins), mark), repeat(characters(ANY_CHARACTER), 0));
+  rules.set("root", choice(together(format, several), free));
+  return printGrammar(rules);
+}
+
+function callRules(format: ToolCallFormat, tools: readonly Tool[]): Map<string, Expression> {
   const rules = new Map<string, Expression>();
   const calls = tools.map(({ name, parameters }, at) => {
     const prefix = `tool_${at}_`;
@@ -46,15 +76,16 @@ export function callsGrammar(
     return sequence(opening, rule(`${prefix}root`), text(format.nameEnd === undefined ? "}" : ""));
   });
   rules.set("call", choice(...calls));
-  rules.set("root", sequence(text(begin ? `${format.begin ?? ""}${format.space}` : ""), together(format, several)));
-  return printGrammar(rules);
+  return rules;
 }
 
-function together({ isList, separator }: ToolCallFormat, several: boolean): Expression {
+function together({ isList, separator, space, end }: ToolCallFormat, several: boolean): Expression {
   const call = rule("call");
   if (isList) return list("[", call, "]", 1, several ? MOST_CALLS : 1);
-  if (separator === null || !several) return call;
-  return sequence(call, repeat(sequence(text(separator), call), 0, MOST_CALLS - 1));
+  if (separator === null) return call;
+  const calls = several ? [call, repeat(sequence(text(separator), call), 0, MOST_CALLS - 1)] : [call];
+  // As models end the last call: without it they could only go on with another one.
+  return sequence(...calls, ...end === null ? [] : [optional(text(space + end))]);
 }
 
 function argumentRules(name: string, parameters: unknown, prefix: string): Rules {

@@ -100,6 +100,10 @@ export function toolCallFormat(templateSource: string): ToolCallFormat {
 
 /** Texts of control tokens that have to be seen for calls to be found. */
 export function callMarks({ begin, end, lead, nameEnd }: ToolCallFormat): string[] {
-  const all = [begin, end, lead, nameEnd].filter((mark) => mark != null);
-  return all.flatMap((mark) => mark.match(/<\|[^|]*\|>|\[[A-Z_]+\]|<[^>]*>/g) ?? []);
+  return [begin, end, lead, nameEnd].filter((mark) => mark != null).flatMap(marksOf);
+}
+
+/** The marks, each of which may be a token, that a text is made of. */
+export function marksOf(text: string): string[] {
+  return text.match(/<\|[^|]*\|>|\[[A-Z_]+\]|<[^>]*>/g) ?? [];
 }

@@ -9,7 +9,7 @@ import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 const EMPTY = -7;
 
 async function checkGather(element: KvElement, shape: GatherRowsShape, seed: number): Promise<void> {
-  const { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset } = shape;
+  const { kvHeadCount, headSize, capacity, indexCapacity, isRanked, start, count, tableOffset, slot = 0 } = shape;
   const random = seededRandom(seed);
   // Small whole numbers are exact in f16.
   const numbers = () =>
@@ -20,7 +20,7 @@ async function checkGather(element: KvElement, shape: GatherRowsShape, seed: num
     { length: kvHeadCount * indexCapacity },
     () => randomInteger(random, 0, capacity - start - 1),
   );
-  const blocks = Math.ceil(count / BLOCK_ROWS);
+  const blocks = Math.ceil((slot + count) / BLOCK_ROWS);
   const arenaBlocks = blocks + 3;
   // Blocks in descending order, so that no two neighbours are neighbours in the arena by accident.
   const table = new Uint32Array(tableOffset + blocks).fill(1_000_000);
@@ -31,9 +31,9 @@ async function checkGather(element: KvElement, shape: GatherRowsShape, seed: num
   for (let head = 0; head < kvHeadCount; head++) {
     for (let row = 0; row < count; row++) {
       const source = head * capacity + start + (isRanked ? indices[head * indexCapacity + row] : row);
-      const block = table[tableOffset + Math.floor(row / BLOCK_ROWS)];
+      const block = table[tableOffset + Math.floor((slot + row) / BLOCK_ROWS)];
       for (const [plane, from] of [keys, values].entries()) {
-        const target = ((block * kvHeadCount + head) * 2 + plane) * BLOCK_ROWS + row % BLOCK_ROWS;
+        const target = ((block * kvHeadCount + head) * 2 + plane) * BLOCK_ROWS + (slot + row) % BLOCK_ROWS;
         expected.set(from.subarray(source * headSize, (source + 1) * headSize), target * headSize);
       }
     }
@@ -54,6 +54,7 @@ for (const element of ["f16", "f32"] as const) {
       { ...plain, kvHeadCount: 1, headSize: 8, capacity: 4, start: 3, count: 1, tableOffset: 0 },
       { ...plain, kvHeadCount: 3, headSize: 24, capacity: 60, start: 7, count: 37, tableOffset: 5 },
       { ...plain, kvHeadCount: 2, headSize: 256, capacity: 20, start: 0, count: 16, tableOffset: 1 },
+      { ...plain, kvHeadCount: 2, headSize: 16, capacity: 70, start: 2, count: 50, tableOffset: 1, slot: 27 },
     ];
     for (const [index, shape] of shapes.entries()) await checkGather(element, shape, index + 1);
   });

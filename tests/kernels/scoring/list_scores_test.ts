@@ -3,6 +3,7 @@ import type { Kernel } from "../../../src/gpu/gpu.ts";
 import type { Dispatch } from "../../../src/gpu/recorder.ts";
 import { boundScores, boundScoresDispatch } from "../../../src/kernels/scoring/bound_scores.ts";
 import { combineScores, combineScoresDispatch } from "../../../src/kernels/scoring/combine_scores.ts";
+import { loudValues, loudValuesDispatch } from "../../../src/kernels/scoring/loud_values.ts";
 import { normaliseScores, normaliseScoresDispatch } from "../../../src/kernels/scoring/normalise_scores.ts";
 import { PROTECTED_SCORE } from "../../../src/scores/limits.ts";
 import { protectRows, protectRowsDispatches } from "../../../src/kernels/scoring/protect_rows.ts";
@@ -18,7 +19,8 @@ import {
   zScores,
 } from "../../../src/scores/row_formulas.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
-import { normalValues, seededRandom } from "../../../fixtures/random.ts";
+import { kvArray, readKv } from "../../../fixtures/kv.ts";
+import { normalValues, randomInteger, seededRandom } from "../../../fixtures/random.ts";
 
 /** KV heads and rows, odd and even, fewer and more than a workgroup has threads. */
 const SHAPES = [[1, 1], [2, 3], [3, 300], [2, 256], [1, 2049]] as const;
@@ -143,6 +145,43 @@ Deno.test("boundScores() clamps, drops what is below a threshold, and makes scor
   const positive = madePositive([-1e6, -3, 0, 1e-3, 4, 1e6]);
   assert.ok(positive.every((score, i) => score > (positive[i - 1] ?? 0)));
   assert.equal(positive[2], 1);
+});
+
+Deno.test("loudValues() lifts the rows whose values are larger than so many times the mean of their head", async () => {
+  const gpu = await testGpu();
+  const random = seededRandom(9);
+  for (const element of ["f16", "f32"] as const) {
+    for (
+      const [kvHeadCount, headSize, start, scored, capacity, times] of [[3, 24, 5, 301, 320, 2.5], [1, 8, 0, 1, 1, 4]]
+    ) {
+      const loud = (row: number, head: number) => (row * 7 + head) % 40 === 0;
+      const values = kvArray(
+        element,
+        Array.from({ length: kvHeadCount * capacity * headSize }, (_, i) => {
+          const row = Math.floor(i / headSize) % capacity;
+          const size = loud(row, Math.floor(i / headSize / capacity)) ? 40 : randomInteger(random, 1, 4);
+          return i % 2 === 0 ? size : -size;
+        }),
+      );
+      const scores = Float32Array.from({ length: kvHeadCount * capacity }, () => random());
+      const dispatch = loudValuesDispatch({ kvHeadCount, start, scored, capacity, times });
+      const [, data] = await runKernel(gpu, loudValues(element, headSize), dispatch, [values, scores]);
+      const read = readKv(element, values.buffer);
+      const expected = scores.slice();
+      for (let head = 0; head < kvHeadCount; head++) {
+        const norms = Array.from({ length: scored }, (_, row) => {
+          const at = (head * capacity + start + row) * headSize;
+          return Array.from(read.subarray(at, at + headSize)).reduce((sum, x) => sum + Math.abs(x), 0) / headSize;
+        });
+        const mean = norms.reduce((a, b) => a + b) / scored;
+        norms.forEach((norm, row) => {
+          if (norm > times * mean) expected[head * capacity + row] = PROTECTED_SCORE;
+        });
+      }
+      assert.deepEqual(new Float32Array(data), expected);
+      assert.equal(expected.includes(PROTECTED_SCORE), scored > 1);
+    }
+  }
 });
 
 Deno.test("protectRows() lifts the rows of all ranges above every other, however many there are", async () => {

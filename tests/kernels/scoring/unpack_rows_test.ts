@@ -9,7 +9,7 @@ import { randomInteger, seededRandom } from "../../../fixtures/random.ts";
 const EMPTY = -7;
 
 async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: number): Promise<void> {
-  const { kvHeadCount, headSize, capacity, start, ranked, recent, tableOffset } = shape;
+  const { kvHeadCount, headSize, capacity, start, ranked, recent, first = 0, tableOffset } = shape;
   const random = seededRandom(seed);
   const blocks = blocksFor(ranked) + blocksFor(recent);
   const arenaBlocks = blocks + 2;
@@ -23,12 +23,12 @@ async function checkUnpack(element: KvElement, shape: UnpackRowsShape, seed: num
   const scratch = () => kvArray(element, new Float32Array(kvHeadCount * capacity * headSize).fill(EMPTY));
   const expected = [scratch(), scratch()];
   for (let head = 0; head < kvHeadCount; head++) {
-    for (let row = 0; row < ranked + recent; row++) {
+    for (let row = first; row < ranked + recent; row++) {
       const slot = row < ranked ? row : blocksFor(ranked) * BLOCK_ROWS + row - ranked;
       const block = table[tableOffset + Math.floor(slot / BLOCK_ROWS)];
       expected.forEach((plane, index) => {
         const source = (((block * kvHeadCount + head) * 2 + index) * BLOCK_ROWS + slot % BLOCK_ROWS) * headSize;
-        plane.set(arena.subarray(source, source + headSize), (head * capacity + start + row) * headSize);
+        plane.set(arena.subarray(source, source + headSize), (head * capacity + start + row - first) * headSize);
       });
     }
   }
@@ -49,6 +49,8 @@ for (const element of ["f16", "f32"] as const) {
       { kvHeadCount: 3, headSize: 24, capacity: 60, start: 7, ranked: 16, recent: 37, tableOffset: 5 },
       { kvHeadCount: 2, headSize: 256, capacity: 40, start: 3, ranked: 17, recent: 16, tableOffset: 1 },
       { kvHeadCount: 2, headSize: 40, capacity: 50, start: 0, ranked: 50, recent: 0, tableOffset: 2 },
+      { kvHeadCount: 2, headSize: 40, capacity: 50, start: 4, ranked: 20, recent: 30, first: 7, tableOffset: 0 },
+      { kvHeadCount: 3, headSize: 16, capacity: 50, start: 2, ranked: 0, recent: 61, first: 33, tableOffset: 3 },
     ];
     for (const [index, shape] of shapes.entries()) await checkUnpack(element, shape, index + 1);
   });

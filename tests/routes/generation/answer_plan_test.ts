@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { planAnswer } from "../../../src/routes/generation/answer_plan.ts";
+import { HttpError } from "../../../src/routes/errors.ts";
 import { chatRequest } from "../../../src/routes/requests/chat_request.ts";
 import type { Tokenizer } from "../../../src/text/tokenizer.ts";
 import { byteTokens, fakeTokenizer } from "../../support/fake_text.ts";
@@ -59,4 +60,42 @@ Deno.test("what begins a required call is in the prompt, or in the grammar behin
   assert.equal(thinkingMistral.opening.length, 0);
   assert.ok(thinkingMistral.form.calls!.isBegun);
   assert.doesNotMatch(thinkingMistral.grammar!, /TOOL_CALLS/);
+});
+
+Deno.test("strict tools bind what comes behind the token that begins a call, where the model decides whether to call", () => {
+  const strict = (fields: object = {}) => ({ type: "function", function: { name: "f", strict: true, ...fields } });
+  const parameters = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+  const mistral = { source: "[TOOL_CALLS]" };
+  const bound = plan({ tools: [strict({ parameters }), ...tools] }, "", mistral);
+  assert.equal(bound.grammarAfter, CALL);
+  assert.match(bound.grammar!, /tool_0_/);
+  assert.equal(bound.opening.length, 0);
+  assert.ok(!bound.form.calls!.isBegun);
+  assert.equal(bound.reasoning, undefined);
+  for (
+    const fields of [{ tools }, { tools: [strict()], tool_choice: "none" }, {
+      tools: [strict()],
+      parse_tool_calls: false,
+    }]
+  ) {
+    const free = plan(fields, "", mistral);
+    assert.deepEqual([free.grammar, free.grammarAfter], [undefined, undefined]);
+  }
+  // Required ones are bound from the beginning.
+  assert.equal(plan({ tools: [strict()], tool_choice: "required" }, "", mistral).grammarAfter, undefined);
+  // What begins a call says nothing in thoughts.
+  const thinking = plan({ tools: [strict()] }, "", { source: "[TOOL_CALLS] </think>" });
+  assert.deepEqual([thinking.grammarAfter, thinking.reasoning?.begin, thinking.reasoning?.end], [CALL, BEGIN, END]);
+});
+
+Deno.test("strict tools bind the whole answer where nothing begins a call, and are refused where no token does", () => {
+  const strict = [{ type: "function", function: { name: "f", strict: true } }];
+  const whole = plan({ tools: strict }, "", { source: "" });
+  assert.match(whole.grammar!, /\{\\"name\\": \\"f\\"/);
+  assert.equal(whole.grammarAfter, undefined);
+  assert.throws(() => plan({ tools: strict }, "", { source: "<tool_call>" }), (error) => {
+    assert.ok(error instanceof HttpError);
+    assert.deepEqual([error.status, error.param], [400, "tools"]);
+    return /<tool_call>, with which this model's calls begin, is no token of its vocabulary/.test(error.message);
+  });
 });

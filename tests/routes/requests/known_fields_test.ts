@@ -20,7 +20,6 @@ const REFUSED: readonly [
   where: readonly (typeof CHAT | typeof COMPLETIONS)[],
 ][] = [
   // OpenAI
-  ["suffix", "end", "", [COMPLETIONS]],
   ["audio", { voice: "x" }, null, [CHAT]],
   ["modalities", ["audio"], ["text"], [CHAT]],
   ["functions", [{ name: "f" }], [], [CHAT]],
@@ -32,9 +31,7 @@ const REFUSED: readonly [
   ["use_beam_search", true, false, BOTH],
   ["length_penalty", 1.5, 1, BOTH],
   ["early_stopping", true, false, BOTH],
-  ["min_tokens", 5, 0, BOTH],
   ["truncate_prompt_tokens", 5, null, BOTH],
-  ["guided_grammar", "root ::= x", "", BOTH],
   ["structural_tag", "{}", "", BOTH],
   ["logits_processors", ["x"], [], BOTH],
   ["vllm_xargs", { a: 1 }, null, BOTH],
@@ -48,7 +45,6 @@ const REFUSED: readonly [
   ["chat_template", "{{ messages }}", null, [CHAT]],
   ["echo", true, false, [CHAT]],
   // llama-server
-  ["grammar", "root ::= x", "", BOTH],
   ["typical_p", 0.5, 1, BOTH],
   ["top_n_sigma", 1, -1, BOTH],
   ["min_keep", 5, 0, BOTH],
@@ -100,6 +96,10 @@ const HONOURED: readonly [fields: object, expected: (request: GenerationRequest)
     { token: 65, bias: 3 },
     { token: 66, bias: -1e30 },
   ]],
+  [{ min_tokens: 3 }, ({ minTokens }) => minTokens, 3],
+  [{ min_tokens: 0 }, ({ minTokens }) => minTokens, undefined],
+  [{ priority: -1 }, ({ priority }) => priority, -1],
+  [{ suffix: "" }, ({ prompt }) => prompt[0] === TOKEN.begin, true],
   // More than the vocabulary is all of it, and never a number modulo 2^32.
   [{ top_k: 2 ** 32 + 1 }, ({ sampling }) => sampling.topK, 300],
   [{ top_k: Number.MAX_SAFE_INTEGER }, ({ sampling }) => sampling.topK, 300],
@@ -212,4 +212,30 @@ Deno.test("text_offset counts code points", async () => {
   const { post } = startApp({ tokens: [TOKEN.grin, TOKEN.grin, TOKEN.one, TOKEN.end] });
   const { choices } = await (await post(COMPLETIONS.path, { ...COMPLETIONS.body, logprobs: 0 })).json();
   assert.deepEqual(choices[0].logprobs.text_offset, [0, 1, 2]);
+});
+
+Deno.test("a field that is hardly meant as it is spelt is refused, with what was probably meant", async () => {
+  const { post, engine } = startApp({ tokens: [TOKEN.end] });
+  const slips = {
+    kv_cahce: "kv_cache",
+    max_token: "max_tokens",
+    temprature: "temperature",
+    steam_options: "stream_options",
+  };
+  for (const { path, body } of BOTH) {
+    for (const [slip, meant] of Object.entries(slips)) {
+      const error = await readError(await post(path, { ...body, [slip]: 1 }));
+      assert.deepEqual([error.status, error.param], [400, slip]);
+      assert.equal(error.message, `Unknown field ${slip}: did you mean ${meant}?`);
+    }
+  }
+  assert.equal(engine.requests.length, 0);
+});
+
+Deno.test("fields of other servers that look like ours are ignored: short ones, and what is null", async () => {
+  const { post } = startApp({ tokens: [TOKEN.end] });
+  for (const { path, body } of BOTH) {
+    const others = { top_a: 0, prefix: "x", cache_prompt: true, service_tier: "auto", kv_cach: null };
+    assert.equal((await post(path, { ...body, ...others })).status, 200);
+  }
 });

@@ -6,7 +6,7 @@ const ROOT = new URL("../../../", import.meta.url);
 
 /** Paths from the project's root. */
 export async function pagePaths(): Promise<string[]> {
-  const patterns = ["*.md", "docs/**/*.md", "models/*.md", "tools/**/*.md"];
+  const patterns = ["*.md", "docs/**/*.md", "deploy/**/*.md", "models/*.md", "tools/**/*.md"];
   return (await Array.fromAsync(glob(patterns, { cwd: fileURLToPath(ROOT) }))).sort();
 }
 

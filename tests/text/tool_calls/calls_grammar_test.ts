@@ -3,7 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { seededRandom } from "../../../fixtures/random.ts";
 import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
 import { CallReader } from "../../../src/text/tool_calls/call_reader.ts";
-import { callsGrammar } from "../../../src/text/tool_calls/calls_grammar.ts";
+import { callsGrammar, callsOrTextGrammar } from "../../../src/text/tool_calls/calls_grammar.ts";
 import { toolCallFormat } from "../../../src/text/tool_calls/formats.ts";
 import { compile, walk } from "../../support/grammar_walk.ts";
 
@@ -41,7 +41,8 @@ Deno.test("calls under the grammar of any family are read as calls of its tools,
     const format = toolCallFormat(template);
     for (const several of [true, false]) {
       for (const begin of [true, false]) {
-        const grammar = await compile(callsGrammar(format, TOOLS, { several, begin }));
+        const lead = begin ? `${format.begin ?? ""}${format.space}` : "";
+        const grammar = await compile(callsGrammar(format, TOOLS, { several, lead }));
         let most = 0;
         for (let i = 0; i < 15; i++) {
           const text = decoder.decode(await walk(grammar, random, 60));
@@ -62,9 +63,33 @@ Deno.test("calls under the grammar of any family are read as calls of its tools,
   }
 });
 
+Deno.test("where nothing begins a call, an answer is calls with valid arguments, or any other text", async () => {
+  const random = seededRandom(3);
+  const decoder = new TextDecoder();
+  const [add] = TOOLS;
+  const isValid = new Ajv2020({ strict: false }).compile(add.parameters!);
+  for (const template of ["Environment: ipython", "anything"]) {
+    const format = toolCallFormat(template);
+    const grammar = await compile(callsOrTextGrammar(format, [add], { several: true }));
+    const seen = { call: 0, text: 0 };
+    for (let i = 0; i < 40; i++) {
+      // Beginnings are drawn rarely enough, so that some are asked for.
+      const text = decoder.decode(await walk(grammar, random, 60, i % 2 ? "[{" : ""));
+      const reader = new CallReader(format, NAMES);
+      for (const part of [...reader.push(text), ...reader.flush()]) {
+        seen[part.type]++;
+        if (part.type === "call") assert.ok(isValid(JSON.parse(part.call.arguments)), `${format.name}: ${text}`);
+        else assert.doesNotMatch(part.text, /^\s*[{[]/);
+      }
+    }
+    assert.ok(seen.call > 3 && seen.text > 3, `${format.name}: ${JSON.stringify(seen)}`);
+    grammar.dispose();
+  }
+});
+
 Deno.test("a tool whose arguments cannot be followed is named", () => {
   const grammar = (parameters: unknown) => () =>
-    callsGrammar(toolCallFormat("<tool_call>"), [{ name: "odd", parameters }], { several: false, begin: false });
+    callsGrammar(toolCallFormat("<tool_call>"), [{ name: "odd", parameters }], { several: false, lead: "" });
   assert.throws(grammar({ type: "object", not: {} }), (error) => {
     assert.ok(error instanceof UnsupportedGrammarError);
     return /^the parameters of odd: schema has not/.test(error.message);

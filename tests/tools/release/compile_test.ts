@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { glob } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { withDirectory } from "../../support/files.ts";
 import { compile, withPrunedCache, workerModules } from "../../../tools/release/compile.ts";
+import project from "../../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../../../", import.meta.url);
 
@@ -13,7 +16,17 @@ const NEEDED = [
   "@opentelemetry/sdk-metrics",
   "@mlc-ai/web-xgrammar",
 ];
-const OF_TESTS = ["ajv", "@huggingface/gguf", "@huggingface/tasks", "puppeteer-core", "axe-core", "eventsource-parser"];
+const OF_TESTS = await unusedPackages();
+
+/** The packages of deno.json that no file of the program names but for what browsers get, and one that such a package brings. */
+async function unusedPackages(): Promise<string[]> {
+  const paths = await Array.fromAsync(glob("src/**/*.ts", { cwd: fileURLToPath(ROOT) }));
+  const own = paths.filter((path) => !path.startsWith("src/page/"));
+  const sources = await Promise.all(own.map((path) => Deno.readTextFile(new URL(path, ROOT))));
+  const isNamed = (name: string) => sources.some((source) => new RegExp(`["'](npm:)?${name}["'/@]`).test(source));
+  const npm = Object.entries(project.imports).filter(([, target]) => target.startsWith("npm:")).map(([name]) => name);
+  return [...npm.filter((name) => !isNamed(name)), "@huggingface/tasks"];
+}
 
 /** Bytes that the executable may have more than the runtime. */
 const MOST_ADDED = 45e6;
@@ -66,6 +79,7 @@ Deno.test("deno task compile embeds the program, its workers and the model, and 
       const embeds = (name: string) => packages.some((path) => path === name || path.startsWith(`${name}/`));
 
       for (const name of NEEDED) assert.ok(embeds(name), `${name} is missing of ${packages}`);
+      for (const name of ["ajv", "@langchain/openai", "ai"]) assert.ok(OF_TESTS.includes(name), `${OF_TESTS}`);
       for (const name of OF_TESTS) assert.ok(!embeds(name), `${name} is embedded, which only tests need`);
       for (const path of paths) assert.doesNotMatch(path, /^(tests|fixtures|bench|tools|docs)\b/);
       for (const path of ["main.ts", "models/ebb-mini.gguf", "deno.json"]) assert.ok(paths.includes(path), report);

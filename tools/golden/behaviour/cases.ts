@@ -82,6 +82,8 @@ export const SAMPLINGS = [
 
 /** Tokens between two evictions, and of a generation that evicts: two evictions and a rest. */
 export const INTERVAL = 5;
+/** Evictions of all rows: those of the short answers alone would be within the budget. */
+export const EVICTION = { interval: INTERVAL, protect: "none" } as const;
 export const MAX_TOKENS = { evicting: 14, keeping: 9 };
 
 /**

@@ -7,7 +7,7 @@
  *     host      runs ------------------------------------ aborted
  *     company        waits, waits, ... until all have come      all are let in, into one pack
  */
-import { type Case, type Company, CONTEXT, INTERVAL, MAX_TOKENS } from "./cases.ts";
+import { type Case, type Company, CONTEXT, EVICTION, MAX_TOKENS } from "./cases.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { type EngineClient, type GenerationRequest, GREEDY, parseKvCacheChoice } from "./program.ts";
 
@@ -46,7 +46,7 @@ function caseRequest(
   { prompt, contender: { policy, options }, budget, evicts, sampling, seed }: Case,
   prompts: readonly Uint32Array[],
 ): GenerationRequest {
-  const kvCache = { policy, options, budget, ...evicts && { decode_eviction: INTERVAL } };
+  const kvCache = { policy, options, budget, ...evicts && { decode_eviction: EVICTION } };
   const request = requestOf(kvCache, prompts[prompt], evicts ? MAX_TOKENS.evicting : MAX_TOKENS.keeping);
   return { ...request, sampling: { ...GREEDY, ...sampling, seed } };
 }

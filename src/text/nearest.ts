@@ -1,10 +1,14 @@
 /** @file What a mistyped word was probably meant to be. */
 
-/** The candidate that is at most two edits, and half its length, away from a word. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+/**
+ * The candidate that is at most two edits away from a word.
+ *
+ * @param mostEdits as a share of the candidate's length
+ */
+export function nearest(word: string, candidates: readonly string[], mostEdits = 1 / 2): string | undefined {
   const [best] = candidates
     .map((candidate) => ({ candidate, edits: editDistance(word, candidate) }))
-    .filter(({ candidate, edits }) => edits <= 2 && 2 * edits <= candidate.replace(/^--/, "").length)
+    .filter(({ candidate, edits }) => edits <= 2 && edits <= mostEdits * candidate.replace(/^--/, "").length)
     .sort((a, b) => a.edits - b.edits);
   return best?.candidate;
 }
