@@ -12,15 +12,13 @@ import type { ModelConfig } from "../architecture/config.ts";
 import type { LayerRows } from "./cache/layer_rows.ts";
 import { attentionGraph, meanAttentionGraph, probabilitiesGraph } from "./graphs/attention.ts";
 import { queryKeyValueSize } from "./products/graphs.ts";
-import type { Products, RowsOf } from "./products/products.ts";
+import { type Products, TILE_ROWS } from "./products/products.ts";
 import { type Place, runGraph } from "./products/run_graph.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
 import { fitsCrew, StepAttention } from "./step_attention.ts";
 import type { Session, Tensor } from "./runtime/session.ts";
 
-/** Rows of a prefill tile. */
-export const TILE_ROWS = 256;
 /** Elements of the masked probabilities of one KV head that attention holds at a time. */
 const PROBABILITIES = 2 ** 24;
 /** Logits of rows that are not seen; a finite number, so that no difference is none. */
@@ -112,8 +110,8 @@ export class Forward {
   }
 
   /** Queries, keys and values of rows of hidden states, into {@link queryKeyValue}. */
-  before(layer: number, hidden: number, rows: number, of: RowsOf): void {
-    this.products.queryKeyValue(layer, hidden, rows, of, this.queryKeyValue.address);
+  before(layer: number, hidden: number, rows: number): void {
+    this.products.queryKeyValue(layer, hidden, rows, this.queryKeyValue.address);
   }
 
   /** Normalises and rotates queries and keys of a row of {@link queryKeyValue}. */
@@ -123,8 +121,8 @@ export class Forward {
   }
 
   /** The rest of the layer: changes the hidden states by {@link attended}. */
-  after(layer: number, hidden: number, rows: number, of: RowsOf): void {
-    this.products.afterAttention(layer, this.attended.address, hidden, rows, of);
+  after(layer: number, hidden: number, rows: number): void {
+    this.products.afterAttention(layer, this.attended.address, hidden, rows);
   }
 
   /** Logits of rows of hidden states, into {@link logits}. */

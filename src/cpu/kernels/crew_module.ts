@@ -12,7 +12,9 @@
  */
 import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
-import { EXPAND_FUNCTION, productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+import { productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
+import { EXP_FUNCTION } from "./vectors.ts";
 
 /** Words of a crew's control record. */
 export const CONTROL = {
@@ -34,17 +36,21 @@ export const CONTROL = {
   columns: 11,
   stride: 12,
   rows: 13,
+  /** f32: the largest element that a row is rounded to, and the epsilon of a norm. */
+  most: 14,
+  epsilon: 15,
 } as const;
 export const CONTROL_WORDS = 16;
 
 /** What a job does. */
-export const KINDS = { stop: 0, product: 1, expand: 2, attend: 3 } as const;
+export const KINDS = { stop: 0, product: 1, attend: 2, roundPlain: 3, roundNormed: 4, roundGated: 5 } as const;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
 const LOOKS = 100_000;
 
 const word = (name: keyof typeof CONTROL) => `offset=${4 * CONTROL[name]} (local.get $control)`;
 const load = (name: keyof typeof CONTROL) => `(i32.load ${word(name)})`;
+const float = (name: keyof typeof CONTROL) => `(f32.load ${word(name)})`;
 const atomic = (name: keyof typeof CONTROL) => `(i32.atomic.load ${word(name)})`;
 
 const TEXT = `
@@ -52,8 +58,9 @@ const TEXT = `
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
 ${TOTAL_FUNCTION}
-${EXPAND_FUNCTION}
+${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
+${ROUNDING_FUNCTIONS}
 
 ;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
 (func $product (param $control i32) (param $first i32) (param $last i32) (local $row i32)
@@ -70,6 +77,24 @@ ${ATTENTION_FUNCTIONS}
       (br $rows)))`).join("")
 }))
 
+;; A piece of a rounding; here outputs are rows, of which each has as many elements as "rows" says.
+(func $round (param $control i32) (param $kind i32) (param $row i32) (param $last i32)
+  (local $x i32) (local $bytes i32) (local $y i32) (local $columnBytes i32) (local $scale i32) (local $most f32)
+  (local.set $bytes (i32.shl ${load("rows")} (i32.const 2)))
+  (local.set $columnBytes (i32.shl ${load("columns")} (i32.const 1)))
+  (local.set $most ${float("most")})
+  (loop $all
+    (local.set $x (i32.add ${load("x")} (i32.mul (local.get $row) ${load("stride")})))
+    (local.set $y (i32.add ${load("y")} (i32.mul (local.get $row) (local.get $columnBytes))))
+    (local.set $scale (i32.add ${load("xScales")} (i32.shl (local.get $row) (i32.const 2))))
+    ${
+  (["roundPlain", "roundNormed", "roundGated"] as const).map((name) => `
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS[name]})) (then
+      (call $${name} (local.get $x) (local.get $bytes) (local.get $y) (local.get $columnBytes) (local.get $scale)
+        (local.get $most)${name === "roundNormed" ? ` ${load("weights")} ${float("epsilon")}` : ""})))`).join("")
+}
+    (br_if $all (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $last)))))
+
 ;; Takes pieces of the job, the last one first, until there are none.
 (func $work (param $control i32) (local $left i32) (local $first i32) (local $last i32) (local $kind i32)
   (loop $pieces
@@ -81,14 +106,13 @@ ${ATTENTION_FUNCTIONS}
     (local.set $kind ${load("kind")})
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.product})) (then
       (call $product (local.get $control) (local.get $first) (local.get $last))))
-    (if (i32.eq (local.get $kind) (i32.const ${KINDS.expand})) (then
-      (call $expand ${load("weights")} ${load("scales")} ${load("y")} ${load("columns")} ${load("stride")}
-        (local.get $first) (local.get $last))))
 ;; Here outputs are records: of attention, one at a time.
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.attend})) (then
       (call $attend
         (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
-        ${load("rows")} ${load("stride")} (f32.load ${word("xScales")}))))
+        ${load("rows")} ${load("stride")} ${float("xScales")})))
+    (if (i32.ge_u (local.get $kind) (i32.const ${KINDS.roundPlain})) (then
+      (call $round (local.get $control) (local.get $kind) (local.get $first) (local.get $last))))
     (drop (i32.atomic.rmw.sub ${word("undone")} (i32.const 1)))
     (br $pieces)))
 
@@ -96,8 +120,10 @@ ${ATTENTION_FUNCTIONS}
 (func (export "run") (param $control i32) (param $pieces i32)
   (i32.atomic.store ${word("undone")} (local.get $pieces))
   (i32.atomic.store ${word("left")} (local.get $pieces))
-  (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
-  (drop (memory.atomic.notify (local.get $control) (i32.const -1)))
+  ;; Of a single piece, nobody is told.
+  (if (i32.ne (local.get $pieces) (i32.const 1)) (then
+    (drop (i32.atomic.rmw.add ${word("generation")} (i32.const 1)))
+    (drop (memory.atomic.notify (local.get $control) (i32.const -1)))))
   (call $work (local.get $control))
   (loop $rest (br_if $rest ${atomic("undone")})))
 

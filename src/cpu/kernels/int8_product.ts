@@ -105,35 +105,3 @@ export const TOTAL_FUNCTION = `
     (f64x2.convert_low_i32x4_s
       (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $lanes) (local.get $lanes)))))
   (f32.demote_f64 (f64.add (f64x2.extract_lane 0 (local.get $pairs)) (f64x2.extract_lane 1 (local.get $pairs)))))`;
-
-/**
- * `$expand`: weights `first` to `last` as f32 `[outputs][stride]`, stride in bytes and a multiple of 32; the padding is left out.
- */
-export const EXPAND_FUNCTION = `
-(func $expand (param $weights i32) (param $scales i32) (param $y i32) (param $columns i32) (param $stride i32)
-  (param $first i32) (param $last i32)
-  (local $from i32) (local $to i32) (local $end i32) (local $half v128) (local $scale v128)
-  (loop $outputs
-    (if (i32.ge_u (local.get $first) (local.get $last)) (then (return)))
-    (local.set $scale (f32x4.splat (f32.load (i32.add (local.get $scales) (i32.shl (local.get $first) (i32.const 2))))))
-    (local.set $from (i32.add (local.get $weights) (i32.add
-      (i32.mul (i32.and (local.get $first) (i32.const ${-OUTPUTS})) (local.get $columns))
-      (i32.mul (i32.and (local.get $first) (i32.const ${OUTPUTS - 1})) (i32.const ${COLUMN_MULTIPLE})))))
-    (local.set $to (i32.add (local.get $y) (i32.mul (local.get $first) (local.get $stride))))
-    (local.set $end (i32.add (local.get $to) (local.get $stride)))
-    (loop $inner
-      ;; Half a vector at a time, as the last one may be half.
-      ${
-  [0, 8].map((offset) => `
-      (if (i32.lt_u (local.get $to) (local.get $end)) (then
-        (local.set $half (i16x8.extend_low_i8x16_s (v128.load64_zero offset=${offset} (local.get $from))))
-        (v128.store (local.get $to) (f32x4.mul (local.get $scale)
-          (f32x4.convert_i32x4_s (i32x4.extend_low_i16x8_s (local.get $half)))))
-        (v128.store offset=16 (local.get $to) (f32x4.mul (local.get $scale)
-          (f32x4.convert_i32x4_s (i32x4.extend_high_i16x8_s (local.get $half)))))
-        (local.set $to (i32.add (local.get $to) (i32.const 32)))))`).join("")
-}
-      (local.set $from (i32.add (local.get $from) (i32.const ${OUTPUTS * COLUMN_MULTIPLE})))
-      (br_if $inner (i32.lt_u (local.get $to) (local.get $end))))
-    (local.set $first (i32.add (local.get $first) (i32.const 1)))
-    (br $outputs)))`;

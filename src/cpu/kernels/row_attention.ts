@@ -5,9 +5,8 @@
  *
  * The query heads of a group are taken one after the other, in three walks over the rows: logits and their maximum, exponentials and
  * their sum, values. A single row is too little work for onnxruntime's operators, of which this would take four.
- *
- *     exp(x) = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2 in two parts,  e^r by a polynomial of degree 6
  */
+import { sumOfLanes } from "./vectors.ts";
 
 /** What head sizes must be a multiple of: two vectors. */
 export const HEAD_MULTIPLE = 8;
@@ -29,34 +28,8 @@ export const ATTENTION_RECORD_WORDS = 8;
 
 const field = (name: keyof typeof ATTENTION_RECORD) =>
   `(i32.load offset=${4 * ATTENTION_RECORD[name]} (local.get $record))`;
-const splat = (value: number) => `(v128.const f32x4 ${Array(4).fill(value).join(" ")})`;
-const sum = (vector: string) =>
-  `(f32.add
-    (f32.add (f32x4.extract_lane 0 ${vector}) (f32x4.extract_lane 1 ${vector}))
-    (f32.add (f32x4.extract_lane 2 ${vector}) (f32x4.extract_lane 3 ${vector})))`;
-
-/** 1/6!, ..., 1/0!: the polynomial's coefficients, the highest first. */
-const COEFFICIENTS = [720, 120, 24, 6, 2, 1, 1].map((factorial) => 1 / factorial);
-
-/** `$exp`: of numbers that are not positive. */
-const EXP_FUNCTION = `
-(func $exp (param $x v128) (result v128) (local $n v128) (local $p v128)
-  ;; Below, the result is no normal number any more.
-  (local.set $x (f32x4.max (local.get $x) ${splat(-87)}))
-  (local.set $n (f32x4.nearest (f32x4.mul (local.get $x) ${splat(Math.LOG2E)})))
-  (local.set $x (f32x4.sub (local.get $x) (f32x4.mul (local.get $n) ${splat(0.693359375)})))
-  (local.set $x (f32x4.add (local.get $x) (f32x4.mul (local.get $n) ${splat(2.12194440e-4)})))
-  (local.set $p ${splat(COEFFICIENTS[0])})
-  ${
-  COEFFICIENTS.slice(1).map((coefficient) => `
-  (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $x)) ${splat(coefficient)}))`).join("")
-}
-  (f32x4.mul (local.get $p) (i32x4.shl
-    (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (v128.const i32x4 127 127 127 127)) (i32.const 23))))`;
-
 /** `$attend`: one record. `group` query heads; `size` is a row's bytes, a multiple of 32. */
 export const ATTENTION_FUNCTIONS = `
-${EXP_FUNCTION}
 (func $attend (param $record i32) (param $group i32) (param $size i32) (param $scale f32)
   (local $query i32) (local $key i32) (local $value i32) (local $score i32) (local $scoresEnd i32) (local $paddedEnd i32)
   (local $output i32) (local $at i32) (local $max f32) (local $logit f32) (local $inverse f32)
@@ -82,7 +55,7 @@ ${EXP_FUNCTION}
           (v128.load offset=16 (i32.add (local.get $key) (local.get $at))))))
         (br_if $dot (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $size))))
       (local.set $a (f32x4.add (local.get $a) (local.get $b)))
-      (local.set $logit (f32.mul (local.get $scale) ${sum("(local.get $a)")}))
+      (local.set $logit (f32.mul (local.get $scale) ${sumOfLanes("(local.get $a)")}))
       (f32.store (local.get $score) (local.get $logit))
       (local.set $max (f32.max (local.get $max) (local.get $logit)))
       (local.set $key (i32.add (local.get $key) (local.get $size)))
@@ -101,7 +74,7 @@ ${EXP_FUNCTION}
       (local.set $b (f32x4.add (local.get $b) (local.get $a)))
       (br_if $exponentials
         (i32.lt_u (local.tee $score (i32.add (local.get $score) (i32.const 16))) (local.get $paddedEnd))))
-    (local.set $inverse (f32.div (f32.const 1) ${sum("(local.get $b)")}))
+    (local.set $inverse (f32.div (f32.const 1) ${sumOfLanes("(local.get $b)")}))
     (local.set $at (i32.const 0))
     (loop $elements
       (local.set $a (v128.const i32x4 0 0 0 0))

@@ -5,7 +5,7 @@ import type { Onnxruntime } from "../runtime/onnxruntime.ts";
 import type { Session } from "../runtime/session.ts";
 import { F32Form, type F32Weights } from "./f32_weights.ts";
 import { afterAttention, beforeAttention, logitsGraph, queryKeyValueSize } from "./graphs.ts";
-import type { Products, QueryKeyNorms, RowsOf } from "./products.ts";
+import type { Products, QueryKeyNorms } from "./products.ts";
 import { runGraph } from "./run_graph.ts";
 import type { LoadingProgress } from "./stored_rows.ts";
 import { loadWeights } from "./weights.ts";
@@ -39,9 +39,9 @@ export class F32Products implements Products {
       runtime,
       config,
       await loadWeights(file, config, new F32Form(runtime), onProgress),
-      await runtime.session(beforeAttention(config, "plain")),
-      await runtime.session(afterAttention(config, false, "plain")),
-      await runtime.session(afterAttention(config, true, "plain")),
+      await runtime.session(beforeAttention(config)),
+      await runtime.session(afterAttention(config, false)),
+      await runtime.session(afterAttention(config, true)),
       await runtime.session(logitsGraph(config)),
     );
   }
@@ -52,7 +52,7 @@ export class F32Products implements Products {
     for (let i = 0; i < hiddenSize; i++) target[at + i] = values[i * vocabularySize + token];
   }
 
-  queryKeyValue(layer: number, hidden: number, rows: number, _of: RowsOf, y: number): void {
+  queryKeyValue(layer: number, hidden: number, rows: number, y: number): void {
     const { attentionNorm, queryKeyValue, queryKeyValueBias } = this.weights.layers[layer];
     runGraph(this.runtime, this.before, [
       [hidden, [rows, this.config.hiddenSize]],

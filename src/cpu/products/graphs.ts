@@ -1,6 +1,6 @@
 /**
  * @file What a layer computes before and after its attention, as graphs of onnxruntime. Every weight is an input, so that one
- * session serves all layers; matrices are `[inputs, outputs]`, or turned: `[outputs, inputs]`.
+ * session serves all layers; matrices are `[inputs, outputs]`.
  *
  *     hidden -> norm -> query, key, value products (+ bias)                              before
  *     attended -> product (+ bias) + hidden -> norm -> silu(gate) * up -> product + .    after
@@ -19,17 +19,8 @@ export function normNode(input: string, weight: string, output: string, epsilon:
   };
 }
 
-/** How matrices lie in memory: the inputs of an output side by side, or the outputs of an input. */
-export type Orientation = "turned" | "plain";
-
-function matrix(name: string, inputs: number, outputs: number, orientation: Orientation): GraphTensor {
-  return { name, shape: orientation === "turned" ? [outputs, inputs] : [inputs, outputs] };
-}
-
-function product(input: string, matrix: string, output: string, orientation: Orientation): GraphNode {
-  const ends = { inputs: [input, matrix], outputs: [output] };
-  if (orientation === "plain") return { operator: "MatMul", ...ends };
-  return { operator: "FusedMatMul", domain: MICROSOFT, ...ends, integers: { transB: 1 } };
+function product(input: string, matrix: string, output: string): GraphNode {
+  return { operator: "MatMul", inputs: [input, matrix], outputs: [output] };
 }
 
 /** A product, and the bias where there is one. */
@@ -38,12 +29,11 @@ function biasedProduct(
   matrix: string,
   bias: string | null,
   output: string,
-  orientation: Orientation,
 ): GraphNode[] {
-  if (bias === null) return [product(input, matrix, output, orientation)];
+  if (bias === null) return [product(input, matrix, output)];
   const unbiased = `${output} without bias`;
   return [
-    product(input, matrix, unbiased, orientation),
+    product(input, matrix, unbiased),
     { operator: "Add", inputs: [unbiased, bias], outputs: [output] },
   ];
 }
@@ -54,7 +44,7 @@ export function queryKeyValueSize({ queryHeadCount, kvHeadCount, headSize }: Mod
 }
 
 /** Inputs: hidden, norm, matrix, bias where the model has one. Output: queries, keys and values of each row. */
-export function beforeAttention(config: ModelConfig, orientation: Orientation): Graph {
+export function beforeAttention(config: ModelConfig): Graph {
   const { hiddenSize, rmsNormEpsilon, attentionBias } = config;
   const size = queryKeyValueSize(config);
   const bias: GraphTensor[] = attentionBias ? [{ name: "bias", shape: [size] }] : [];
@@ -62,12 +52,12 @@ export function beforeAttention(config: ModelConfig, orientation: Orientation): 
     inputs: [
       { name: "hidden", shape: ["rows", hiddenSize] },
       { name: "norm", shape: [hiddenSize] },
-      matrix("matrix", hiddenSize, size, orientation),
+      { name: "matrix", shape: [hiddenSize, size] },
       ...bias,
     ],
     nodes: [
       normNode("hidden", "norm", "normed", rmsNormEpsilon),
-      ...biasedProduct("normed", "matrix", attentionBias ? "bias" : null, "qkv", orientation),
+      ...biasedProduct("normed", "matrix", attentionBias ? "bias" : null, "qkv"),
     ],
     outputs: [{ name: "qkv", shape: ["rows", size] }],
   };
@@ -77,7 +67,7 @@ export function beforeAttention(config: ModelConfig, orientation: Orientation): 
  * Inputs: attended, hidden, output matrix, norm, gate, up, down, output bias where the layer has one. Output: hidden, which may
  * lie where the input does.
  */
-export function afterAttention(config: ModelConfig, hasBias: boolean, orientation: Orientation): Graph {
+export function afterAttention(config: ModelConfig, hasBias: boolean): Graph {
   const { hiddenSize, feedForwardSize, queryHeadCount, headSize, rmsNormEpsilon } = config;
   const querySize = queryHeadCount * headSize;
   const bias: GraphTensor[] = hasBias ? [{ name: "bias", shape: [hiddenSize] }] : [];
@@ -85,23 +75,23 @@ export function afterAttention(config: ModelConfig, hasBias: boolean, orientatio
     inputs: [
       { name: "attended", shape: ["rows", querySize] },
       { name: "hidden", shape: ["rows", hiddenSize] },
-      matrix("output", querySize, hiddenSize, orientation),
+      { name: "output", shape: [querySize, hiddenSize] },
       { name: "norm", shape: [hiddenSize] },
-      matrix("gate", hiddenSize, feedForwardSize, orientation),
-      matrix("up", hiddenSize, feedForwardSize, orientation),
-      matrix("down", feedForwardSize, hiddenSize, orientation),
+      { name: "gate", shape: [hiddenSize, feedForwardSize] },
+      { name: "up", shape: [hiddenSize, feedForwardSize] },
+      { name: "down", shape: [feedForwardSize, hiddenSize] },
       ...bias,
     ],
     nodes: [
-      ...biasedProduct("attended", "output", hasBias ? "bias" : null, "attention", orientation),
+      ...biasedProduct("attended", "output", hasBias ? "bias" : null, "attention"),
       { operator: "Add", inputs: ["hidden", "attention"], outputs: ["middle"] },
       normNode("middle", "norm", "normed", rmsNormEpsilon),
-      product("normed", "gate", "gated", orientation),
-      product("normed", "up", "raised", orientation),
+      product("normed", "gate", "gated"),
+      product("normed", "up", "raised"),
       // x * sigmoid(x)
       { operator: "QuickGelu", domain: MICROSOFT, inputs: ["gated"], outputs: ["open"], floats: { alpha: 1 } },
       { operator: "Mul", inputs: ["open", "raised"], outputs: ["activated"] },
-      product("activated", "down", "fed", orientation),
+      product("activated", "down", "fed"),
       { operator: "Add", inputs: ["middle", "fed"], outputs: ["next"] },
     ],
     outputs: [{ name: "next", shape: ["rows", hiddenSize] }],
@@ -118,7 +108,7 @@ export function logitsGraph({ hiddenSize, vocabularySize, rmsNormEpsilon }: Mode
     ],
     nodes: [
       normNode("hidden", "norm", "normed", rmsNormEpsilon),
-      { operator: "MatMul", inputs: ["normed", "matrix"], outputs: ["logits"] },
+      product("normed", "matrix", "logits"),
     ],
     outputs: [{ name: "logits", shape: ["rows", vocabularySize] }],
   };

@@ -11,8 +11,8 @@ export interface QueryKeyNorms {
   readonly keyNorm: Float32Array | null;
 }
 
-/** Rows of a product: those of a decode step, or of a tile of a prompt. */
-export type RowsOf = "step" | "tile";
+/** Most rows of a prompt that are multiplied at once. */
+export const TILE_ROWS = 256;
 
 export interface Products {
   /** Threads that compute single rows; null where onnxruntime does that too. */
@@ -24,9 +24,9 @@ export interface Products {
   /** Writes the embedding of a token: `[hiddenSize]` from element `at` on. */
   embed(token: number, target: Float32Array, at: number): void;
   /** `y = norm(hidden) x query, key and value matrix (+ bias)`. */
-  queryKeyValue(layer: number, hidden: number, rows: number, of: RowsOf, y: number): void;
+  queryKeyValue(layer: number, hidden: number, rows: number, y: number): void;
   /** `hidden += attended x output matrix (+ bias)`, then `hidden += feed-forward(norm(hidden))`. */
-  afterAttention(layer: number, attended: number, hidden: number, rows: number, of: RowsOf): void;
+  afterAttention(layer: number, attended: number, hidden: number, rows: number): void;
   /** `y = norm(hidden) x output matrix`. */
   logits(hidden: number, rows: number, y: number): void;
   /** Ends threads that it has started. */

@@ -1,0 +1,35 @@
+/** @file What kernels in WebAssembly's text format share: constants, sums over lanes and the exponential. */
+
+export const splat = (value: number) => `(v128.const f32x4 ${Array(4).fill(value).join(" ")})`;
+
+/** An operation on two f32, over the four lanes of a local. */
+const overLanes = (operator: string, vector: string) =>
+  `(${operator}
+    (${operator} (f32x4.extract_lane 0 ${vector}) (f32x4.extract_lane 1 ${vector}))
+    (${operator} (f32x4.extract_lane 2 ${vector}) (f32x4.extract_lane 3 ${vector})))`;
+
+export const sumOfLanes = (vector: string) => overLanes("f32.add", vector);
+export const largestLane = (vector: string) => overLanes("f32.max", vector);
+
+/** 1/6!, ..., 1/0!: the polynomial's coefficients, the highest first. */
+const COEFFICIENTS = [720, 120, 24, 6, 2, 1, 1].map((factorial) => 1 / factorial);
+
+/**
+ * `$exp`: of numbers that are not positive.
+ *
+ *     exp(x) = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2 in two parts,  e^r by a polynomial of degree 6
+ */
+export const EXP_FUNCTION = `
+(func $exp (param $x v128) (result v128) (local $n v128) (local $p v128)
+  ;; Below, the result is no normal number any more.
+  (local.set $x (f32x4.max (local.get $x) ${splat(-87)}))
+  (local.set $n (f32x4.nearest (f32x4.mul (local.get $x) ${splat(Math.LOG2E)})))
+  (local.set $x (f32x4.sub (local.get $x) (f32x4.mul (local.get $n) ${splat(0.693359375)})))
+  (local.set $x (f32x4.add (local.get $x) (f32x4.mul (local.get $n) ${splat(2.12194440e-4)})))
+  (local.set $p ${splat(COEFFICIENTS[0])})
+  ${
+  COEFFICIENTS.slice(1).map((coefficient) => `
+  (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $x)) ${splat(coefficient)}))`).join("")
+}
+  (f32x4.mul (local.get $p) (i32x4.shl
+    (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (v128.const i32x4 127 127 127 127)) (i32.const 23))))`;
