@@ -22,7 +22,7 @@ Deno.test("optionFields() makes a field of every option, with its bounds, choice
   });
   assert.deepEqual([named("pooling").kind, named("pooling").choices], ["choice", ["average", "maximum"]]);
   assert.deepEqual([named("valueNorm").kind, named("valueNorm").choices], ["choice", ["true", "false"]]);
-  assert.deepEqual([named("floor").isWhole, named("floor").fallback], [false, "0.1"]);
+  assert.deepEqual([named("floor").isWhole, named("kernel").isWhole, named("kernel").fallback], [false, true, "7"]);
   assert.equal(named("maximumRatio").fallback, "", "it has no fixed default");
   assert.deepEqual(optionFields({}), []);
 });
