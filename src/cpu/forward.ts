@@ -17,6 +17,7 @@ import { type Place, runGraph } from "./products/run_graph.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
 import { fitsCrew, StepAttention } from "./step_attention.ts";
+import { fitsTileKernel, TileAttention } from "./tile_attention.ts";
 import type { Session, Tensor } from "./runtime/session.ts";
 
 /** Elements of the masked probabilities of one KV head that attention holds at a time. */
@@ -32,7 +33,7 @@ interface Sessions {
 
 /** Keys, values and queries of rows of one prompt, as attention needs them. */
 export interface AttendedRows {
-  /** `[kvHead][queryHead of the group][row][headSize]`. */
+  /** `[kvHead][queryHead of the group][row][headSize]`. Of a tile, made when asked for, and good until the next tile. */
   readonly queries: HeapFloats;
   /** Rows of queries. */
   readonly count: number;
@@ -61,6 +62,8 @@ export class Forward {
   #padding: HeapFloats;
   /** Null where onnxruntime computes single rows too. */
   readonly #stepAttention: StepAttention | null;
+  /** Null where onnxruntime computes tiles. */
+  readonly #tileAttention: TileAttention | null;
   /** How queries and keys are rotated. */
   readonly rotary: Rotary;
 
@@ -88,6 +91,7 @@ export class Forward {
     this.#stepAttention = crew !== null && fitsCrew(config)
       ? new StepAttention(runtime, config, crew, logitRows)
       : null;
+    this.#tileAttention = crew !== null && fitsTileKernel(config) ? new TileAttention(runtime, config, crew) : null;
     this.#mask = runtime.floats(1);
     this.#padding = runtime.floats(0);
   }
@@ -170,7 +174,7 @@ export class Forward {
    * themselves, into {@link attended}.
    *
    * @param seen rows of the prompt that the first of them sees
-   * @returns the queries, heads first, until the next call
+   * @returns the rows, for their scores
    */
   attendTile(
     first: number,
@@ -179,9 +183,38 @@ export class Forward {
     keys: (head: number) => number,
     values: (head: number) => number,
   ): AttendedRows {
+    let queries: HeapFloats | null = null;
+    const headsFirst = () => queries ??= this.#headsFirst(first, count);
+    const rows: AttendedRows = {
+      get queries() {
+        return headsFirst();
+      },
+      count,
+      seen,
+      keys,
+      values,
+    };
+    if (this.#tileAttention === null) this.#attendTileByGraph(first, rows);
+    else {
+      this.#tileAttention.run({
+        queries: this.queryKeyValue.address + first * this.queryKeyValueSize * 4,
+        queryStride: this.queryKeyValueSize * 4,
+        outputs: this.attended.address + first * this.querySize * 4,
+        outputStride: this.querySize * 4,
+        count,
+        seen,
+        keys: keys(0),
+        values: values(0),
+        headStride: keys(1) - keys(0),
+      });
+    }
+    return rows;
+  }
+
+  /** The same in onnxruntime. */
+  #attendTileByGraph(first: number, { queries, count, seen, keys, values }: AttendedRows): void {
     const { kvHeadCount, queryHeadCount, headSize } = this.config;
     const group = queryHeadCount / kvHeadCount;
-    const queries = this.#headsFirst(first, count);
     const rows = seen + count - 1;
     // Tall heaps of probabilities are made in slices of the queries.
     const slice = Math.max(1, Math.min(count, Math.floor(PROBABILITIES / (group * rows))));
@@ -213,7 +246,6 @@ export class Forward {
       }
     }
     this.#rowsFirst(first, count);
-    return { queries, count, seen, keys, values };
   }
 
   /**

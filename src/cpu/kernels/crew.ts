@@ -57,8 +57,12 @@ export class Crew {
     this.#floats = new Float32Array(words.buffer, words.byteOffset, words.length);
   }
 
-  /** Starts a crew of as many threads as onnxruntime has, this one included. */
-  static async start(runtime: Onnxruntime): Promise<Crew> {
+  /**
+   * Starts a crew of as many threads as onnxruntime has, this one included.
+   *
+   * @param scratchBytes that each thread gets to work in: as many as tile_attention.ts says, where tiles attend
+   */
+  static async start(runtime: Onnxruntime, scratchBytes = 0): Promise<Crew> {
     const { memory, threads } = runtime;
     const { address } = runtime.bytes(CONTROL_WORDS * 4);
     const words = new Int32Array(memory.buffer, address, CONTROL_WORDS);
@@ -66,8 +70,12 @@ export class Crew {
     words[CONTROL.kind] = KINDS.product;
     const module = await compileCrewModule();
     const exports = await instantiateCrewModule(module, memory);
+    exports.own(runtime.bytes(scratchBytes).address);
     const workers = await Promise.all(
-      Array.from({ length: threads - 1 }, () => startWorker({ module, memory, control: address })),
+      Array.from(
+        { length: threads - 1 },
+        () => startWorker({ module, memory, control: address, scratch: runtime.bytes(scratchBytes).address }),
+      ),
     );
     return new Crew(address, words, exports, workers);
   }
@@ -138,6 +146,17 @@ export class Crew {
     words[CONTROL.stride] = headSize * 4;
     this.#floats[CONTROL.xScales] = 1 / Math.sqrt(headSize);
     this.exports.run(this.control, count);
+    this.jobs++;
+  }
+
+  /** Causal attention of a tile, see tile_attention.ts. @param record its address; `pieces` of all KV heads together */
+  attendTile(record: number, pieces: number): void {
+    const { words } = this;
+    words[CONTROL.piece] = 1;
+    words[CONTROL.kind] = KINDS.attendTile;
+    words[CONTROL.outputs] = pieces;
+    words[CONTROL.x] = record;
+    this.exports.run(this.control, pieces);
     this.jobs++;
   }
 

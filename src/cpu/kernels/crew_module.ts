@@ -14,6 +14,7 @@ import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
 import { productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
 import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
+import { TILE_ATTENTION_FUNCTIONS } from "./tile_attention.ts";
 import { EXP_FUNCTION } from "./vectors.ts";
 
 /** Words of a crew's control record. */
@@ -43,7 +44,15 @@ export const CONTROL = {
 export const CONTROL_WORDS = 16;
 
 /** What a job does. */
-export const KINDS = { stop: 0, product: 1, attend: 2, roundPlain: 3, roundNormed: 4, roundGated: 5 } as const;
+export const KINDS = {
+  stop: 0,
+  product: 1,
+  attend: 2,
+  attendTile: 3,
+  roundPlain: 4,
+  roundNormed: 5,
+  roundGated: 6,
+} as const;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
 const LOOKS = 100_000;
@@ -60,6 +69,7 @@ ${ROW_COUNTS.map(productFunction).join("\n")}
 ${TOTAL_FUNCTION}
 ${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
+${TILE_ATTENTION_FUNCTIONS}
 ${ROUNDING_FUNCTIONS}
 
 ;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
@@ -111,6 +121,9 @@ ${ROUNDING_FUNCTIONS}
       (call $attend
         (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
         ${load("rows")} ${load("stride")} ${float("xScales")})))
+;; Here they are pieces of a tile's attention.
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.attendTile})) (then
+      (call $attendTile ${load("x")} (local.get $first))))
     (if (i32.ge_u (local.get $kind) (i32.const ${KINDS.roundPlain})) (then
       (call $round (local.get $control) (local.get $kind) (local.get $first) (local.get $last))))
     (drop (i32.atomic.rmw.sub ${word("undone")} (i32.const 1)))
@@ -126,6 +139,9 @@ ${ROUNDING_FUNCTIONS}
     (drop (memory.atomic.notify (local.get $control) (i32.const -1)))))
   (call $work (local.get $control))
   (loop $rest (br_if $rest ${atomic("undone")})))
+
+;; Gives the thread memory of its own to work in.
+(func (export "own") (param $address i32) (global.set $scratch (local.get $address)))
 
 ;; Works on job after job until one says to stop.
 (func (export "serve") (param $control i32) (local $seen i32) (local $looks i32)
@@ -149,12 +165,14 @@ export interface CrewExports {
   /** Does the job that the record holds, in so many pieces. */
   run(control: number, pieces: number): void;
   serve(control: number): void;
+  /** Gives the thread memory of its own, see tile_attention.ts. */
+  own(address: number): void;
 }
 
 /** Compiles the module. */
 export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { parseWat } = await wabt();
-  const parsed = parseWat("crew.wat", TEXT, { simd: true, threads: true });
+  const parsed = parseWat("crew.wat", TEXT, { simd: true, threads: true, relaxed_simd: true });
   const { buffer } = parsed.toBinary({});
   parsed.destroy();
   return await WebAssembly.compile(buffer as Uint8Array<ArrayBuffer>);

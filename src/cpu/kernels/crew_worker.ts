@@ -7,6 +7,8 @@ export interface CrewStart {
   readonly memory: WebAssembly.Memory;
   /** Address of the control record. */
   readonly control: number;
+  /** Address of what is the thread's own. */
+  readonly scratch: number;
 }
 
 declare const self: {
@@ -15,8 +17,9 @@ declare const self: {
   close(): void;
 };
 
-self.onmessage = async ({ data: { module, memory, control } }) => {
+self.onmessage = async ({ data: { module, memory, control, scratch } }) => {
   const exports: CrewExports = await instantiateCrewModule(module, memory);
+  exports.own(scratch);
   self.postMessage("ready");
   exports.serve(control);
   self.close();

@@ -48,11 +48,13 @@ export const ATTENTION_FUNCTIONS = `
       (local.set $b (v128.const i32x4 0 0 0 0))
       (local.set $at (i32.const 0))
       (loop $dot
-        (local.set $a (f32x4.add (local.get $a) (f32x4.mul
-          (v128.load (i32.add (local.get $query) (local.get $at))) (v128.load (i32.add (local.get $key) (local.get $at))))))
-        (local.set $b (f32x4.add (local.get $b) (f32x4.mul
+        (local.set $a (f32x4.relaxed_madd
+          (v128.load (i32.add (local.get $query) (local.get $at))) (v128.load (i32.add (local.get $key) (local.get $at)))
+          (local.get $a)))
+        (local.set $b (f32x4.relaxed_madd
           (v128.load offset=16 (i32.add (local.get $query) (local.get $at)))
-          (v128.load offset=16 (i32.add (local.get $key) (local.get $at))))))
+          (v128.load offset=16 (i32.add (local.get $key) (local.get $at)))
+          (local.get $b)))
         (br_if $dot (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $size))))
       (local.set $a (f32x4.add (local.get $a) (local.get $b)))
       (local.set $logit (f32.mul (local.get $scale) ${sumOfLanes("(local.get $a)")}))
@@ -83,8 +85,8 @@ export const ATTENTION_FUNCTIONS = `
       (local.set $score ${field("scores")})
       (loop $values
         (local.set $weight (v128.load32_splat (local.get $score)))
-        (local.set $a (f32x4.add (local.get $a) (f32x4.mul (local.get $weight) (v128.load (local.get $value)))))
-        (local.set $b (f32x4.add (local.get $b) (f32x4.mul (local.get $weight) (v128.load offset=16 (local.get $value)))))
+        (local.set $a (f32x4.relaxed_madd (local.get $weight) (v128.load (local.get $value)) (local.get $a)))
+        (local.set $b (f32x4.relaxed_madd (local.get $weight) (v128.load offset=16 (local.get $value)) (local.get $b)))
         (local.set $value (i32.add (local.get $value) (local.get $size)))
         (br_if $values (i32.lt_u (local.tee $score (i32.add (local.get $score) (i32.const 4))) (local.get $scoresEnd))))
       (v128.store (i32.add (local.get $output) (local.get $at))

@@ -28,10 +28,10 @@ const overRow = (label: string, step: number, body: string) => `
 /** The last part of each: rounds what `value` gives of the vector at an offset from `$at`. */
 function rounded(value: (offset: number) => string): string {
   const rounded = (offset: number) =>
-    `(i32x4.trunc_sat_f32x4_s (f32x4.nearest (f32x4.mul ${value(offset)} (local.get $perScale))))`;
+    `(i32x4.relaxed_trunc_f32x4_s (f32x4.nearest (f32x4.mul ${value(offset)} (local.get $perScale))))`;
   return `
   (local.set $sum (v128.const i32x4 0 0 0 0))
-  ${overRow("largest", 16, `(local.set $sum (f32x4.max (local.get $sum) (f32x4.abs ${value(0)})))`)}
+  ${overRow("largest", 16, `(local.set $sum (f32x4.relaxed_max (local.get $sum) (f32x4.abs ${value(0)})))`)}
   (local.set $largest ${largestLane("(local.get $sum)")})
   (f32.store (local.get $scale) (f32.div (local.get $largest) (local.get $most)))
   (local.set $perScale (f32x4.splat (select (f32.div (local.get $most) (local.get $largest)) (f32.const 0)

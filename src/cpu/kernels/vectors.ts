@@ -22,14 +22,14 @@ const COEFFICIENTS = [720, 120, 24, 6, 2, 1, 1].map((factorial) => 1 / factorial
 export const EXP_FUNCTION = `
 (func $exp (param $x v128) (result v128) (local $n v128) (local $p v128)
   ;; Below, the result is no normal number any more.
-  (local.set $x (f32x4.max (local.get $x) ${splat(-87)}))
+  (local.set $x (f32x4.relaxed_max (local.get $x) ${splat(-87)}))
   (local.set $n (f32x4.nearest (f32x4.mul (local.get $x) ${splat(Math.LOG2E)})))
-  (local.set $x (f32x4.sub (local.get $x) (f32x4.mul (local.get $n) ${splat(0.693359375)})))
-  (local.set $x (f32x4.add (local.get $x) (f32x4.mul (local.get $n) ${splat(2.12194440e-4)})))
+  (local.set $x (f32x4.relaxed_madd (local.get $n) ${splat(-0.693359375)} (local.get $x)))
+  (local.set $x (f32x4.relaxed_madd (local.get $n) ${splat(2.12194440e-4)} (local.get $x)))
   (local.set $p ${splat(COEFFICIENTS[0])})
   ${
   COEFFICIENTS.slice(1).map((coefficient) => `
-  (local.set $p (f32x4.add (f32x4.mul (local.get $p) (local.get $x)) ${splat(coefficient)}))`).join("")
+  (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $x) ${splat(coefficient)}))`).join("")
 }
   (f32x4.mul (local.get $p) (i32x4.shl
-    (i32x4.add (i32x4.trunc_sat_f32x4_s (local.get $n)) (v128.const i32x4 127 127 127 127)) (i32.const 23))))`;
+    (i32x4.add (i32x4.relaxed_trunc_f32x4_s (local.get $n)) (v128.const i32x4 127 127 127 127)) (i32.const 23))))`;

@@ -8,6 +8,7 @@ import type { ModelFile } from "../../formats/model_file.ts";
 import { Crew, type Int8Matrix, type RoundedRows, type RowsMade } from "../kernels/crew.ts";
 import { COLUMN_MULTIPLE, weightIndex } from "../kernels/int8_product.ts";
 import { ELEMENT_MULTIPLE } from "../kernels/row_rounding.ts";
+import { tileScratchBytes } from "../kernels/tile_attention.ts";
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
 import { queryKeyValueSize } from "./graphs.ts";
 import { Int8Form, type Int8Weights } from "./int8_weights.ts";
@@ -60,7 +61,9 @@ export class Int8Products implements Products {
     onProgress: LoadingProgress = () => {},
   ): Promise<Int8Products> {
     const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
-    return new Int8Products(runtime, config, weights, await Crew.start(runtime), maxBatch);
+    const { queryHeadCount, kvHeadCount, headSize } = config;
+    const crew = await Crew.start(runtime, tileScratchBytes(queryHeadCount / kvHeadCount, headSize));
+    return new Int8Products(runtime, config, weights, crew, maxBatch);
   }
 
   embed(token: number, target: Float32Array, at: number): void {

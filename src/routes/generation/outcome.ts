@@ -1,6 +1,5 @@
 /** @file How choices end, and what a reply, the log and the metrics report of them. */
 import type { DecodeProtection, KvCacheChoice } from "../../contract/generation.ts";
-import type { RunPace } from "./run_pace.ts";
 
 /** Why a choice ended. */
 export type FinishReason = "stop" | "length";
@@ -60,5 +59,6 @@ export interface RunReport {
   readonly usage: Usage;
   /** What the request, or else the server, asked for. */
   readonly kvCache: KvCacheChoice;
-  readonly pace: Pick<RunPace, "firstTokenSeconds" | "tokensPerSecond">;
+  /** Null where there was no token, or no second one. */
+  readonly pace: { readonly firstTokenSeconds: number | null; readonly tokensPerSecond: number | null };
 }
