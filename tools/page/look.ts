@@ -3,7 +3,7 @@
  *
  *     apt-get install -y chromium
  *     deno run -A tools/page/look.ts                             # the model in Ebb; pictures go to /tmp/ebb-playground
- *     deno run -A tools/page/look.ts --out DIR --model FILE --device gpu --browser PATH
+ *     deno run -A tools/page/look.ts --out DIR --model FILE --device gpu --view phone --browser PATH
  *     deno run -A tools/page/look.ts --figures                   # those of docs/playground.md, too
  *
  * Not a test of `deno task test`, because a browser is a package of 300 MB that a machine need not have; tests/page/ has what can
@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
     out: { type: "string", default: "/tmp/ebb-playground" },
     model: { type: "string" },
     device: { type: "string", default: "auto" },
+    view: { type: "string", multiple: true },
     figures: { type: "boolean", default: false },
     browser: { type: "string", default: "/usr/bin/chromium" },
   },
@@ -312,7 +313,7 @@ async function main(): Promise<void> {
   try {
     const server = await startServer(modelFlags);
     try {
-      for (const view of VIEWS) {
+      for (const view of VIEWS.filter(({ name }) => options.view?.includes(name) ?? true)) {
         console.log(view.name);
         const page = await openPage(browser, server.url, view);
         await page.waitForSelector("#tab-chat");
