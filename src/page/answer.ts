@@ -108,7 +108,6 @@ export async function ask(
       const thought = choice?.delta?.reasoning_content ?? "";
       if (piece !== "" || thought !== "") {
         first ||= performance.now();
-        reading.abort();
         text += piece;
         reasoning += thought;
         tell({ phase: "answering", text, reasoning, seconds: (performance.now() - first) / 1000 });

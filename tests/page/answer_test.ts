@@ -47,6 +47,18 @@ Deno.test("rows are told while the prompt is read, and nothing is asked for once
   });
 });
 
+Deno.test("rows of all layers are told once tokens come, not only when the answer ends", async () => {
+  const started = startApp({ tokens: TOKENS, hold: "decode", reading: [7] });
+  await withServer(started, async (url) => {
+    const told: Partial<Answer>[] = [];
+    const asking = ask(new Server(`${url}/`), ASKED, new AbortController().signal, (change) => told.push(change));
+    await until(() => told.some(({ rows }) => rows?.length === 2), "rows of both layers");
+    assert.ok(!told.some(({ usage }) => usage !== undefined));
+    started.engine.generations[0].release();
+    await asking;
+  });
+});
+
 Deno.test("an answer that is stopped stops the generation", async () => {
   const started = startApp({ tokens: TOKENS, hold: "decode" });
   await withServer(started, async (url) => {

@@ -183,6 +183,8 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
     async run(page) {
       await page.click("#tab-chat");
       await choosePolicy(page, "#panel-chat", 0, "snapkv", "24");
+      // Models that answer slowly can be looked at too.
+      await setField(page, "#panel-chat fieldset:nth-of-type(2) input", "64");
       await page.type("#panel-chat textarea", "Tell me about the fox and the bell.");
       await page.keyboard.press("Enter");
       await page.waitForSelector("#panel-chat .log .assistant .text");
