@@ -33,7 +33,7 @@ Deno.test("an answer tells its text, the prompt's tokens, and the positions that
   }
 });
 
-Deno.test("rows are told while the prompt is read, and nothing is asked for once it has been", async () => {
+Deno.test("rows of the layers that have been read are told while the prompt is being read", async () => {
   const started = startApp({ tokens: TOKENS, hold: "prefill", reading: [7] });
   await withServer(started, async (url) => {
     const told: Partial<Answer>[] = [];
