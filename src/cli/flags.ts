@@ -19,6 +19,7 @@ import {
   hostName,
   integer,
   listOf,
+  memoryShare,
   number,
   oneOf,
   onOff,
@@ -124,6 +125,15 @@ const DEVICE_FLAGS = {
 /** `serve`: the HTTP server. */
 export const SERVE_FLAGS = {
   ...ENGINE_FLAGS,
+  model: {
+    value: { ...texts, placeholder: "[ID=]MODEL", expectation: modelFile.expectation },
+    repeats: BETWEEN_TEXTS,
+    help: `${ENGINE_FLAGS.model.help}; given several times, each is loaded when it is first asked for`,
+  },
+  maxModels: {
+    value: integer(1),
+    help: "Most models that are loaded at once; the one that was not used for longest makes room; default: all",
+  },
   watchPlugins: { value: onOff, default: false, help: "Load plugins anew when their files change" },
   ...DEVICE_FLAGS,
   host: { value: hostName, default: "127.0.0.1", help: "Address to listen on" },
@@ -132,8 +142,10 @@ export const SERVE_FLAGS = {
   tlsCert: { value: text("FILE", "a file"), help: "Certificate chain (PEM) for HTTPS; needs --tls-key" },
   tlsKey: { value: text("FILE", "a file"), help: "Private key (PEM) for HTTPS; needs --tls-cert" },
   kvMemory: {
-    value: bytes(1),
-    help: "Memory for the KV cache, such as 512MiB or 2G; default: what the batch and context need",
+    value: listOf(memoryShare),
+    help:
+      "Memory for the KV cache, such as 512MiB or 2G, in equal parts for several models, or ID=2G for one of them; " +
+      "default: what the batch and context need",
   },
   prefixCache: {
     value: bytes(0),
@@ -143,6 +155,7 @@ export const SERVE_FLAGS = {
   maxBatch: { value: integer(1, MAX_BATCH), default: 16, help: "Most sequences that run at once" },
   maxQueue: { value: integer(0), default: 256, help: "Most requests that wait; further ones get HTTP 503" },
   modelId: { value: text("NAME", "a name"), help: "Id of the model in the API; default: its file name" },
+  alias: { value: listOf(text("NAME", "a name")), help: "Further names of the model, or of the first, in the API" },
   embeddingModel: {
     value: text("FOLDER", "a folder with model.onnx and tokenizer.json"),
     help: "Encoder for /v1/embeddings and /v1/rerank: folder with model.onnx and tokenizer.json; default: none",

@@ -3,6 +3,9 @@ import { createApp } from "../routes/app.ts";
 import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import { ModelKeeper, type Models, onlyModel } from "../serving/models.ts";
+import { modelsToServe, type ModelToServe } from "./served_models.ts";
 import { chooseDevice } from "../serving/device.ts";
 import { loadPolicies } from "../serving/policies.ts";
 import { type RunningEngine, startEngine } from "../serving/start_engine.ts";
@@ -14,7 +17,7 @@ import { localModel } from "./local_model.ts";
 import { createLog } from "./log.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { readTls } from "./tls.ts";
-import { readyReport } from "./ready_report.ts";
+import { type Address, readyReport } from "./ready_report.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
 
@@ -24,6 +27,7 @@ import { firstStopSignal } from "./signals.ts";
  * @param start loads the model; tests put a stand-in here
  */
 export async function serve(options: ServeOptions, start: typeof startEngine = startEngine): Promise<number> {
+  const toServe = modelsToServe(options);
   const policies = await policiesOf(options);
   const defaultKvCache = defaultKvCacheOf(options, policies);
   const device = await chooseDevice(options.device, console.error);
@@ -43,36 +47,41 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
 
   const { embeddingModel } = options;
   const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
-  const model = await localModel(options.model, (progress) => door.progress(progress));
-  const show = progressDisplay();
-  const { engine, text, chatTemplate, failed, changePlugins, close } = await start(
-    {
-      model,
-      modelId: options.modelId,
-      device,
-      threads: options.threads,
-      cpuWeights: options.cpuWeights,
-      context: options.context,
-      kvMemory: options.kvMemory,
-      // All of it that nobody needs.
-      prefixCache: options.prefixCache ?? Infinity,
-      kvType: options.kvType,
-      maxBatch: options.maxBatch,
-      maxQueue: options.maxQueue,
-      specialTokensInMessages: options.specialTokensInMessages,
-      defaultKvCache,
-    },
-    policies,
-    (progress) => {
-      show(progress);
-      door.progress(progress);
-    },
-  );
+  const load = async ({ id, path, kvMemory }: ModelToServe, policies: PolicyRegistry) => {
+    const model = await localModel(path, (progress) => door.progress(progress));
+    const show = progressDisplay();
+    const running = await start(
+      {
+        model,
+        modelId: id,
+        device,
+        threads: options.threads,
+        cpuWeights: options.cpuWeights,
+        context: options.context,
+        kvMemory,
+        // All of it that nobody needs.
+        prefixCache: options.prefixCache ?? Infinity,
+        kvType: options.kvType,
+        maxBatch: options.maxBatch,
+        maxQueue: options.maxQueue,
+        specialTokensInMessages: options.specialTokensInMessages,
+        defaultKvCache,
+      },
+      policies,
+      (progress) => {
+        show(progress);
+        door.progress(progress);
+      },
+    );
+    if (toServe.length > 1) console.error(`Loaded the model ${id}`);
+    return running;
+  };
+  const { models, failed, changePlugins, close } = toServe.length === 1
+    ? serveOne(await load(toServe[0], policies), options)
+    : serveSeveral(toServe, load, policies, options);
   door.open(createApp({
-    engine,
+    models,
     encoder,
-    text,
-    chatTemplate,
     options: {
       policies,
       apiKeys,
@@ -91,7 +100,7 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
     socket: options.socket,
     hasKeys: options.apiKey !== undefined || options.apiKeyFile !== undefined,
   };
-  readyReport(engine, await engine.stats(), address).forEach((line) => console.error(line));
+  for (const line of await reportOf(models, address)) console.error(line);
   console.log(`Listening on ${server.url}`);
 
   const failure = await Promise.race([stopped.then(() => null), failed]);
@@ -110,6 +119,48 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   encoder?.close();
   await close();
   return EXIT_CODES.ok.code;
+}
+
+/** What the server says of itself; of several models, only that they are there. */
+async function reportOf(models: Models, address: Address): Promise<string[]> {
+  const [{ loaded }, ...others] = models.list();
+  if (others.length === 0) return readyReport(loaded!.engine, await loaded!.engine.stats(), address);
+  return models.list().map(({ id }) => `model     ${id}: loaded when it is first asked for`);
+}
+
+/** What is served, one model or several. */
+interface Served extends Pick<RunningEngine, "failed" | "changePlugins" | "close"> {
+  readonly models: Models;
+}
+
+function serveOne(running: RunningEngine, { alias }: ServeOptions): Served {
+  return { ...running, models: onlyModel(running, alias) };
+}
+
+/** @param policies those that requests can name */
+function serveSeveral(
+  toServe: readonly ModelToServe[],
+  load: (model: ModelToServe, policies: PolicyRegistry) => Promise<RunningEngine>,
+  policies: PolicyRegistry,
+  options: ServeOptions,
+): Served {
+  const sources = toServe.map((model, i) => ({
+    id: model.id!,
+    aliases: i === 0 ? options.alias : [],
+    // Each with policies of its own, for an engine that closes closes its plugins.
+    load: async () => load(model, await policiesOf(options)),
+  }));
+  const models = new ModelKeeper(sources, options.maxModels ?? toServe.length, console.error);
+  return {
+    models,
+    // Models fail one by one: see ModelKeeper.
+    failed: new Promise(() => {}),
+    async changePlugins(files) {
+      policies.setFiles(files);
+      for (const { changePlugins } of models.running) await changePlugins((await policiesOf(options)).files);
+    },
+    close: () => models.close(),
+  };
 }
 
 /** Loads the plugins anew when their files change. What cannot be loaded leaves those before in their place. */

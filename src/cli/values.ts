@@ -110,6 +110,13 @@ export const bytes = (least: 0 | 1): ValueType<number> => ({
   },
 });
 
+/** A size in bytes, of what is shared or of one model's: kept as it is written. */
+export const memoryShare: ValueType<string> = {
+  placeholder: "[ID=]BYTES",
+  expectation: "a size such as 512MiB, 2G or 1000000000, or one for a model such as small=1G",
+  parse: (text) => bytes(1).parse(text.slice(text.lastIndexOf("=") + 1)) === undefined ? undefined : text,
+};
+
 /** Mean KV rows per layer, or a share of the prompt. */
 export const cacheBudget: ValueType<number | string> = {
   placeholder: "N|P%",

@@ -11,11 +11,12 @@ import { Tabs } from "./tabs.tsx";
 
 interface Model {
   readonly id: string;
-  readonly max_model_len: number;
-  readonly meta: { readonly device: string; readonly quantisation: string };
+  /** While it is loaded, or has been. */
+  readonly max_model_len?: number;
+  readonly meta?: { readonly device: string };
 }
 
-/** What the server tells of itself. */
+/** What the server tells of itself; of several models the first, which requests that name none mean. */
 interface Served {
   readonly model: Model;
   readonly list: PolicyList;
@@ -55,7 +56,7 @@ export function App({ server }: { readonly server: Server }) {
     list: served.list,
     layers,
     initial: initialChoice(served.list),
-    contextLength: served.model.max_model_len,
+    contextLength: served.model.max_model_len ?? Infinity,
   };
   return (
     <>
@@ -63,10 +64,10 @@ export function App({ server }: { readonly server: Server }) {
         <h1>Ebb</h1>
         {served && (
           <p>
-            {served.model.id} <span class="hint">on {served.model.meta.device}</span>
+            {served.model.id} {served.model.meta && <span class="hint">on {served.model.meta.device}</span>}
           </p>
         )}
-        {served && <Glance server={server} onLayers={setLayers} />}
+        {served && <Glance server={server} model={served.model.id} onLayers={setLayers} />}
       </header>
       <main>
         {wantsKey && (

@@ -10,11 +10,12 @@ const KEPT = 4;
 
 interface Props {
   readonly server: Server;
+  readonly model: string;
   /** Told how many layers there are, once that is known. */
   readonly onLayers: (layers: number) => void;
 }
 
-export function Glance({ server, onLayers }: Props) {
+export function Glance({ server, model, onLayers }: Props) {
   const [readings, setReadings] = useState<readonly Reading[]>([]);
   const [isLost, setLost] = useState(false);
   useEffect(() => {
@@ -24,7 +25,7 @@ export function Glance({ server, onLayers }: Props) {
       // A page that nobody sees asks for nothing.
       if (document.visibilityState === "visible") {
         try {
-          const reading = readMetrics(await server.text("metrics"), performance.now());
+          const reading = readMetrics(await server.text("metrics"), model, performance.now());
           if (isOver) return;
           onLayers(reading.blocksUsedPerLayer.length);
           setReadings((before) => [...before.slice(1 - KEPT), reading]);

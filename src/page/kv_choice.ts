@@ -17,7 +17,8 @@ export interface PolicyList {
   readonly allocators: readonly PolicyInfo[];
   /** JSON Schema of a request's `decode_eviction`. */
   readonly decode_eviction: { readonly anyOf: readonly { readonly properties?: OptionsSchema["properties"] }[] };
-  readonly default: { readonly policy: string; readonly budget: number | string | object };
+  /** Null while no model is loaded. */
+  readonly default: { readonly policy: string; readonly budget: number | string | object } | null;
 }
 
 /** The form's fields, as typed. */
@@ -39,7 +40,8 @@ export interface KvChoice {
 export const COMBINATION = "";
 
 /** The choice that the server makes where a request makes none. */
-export function initialChoice({ policies, scorers, allocators, default: own }: PolicyList): KvChoice {
+export function initialChoice({ policies, scorers, allocators, default: given }: PolicyList): KvChoice {
+  const own = given ?? { policy: policies[0].name, budget: "" };
   const isNamed = policies.some(({ name }) => name === own.policy);
   const [scorer, allocator] = isNamed ? [scorers[0].name, allocators[0].name] : own.policy.split("+");
   return {

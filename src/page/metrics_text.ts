@@ -13,10 +13,12 @@ export interface Reading {
   readonly blocksUsedPerLayer: readonly number[];
 }
 
-/** @throws {TypeError} where a metric is missing */
-export function readMetrics(text: string, time: number): Reading {
+/** What is told of a model. @throws {TypeError} where a metric is missing */
+export function readMetrics(text: string, model: string, time: number): Reading {
   const samples = Map.groupBy(
-    [...text.matchAll(/^(ebb_\w+)\{([^}]*)\} (\S+)/gm)].map(([, name, labels, value]) => ({
+    [...text.matchAll(/^(ebb_\w+)\{([^}]*)\} (\S+)/gm)].filter(([, , labels]) =>
+      labels.includes(`model_name=${JSON.stringify(model)}`)
+    ).map(([, name, labels, value]) => ({
       name,
       layer: Number(/\blayer="(\d+)"/.exec(labels)?.[1] ?? 0),
       value: Number(value),

@@ -4,17 +4,15 @@ import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { routePath } from "hono/route";
 import type { Encoder } from "../contract/encoder.ts";
-import type { Engine } from "../contract/engine.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import type { ChatTemplate } from "../text/chat_template.ts";
-import type { TextEncoding } from "../text/text_processor.ts";
+import { type LoadedModel, type Models, onlyModel } from "../serving/models.ts";
 import { ApiKeys } from "./access/api_keys.ts";
 import { type AccessOptions, limitRate, requireKey } from "./access/middleware.ts";
 import { setDeadline } from "./deadline.ts";
 import { chatCompletionsHandler } from "./chat_completions.ts";
 import { completionsHandler } from "./completions.ts";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteContext, RouteEnvironment, ServerContext } from "./context.ts";
 import { embeddingsHandler } from "./embeddings.ts";
 import { HttpError, sendError, toHttpError } from "./errors.ts";
 import { type GuardOptions, guards } from "./guards.ts";
@@ -27,7 +25,7 @@ import { detokenizeHandler, tokenizeHandler } from "./tokenize.ts";
 import { versionHandler } from "./version.ts";
 import { metricsHandler } from "./metrics/handler.ts";
 import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
-import { Metrics } from "./metrics/metrics.ts";
+import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { openApiHandler } from "./openapi/document.ts";
 import { docsHandler } from "./openapi/page.ts";
 import { playgroundHandler } from "./playground/page.ts";
@@ -78,27 +76,30 @@ export interface AppOptions extends GuardOptions, AccessOptions {
  * ```
  */
 export function createApp(
-  { engine, encoder, text, chatTemplate, options }: {
-    engine: Engine;
-    encoder?: Encoder;
-    text: TextEncoding;
-    chatTemplate: ChatTemplate;
-    options: AppOptions;
-  },
+  { encoder, options, ...served }: { encoder?: Encoder; options: AppOptions } & (LoadedModel | { models: Models }),
 ): Hono<RouteEnvironment> {
   const { policies, apiKeys = new ApiKeys(), log = () => {} } = options;
   const tracer = options.tracer ?? defaultTracer();
   const { keepAliveMilliseconds = 15_000, maxBodyBytes = 16 * 2 ** 20 } = options;
   const record = (level: LogEntry["level"], event: string, details: object) =>
     log({ time: new Date().toISOString(), level, event, ...details });
-  const context: RouteContext = {
-    engine,
+  const models = "models" in served ? served.models : onlyModel(served);
+  const contexts = new WeakMap<LoadedModel, RouteContext>();
+  const context: ServerContext = {
+    models,
+    contextOf({ model }) {
+      const known = contexts.get(model);
+      if (known !== undefined) return known;
+      const { engine, text, chatTemplate } = model;
+      const parseKvCache: RouteContext["parseKvCache"] = (field) =>
+        parseKvCacheChoice(field, engine.defaultKvCache, policies);
+      const made = { ...context, engine, text, chatTemplate, metrics: context.metrics.of(engine), parseKvCache };
+      contexts.set(model, made);
+      return made;
+    },
     encoder,
-    text,
-    chatTemplate,
-    metrics: new Metrics(engine),
     sequences: new LiveSequences(),
-    parseKvCache: (field) => parseKvCacheChoice(field, engine.defaultKvCache, policies),
+    metrics: new ServerMetrics(models),
     keepAliveMilliseconds,
     maxBodyBytes,
     slowestBody: options.slowestBody ?? SLOWEST_BODY,
@@ -128,9 +129,10 @@ export function createApp(
     await next();
     const path = routePath(c, -1);
     const route = path === "/*" ? "unknown" : path;
-    const { run } = c.var;
+    const { run, lease, work } = c.var;
     const { status } = c.res;
-    context.metrics.countHttpRequest(c.req.method, route, status);
+    context.metrics.countHttpRequest(c.req.method, route, status, lease?.id);
+    if (lease !== undefined) Promise.allSettled([run?.ended, work]).then(() => lease.release());
     // A stream is only opened by now; its line is written when it has ended.
     const write = () => {
       trace.end({ method: c.req.method, route, status, run });
@@ -169,7 +171,7 @@ export function createApp(
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
-  app.get("/v1/kv/policies", kvPoliciesHandler(policies, engine.defaultKvCache));
+  app.get("/v1/kv/policies", kvPoliciesHandler(policies, context));
   app.get("/v1/kv/sequences", kvSequencesHandler(context));
   app.get("/version", versionHandler);
   app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));

@@ -1,9 +1,9 @@
 /** @file `POST /apply-template`: the prompt that a chat completion would read, and what of it each message came to. */
 import type { Context } from "hono";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeChat } from "./generation/chat.ts";
 import { tokenDisplay } from "./generation/token_text.ts";
-import { requireModel } from "./models.ts";
+import { useModel } from "./models.ts";
 import { applyTemplateRequest } from "./requests/chat_request.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
 import { readRequest } from "./requests/read.ts";
@@ -12,10 +12,10 @@ import { readRequest } from "./requests/read.ts";
  * Handles `POST /apply-template`, with the body of a chat completion. A message that the template leaves out, or changes, is in
  * `prompt` as it is, but not in `messages`.
  */
-export function applyTemplateHandler(context: RouteContext) {
+export function applyTemplateHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text: body } = await readRequest(context, c.req.raw, applyTemplateRequest);
-    requireModel(context, request.model);
+    const { request, text: body } = await readRequest(server, c.req.raw, applyTemplateRequest);
+    const context = await useModel(server, c, request.model);
     const members = new LosslessMembers(body);
     const { text, tokens, texts, messages } = await encodeChat(context, request, { members, client: c.req.raw.signal });
     return c.json({

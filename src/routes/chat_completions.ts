@@ -4,13 +4,13 @@
  * Tools are offered to the model through its chat template. Its calls and its thoughts are told apart from its text.
  */
 import type { Context } from "hono";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { finishReasonOf, readMessage } from "./generation/answer_deltas.ts";
 import { chatDeltas, startChat } from "./generation/chat.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { promptLogprobs } from "./generation/prompt_logprobs.ts";
 import { chatLogprob, promptLogprob } from "./generation/token_text.ts";
-import { requireModel } from "./models.ts";
+import { useModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { chatRequest } from "./requests/chat_request.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
@@ -18,11 +18,11 @@ import { readRequest } from "./requests/read.ts";
 import { EVENT_STREAM_HEADERS, eventStream } from "./sse.ts";
 
 /** Handles `POST /v1/chat/completions`. */
-export function chatCompletionsHandler(context: RouteContext) {
-  const { engine, text } = context;
+export function chatCompletionsHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text: body } = await readRequest(context, c.req.raw, chatRequest);
-    requireModel(context, request.model);
+    const { request, text: body } = await readRequest(server, c.req.raw, chatRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text } = context;
     requireReady(context);
     const client = c.req.raw.signal;
     const chat = await startChat(context, request, { members: new LosslessMembers(body), ...c.var, client });

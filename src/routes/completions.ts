@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { Detokenizer } from "../text/detokenizer.ts";
 import { infillingPrompt, suffixText, suffixTokens } from "../text/infilling.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteContext, RouteEnvironment, ServerContext } from "./context.ts";
 import { HttpError } from "./errors.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
@@ -11,7 +11,7 @@ import type { FinishReason } from "./generation/outcome.ts";
 import { planGeneration, requireRoom, requireTokens } from "./generation/plan.ts";
 import { promptLogprobs, type PromptToken } from "./generation/prompt_logprobs.ts";
 import { type Choice, GenerationRun } from "./generation/run.ts";
-import { requireModel } from "./models.ts";
+import { useModel } from "./models.ts";
 import { requireReady } from "./readiness.ts";
 import { completionRequest, type PromptField } from "./requests/completion_request.ts";
 import { answerGrammar } from "./requests/structured_output.ts";
@@ -29,11 +29,11 @@ interface Prompt {
 }
 
 /** Handles `POST /v1/completions`. */
-export function completionsHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function completionsHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, completionRequest);
-    requireModel(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, completionRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     requireReady(context);
     const given = splitPrompts(request.prompt);
     const n = request.n ?? 1;
@@ -56,6 +56,7 @@ export function completionsHandler(context: RouteContext) {
     c.set("run", run);
     const scoring = new AbortController();
     const scores = scorePrompts(AbortSignal.any([client, scoring.signal]));
+    c.set("work", scores);
     // Whoever waits for them is told.
     scores.catch(() => {});
 

@@ -6,9 +6,11 @@ import type { ChatTemplate } from "../text/chat_template.ts";
 import type { TextEncoding } from "../text/text_processor.ts";
 import type { KeyOwner } from "./access/api_keys.ts";
 import type { HttpError } from "./errors.ts";
+import type { Lease, Models } from "../serving/models.ts";
 import type { LiveSequences } from "./generation/live_sequences.ts";
 import type { RunReport } from "./generation/outcome.ts";
 import type { Metrics } from "./metrics/metrics.ts";
+import type { ServerMetrics } from "./metrics/server_metrics.ts";
 import type { RequestTrace } from "./tracing.ts";
 import type { BodyPace } from "./requests/pace.ts";
 
@@ -24,6 +26,10 @@ export interface RequestVariables {
   keyOwner: KeyOwner | undefined;
   /** Set once the request has been admitted by the engine. */
   run: RunReport | undefined;
+  /** The model that it uses; let go of when it has been answered. */
+  lease: Lease | undefined;
+  /** What must end, beside the run, before it lets go of the model. */
+  work: Promise<unknown> | undefined;
 }
 
 /** Hono's type parameters of the application. */
@@ -32,16 +38,14 @@ export interface RouteEnvironment {
 }
 
 /** What every endpoint is given. */
-export interface RouteContext {
-  readonly engine: Engine;
+export interface ServerContext {
+  readonly models: Models;
+  /** What a request for a model is given, once it is loaded. */
+  readonly contextOf: (model: Lease) => RouteContext;
   /** Makes vectors of texts, or scores them; where one was named. */
   readonly encoder: Encoder | undefined;
-  readonly text: TextEncoding;
-  readonly chatTemplate: ChatTemplate;
-  readonly metrics: Metrics;
   readonly sequences: LiveSequences;
-  /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
-  readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
+  readonly metrics: ServerMetrics;
   readonly keepAliveMilliseconds: number;
   /** Longest body of a request. */
   readonly maxBodyBytes: number;
@@ -50,8 +54,18 @@ export interface RouteContext {
   readonly drain: AbortSignal | undefined;
   /** Aborted when running generations are to end, each with an error. */
   readonly shutdown: AbortSignal | undefined;
-  /** When the model was loaded, in seconds since 1970. */
+  /** When the server began, in seconds since 1970. */
   readonly created: number;
   /** Finds the reply for an error, logging those that clients are not told about. */
   readonly reportError: (error: unknown, requestId: string) => HttpError;
+}
+
+/** What a request for a model is given. */
+export interface RouteContext extends Omit<ServerContext, "metrics"> {
+  readonly engine: Engine;
+  readonly text: TextEncoding;
+  readonly chatTemplate: ChatTemplate;
+  readonly metrics: Metrics;
+  /** Reads the field `kv_cache`. @throws {UnservableRequestError} */
+  readonly parseKvCache: (field: Readonly<Record<string, unknown>>) => KvCacheChoice;
 }

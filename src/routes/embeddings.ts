@@ -2,14 +2,14 @@
 import { Buffer } from "node:buffer";
 import type { Context } from "hono";
 import type { Encoder } from "../contract/encoder.ts";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { ClientGoneError, clipped, HttpError } from "./errors.ts";
 import { requireTokens } from "./generation/plan.ts";
 import { type EmbeddingInput, embeddingRequest } from "./requests/encoder_requests.ts";
 import { readRequest } from "./requests/read.ts";
 
 /** Handles `POST /v1/embeddings`. */
-export function embeddingsHandler(context: RouteContext) {
+export function embeddingsHandler(context: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
     const { request } = await readRequest(context, c.req.raw, embeddingRequest);
     const encoder = requireEncoder(context, request.model);
@@ -47,7 +47,7 @@ export function embeddingsHandler(context: RouteContext) {
 }
 
 /** @throws {HttpError} 404 unless there is an encoder, and it is meant; a request that names none means it */
-export function requireEncoder({ encoder }: RouteContext, id: string | null | undefined): Encoder {
+export function requireEncoder({ encoder }: ServerContext, id: string | null | undefined): Encoder {
   if (encoder === undefined) {
     throw new HttpError(404, "This server has no model for that: start it with --embedding-model FOLDER", {
       code: "model_not_found",

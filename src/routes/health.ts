@@ -1,12 +1,13 @@
 /** @file `GET /health`: 200 when requests are taken, 503 and the reason when not. */
 import type { Context } from "hono";
-import type { RouteContext } from "./context.ts";
-import { engineState } from "./readiness.ts";
+import type { ServerContext } from "./context.ts";
+import { serverState } from "./readiness.ts";
 
 /** Handles `GET /health`. */
-export function healthHandler(context: RouteContext) {
+export function healthHandler(server: ServerContext) {
   return (c: Context): Response => {
-    const state = engineState(context);
-    return state === "ready" ? c.json({ status: "ok", device: context.engine.device }) : c.json({ status: state }, 503);
+    const state = serverState(server);
+    const device = server.models.list().find(({ loaded }) => loaded !== undefined)?.loaded?.engine.device;
+    return state === "ready" ? c.json({ status: "ok", device }) : c.json({ status: state }, 503);
   };
 }

@@ -1,6 +1,6 @@
 /** @file Whether requests are taken, and the one 503 for when they are not. */
 import type { Engine } from "../contract/engine.ts";
-import type { RouteContext } from "./context.ts";
+import type { RouteContext, ServerContext } from "./context.ts";
 import { HttpError } from "./errors.ts";
 
 const UNAVAILABLE = {
@@ -26,8 +26,16 @@ export function unavailableError(state: UnavailableState): HttpError {
 }
 
 /** The engine's state, as clients should see it. */
-export function engineState({ engine, drain }: RouteContext): Engine["state"] {
+export function engineState({ engine, drain }: Pick<RouteContext, "engine" | "drain">): Engine["state"] {
   return drain?.aborted && engine.state === "ready" ? "draining" : engine.state;
+}
+
+/** The server's state: that of its engine, unless it has several, of which each that fails costs its own requests. */
+export function serverState({ models, drain }: Pick<ServerContext, "models" | "drain">): Engine["state"] {
+  const all = models.list();
+  const engine = all.length === 1 ? all[0].loaded?.engine : undefined;
+  if (engine !== undefined) return engineState({ engine, drain });
+  return drain?.aborted ? "draining" : "ready";
 }
 
 /** @throws {HttpError} 503 unless requests are taken */

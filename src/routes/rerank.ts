@@ -1,13 +1,13 @@
 /** @file `POST /v1/rerank`: how well documents answer a query, the best first; as Jina's, Cohere's and vLLM's. */
 import type { Context } from "hono";
 import type { Encoded, Encoder, EncodeTextsOptions } from "../contract/encoder.ts";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { requireEncoder, truncationOf, unlessGone } from "./embeddings.ts";
 import { rerankRequest } from "./requests/encoder_requests.ts";
 import { readRequest } from "./requests/read.ts";
 
 /** Handles `POST /v1/rerank`. */
-export function rerankHandler(context: RouteContext) {
+export function rerankHandler(context: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
     const { request } = await readRequest(context, c.req.raw, rerankRequest);
     const encoder = requireEncoder(context, request.model);

@@ -1,19 +1,19 @@
 /** @file `POST /tokenize` and `POST /detokenize`: texts as tokens and back, for clients of vLLM and of llama-server. */
 import type { Context } from "hono";
-import type { RouteContext, RouteEnvironment } from "./context.ts";
+import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import { requireTokens } from "./generation/plan.ts";
 import { tokenDisplay } from "./generation/token_text.ts";
-import { requireModel } from "./models.ts";
+import { useModel } from "./models.ts";
 import { readRequest } from "./requests/read.ts";
 import { detokenizeRequest, tokenizeRequest } from "./requests/text_requests.ts";
 
 /** Handles `POST /tokenize`. */
-export function tokenizeHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function tokenizeHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, tokenizeRequest);
-    requireModel(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, tokenizeRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     const isContent = typeof request.content === "string";
     const field = isContent ? "content" : "prompt";
     const [encoded] = await encodeTexts(context, [request[field]!.toWellFormed()], {
@@ -36,11 +36,11 @@ export function tokenizeHandler(context: RouteContext) {
 }
 
 /** Handles `POST /detokenize`. */
-export function detokenizeHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function detokenizeHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, detokenizeRequest);
-    requireModel(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, detokenizeRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     requireTokens(request.tokens, engine.model.vocabularySize, "tokens");
     const text = tokenizer.decode(request.tokens, { skipSpecial: false });
     // As vLLM and as llama-server call it.

@@ -29,8 +29,8 @@ for (
     ['{"max-bach": 1}', /FILE has an unknown option "max-bach": did you mean "max-batch"\?/],
     ['{"maxBatch": 1}', /unknown option "maxBatch"/],
     ['{"config": "x"}', /unknown option "config"/],
-    ['{"max-batch": 0}', /"max-batch" in FILE must be a whole number of at least 1, not "0"/],
-    ['{"kv-memory": {}}', /"kv-memory" in FILE must be a size/],
+    ['{"max-batch": 0}', /"max-batch" in FILE must be a whole number from 1 to 1024, not "0"/],
+    ['{"kv-memory": {}}', /"kv-memory" in FILE must be a list, with commas, each entry a size/],
   ] as const
 ) {
   Deno.test(`a file of options is refused by name: ${content}`, async () => {

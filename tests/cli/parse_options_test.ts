@@ -18,7 +18,7 @@ Deno.test("serve has defaults for everything but names", () => {
   const options = parseServe("--model m.gguf");
   assert.deepEqual(Object.keys(options), Object.keys(SERVE_FLAGS));
   assert.deepEqual(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)), {
-    model: "m.gguf",
+    model: ["m.gguf"],
     policy: "dynamickv",
     kvBudget: 1024,
     sandboxPlugins: false,
@@ -37,7 +37,7 @@ Deno.test("serve has defaults for everything but names", () => {
 
 Deno.test("serve reads every flag, with a space or an equals sign", () => {
   const line =
-    "--model=m.gguf --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G --prefix-cache 0 " +
+    "--model=m.gguf --model x=n,o.gguf --max-models 1 --alias y,z --policy full --plugin a.ts --plugin b.ts,c --sandbox-plugins --watch-plugins --kv-budget 6.9% --decode-eviction 64 --context 4096 --device cpu --threads 2 --cpu-weights f32 --host=[::1] --port 0 --kv-memory 2G,x=1GiB --prefix-cache 0 " +
     "--kv-type f32 --max-batch 4 --max-queue 0 --model-id tiny --api-key secret " +
     "--allowed-origins http://localhost:3000,https://example.org --allowed-hosts ebb.example,[fd00::5] " +
     "--special-tokens-in-messages --embedding-model encoder --socket ebb.sock --tls-cert c.pem --tls-key k.pem " +
@@ -45,7 +45,9 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     "--print-config";
   assert.deepEqual(parseServe(line), {
     embeddingModel: "encoder",
-    model: "m.gguf",
+    model: ["m.gguf", "x=n,o.gguf"],
+    maxModels: 1,
+    alias: ["y", "z"],
     policy: "full",
     kvBudget: "6.9%",
     decodeEviction: 64,
@@ -58,7 +60,7 @@ Deno.test("serve reads every flag, with a space or an equals sign", () => {
     cpuWeights: "f32",
     host: "::1",
     port: 0,
-    kvMemory: 2 * 1024 ** 3,
+    kvMemory: ["2G", "x=1GiB"],
     prefixCache: 0,
     kvType: "f32",
     maxBatch: 4,
@@ -106,7 +108,7 @@ Deno.test("inspect takes its file with or without a flag", () => {
 Deno.test("The environment stands in for flags, and flags win over it", () => {
   const environment = { EBB_MODEL: "environment.gguf", EBB_KV_BUDGET: "10%", EBB_PORT: "9000" };
   const { model, kvBudget, port } = parseServe("--port 7000", environment);
-  assert.deepEqual({ model, kvBudget, port }, { model: "environment.gguf", kvBudget: "10%", port: 7000 });
+  assert.deepEqual({ model, kvBudget, port }, { model: ["environment.gguf"], kvBudget: "10%", port: 7000 });
 });
 
 Deno.test("A bad variable is not looked at when the flag is given", () => {
@@ -146,11 +148,18 @@ const ERRORS: readonly [string, Record<string, string>, string][] = [
   [
     "--model m --kv-budget 0",
     {},
-    '--kv-budget must be a whole number of rows of at least 1, or a share of the prompt such as 6.9%, not "0"',
+    "--kv-budget must be a whole number of rows of at least 1, or a share of the prompt such as 6.9%, or auto, which can be " +
+    "followed by the share of the attention to keep and the most that it may come to, such as auto:0.98 or " +
+    'auto:0.98:1024, not "0"',
   ],
-  ["--model m --kv-memory lots", {}, '--kv-memory must be a size such as 512MiB, 2G or 1000000000, not "lots"'],
+  [
+    "--model m --kv-memory lots",
+    {},
+    "--kv-memory must be a list, with commas, each entry a size such as 512MiB, 2G or 1000000000, or one for a model such " +
+    'as small=1G, not "lots"',
+  ],
   ["--model m --kv-type f8", {}, '--kv-type must be f16 or f32, not "f8"'],
-  ["--model m --max-batch 0", {}, '--max-batch must be a whole number of at least 1, not "0"'],
+  ["--model m --max-batch 0", {}, '--max-batch must be a whole number from 1 to 1024, not "0"'],
   ["--model m --max-queue x", {}, '--max-queue must be a whole number of at least 0, not "x"'],
   ["--model m --context 0", {}, '--context must be a whole number of at least 1, not "0"'],
   ["--model m", { EBB_PORT: "http" }, 'EBB_PORT must be a whole number from 0 to 65535, not "http"'],

@@ -32,7 +32,7 @@ Deno.test("readableTokens() puts characters together that several tokens make up
 
 Deno.test("readMetrics() finds what the page shows in what the server tells", async () => {
   const { app } = startApp({ tokens: [] });
-  const reading = readMetrics(await (await app.request("/metrics")).text(), 5);
+  const reading = readMetrics(await (await app.request("/metrics")).text(), "fake-model", 5);
   // As the fake engine has them.
   assert.deepEqual(reading, {
     time: 5,
@@ -43,7 +43,15 @@ Deno.test("readMetrics() finds what the page shows in what the server tells", as
     blocks: 100,
     blocksUsedPerLayer: [10, 15],
   });
-  assert.throws(() => readMetrics("# nothing", 0), /has no ebb_num_requests_running/);
+  assert.throws(() => readMetrics("# nothing", "fake-model", 0), /has no ebb_num_requests_running/);
+});
+
+Deno.test("readMetrics() takes each model's own", async () => {
+  const { app } = startApp({ tokens: [] });
+  const own = await (await app.request("/metrics")).text();
+  const other = own.replaceAll("fake-model", "other-model").replaceAll(/ \d+$/gm, " 1");
+  assert.equal(readMetrics(other + own, "fake-model", 0).waiting, 3);
+  assert.equal(readMetrics(other + own, "other-model", 0).waiting, 1);
 });
 
 Deno.test("rate() is in tokens a second, and 0 where there is nothing to compare", () => {

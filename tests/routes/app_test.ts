@@ -28,6 +28,7 @@ Deno.test("/v1/models lists the served model", async () => {
     id: "org/model",
     object: "model",
     owned_by: "ebb",
+    status: { value: "loaded" },
     max_model_len: 256,
     meta: {
       architecture: "llama",

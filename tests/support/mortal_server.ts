@@ -10,9 +10,15 @@ import { createTextProcessor } from "../../src/text/text_processor.ts";
 import { type MortalEngine, startMortalEngine } from "./mortal_engine.ts";
 
 const [model, lives] = Deno.args;
-const options = { model, policy: "full", kvBudget: 1, device: "cpu", host: "127.0.0.1", port: 0 } as Parameters<
-  typeof serve
->[0];
+const options = {
+  model: [model],
+  policy: "full",
+  kvBudget: 1,
+  device: "cpu",
+  host: "127.0.0.1",
+  port: 0,
+} as unknown as Parameters<typeof serve>[0];
+
 let current: MortalEngine;
 
 async function startOne() {

@@ -1,9 +1,9 @@
 /** @file `POST /v1/messages` and `POST /v1/messages/count_tokens`: replies in the form of Anthropic's API, for its SDKs and agents. */
 import type { Context } from "hono";
-import type { RouteContext, RouteEnvironment } from "../context.ts";
+import type { RouteEnvironment, ServerContext } from "../context.ts";
 import { ClientGoneError } from "../errors.ts";
 import { chatDeltas, type ChatRun, encodeChat, startChat } from "../generation/chat.ts";
-import { requireModel } from "../models.ts";
+import { useModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
 import { LosslessMembers } from "../requests/lossless_members.ts";
@@ -14,10 +14,10 @@ import { countTokensRequest, messagesRequest } from "./request.ts";
 import { toChat } from "./to_chat.ts";
 
 /** Handles `POST /v1/messages`. */
-export function messagesHandler(context: RouteContext) {
+export function messagesHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text } = await readRequest(context, c.req.raw, messagesRequest);
-    requireModel(context, request.model);
+    const { request, text } = await readRequest(server, c.req.raw, messagesRequest);
+    const context = await useModel(server, c, request.model);
     requireReady(context);
     const client = c.req.raw.signal;
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
@@ -55,10 +55,10 @@ async function* eventsOf(chat: ChatRun, events: MessageEvents): AsyncGenerator<M
 }
 
 /** Handles `POST /v1/messages/count_tokens`. */
-export function countTokensHandler(context: RouteContext) {
+export function countTokensHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text } = await readRequest(context, c.req.raw, countTokensRequest);
-    requireModel(context, request.model);
+    const { request, text } = await readRequest(server, c.req.raw, countTokensRequest);
+    const context = await useModel(server, c, request.model);
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
     const { tokens } = await encodeChat(context, chat, { members, client: c.req.raw.signal });
     return c.json({ input_tokens: tokens.length });

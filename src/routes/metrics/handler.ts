@@ -1,14 +1,11 @@
 /** @file `GET /metrics`. */
 import type { Context } from "hono";
-import type { RouteContext } from "../context.ts";
+import type { ServerContext } from "../context.ts";
 
 /** `GET /metrics`. An engine that cannot answer costs its own metrics only. */
-export function metricsHandler({ engine, metrics, reportError }: RouteContext) {
+export function metricsHandler({ metrics, reportError }: ServerContext) {
   return async (c: Context): Promise<Response> => {
-    const stats = await engine.stats().catch((error) => {
-      reportError(error, c.get("requestId"));
-      return null;
-    });
-    return c.body(await metrics.render(stats), 200, { "content-type": metrics.contentType });
+    const text = await metrics.render((error) => void reportError(error, c.get("requestId")));
+    return c.body(text, 200, { "content-type": metrics.contentType });
   };
 }

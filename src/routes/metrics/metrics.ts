@@ -1,4 +1,4 @@
-/** @file The server's metrics in Prometheus's text format. Stems and buckets are vLLM's, so that its dashboards can be reused. */
+/** @file The metrics of a model in Prometheus's text format. Stems and buckets are vLLM's, so that its dashboards can be reused. */
 import type { Counter } from "@opentelemetry/api";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -12,10 +12,10 @@ import { withVllmNames } from "./vllm_names.ts";
 import { emptyHistogramData, engineMetricData, type HistogramDescription } from "./metric_data.ts";
 
 /** Stands before every name, with an underscore. */
-const PREFIX = "ebb";
+export const METRICS_PREFIX = "ebb";
 
 /** The label of every sample that names the model. */
-const MODEL_LABEL = "model_name";
+export const MODEL_LABEL = "model_name";
 
 // Seconds; as in vLLM's loggers.py.
 const FIRST_TOKEN_BUCKETS = [
@@ -38,14 +38,11 @@ function tokenCountBuckets(limit: number): number[] {
   return buckets.filter((bucket) => bucket <= limit);
 }
 
-const HTTP_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]);
-
-/** The server's metrics: its own, and those that the engine reports when asked. */
+/** The metrics of a model: its requests', and those that the engine reports when asked. */
 export class Metrics {
-  readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
   // Not OpenTelemetry's global provider: that is whatever the runtime was configured to export to.
   readonly #exporter = new PrometheusExporter({ preventServerStart: true });
-  readonly #serializer = new PrometheusSerializer(PREFIX, false, new RegExp(`^${MODEL_LABEL}$`), true, true);
+  readonly #serializer = new PrometheusSerializer(METRICS_PREFIX, false, new RegExp(`^${MODEL_LABEL}$`), true, true);
   readonly #histograms: readonly HistogramDescription[];
   readonly #timeToFirstToken: (seconds: number) => void;
   readonly #interTokenLatency: (seconds: number) => void;
@@ -58,7 +55,6 @@ export class Metrics {
   readonly #promptTokens: (count: number) => void;
   readonly #generationTokens: (count: number) => void;
   readonly #outcomes: Counter<{ finished_reason: Outcome }>;
-  readonly #httpRequests: Counter<{ method: string; path: string; status: number }>;
   readonly #admissionRejections: Counter;
 
   readonly model: Engine["model"];
@@ -98,19 +94,10 @@ export class Metrics {
     this.#inferenceTime = time("inference", "From its being taken up to its last token");
     this.#histograms = histograms;
     this.#outcomes = counter("request_success_total", "Sequences that ended, by reason");
-    this.#httpRequests = counter("http_requests_total", "HTTP requests, by route and status");
     this.#admissionRejections = counter("admission_rejections_total", "Requests that the engine refused to queue");
     // A counter without labels is there from the start, for a rate needs a zero to start from.
     this.#admissionRejections.add(0);
     meter.createGauge("device_info", { description: "What computes; always 1" }).record(1, { device });
-  }
-
-  /**
-   * @param method of HTTP's own, as every other one counts as `unknown`: clients choose it, and each value stays forever
-   * @param path the route's pattern, never the path itself, which clients choose
-   */
-  countHttpRequest(method: string, path: string, status: number): void {
-    this.#httpRequests.add(1, { method: HTTP_METHODS.has(method) ? method : "unknown", path, status });
   }
 
   /** A request that the engine refused to queue. */
@@ -151,6 +138,6 @@ export class Metrics {
     const metrics = [...recorded, ...missing, ...(stats ? engineMetricData(stats) : [])];
     const text = this.#serializer.serialize({ resource, scopeMetrics: [{ scope: { name: "ebb" }, metrics }] });
     const cache = stats && { model: this.model.id, blockRows: BLOCK_ROWS, blocks: stats.blocksTotal };
-    return withVllmNames(text, `${PREFIX}_`, cache);
+    return withVllmNames(text, `${METRICS_PREFIX}_`, cache);
   }
 }

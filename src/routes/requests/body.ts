@@ -1,7 +1,7 @@
 /** @file Reads the body of a request: its bytes as they come, no faster than they can be looked at, no slower than is fair. */
-import type { RouteContext } from "../context.ts";
+import type { ServerContext } from "../context.ts";
 import { HttpError } from "../errors.ts";
-import { engineState, unavailableError } from "../readiness.ts";
+import { serverState, unavailableError } from "../readiness.ts";
 import type { BodyPace } from "./pace.ts";
 import { JsonScanner } from "./scan.ts";
 
@@ -18,7 +18,7 @@ export interface BodySource {
  * requests before it has come
  */
 export async function readJson(
-  context: RouteContext,
+  context: ServerContext,
   source: BodySource,
 ): Promise<{ value: unknown; text: string }> {
   const text = await readText(context, source);
@@ -30,14 +30,14 @@ export async function readJson(
   }
 }
 
-async function readText(context: RouteContext, { headers, body }: BodySource): Promise<string> {
+async function readText(context: ServerContext, { headers, body }: BodySource): Promise<string> {
   if (body === null) return "";
   const { maxBodyBytes } = context;
   if (Number(headers.get("content-length")) > maxBodyBytes) throw longBody(maxBodyBytes);
   const reader = body.getReader();
   const { promise: ended, reject: end } = Promise.withResolvers<never>();
   const giveUp = () => {
-    const state = engineState(context);
+    const state = serverState(context);
     end(unavailableError(state === "ready" ? "draining" : state));
   };
   context.drain?.addEventListener("abort", giveUp);

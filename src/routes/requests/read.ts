@@ -1,6 +1,6 @@
 /** @file Reads and validates the body of a request, and words what is wrong with it. */
 import type { z } from "zod";
-import type { RouteContext } from "../context.ts";
+import type { ServerContext } from "../context.ts";
 import { nearest } from "../../text/nearest.ts";
 import { clipped, HttpError } from "../errors.ts";
 import { type BodySource, readJson } from "./body.ts";
@@ -24,7 +24,7 @@ const SLIP_SHARE = 1 / 4;
  * as {@link readJson}
  */
 export async function readRequest<Schema extends z.ZodObject>(
-  context: RouteContext,
+  context: ServerContext,
   source: BodySource,
   schema: Schema,
 ): Promise<{ request: z.infer<Schema>; text: string }> {

@@ -1,10 +1,10 @@
 /** @file `POST /v1/responses`: replies in the form that OpenAI's newer clients, and Codex, speak alone. Nothing is kept. */
 import type { Context } from "hono";
 import { ClientGoneError } from "../errors.ts";
-import type { RouteContext, RouteEnvironment } from "../context.ts";
+import type { RouteEnvironment, ServerContext } from "../context.ts";
 import { chatDeltas, type ChatRun, startChat } from "../generation/chat.ts";
 import { chatLogprob } from "../generation/token_text.ts";
-import { requireModel } from "../models.ts";
+import { useModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
 import { LosslessMembers } from "../requests/lossless_members.ts";
@@ -14,11 +14,11 @@ import { type ResponsesRequest, responsesRequest } from "./request.ts";
 import { responsesField, toChat } from "./to_chat.ts";
 
 /** Handles `POST /v1/responses`. */
-export function responsesHandler(context: RouteContext) {
-  const { engine, text: { tokenizer } } = context;
+export function responsesHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text } = await readRequest(context, c.req.raw, responsesRequest);
-    requireModel(context, request.model);
+    const { request, text } = await readRequest(server, c.req.raw, responsesRequest);
+    const context = await useModel(server, c, request.model);
+    const { engine, text: { tokenizer } } = context;
     requireReady(context);
     const client = c.req.raw.signal;
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
