@@ -34,7 +34,8 @@ export interface EncodeTextsOptions {
   readonly field: string;
 }
 
-export interface Encoder {
+/** What makes vectors of texts. */
+export interface Embedder {
   readonly model: EncoderModel;
   /**
    * The vectors of texts, in their order. What a text comes to does not depend on the others.
@@ -43,6 +44,10 @@ export interface Encoder {
    * @throws {QueueFullError} when too many texts wait already
    */
   embed(texts: readonly EncoderInput[], options: EncodeTextsOptions): Promise<Encoded[]>;
+}
+
+/** A model made for it. */
+export interface Encoder extends Embedder {
   /** How well each document answers the query, by a reranker; throws as {@link embed}. */
   score(query: string, documents: readonly string[], options: EncodeTextsOptions): Promise<Encoded[]>;
 }

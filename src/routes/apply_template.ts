@@ -5,6 +5,7 @@ import { encodeChat } from "./generation/chat.ts";
 import { tokenDisplay } from "./generation/token_text.ts";
 import { useModel } from "./models.ts";
 import { applyTemplateRequest } from "./requests/chat_request.ts";
+import { longJson, LongList } from "./long_json.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
 import { readRequest } from "./requests/read.ts";
 
@@ -18,12 +19,12 @@ export function applyTemplateHandler(server: ServerContext) {
     const context = await useModel(server, c, request.model);
     const members = new LosslessMembers(body);
     const { text, tokens, texts, messages } = await encodeChat(context, request, { members, client: c.req.raw.signal });
-    return c.json({
+    return longJson(c, {
       prompt: text,
       count: tokens.length,
-      tokens: [...tokens],
+      tokens: new LongList(tokens),
       ...request.return_token_strs && {
-        token_strs: Array.from(tokens, (id) => tokenDisplay(context.text.tokenizer, id).text),
+        token_strs: new LongList(tokens, (id) => tokenDisplay(context.text.tokenizer, id).text),
       },
       messages: texts.map(({ role, start, end }, at) => ({
         role,

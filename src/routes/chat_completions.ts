@@ -54,7 +54,9 @@ export function chatCompletionsHandler(server: ServerContext) {
     const count = request.prompt_logprobs;
     const [choices, promptTokens] = await Promise.all([
       run.collect(),
-      typeof count === "number" ? promptLogprobs(context, run.prompt, { count, signal: client }) : undefined,
+      typeof count === "number"
+        ? promptLogprobs(context, run.prompt, { count, signal: client, priority: request.priority })
+        : undefined,
     ]);
     return c.json({
       ...head("chat.completion"),

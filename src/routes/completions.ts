@@ -130,7 +130,8 @@ export function completionsHandler(server: ServerContext) {
       if (counts.length === 0) return prompts.map(() => []);
       const scored: PromptToken[][] = [];
       for (const { tokens } of prompts) {
-        scored.push(await promptLogprobs(context, tokens, { count: Math.max(...counts), signal }));
+        const { priority } = request;
+        scored.push(await promptLogprobs(context, tokens, { count: Math.max(...counts), signal, priority }));
       }
       return scored;
     }

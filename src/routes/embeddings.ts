@@ -1,18 +1,24 @@
 /** @file `POST /v1/embeddings`: vectors of texts. */
 import { Buffer } from "node:buffer";
 import type { Context } from "hono";
-import type { Encoder } from "../contract/encoder.ts";
+import type { Embedder, Encoder } from "../contract/encoder.ts";
 import type { RouteEnvironment, ServerContext } from "./context.ts";
+import { atDeadline } from "./deadline.ts";
 import { ClientGoneError, clipped, HttpError } from "./errors.ts";
 import { requireTokens } from "./generation/plan.ts";
+import { PromptEncoder } from "./generation/prompt_encoder.ts";
+import { useModel } from "./models.ts";
+import { requireReady } from "./readiness.ts";
 import { type EmbeddingInput, embeddingRequest } from "./requests/encoder_requests.ts";
 import { readRequest } from "./requests/read.ts";
 
 /** Handles `POST /v1/embeddings`. */
-export function embeddingsHandler(context: ServerContext) {
+export function embeddingsHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request } = await readRequest(context, c.req.raw, embeddingRequest);
-    const encoder = requireEncoder(context, request.model);
+    const { request } = await readRequest(server, c.req.raw, embeddingRequest);
+    const encoder = server.encoder === undefined
+      ? await usePromptEncoder(server, c, request.model)
+      : requireEncoder(server, request.model);
     const { id, kind, dimensions: most, maximumTokens, vocabularySize } = encoder.model;
     if (kind !== "embedder") {
       throw new HttpError(400, `${id} is a reranker, which makes no vectors: use /v1/rerank`, { param: "model" });
@@ -25,13 +31,12 @@ export function embeddingsHandler(context: ServerContext) {
     }
     const inputs = splitInputs(request.input);
     for (const input of inputs) if (typeof input !== "string") requireTokens(input, vocabularySize, "input");
-    const client = c.req.raw.signal;
-    const encoded = await unlessGone(client, () =>
-      encoder.embed(inputs, {
-        field: "input",
-        signal: client,
-        truncate: truncationOf(request.truncate_prompt_tokens, maximumTokens),
-      }));
+    const truncate = truncationOf(request.truncate_prompt_tokens, maximumTokens);
+    const encoded = await untilStopped(
+      server,
+      c,
+      (signal) => encoder.embed(inputs, { field: "input", signal, truncate }),
+    );
     const tokens = encoded.reduce((sum, { tokens }) => sum + tokens, 0);
     return c.json({
       object: "list",
@@ -60,18 +65,50 @@ export function requireEncoder({ encoder }: ServerContext, id: string | null | u
   });
 }
 
+/** A model that generates, which makes vectors where there is no encoder. @throws {HttpError} unless there is such a one, and it is ready */
+async function usePromptEncoder(
+  server: ServerContext,
+  c: Context<RouteEnvironment>,
+  id: string | null | undefined,
+): Promise<Embedder> {
+  const context = await useModel(server, c, id);
+  requireReady(context);
+  return new PromptEncoder(context);
+}
+
 /** The tokens after which a text is left unread. */
 export function truncationOf(asked: number | null | undefined, maximumTokens: number): number | undefined {
   if (asked === null || asked === undefined) return undefined;
   return asked === -1 ? maximumTokens : Math.min(asked, maximumTokens);
 }
 
-/** Runs an action; what it throws when the client has gone is nobody's fault. */
-export async function unlessGone<Result>(client: AbortSignal, action: () => Promise<Result>): Promise<Result> {
+/**
+ * Runs an action until the client goes, the request's time is over or the server stops; its signal's reason says which.
+ *
+ * @throws {HttpError} the reason, or what the action throws
+ */
+export async function untilStopped<Result>(
+  { shutdown }: ServerContext,
+  c: Context<RouteEnvironment>,
+  action: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const client = c.req.raw.signal;
+  const leave = () => stop.abort(new ClientGoneError());
+  const shutDown = () => stop.abort(new HttpError(503, "The server is shutting down", { code: "shutting_down" }));
+  const stopTimer = atDeadline(c.var.deadline, (error) => stop.abort(error));
+  client.addEventListener("abort", leave);
+  shutdown?.addEventListener("abort", shutDown);
+  if (client.aborted) leave();
   try {
-    return await action();
+    return await action(signal);
   } catch (error) {
-    throw client.aborted ? new ClientGoneError() : error;
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    stopTimer();
+    client.removeEventListener("abort", leave);
+    shutdown?.removeEventListener("abort", shutDown);
   }
 }
 

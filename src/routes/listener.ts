@@ -54,8 +54,9 @@ const FAREWELL_BODY_MILLISECONDS = 30_000;
 const KEEP_ALIVE_MILLISECONDS = 75_000;
 
 /**
- * Listens, through `node:http`: `Deno.serve()` does not notice that a client has gone once it has sent more than about a
- * kilobyte (Deno 2.8.3 to 2.9.6), so that its generation would run on.
+ * Listens, through `node:http`: `Deno.serve()` does not notice that a client has gone who waits for a whole reply and has sent a
+ * body of some hundred bytes (Deno 2.8.3 to 2.9.6, with `no-legacy-abort`, too), so that its generation would run on. What
+ * that costs is little: with the same application, health checks are answered about six tenths as often as by `Deno.serve()`.
  *
  * @throws {ListenError} if the address is in use or cannot be had
  */

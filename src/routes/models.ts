@@ -72,6 +72,7 @@ function describeModel({ id, state, described }: ModelStatus, { created }: Serve
         architecture: model.architecture,
         quantisation: model.quantisation,
         n_vocab: model.vocabularySize,
+        n_embd: model.hiddenSize,
         n_params: model.parameterCount,
         size: model.weightBytes,
         /** What computes. */

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { Encoded, Encoder, EncodeTextsOptions } from "../contract/encoder.ts";
 import type { RouteEnvironment, ServerContext } from "./context.ts";
-import { requireEncoder, truncationOf, unlessGone } from "./embeddings.ts";
+import { requireEncoder, truncationOf, untilStopped } from "./embeddings.ts";
 import { rerankRequest } from "./requests/encoder_requests.ts";
 import { readRequest } from "./requests/read.ts";
 
@@ -12,14 +12,13 @@ export function rerankHandler(context: ServerContext) {
     const { request } = await readRequest(context, c.req.raw, rerankRequest);
     const encoder = requireEncoder(context, request.model);
     const { query, documents } = request;
-    const client = c.req.raw.signal;
     const score = encoder.model.kind === "reranker" ? encoder.score.bind(encoder) : cosines(encoder);
-    const scored = await unlessGone(client, () =>
-      score(query, documents, {
-        field: "documents",
-        signal: client,
-        truncate: truncationOf(request.truncate_prompt_tokens, encoder.model.maximumTokens),
-      }));
+    const truncate = truncationOf(request.truncate_prompt_tokens, encoder.model.maximumTokens);
+    const scored = await untilStopped(
+      context,
+      c,
+      (signal) => score(query, documents, { field: "documents", signal, truncate }),
+    );
     const tokens = scored.reduce((sum, { tokens }) => sum + tokens, 0);
     const results = scored.map(({ values }, index) => ({
       index,

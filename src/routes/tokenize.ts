@@ -1,12 +1,19 @@
 /** @file `POST /tokenize` and `POST /detokenize`: texts as tokens and back, for clients of vLLM and of llama-server. */
 import type { Context } from "hono";
+import { Detokenizer } from "../text/detokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import { requireTokens } from "./generation/plan.ts";
 import { tokenDisplay } from "./generation/token_text.ts";
+import { Turns } from "./generation/turns.ts";
+import { longJson, LongList } from "./long_json.ts";
 import { useModel } from "./models.ts";
 import { readRequest } from "./requests/read.ts";
 import { detokenizeRequest, tokenizeRequest } from "./requests/text_requests.ts";
+
+/** Tokens that are decoded before others may have their turn. */
+const TURN_TOKENS = 4096;
 
 /** Handles `POST /tokenize`. */
 export function tokenizeHandler(server: ServerContext) {
@@ -24,13 +31,17 @@ export function tokenizeHandler(server: ServerContext) {
         parseSpecial: request.parse_special ?? true,
       },
     });
-    const tokens = [...encoded];
-    const texts = () => tokens.map((id) => tokenDisplay(tokenizer, id).text);
-    return c.json({
-      count: tokens.length,
+    const known = new Map<number, string>();
+    const textOf = (id: number) => {
+      const text = known.get(id) ?? tokenDisplay(tokenizer, id).text;
+      known.set(id, text);
+      return text;
+    };
+    return longJson(c, {
+      count: encoded.length,
       max_model_len: engine.model.contextLength,
-      tokens: request.with_pieces ? texts().map((piece, at) => ({ id: tokens[at], piece })) : tokens,
-      ...request.return_token_strs && { token_strs: texts() },
+      tokens: new LongList(encoded, request.with_pieces ? (id) => ({ id, piece: textOf(id) }) : undefined),
+      ...request.return_token_strs && { token_strs: new LongList(encoded, textOf) },
     });
   };
 }
@@ -42,8 +53,20 @@ export function detokenizeHandler(server: ServerContext) {
     const context = await useModel(server, c, request.model);
     const { engine, text: { tokenizer } } = context;
     requireTokens(request.tokens, engine.model.vocabularySize, "tokens");
-    const text = tokenizer.decode(request.tokens, { skipSpecial: false });
+    const text = await decodeByTurns(tokenizer, request.tokens);
     // As vLLM and as llama-server call it.
     return c.json({ prompt: text, content: text });
   };
+}
+
+/** As `tokenizer.decode`, special tokens included. */
+async function decodeByTurns(tokenizer: Tokenizer, tokens: readonly number[]): Promise<string> {
+  const detokenizer = new Detokenizer(tokenizer, { skipSpecial: false, continuation: false });
+  const turns = new Turns();
+  const pieces: string[] = [];
+  for (let at = 0; at < tokens.length; at += TURN_TOKENS) {
+    pieces.push(tokens.slice(at, at + TURN_TOKENS).map((id) => detokenizer.push(id)).join(""));
+    await turns.next();
+  }
+  return pieces.join("") + detokenizer.flush();
 }

@@ -65,5 +65,12 @@ export function infillingPrompt(
   { prefix, suffix, middle }: InfillingTokens,
   { begin, before, behind }: { begin: number | null; before: Uint32Array; behind: Uint32Array },
 ): Uint32Array {
-  return Uint32Array.from([...begin === null ? [] : [begin], prefix, ...before, suffix, ...behind, middle]);
+  const head = begin === null ? [prefix] : [begin, prefix];
+  const tokens = new Uint32Array(head.length + before.length + behind.length + 2);
+  tokens.set(head);
+  tokens.set(before, head.length);
+  tokens[head.length + before.length] = suffix;
+  tokens.set(behind, head.length + before.length + 1);
+  tokens[tokens.length - 1] = middle;
+  return tokens;
 }

@@ -8,6 +8,8 @@ import type { ChatMessage } from "./conversation.ts";
 import type { TemplateText } from "./jinja/template_text.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
+const TOKENS_TO_PAUSE = 4096;
+
 /**
  * What each message says, in UTF-16 units of the text. A message that the template leaves out, or changes beyond recognition, is left
  * out.
@@ -33,17 +35,20 @@ export function messageTexts(messages: readonly ChatMessage[], { value, marks }:
 /**
  * The same among the tokens of the text: rows from the one with the first character to the one with the last. Where the tokens do not
  * spell the text byte for byte, they are found by their share of it.
+ *
+ * @param pause is awaited now and then, as a prompt may have a million tokens. Default: does nothing
  */
-export function messageRows(
+export async function messageRows(
   tokenizer: Tokenizer,
   text: string,
   tokens: Uint32Array,
   messages: readonly MessageRange[],
-): MessageRange[] {
+  pause: () => Promise<void> = async () => {},
+): Promise<MessageRange[]> {
   if (messages.length === 0) return [];
   const bytes = new TextEncoder().encode(text);
   const at = byteOffsets(text, messages.flatMap(({ start, end }) => [start, end]));
-  const ends = tokenEnds(tokenizer, bytes, tokens);
+  const ends = await tokenEnds(tokenizer, bytes, tokens, pause);
   return messages.map(({ role }, i) => {
     const [start, end] = at.slice(2 * i, 2 * i + 2);
     const first = Math.min(firstAbove(ends, start), tokens.length - 1);
@@ -63,20 +68,35 @@ function byteOffsets(text: string, places: readonly number[]): number[] {
 }
 
 /** Where in the text each token ends. */
-function tokenEnds(tokenizer: Tokenizer, text: Uint8Array, tokens: Uint32Array): Float64Array {
-  let at = 0;
-  const spells = (bytes: Uint8Array) => bytes.every((byte, i) => text[at + i] === byte);
-  const ends: number[] = [];
-  for (const token of tokens) {
-    const bytes = tokenizer.tokenBytes(token);
-    if (spells(bytes)) at += bytes.length;
+async function tokenEnds(
+  tokenizer: Tokenizer,
+  text: Uint8Array,
+  tokens: Uint32Array,
+  pause: () => Promise<void>,
+): Promise<Float64Array> {
+  // A prompt has few different tokens, and what one stands for takes longer to find than to compare.
+  const known = new Map<number, Uint8Array>();
+  const ends = new Float64Array(tokens.length);
+  let [at, row] = [0, 0];
+  for (; row < tokens.length; row++) {
+    if (row % TOKENS_TO_PAUSE === 0) await pause();
+    const token = tokens[row];
+    let bytes = known.get(token);
+    if (bytes === undefined) known.set(token, bytes = tokenizer.tokenBytes(token));
+    if (spells(bytes, 0, text, at)) at += bytes.length;
     // The space that some tokenizers put before a first word is not in the text, and nor is a begin token of theirs.
-    else if (bytes[0] === 0x20 && spells(bytes.subarray(1))) at += bytes.length - 1;
+    else if (bytes[0] === 0x20 && spells(bytes, 1, text, at)) at += bytes.length - 1;
     else if (!tokenizer.isSpecial(token)) break;
-    ends.push(at);
+    ends[row] = at;
   }
-  const isSpelled = ends.length === tokens.length && at === text.length;
-  return Float64Array.from(tokens, (_, row) => isSpelled ? ends[row] : (row + 1) / tokens.length * text.length);
+  if (row === tokens.length && at === text.length) return ends;
+  return ends.map((_, row) => (row + 1) / tokens.length * text.length);
+}
+
+/** Whether the bytes from `from` on are those of the text at `at`. */
+function spells(bytes: Uint8Array, from: number, text: Uint8Array, at: number): boolean {
+  for (let i = from; i < bytes.length; i++) if (text[at + i - from] !== bytes[i]) return false;
+  return true;
 }
 
 /** The first index whose value is above a number; the length if there is none. */

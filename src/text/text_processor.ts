@@ -1,4 +1,7 @@
-/** @file Encodes texts without holding up the thread that asks: long ones are encoded in a worker. */
+/**
+ * @file Encodes texts without holding up the thread that asks, or each other: long ones are encoded in a worker, and very long ones
+ * in another, so that a text of some pages never waits for a library.
+ */
 
 import { Worker } from "node:worker_threads";
 import { UnservableRequestError } from "../contract/errors.ts";
@@ -11,7 +14,10 @@ import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 /** Up to so many UTF-16 units a text is encoded in place: it takes a few milliseconds (byte-level BPE: 2 us a unit). */
 const INLINE_LENGTH = 2048;
 
-/** What may wait for the worker. In all as many units as four bodies of requests can have. */
+/** Beyond so many a text goes to the worker of very long ones: it takes more than about a tenth of a second. */
+const VERY_LONG = 2 ** 16;
+
+/** What may wait for a worker. In all as many units as four bodies of requests can have. */
 const QUEUE_LIMITS = { items: 4096, cost: 2 ** 26 };
 
 /** For whom a text is encoded, and how long it may be. */
@@ -26,14 +32,14 @@ export interface EncodeTask extends EncodeOptions {
 export interface TextProcessor {
   readonly tokenizer: Tokenizer;
   /**
-   * As `tokenizer.encode`. Long texts are encoded one after the other.
+   * As `tokenizer.encode`. Long texts are encoded one after the other, and so are very long ones.
    *
    * @throws {UnservableRequestError} when the text is longer than its limit allows (code `context_length_exceeded`)
    * @throws {QueueFullError} when too much waits already
    * @throws the signal's reason when it is aborted
    */
   encode(text: string, task?: EncodeTask): Promise<Uint32Array<ArrayBuffer>>;
-  /** Ends the worker; encodings under way are rejected. Encode nothing more afterwards. */
+  /** Ends the workers; encodings under way are rejected. Encode nothing more afterwards. */
   close(): void;
 }
 
@@ -41,28 +47,45 @@ export interface TextProcessor {
 export type TextEncoding = Pick<TextProcessor, "tokenizer" | "encode">;
 
 /**
- * The text processor of a model. Its worker reads the tokenizer from the model's path once more, starting now, so that
- * the first long text need not wait for it; it keeps the process alive only while it has work.
+ * The text processor of a model. Its workers read the tokenizer from the model's path once more: that of long texts now, so that the
+ * first one need not wait for it, that of very long ones with the first of them. They keep the process alive only while they have work.
  *
  * @param warn is told what is odd about the file, though it is read. Default: nobody
  * @throws {ModelFileError} as {@linkcode loadTokenizer}
  */
 export async function createTextProcessor(file: ModelFile, warn?: (message: string) => void): Promise<TextProcessor> {
   const tokenizer = await loadTokenizer(file, warn);
-  let worker = new EncodingWorker(file.path);
+  const [long, veryLong] = [new Lane(file.path), new Lane(file.path)];
+  long.start();
   return {
     tokenizer,
     async encode(text, { signal, limit, ...options } = {}) {
       signal?.throwIfAborted();
       if (limit !== undefined) requireFits(text, limit, tokenizer);
       if (text.length <= INLINE_LENGTH) return tokenizer.encode(text, options);
-      if (worker.failed) worker = new EncodingWorker(file.path);
-      return await worker.encode(text, options, signal);
+      return await (text.length <= VERY_LONG ? long : veryLong).start().encode(text, options, signal);
     },
     close() {
-      worker.close();
+      long.close();
+      veryLong.close();
     },
   };
+}
+
+/** A worker, once there is a need for it, and another one if it fails. */
+class Lane {
+  #worker: EncodingWorker | undefined;
+
+  constructor(readonly path: string) {}
+
+  start(): EncodingWorker {
+    if (this.#worker === undefined || this.#worker.failed) this.#worker = new EncodingWorker(this.path);
+    return this.#worker;
+  }
+
+  close(): void {
+    this.#worker?.close();
+  }
 }
 
 /** @throws {UnservableRequestError} when even the longest tokens would be too many */

@@ -57,7 +57,7 @@ Deno.test("serve takes the variables of the image, of Compose, of the pods and o
 Deno.test("image and unit run main.ts with the permissions of deno task start, but for installing drivers, and may write models", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", DEPLOY)));
   const permissions = (command: string) => command.split(" ").filter((word) => word.startsWith("--allow-"));
-  const wanted = permissions(tasks.start.command).filter((permission) => !permission.startsWith("--allow-run"));
+  const wanted = permissions(tasks.start.command).filter((permission) => !/^--allow-(run|write)/.test(permission));
   const entry: string[] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(await read("container/Containerfile"))![1]);
   const [, start] = /^ExecStart=(.*)$/m.exec(await read("systemd/ebb.service"))!;
   for (const words of [[...entry, "serve"], start.split(" ")]) {

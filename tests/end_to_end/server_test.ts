@@ -49,6 +49,17 @@ Deno.test("usage tells what the cache of a request came to, in the order of the 
   assert.ok((await server.metric("ebb_kv_rebalances_total"))[0] > 0);
 });
 
+Deno.test("no stop token ends a reply before it has min_tokens", async () => {
+  // All but the last few of the vocabulary.
+  const stop_token_ids = Array.from({ length: 300 }, (_, id) => id);
+  const body = { prompt: IDS, max_tokens: 40, temperature: 0, stop_token_ids, kv_cache: { policy: "full" } };
+  const { usage, choices: [{ finish_reason }] } = await server.post("/v1/completions", { ...body, min_tokens: 20 });
+  assert.ok(usage.completion_tokens > 20, `${usage.completion_tokens}`);
+  assert.ok(["stop", "length"].includes(finish_reason));
+  const { error } = await server.post("/v1/completions", { ...body, min_tokens: 41 });
+  assert.equal(error.param, "min_tokens");
+});
+
 Deno.test("a prompt that begins like an earlier one is found, and usage and metrics say how much of it", async () => {
   const complete = async (prompt: readonly number[], policy: string) => {
     const body = { prompt, max_tokens: 4, temperature: 0, kv_cache: { policy } };

@@ -29,6 +29,7 @@ import { userScores } from "../../src/kernels/scoring/user_scores.ts";
 import { poolScores } from "../../src/kernels/scoring/pool_scores.ts";
 import { prefillAttentionKernel } from "../../src/kernels/forward/prefill_attention.ts";
 import { readAhead } from "../../src/kernels/scoring/read_ahead.ts";
+import { poolRows } from "../../src/kernels/forward/pool_rows.ts";
 import { randomScores } from "../../src/kernels/scoring/random_scores.ts";
 import { recencyScores } from "../../src/kernels/scoring/recency_scores.ts";
 import { rmsNorm } from "../../src/kernels/forward/rms_norm.ts";
@@ -147,6 +148,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   ],
   "prefill_attention.ts": [HEADS.map(prefillAttentionKernel)],
   "random_scores.ts": [[randomScores]],
+  "pool_rows.ts": [[poolRows]],
   "read_ahead.ts": [[readAhead]],
   "recency_scores.ts": [[recencyScores]],
   "rms_norm.ts": [[rmsNorm]],

@@ -34,6 +34,7 @@ Deno.test("/v1/models lists the served model", async () => {
       architecture: "llama",
       quantisation: "F16",
       n_vocab: 300,
+      n_embd: 4,
       n_params: 1000,
       size: 4000,
       device: "a fake",

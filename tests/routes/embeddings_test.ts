@@ -154,11 +154,9 @@ for (const [path, body, status, message, param] of REFUSED) {
 
 Deno.test("without an encoder, and with one of the other kind, the reply says what to do", async () => {
   const { post } = startApp({ tokens: [] });
-  for (const [path, body] of [["embeddings", { input: "a" }], ["rerank", { query: "a", documents: ["b"] }]] as const) {
-    const error = await readError(await post(`/v1/${path}`, body));
-    assert.equal(error.status, 404);
-    assert.equal(error.message, "This server has no model for that: start it with --embedding-model FOLDER");
-  }
+  const missing = await readError(await post("/v1/rerank", { query: "a", documents: ["b"] }));
+  assert.equal(missing.status, 404);
+  assert.equal(missing.message, "This server has no model for that: start it with --embedding-model FOLDER");
   const reranker = start(fakeEncoder({ kind: "reranker", dimensions: 1 }));
   const error = await readError(await reranker.post("/v1/embeddings", { input: "up" }));
   assert.equal(error.message, "vectors is a reranker, which makes no vectors: use /v1/rerank");
@@ -193,4 +191,23 @@ Deno.test("a model that makes vectors ranks by their angle", async () => {
   ]);
   // The query, five letters, is read once.
   assert.equal(reply.usage.prompt_tokens, 5 + 2 + 7 + 0 + 5);
+});
+
+Deno.test("an encoder that takes longer than a request may is told to give up", async () => {
+  const encoder = fakeEncoder();
+  const reasons: string[] = [];
+  const untilAborted = (signal: AbortSignal) =>
+    new Promise<never>((_, reject) =>
+      signal.addEventListener("abort", () => {
+        reasons.push(signal.reason.code);
+        reject(signal.reason);
+      })
+    );
+  encoder.embed = (_, { signal }) => untilAborted(signal!);
+  const { post } = startApp({ tokens: [] }, { requestTimeoutSeconds: 0.02 }, undefined, undefined, encoder);
+  for (const [path, body] of [["embeddings", { input: "up" }], ["rerank", { query: "a", documents: ["b"] }]] as const) {
+    const { status, code } = await readError(await post(`/v1/${path}`, body));
+    assert.deepEqual([status, code], [504, "request_timeout"]);
+  }
+  assert.deepEqual(reasons, ["request_timeout", "request_timeout"]);
 });

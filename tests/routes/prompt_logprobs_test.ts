@@ -55,8 +55,9 @@ Deno.test("a prompt's log-probabilities are those that its tokens would have bee
 Deno.test("an echoed prompt has log-probabilities like the tokens behind it, streamed and not", async () => {
   const { post, engine } = startApp({ script });
   const body = { prompt: "abc", echo: true, logprobs: 2, max_tokens: 1, add_special_tokens: true };
-  const { choices: [{ text, logprobs }] } = await (await post(PATH, body)).json();
+  const { choices: [{ text, logprobs }] } = await (await post(PATH, { ...body, priority: -2 })).json();
   assert.equal(text, "abc one");
+  assert.deepEqual(new Set(engine.requests.map(({ priority }) => priority)), new Set([-2]));
   assert.deepEqual(logprobs.tokens, ["<s>", "a", "b", "c", " one"]);
   assert.deepEqual(logprobs.text_offset, [0, 0, 1, 2, 3]);
   const [first, a, b, c, one] = logprobs.token_logprobs;

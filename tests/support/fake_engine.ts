@@ -203,6 +203,9 @@ export class FakeGeneration implements Generation {
         const kvCache = usageOf(request);
         yield { type: "prefilled", kvCache, cachedTokens, ...waitedSeconds !== undefined && { waitedSeconds } };
       }
+      if (request.embed !== undefined && !failure && !this.#abort.signal.aborted) {
+        yield { type: "embedding", values: Float32Array.from({ length: 4 }, (_, i) => request.prompt[i] ?? 0) };
+      }
       if (this.script.logits) yield { type: "logits", logits: this.script.logits };
       const planned = this.#plan(tokens, request.maxTokens);
       while (generated < planned.tokens.length && !this.#abort.signal.aborted) {

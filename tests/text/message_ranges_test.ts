@@ -42,7 +42,7 @@ Deno.test("messageRows() finds what each message says among the tokens of the mo
     ["user", SAID[3]],
   ]);
   const tokens = tokenizer.encode(text, encoding);
-  const rows = messageRows(tokenizer, text, tokens, messages);
+  const rows = await messageRows(tokenizer, text, tokens, messages);
   assert.deepEqual(rows.map(({ role }) => role), ["system", "user", "assistant", "user"]);
   // A token may hold a space or a line beside what was said.
   spelled(tokenizer, tokens, rows).forEach((said, i) => assert.equal(said.trim(), SAID[i].trim()));
@@ -57,15 +57,25 @@ Deno.test("messageRows() counts the begin token and the space before the first w
     (await loadChatTemplate(fakeGguf({ "tokenizer.chat_template": template }), tokenizer))
       .render({ messages: [{ role: "user", content: "Hi" }], addGenerationPrompt: false });
   const tokens = tokenizer.encode(text, encoding);
-  const [{ start, end }] = messageRows(tokenizer, text, tokens, messages);
+  const [{ start, end }] = await messageRows(tokenizer, text, tokens, messages);
   assert.equal(end, tokens.length);
   assert.equal(tokenizer.decode(tokens.slice(start, end)).trim(), "Hi");
 });
 
-Deno.test("messageRows() finds rows by their share of the text where tokens do not spell it", () => {
+Deno.test("messageRows() finds rows by their share of the text where tokens do not spell it", async () => {
   const tokens = fakeTokenizer.encode("x".repeat(50));
-  const rows = messageRows(fakeTokenizer, "x".repeat(100), tokens, [{ role: "user", start: 50, end: 100 }]);
+  const rows = await messageRows(fakeTokenizer, "x".repeat(100), tokens, [{ role: "user", start: 50, end: 100 }]);
   assert.equal(rows[0].end, tokens.length);
   assert.ok(Math.abs(rows[0].start - 26) <= 2, `${rows[0].start}`);
-  assert.deepEqual(messageRows(fakeTokenizer, "abc", fakeTokenizer.encode("abc"), []), []);
+  assert.deepEqual(await messageRows(fakeTokenizer, "abc", fakeTokenizer.encode("abc"), []), []);
+});
+
+Deno.test("messageRows() pauses every few thousand tokens", async () => {
+  const text = "x".repeat(20_000);
+  let pauses = 0;
+  const pause = () => Promise.resolve(void pauses++);
+  const tokens = fakeTokenizer.encode(text);
+  const [row] = await messageRows(fakeTokenizer, text, tokens, [{ role: "user", start: 0, end: text.length }], pause);
+  assert.deepEqual([row.start, row.end], [1, 20_001]);
+  assert.ok(pauses >= 4, `${pauses}`);
 });

@@ -100,21 +100,29 @@ export interface Finding {
 
 /**
  * @param send sends a request to the server under test
+ * @param clients that send at once, each its share of the requests. Default: 1
  * @param patienceMilliseconds after which a request counts as hanging
  */
 export async function fuzz(
-  { count, seed, send, patienceMilliseconds = 10_000 }: {
+  { count, seed, send, clients = 1, patienceMilliseconds = 10_000 }: {
     count: number;
     seed: number;
+    clients?: number;
     send: (path: string, init: RequestInit) => Promise<Response>;
     patienceMilliseconds?: number;
   },
 ): Promise<{ findings: Finding[]; statuses: Map<number, number> }> {
-  const random = new Random(`fuzz ${seed}`);
   const encoder = new TextEncoder();
   const findings: Finding[] = [];
   const statuses = new Map<number, number>();
-  for (let i = 0; i < count; i++) {
+  const client = async (_: unknown, number: number) => {
+    const random = new Random(`fuzz ${seed} ${number}`);
+    for (let i = number; i < count; i += clients) await sendOne(random);
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  return { findings, statuses };
+
+  async function sendOne(random: Random): Promise<void> {
     const { path, body: valid } = random.pick(SEEDS);
     let value: unknown = valid;
     for (let change = random.between(0, 3); change > 0; change--) value = mutateValue(value, random);
@@ -124,7 +132,6 @@ export async function fuzz(
     if (found.why !== null) findings.push({ path, body: new TextDecoder().decode(body), why: found.why });
     statuses.set(found.status, (statuses.get(found.status) ?? 0) + 1);
   }
-  return { findings, statuses };
 
   async function tryOne(path: string, init: RequestInit): Promise<{ status: number; why: string | null }> {
     let timer;

@@ -19,6 +19,7 @@ import { encodeTexts } from "./encode.ts";
 import type { FinishReason } from "./outcome.ts";
 import { planGeneration, requireRoom } from "./plan.ts";
 import { GenerationRun, type RequestOrigin } from "./run.ts";
+import { Turns } from "./turns.ts";
 
 /** A piece of one reply. */
 export interface ChatDelta {
@@ -60,7 +61,9 @@ export async function startChat(
   requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
   const { text, tokens, messages } = await encodeChat(context, request, { members, client: origin.client });
   const answer = planAnswer(request, chatTemplate, tokenizer, text);
-  const prompt = Uint32Array.from([...tokens, ...answer.opening]);
+  const prompt = new Uint32Array(tokens.length + answer.opening.length);
+  prompt.set(tokens);
+  prompt.set(answer.opening, tokens.length);
   const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
   const plan = planGeneration(context, { ...request, stop }, [prompt], {
     promptField: "messages",
@@ -99,7 +102,9 @@ export async function encodeChat(
 ): Promise<ChatPrompt> {
   const { text, encoding, messages: texts } = renderChat(context, request, members);
   const [tokens] = await encodeTexts(context, [text], { field: "messages", client, options: encoding });
-  return { text, tokens, texts, messages: messageRows(context.text.tokenizer, text, tokens, texts) };
+  const turns = new Turns();
+  const messages = await messageRows(context.text.tokenizer, text, tokens, texts, () => turns.next());
+  return { text, tokens, texts, messages };
 }
 
 /** The prompt as a text, and how to encode it. @throws {ChatTemplateError} {@link HttpError} */

@@ -2,9 +2,7 @@
 import type { EncodeOptions } from "../../text/tokenizer.ts";
 import type { RouteContext } from "../context.ts";
 import { ClientGoneError } from "../errors.ts";
-
-/** How long texts may be encoded, in milliseconds, before others have their turn on the thread. */
-const TURN_MILLISECONDS = 10;
+import { Turns } from "./turns.ts";
 
 /** What a text is encoded for. */
 export interface EncodingTask {
@@ -28,16 +26,14 @@ export async function encodeTexts(
 ): Promise<Uint32Array<ArrayBuffer>[]> {
   const limit = { tokens: context.engine.model.contextLength, field };
   const encoded: Uint32Array<ArrayBuffer>[] = [];
-  let turn = performance.now();
+  const turns = new Turns();
   for (const text of texts) {
     try {
       encoded.push(await context.text.encode(text, { ...options, limit, signal: client }));
     } catch (error) {
       throw client.aborted ? new ClientGoneError() : error;
     }
-    if (performance.now() - turn < TURN_MILLISECONDS) continue;
-    await new Promise((resolve) => setTimeout(resolve));
-    turn = performance.now();
+    await turns.next();
   }
   return encoded;
 }

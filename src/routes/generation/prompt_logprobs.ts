@@ -25,12 +25,13 @@ export interface PromptToken {
 /**
  * @param count how many likely tokens to report at each place
  * @param signal aborted when nobody waits for it any more
+ * @param priority as in GenerationRequest
  * @throws {QueueFullError} {@link UnservableRequestError} {@link HttpError} as a request for one token
  */
 export async function promptLogprobs(
   { engine }: RouteContext,
   prompt: Uint32Array,
-  { count, signal }: { count: number; signal: AbortSignal },
+  { count, signal, priority }: { count: number; signal: AbortSignal; priority?: number | null },
 ): Promise<PromptToken[]> {
   const tokens: PromptToken[] = [{ id: prompt[0] }];
   if (prompt.length === 1) return tokens;
@@ -41,6 +42,7 @@ export async function promptLogprobs(
     sampling: GREEDY,
     topLogprobs: count,
     kvCache: { policy: "full", budget: 1 },
+    ...priority && { priority },
   };
   const second = prompt.slice(1, 2);
   const drawn = { ...request, sampling: { ...GREEDY, allowedTokens: second } };

@@ -44,6 +44,10 @@ export function toChat(
     ...system ? [{ role: "system", content: system }] : [],
     ...toMessages(request, members),
   ] as MessageField[];
+  // A message without any block comes to nothing.
+  if (messages.length === 0) {
+    throw new HttpError(400, "messages holds no block of content; expected a text to answer", { param: "messages" });
+  }
   const isBegun = messages.at(-1)!.role === "assistant";
   const kwargs = thinking && { enable_thinking: thinking.type !== "disabled" };
   const body = {

@@ -40,7 +40,11 @@ const ENDPOINTS: readonly Endpoint[] = [
     summary: "Counts the tokens of a conversation, in the form of Anthropic's API",
     body: countTokensRequest,
   },
-  { path: "/v1/embeddings", summary: "Vectors of texts, if an encoder is served", body: embeddingRequest },
+  {
+    path: "/v1/embeddings",
+    summary: "Vectors of texts, by the encoder or by the model that generates",
+    body: embeddingRequest,
+  },
   {
     path: "/v1/rerank",
     summary: "Texts by how well they answer a question, if an encoder is served",

@@ -69,9 +69,9 @@ export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
 export const REFUSED_COMPLETION_FIELDS: Readonly<Record<string, Refusal>> = {
   thinking_token_budget: [REASONING],
   reasoning_budget: [REASONING, -1],
-  input_prefix: ["infilling is not supported", ""],
-  input_suffix: ["infilling is not supported", ""],
-  input_extra: ["infilling is not supported", []],
+  input_prefix: ["use prompt", ""],
+  input_suffix: ["use suffix", ""],
+  input_extra: ["use prompt", []],
 };
 
 /** In `POST /v1/chat/completions` alone. */

@@ -22,7 +22,8 @@ const start = () => startApp({ tokens: [...byteTokens(ANSWER), TOKEN.end], batch
 Deno.test("openai's responses have thoughts, text and calls as items, streamed and not", async () => {
   await withServer(start(), async (url) => {
     const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "key", maxRetries: 0 });
-    const tools = [{ type: "function" as const, name: "add", parameters, strict: true }];
+    // Of the fake vocabulary no token begins a call, so that none can be held to its schema.
+    const tools = [{ type: "function" as const, name: "add", parameters, strict: false }];
     const body = { model, input: "Hi", tools };
     for (const response of [await client.responses.create(body), await client.responses.stream(body).finalResponse()]) {
       const [thoughts, message, call] = response.output as any[];

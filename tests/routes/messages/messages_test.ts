@@ -172,6 +172,7 @@ for (
   const [fields, words] of [
     [{ max_tokens: undefined }, /max_tokens is missing/],
     [{ messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }, /messages\[0\]\.content\[0\]\.type/],
+    [{ messages: [{ role: "user", content: [] }] }, /^messages holds no block of content; expected a text to answer$/],
     [{ container: "c" }, /container/],
     [{ context_management: { edits: [{ type: "clear_tool_uses_20250919" }] } }, /context_management/],
     [{ tool_choice: { type: "tool", name: "g" } }, /tool_choice names the tool "g"/],
