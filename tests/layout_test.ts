@@ -17,12 +17,12 @@ async function importsOf(files: readonly string[]): Promise<Map<string, string[]
   for (const file of files) {
     const source = await Deno.readTextFile(new URL(file, ROOT));
     const found = [...source.matchAll(IMPORT)].map(([, plain, url]) => normalize(join(dirname(file), plain ?? url)));
-    imports.set(file, found.filter((path) => path.endsWith(".ts")));
+    imports.set(file, found.filter((path) => /\.tsx?$/.test(path)));
   }
   return imports;
 }
 
-const files = (await Array.fromAsync(glob("src/**/*.ts", { cwd: fileURLToPath(ROOT) }))).sort();
+const files = (await Array.fromAsync(glob("src/**/*.{ts,tsx}", { cwd: fileURLToPath(ROOT) }))).sort();
 const imports = await importsOf(files);
 const arrows = [...imports].flatMap(([from, targets]) => targets.map((to) => ({ from, to })));
 const roomOf = (path: string) => path.split("/")[1];

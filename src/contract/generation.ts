@@ -25,6 +25,8 @@ export interface KvCacheChoice {
   readonly idle?: readonly string[];
   /** Tokens generated between two evictions; if not given, every row generated is kept. */
   readonly decodeInterval?: number;
+  /** What is told of the prompt's rows, beside their number: the positions of those that are kept. */
+  readonly report?: "positions";
   /** What those evictions leave alone; `prompt` if not given. */
   readonly decodeProtection?: DecodeProtection;
 }
@@ -142,6 +144,11 @@ export interface KvCacheUsage {
   readonly rowsPerLayer: readonly number[];
   /** Prompt rows kept in each KV head of each layer, where the policy allots them so. */
   readonly rowsPerHead?: readonly (readonly number[])[];
+  /**
+   * Positions of the kept prompt rows, rising, `[layer][kvHead][row]`; a single list where all heads of a layer keep the same
+   * ones. Only where the request asks for them.
+   */
+  readonly positions?: readonly (readonly Uint32Array[])[];
   /** The share of the attention that the rows keep; only where the budget asks for one. */
   readonly mass?: KeptMass;
   /** Bytes of the kept prompt rows, in whole blocks. */
@@ -163,6 +170,11 @@ export interface KeptMass {
 
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
+  /**
+   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far. Only where
+   * the request asks for positions.
+   */
+  | { readonly type: "reading"; readonly rowsPerLayer: readonly number[] }
   /**
    * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
    * it up, where it tells.

@@ -273,6 +273,7 @@ export function storeLayer(forward: Forward, sequence: Sequence, layer: number, 
   cache.setRanked(layer, ranked);
   cache.appendRecent(layer, window);
   const best = scores.map((own) => bestRows(own, ranked));
+  if (sequence.request.kvCache.report !== undefined) sequence.rankedPositions[layer] = best;
   target.fill(rows, best, length - window, window, recentBlocks());
   const carries = sequence.memory !== null && !sequence.forecast.eviction!.protection.leavesPrompt;
   if (carries && policy.needs.attentionSums && rows.sums !== null) {

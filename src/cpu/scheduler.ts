@@ -15,7 +15,8 @@ import { type Forecast, forecastRequest } from "../engine/forecast.ts";
 import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
-import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
+import { keptPositions } from "../engine/kept_positions.ts";
+import { kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
 import { withoutStops } from "../engine/token_masks.ts";
 import { WaitingLine } from "../engine/waiting_line.ts";
 import { Admission } from "./admission.ts";
@@ -235,9 +236,12 @@ export class Scheduler {
   #store(sequence: Sequence, layer: number, rows: LayerToScore): void {
     const begun = performance.now();
     storeLayer(this.forward, sequence, layer, rows);
-    if (!sequence.policy?.isRebalanceDue(layer)) return;
-    this.#counts.rebalances++;
-    this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+    if (sequence.policy?.isRebalanceDue(layer)) {
+      this.#counts.rebalances++;
+      this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
+    }
+    if (sequence.request.kvCache.report === undefined) return;
+    this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layer + 1) });
   }
 
   /** The prompt is in the cache for good: says so. */
@@ -247,7 +251,10 @@ export class Scheduler {
       this.#counts.prefixQueries += sequence.request.prompt.length;
       this.#counts.prefixHits += sequence.cachedRows;
     }
-    const kvCache = kvCacheUsage(sequence);
+    const { rankedPositions, request: { kvCache: { report } } } = sequence;
+    const positions = report && keptPositions(sequence, (layer, head) => rankedPositions[layer][head]);
+    rankedPositions.length = 0;
+    const kvCache = kvCacheUsage(sequence, positions);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     sequence.budgets.forget();
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: sequence.cachedRows });

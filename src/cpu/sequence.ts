@@ -49,6 +49,8 @@ export class Sequence {
   readonly counts: Uint32Array | null;
   /** The scores of its layers, and what its policy makes of them. */
   readonly budgets: LayerBudgets;
+  /** Positions of the ranked rows by layer and KV head, best first, where they are reported. */
+  readonly rankedPositions: (readonly Uint32Array[])[] = [];
   /** Set at admission where rows are evicted while tokens are generated, cleared at the end. */
   memory: DecodeMemory | null = null;
   /** How often rows have been evicted while tokens were generated. */

@@ -44,7 +44,7 @@ export class Admission {
       const prefix = this.prefixIndex.acquire(usable);
       const cache = new SequenceCache(this.pool, prefix.arena, this.layerCount);
       if (sequence.keepsRows) cache.share(prefix.rows, (layer) => prefix.table(layer));
-      sequence.reside({ slot, cache, prefix, buffers: null });
+      sequence.reside({ slot, cache, prefix, buffers: null, positions: null });
       this.#residents.add(sequence);
       return true;
     }
@@ -55,10 +55,11 @@ export class Admission {
   release(sequence: Sequence): void {
     if (!this.#residents.delete(sequence)) return;
     this.#keepPrefix(sequence);
-    const { slot, cache, prefix, buffers } = sequence.residence;
+    const { slot, cache, prefix, buffers, positions } = sequence.residence;
     cache.release();
     prefix?.release();
     buffers?.destroy();
+    positions?.destroy();
     this.#freeSlots.push(slot);
     sequence.reside(null);
   }

@@ -20,10 +20,25 @@ export interface CachedSequence {
   readonly fallback: { readonly reason: string | undefined };
 }
 
-/** What the prompt's rows came to, once every layer has been compressed; rows generated since do not count. */
-export function kvCacheUsage(
-  { request, policy, window, context, fallback, residence: { cache } }: CachedSequence,
-): KvCacheUsage {
+/** Prompt rows kept in each of the first `layers` layers; the mean of its KV heads, which can be a fraction. */
+export function promptRowsPerLayer(
+  { policy, window, context: { promptLength, kvHeadCount }, residence: { cache } }: CachedSequence,
+  layers: number,
+): number[] {
+  return Array.from({ length: layers }, (_, layer) => {
+    if (policy === null) return promptLength;
+    const heads = cache.headRows(layer, kvHeadCount);
+    return heads.reduce((sum, rows) => sum + rows) / heads.length + window;
+  });
+}
+
+/**
+ * What the prompt's rows came to, once every layer has been compressed; rows generated since do not count.
+ *
+ * @param positions where they are reported, see {@link keptPositions}
+ */
+export function kvCacheUsage(sequence: CachedSequence, positions?: KvCacheUsage["positions"]): KvCacheUsage {
+  const { request, policy, window, context, fallback, residence: { cache } } = sequence;
   const { promptLength: promptRows, layerCount, kvHeadCount } = context;
   const { blockBytes } = cache.pool;
   const ranked = Array.from({ length: layerCount }, (_, layer) => Array.from(cache.headRows(layer, kvHeadCount)));
@@ -34,7 +49,7 @@ export function kvCacheUsage(
     policy: request.kvCache.policy,
     budget: policy === null ? promptRows : policy.found?.rows ?? context.budget,
     promptRows,
-    rowsPerLayer: ranked.map((heads) => heads.reduce((sum, rows) => sum + rows) / heads.length + recent),
+    rowsPerLayer: promptRowsPerLayer(sequence, layerCount),
     ...isMassBudget(budget) && {
       mass: { wanted: budget.mass, kept: policy === null ? 1 : policy.found?.kept ?? null, maxRows: context.budget },
     },
@@ -42,5 +57,6 @@ export function kvCacheUsage(
     bytes: ranked.reduce((sum, _, layer) => sum + cache.rankedBlocks(layer) + blocksFor(recent), 0) * blockBytes,
     fullBytes: layerCount * blocksFor(promptRows) * blockBytes,
     fallback: fallback.reason,
+    ...positions !== undefined && { positions },
   };
 }

@@ -86,6 +86,16 @@ export class Pack {
     return this.#layer === this.model.config.layerCount || this.#members.every(({ sequence }) => sequence.isFinished);
   }
 
+  /** Layers that all of its prompts have passed. */
+  get layersRead(): number {
+    return this.#layer;
+  }
+
+  /** Those that have not ended. */
+  get sequences(): readonly Sequence[] {
+    return this.#members.flatMap(({ sequence }) => sequence.isFinished ? [] : [sequence]);
+  }
+
   /** Whether the queries of all rows are needed. */
   get #needsLayerQueries(): boolean {
     return this.#members.some(({ sequence: { isFinished, policy } }) => !isFinished && policy?.needs.layerQueries);
@@ -230,7 +240,7 @@ export class Pack {
     const { compressor, slots, layerRecords, recordLayout } = this.model;
     const { sequence, segment } = member;
     const { policy, window, residence, eviction } = sequence;
-    const { slot, cache, buffers } = residence;
+    const { slot, cache, buffers, positions } = residence;
     const { arena } = cache;
     const { start, tokens: { length } } = segment;
     const tableOffset = slots.tableOffset(slot, layer);
@@ -257,6 +267,7 @@ export class Pack {
     }
     compressor.scoreSegment(recorder, scoring, policy.score, policy.attentionStatistics);
     compressor.rankSegment(recorder, { length, window, count: ranked });
+    positions?.record(recorder, compressor, layer, ranked);
     compressor.gatherRanked(recorder, arena, { start, count: ranked, tableOffset });
     compressor.gatherRange(recorder, arena, {
       start: start + length - window,

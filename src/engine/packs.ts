@@ -4,6 +4,7 @@ import { SHORT_PACK_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import { EvictionBuffers } from "./eviction_buffers.ts";
 import { Pack } from "./pack.ts";
+import { PositionReport } from "./position_report.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -73,6 +74,9 @@ function startSlot(model: Model, { request, forecast, tokens, residence }: Seque
   const { prompt, continuation } = request;
   slots.startSlot(residence.slot, request);
   if (continuation) slots.writeContinuation(residence.slot, prompt.length, continuation.tokens);
-  const { eviction } = forecast;
+  const { eviction, policy, context } = forecast;
   if (eviction !== null) residence.buffers = new EvictionBuffers(model, forecast, eviction, tokens.end);
+  if (policy !== null && request.kvCache.report !== undefined) {
+    residence.positions = new PositionReport(model.gpu, policy, context);
+  }
 }

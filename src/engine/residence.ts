@@ -2,6 +2,7 @@
 import type { PrefixLease } from "../cache/prefix_index.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { EvictionBuffers } from "./eviction_buffers.ts";
+import type { PositionReport } from "./position_report.ts";
 
 export interface Residence {
   /** Its place in the engine's state, where no other sequence is. */
@@ -12,4 +13,6 @@ export interface Residence {
   prefix: PrefixLease | null;
   /** What it has on the GPU for itself alone; `null` if nothing. */
   buffers: EvictionBuffers | null;
+  /** The positions of its ranked rows, where it reports them, until its prompt has been read. */
+  positions: PositionReport | null;
 }

@@ -14,7 +14,9 @@ import { Counters } from "./counters.ts";
 import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
 import { type Correction, GuidedDecoding } from "./guided_decoding.ts";
 import type { Guidance, Guides } from "./guides.ts";
-import { kvCacheUsage } from "./kv_cache_usage.ts";
+import { keptPositions } from "./kept_positions.ts";
+import { kvCacheUsage, promptRowsPerLayer } from "./kv_cache_usage.ts";
+import type { Pack } from "./pack.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
 import type { ResumedToken } from "./token_progress.ts";
@@ -154,6 +156,14 @@ export class Scheduler {
     this.#running.push(...sequences.filter(({ policy }) => policy === null));
   }
 
+  /** A pack has been read further: tells those that want to know what their layers keep for now. */
+  reading({ sequences, layersRead }: Pick<Pack, "sequences" | "layersRead">): void {
+    for (const sequence of sequences) {
+      if (sequence.request.kvCache.report === undefined) continue;
+      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead) });
+    }
+  }
+
   /** The prompt is in the cache for good: says so, and lets decoding go on. */
   prefilled(sequence: Sequence): void {
     this.#reportPrompt(sequence);
@@ -168,7 +178,7 @@ export class Scheduler {
   }
 
   #reportPrompt(sequence: Sequence): void {
-    const kvCache = kvCacheUsage(sequence);
+    const kvCache = kvCacheUsage(sequence, this.#positions(sequence));
     if (sequence.unusableScores > 0) this.#unusable.log(sequence);
     this.counters.promptTokens += kvCache.promptRows;
     this.counters.countEvicted((layer) => kvCache.promptRows - kvCache.rowsPerLayer[layer]);
@@ -176,6 +186,15 @@ export class Scheduler {
     if (this.prefixIndex.isOn) this.counters.countPrefix(kvCache.promptRows, cachedTokens);
     this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
     sequence.budgets.forget();
+  }
+
+  /** The positions of the rows that a sequence keeps of its prompt, if it is to tell them. */
+  #positions(sequence: Sequence): Uint32Array[][] | undefined {
+    const { request, residence, context: { kvHeadCount } } = sequence;
+    if (request.kvCache.report === undefined) return undefined;
+    const ranked = residence.positions?.take(kvHeadCount);
+    residence.positions = null;
+    return keptPositions(sequence, (layer, head) => ranked!(layer, head));
   }
 
   /** Takes in tokens that have been read back, and reports those that count. */

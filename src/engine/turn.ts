@@ -2,6 +2,7 @@
 import type { EvictionTransfer } from "./record_eviction.ts";
 import type { LogitTransfer } from "./record_steps.ts";
 import type { HostScoring } from "./host_scoring.ts";
+import type { PositionReport } from "./position_report.ts";
 import type { Readback } from "./readback.ts";
 import type { ScoreTransfer } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
@@ -23,6 +24,8 @@ export interface Turn {
   readonly hostScorings: readonly HostScoring[];
   /** Rows of the batch of first tokens. */
   readonly firsts: readonly Sequence[];
+  /** Positions that are to be told, of those whose prompts end with it. */
+  readonly reports: readonly PositionReport[];
   /** Those whose prompts' vectors are read back, by their place. */
   readonly embedded: readonly Sequence[];
 }

@@ -167,8 +167,12 @@ export class TurnLoop {
   }
 
   /** Starts mapping a turn's results; blocks while submitted work runs. */
-  async #map({ readback, hostScorings }: Turn): Promise<void> {
-    await Promise.all([readback.map(), ...hostScorings.map(({ read }) => read.map())]);
+  async #map({ readback, hostScorings, reports }: Turn): Promise<void> {
+    await Promise.all([
+      readback.map(),
+      ...hostScorings.map(({ read }) => read.map()),
+      ...reports.map((report) => report.map()),
+    ]);
   }
 
   #submit(turn: Turn | null): void {
@@ -190,16 +194,20 @@ export class TurnLoop {
     if (readback === undefined) throw new Error("The readback ring is empty");
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
-    if (pack === undefined) return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [], embedded: [] };
+    if (pack === undefined) {
+      return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [], reports: [], embedded: [] };
+    }
 
     const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [], embedded: [] };
+    this.#scheduler.reading(pack);
+    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [], reports: [], embedded: [] };
     pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     const embedded = pack.recordEmbeddings(this.#recorder, readback);
     this.#scheduler.prefillRecorded(firsts);
-    return { ...turn, tiles, transfers, hostScorings, firsts, embedded };
+    const reports = [...firsts, ...embedded].flatMap(({ residence: { positions } }) => positions ?? []);
+    return { ...turn, tiles, transfers, hostScorings, firsts, reports, embedded };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

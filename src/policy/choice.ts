@@ -13,7 +13,8 @@ export function optionsJsonSchema({ options }: Pick<Plugin, "options">): Record<
 
 /** What `true` stands for. */
 const DEFAULT_DECODE_INTERVAL = 128;
-const DEFAULT_DECODE_PROTECTION: DecodeProtection = "prompt";
+/** What evictions leave alone where nothing is said of it. */
+export const DEFAULT_DECODE_PROTECTION: DecodeProtection = "prompt";
 const intervalError = "a whole number of tokens from 1 to 65536";
 const protections = DECODE_PROTECTIONS.map((protection) => `"${protection}"`).join(", ");
 const decodeEvictionError = `must be true, false, ${intervalError}, or an object of such an interval and of protect, ` +
@@ -60,6 +61,7 @@ const choiceSchema = z.strictObject({
     .optional(),
   options: z.record(z.string(), z.unknown()).optional(),
   decode_eviction: decodeEvictionSchema.optional(),
+  report: z.literal("positions", 'must be "positions", or left out').optional(),
 });
 
 /** What a combination has where a request names only the other half of it. */
@@ -67,8 +69,8 @@ const DEFAULT_COMBINATION = { scorer: "snapkv", allocator: "uniform" };
 
 /**
  * Validates the `kv_cache` of a request: `{policy?, budget?, options?}`, or `{scorer?, allocator?, budget?, options?}` with
- * at least one of the two; and `decode_eviction?` with both. What it leaves out comes from the defaults, whose options
- * and evictions count only for their own policy; null leaves out too, as it does in the rest of a request. In the
+ * at least one of the two; and `decode_eviction?` and `report?` with both. What it leaves out comes from the defaults, whose
+ * options and evictions count only for their own policy; null leaves out too, as it does in the rest of a request. In the
  * result every option is set.
  *
  * @throws {UnservableRequestError} Naming the field, such as `kv_cache.options.window`, and what is known or expected
@@ -91,6 +93,7 @@ export function parseKvCacheChoice(
     budget,
     options,
     ...eviction,
+    ...given.report !== undefined && { report: given.report },
     ...!policy.compresses && given.budget !== undefined && {
       idle: [`The budget ${JSON.stringify(given.budget)} does not count: the policy ${policy.name} keeps every row`],
     },

@@ -28,6 +28,7 @@ import { countTokensHandler, messagesHandler } from "./messages/handler.ts";
 import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { openApiHandler } from "./openapi/document.ts";
 import { docsHandler } from "./openapi/page.ts";
+import { playgroundHandler } from "./playground/page.ts";
 import { responsesHandler } from "./responses/handler.ts";
 import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
@@ -163,13 +164,14 @@ export function createApp(
   app.use(...guards(options));
   app.get("/health", healthHandler(context));
   // For browsers too, which send no keys; they hold nothing that is not public.
+  app.get("/", playgroundHandler);
   app.get("/openapi.json", openApiHandler);
   app.get("/docs", docsHandler);
   app.use(requireKey(apiKeys));
   app.get("/metrics", metricsHandler(context));
   app.get("/v1/models", modelsHandler(context));
   app.get("/v1/models/:id{[\\s\\S]+}", modelHandler(context));
-  app.get("/v1/kv/policies", kvPoliciesHandler(policies));
+  app.get("/v1/kv/policies", kvPoliciesHandler(policies, context));
   app.get("/v1/kv/sequences", kvSequencesHandler(context));
   app.get("/version", versionHandler);
   app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));

@@ -2,8 +2,9 @@
 import type { Context } from "hono";
 import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { encodeChat } from "./generation/chat.ts";
+import { tokenDisplay } from "./generation/token_text.ts";
 import { useModel } from "./models.ts";
-import { chatRequest } from "./requests/chat_request.ts";
+import { applyTemplateRequest } from "./requests/chat_request.ts";
 import { longJson, LongList } from "./long_json.ts";
 import { LosslessMembers } from "./requests/lossless_members.ts";
 import { readRequest } from "./requests/read.ts";
@@ -14,7 +15,7 @@ import { readRequest } from "./requests/read.ts";
  */
 export function applyTemplateHandler(server: ServerContext) {
   return async (c: Context<RouteEnvironment>): Promise<Response> => {
-    const { request, text: body } = await readRequest(server, c.req.raw, chatRequest);
+    const { request, text: body } = await readRequest(server, c.req.raw, applyTemplateRequest);
     const context = await useModel(server, c, request.model);
     const members = new LosslessMembers(body);
     const { text, tokens, texts, messages } = await encodeChat(context, request, { members, client: c.req.raw.signal });
@@ -22,6 +23,9 @@ export function applyTemplateHandler(server: ServerContext) {
       prompt: text,
       count: tokens.length,
       tokens: new LongList(tokens),
+      ...request.return_token_strs && {
+        token_strs: new LongList(tokens, (id) => tokenDisplay(context.text.tokenizer, id).text),
+      },
       messages: texts.map(({ role, start, end }, at) => ({
         role,
         characters: [start, end],

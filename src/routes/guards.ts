@@ -3,7 +3,8 @@
  *
  * A server on this machine is reached by every web page that its user opens. A page of another origin may send, though not
  * read, as much as it likes (https://fetch.spec.whatwg.org/#http-cors-protocol), unless it is refused for its `Origin`; and
- * one whose name leads to this machine (DNS rebinding) counts as of the same origin, unless it is refused for its `Host`.
+ * one whose name leads to this machine (DNS rebinding) counts as of the same origin, unless it is refused for its `Host`. The
+ * server's own page is of its own origin, under an address or a name that is known to be its own.
  */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
@@ -23,7 +24,7 @@ export interface GuardOptions {
 
 /** The middleware that refuses callers with a 403. */
 export function guards({ allowedOrigins = [], allowedHosts = ["*"] }: GuardOptions): MiddlewareHandler[] {
-  const handlers = [hostGuard(allowedHosts), originGuard(allowedOrigins)];
+  const handlers = [hostGuard(allowedHosts), originGuard(allowedOrigins, allowedHosts)];
   // Before the check of origins, so that an allowed page can read even why something was refused.
   return allowedOrigins.length > 0 ? [crossOrigin(allowedOrigins), ...handlers] : handlers;
 }
@@ -48,10 +49,14 @@ function crossOrigin(origins: readonly string[]): MiddlewareHandler {
   };
 }
 
-function originGuard(allowed: readonly string[]): MiddlewareHandler {
+function originGuard(allowed: readonly string[], allowedHosts: readonly string[]): MiddlewareHandler {
+  // Not under any name, even where any is let in: it could be that of another's page.
+  const isOwnHost = hostCheck(allowedHosts.filter((name) => name !== "*"));
   return async (c, next) => {
     const origin = c.req.header("origin");
-    if (!isAllowed(allowed, origin)) {
+    const { host, hostname } = new URL(c.req.url);
+    const isOwn = URL.parse(origin ?? "")?.host === host && isOwnHost(hostname);
+    if (!isAllowed(allowed, origin) && !isOwn) {
       throw new HttpError(
         403,
         `Web pages of ${clipped(origin!)} may not call this server; allow them with --allowed-origins`,
@@ -68,20 +73,36 @@ function isAllowed(allowed: readonly string[], origin: string | undefined): bool
 }
 
 function hostGuard(allowed: readonly string[]): MiddlewareHandler {
-  const names = new Set(allowed.map((name) => name.toLowerCase()));
-  const takesAddresses = names.has("0.0.0.0") || names.has("::");
+  const isKnown = hostCheck(allowed);
   return async (c, next) => {
-    // Without brackets, for one way of writing addresses; a dot at the end makes it no other name.
-    const host = new URL(c.req.url).hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-    if (!names.has("*") && !names.has(host) && !isLoopback(host) && !(takesAddresses && isIP(host) > 0)) {
+    const { hostname } = new URL(c.req.url);
+    if (!allowed.includes("*") && !isKnown(hostname)) {
       throw new HttpError(
         403,
-        `This server is not known as ${clipped(host)}; call it by its address, or allow the name with --allowed-hosts`,
+        `This server is not known as ${
+          clipped(withoutBrackets(hostname))
+        }; call it by its address, or allow the name ` +
+          "with --allowed-hosts",
         { code: "host_not_allowed" },
       );
     }
     await next();
   };
+}
+
+/** Tells whether a name or an address in a URL is one of the server's. */
+function hostCheck(allowed: readonly string[]): (hostname: string) => boolean {
+  const names = new Set(allowed.map((name) => name.toLowerCase()));
+  const takesAddresses = names.has("0.0.0.0") || names.has("::");
+  return (hostname) => {
+    const host = withoutBrackets(hostname);
+    return names.has(host) || isLoopback(host) || (takesAddresses && isIP(host) > 0);
+  };
+}
+
+/** For one way of writing addresses; a dot at the end makes a name no other. */
+function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
 }
 
 function isLoopback(host: string): boolean {

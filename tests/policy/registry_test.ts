@@ -52,6 +52,12 @@ Deno.test("parseKvCacheChoice() takes a field that is null as left out, in the o
   assert.equal(refusal({ budget: [null] }).field, "kv_cache.budget");
 });
 
+Deno.test("parseKvCacheChoice() passes on what is to be reported, with any policy", () => {
+  assert.equal(parseKvCacheChoice({}, defaults).report, undefined);
+  assert.equal(parseKvCacheChoice({ report: "positions" }, defaults).report, "positions");
+  assert.equal(parseKvCacheChoice({ policy: "full", report: "positions" }, defaults).report, "positions");
+});
+
 Deno.test("parseKvCacheChoice() does not pass one policy's options to another", () => {
   assert.deepEqual(parseKvCacheChoice({ policy: "full" }, defaults), { policy: "full", budget: 1024, options: {} });
   const fromFull = parseKvCacheChoice({ policy: "dynamickv", budget: 64 }, { policy: "full", budget: 1 });
@@ -161,7 +167,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { polciy: "full" },
       "kv_cache.polciy",
-      /known fields are policy, scorer, allocator, budget, options, decode_eviction$/,
+      /known fields are policy, scorer, allocator, budget, options, decode_eviction, report$/,
     ],
     [
       { decode_eviction: 0 },
@@ -180,6 +186,8 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
       /policy "full" cannot evict while tokens are generated: .* one of dynamickv, readahead, h2o, tova, snapkv, .*keydiff, .*random$/,
     ],
     [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
+    [{ report: "everything" }, "kv_cache.report", /kv_cache.report "everything": must be "positions", or left out$/],
+    [{ report: true }, "kv_cache.report", /kv_cache.report true: must be "positions"/],
     [{ budget: 0 }, "kv_cache.budget", /positive whole number of rows.*but is 0$/],
     [{ budget: { mass: 0 } }, "kv_cache.budget", /mass .* above 0 and up to 1, but is 0$/],
     [{ budget: { mass: 0.9, max: "x" } }, "kv_cache.budget", /but is "x"$/],

@@ -67,8 +67,10 @@ Deno.test("/v1/kv/policies lists what kv_cache may name, with the schemas of the
   const { app } = startApp({ tokens: [] });
   const response = await app.request("/v1/kv/policies");
   assert.equal(response.status, 200);
-  const { object, policies, scorers, allocators, decode_eviction } = await response.json();
+  const { object, policies, scorers, allocators, decode_eviction, default: ownChoice } = await response.json();
   assert.equal(object, "list");
+  // The fake's, for requests that name none.
+  assert.deepEqual(ownChoice, { policy: "dynamickv", budget: 64, options: {}, decode_eviction: false });
   const named = (list: { name: string }[], name: string) => list.find((entry) => entry.name === name);
   const snapkv = named(policies, "snapkv") as Record<string, any>;
   assert.deepEqual([snapkv.scorer, snapkv.allocator, snapkv.file], ["snapkv", "uniform", null]);

@@ -52,3 +52,16 @@ Deno.test("/apply-template renders what a chat completion reads", async () => {
   await app.request("/v1/chat/completions", { method: "POST", body: JSON.stringify(body) });
   assert.deepEqual([...engine.requests[0].prompt], tokens);
 });
+
+Deno.test("/apply-template gives the text of each token where it is asked for", async () => {
+  const template = new ConversationTemplate("{{ messages[0].content }}", fakeTokenizer, {});
+  const render = template.render.bind(template);
+  const { post } = startApp({ tokens: [] }, {}, { source: "", stopStrings: [], render });
+  const reply = async (fields: object) =>
+    await (await post(PATH, { messages: [{ role: "user", content: "ab" }], ...fields })).json();
+  const { tokens, token_strs, prompt } = await reply({ return_token_strs: true });
+  assert.equal(token_strs.length, tokens.length);
+  assert.equal(prompt, "ab");
+  assert.ok(token_strs.join("").endsWith("ab"));
+  assert.equal((await reply({})).token_strs, undefined);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TOKEN } from "../support/fake_text.ts";
-import { startApp, until } from "./harness.ts";
+import { readError, readEvents, startApp, until } from "./harness.ts";
 
 Deno.test("/v1/kv/sequences tells what waits and what runs, with the rows that it holds, until it has ended", async () => {
   const tokens = [TOKEN.one, TOKEN.two, TOKEN.end];
@@ -38,4 +38,29 @@ Deno.test("/v1/kv/sequences tells what waits and what runs, with the rows that i
   for (const generation of engine.generations) generation.release();
   await Promise.all([running, waiting]);
   assert.deepEqual(await list(), []);
+});
+
+Deno.test("/v1/kv/sequences tells what the layers that have been read keep, while a prompt is being read", async () => {
+  const { app, engine, post } = startApp({ tokens: [TOKEN.one], hold: "prefill", reading: [7] });
+  const running = post("/v1/completions", { prompt: "1234567", kv_cache: { report: "positions" } });
+  await until(() => engine.generations[0]?.phase === "prefill", "prefill");
+  const { data: [{ state, rows_per_layer }] } = await (await app.request("/v1/kv/sequences")).json();
+  assert.deepEqual([state, rows_per_layer], ["prompt", [7]]);
+  assert.equal(engine.requests[0].kvCache.report, "positions");
+  engine.generations[0].release();
+  const { usage } = await (await running).json();
+  // As the fake has it: every other row.
+  assert.deepEqual(usage.kv_cache.positions, [[[0, 2, 4, 6]], [[0, 2]]]);
+});
+
+Deno.test("usage has positions only where they are asked for, in streams too; anything else is refused by name", async () => {
+  const { post } = startApp({ tokens: [TOKEN.one] });
+  const body = { messages: [{ role: "user", content: "12" }], stream: true, stream_options: { include_usage: true } };
+  const usageOf = async (kv_cache: object) =>
+    (await readEvents(await post("/v1/chat/completions", { ...body, kv_cache }))).at(-1).usage;
+  assert.equal((await usageOf({})).kv_cache.positions, undefined);
+  assert.equal((await usageOf({ report: "positions" })).kv_cache.positions.length, 2);
+  const refused = await readError(await post("/v1/completions", { prompt: "1", kv_cache: { report: "rows" } }));
+  assert.deepEqual([refused.status, refused.param], [400, "kv_cache.report"]);
+  assert.match(refused.message, /must be "positions"/);
 });

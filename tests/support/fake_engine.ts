@@ -35,6 +35,8 @@ export interface Script {
   readonly resumed?: (resumption: Resumption) => Pick<Script, "tokens"> & { readonly logits?: readonly Float32Array[] };
   /** Tokens of the prompt that are found in the prefix cache. Default: 0. */
   readonly cachedTokens?: number;
+  /** Rows by layer that are told while the prompt is read, before it is held there. */
+  readonly reading?: readonly number[];
   /** Milliseconds before every event with tokens. Default: 0. */
   readonly delay?: number;
 }
@@ -203,6 +205,7 @@ export class FakeGeneration implements Generation {
     let generated = 0;
     try {
       await this.#holdIn("queue");
+      if (this.script.reading) yield { type: "reading", rowsPerLayer: this.script.reading };
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) {
         const { waitedSeconds } = this.script;
@@ -278,7 +281,7 @@ export class FakeGeneration implements Generation {
   }
 }
 
-/** Two layers that keep a half and a quarter of the prompt, 8 bytes a row. */
+/** Two layers that keep a half and a quarter of the prompt, every other row of it, 8 bytes a row. */
 function usageOf({ prompt, kvCache }: GenerationRequest) {
   const rowsPerLayer = [Math.ceil(prompt.length / 2), Math.ceil(prompt.length / 4)];
   return {
@@ -286,6 +289,8 @@ function usageOf({ prompt, kvCache }: GenerationRequest) {
     budget: Math.min(parseBudget(kvCache.budget, prompt.length), prompt.length),
     promptRows: prompt.length,
     rowsPerLayer,
+    ...kvCache.report &&
+      { positions: rowsPerLayer.map((rows) => [Uint32Array.from({ length: rows }, (_, at) => 2 * at)]) },
     bytes: 8 * (rowsPerLayer[0] + rowsPerLayer[1]),
     fullBytes: 8 * 2 * prompt.length,
   };

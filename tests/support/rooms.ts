@@ -23,5 +23,6 @@ export const ROOMS: readonly string[] = [
   "routes",
   "charts",
   "eval",
+  "page",
   "cli",
 ];

@@ -5,6 +5,8 @@ import { DecodeTally } from "./decode_tally.ts";
 /** A sequence that waits or runs. */
 export class LiveSequence {
   #kvCache: KvCacheUsage | null = null;
+  /** Of the layers that have been read so far. */
+  #rowsWhileReading: readonly number[] | null = null;
   #tokens = 0;
   readonly #tally = new DecodeTally();
 
@@ -24,6 +26,10 @@ export class LiveSequence {
   /** What became of the cache since. */
   get decoding() {
     return this.#tally.usage;
+  }
+
+  reading(rowsPerLayer: readonly number[]): void {
+    this.#rowsWhileReading = rowsPerLayer;
   }
 
   prefilled(kvCache: KvCacheUsage): void {
@@ -58,7 +64,7 @@ export class LiveSequence {
       budget,
       decode_interval: decodeInterval ?? null,
       evictions: this.decoding.evictions,
-      rows_per_layer: this.#kvCache && this.decoding.rows_per_layer,
+      rows_per_layer: this.#kvCache === null ? this.#rowsWhileReading : this.decoding.rows_per_layer,
     };
   }
 }

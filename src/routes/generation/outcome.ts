@@ -24,6 +24,8 @@ export interface Usage {
     readonly rows_per_layer: readonly number[];
     /** Only where the policy allots rows to every KV head. */
     readonly rows_per_head?: readonly (readonly number[])[];
+    /** Only where the request asks for them: `[layer][kvHead][row]`, one list where all heads of a layer keep the same rows. */
+    readonly positions?: readonly (readonly (readonly number[])[])[];
     /** Mean of `rows_per_layer`, divided by `prompt_rows`. */
     readonly rows_ratio: number;
     /** The share of the attention that was to be kept, and is; only where the budget asks for one. */

@@ -62,6 +62,8 @@ export class GenerationRun implements RunReport {
   #completionTokens = 0;
   #cachedTokens = 0;
   readonly #sequences: readonly LiveSequence[];
+  /** Of the first sequence: usage is asked for several times. */
+  #positions: readonly (readonly (readonly number[])[])[] | undefined;
   readonly pace: RunPace;
   #aborted = false;
 
@@ -139,6 +141,7 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
+        positions: this.#positions ??= cache.positions?.map((heads) => heads.map((rows) => Array.from(rows))),
         rows_ratio: mean(cache.rowsPerLayer) / cache.promptRows,
         ...cache.mass !== undefined && {
           mass: { wanted: cache.mass.wanted, kept: cache.mass.kept, max_rows: cache.mass.maxRows },
@@ -225,6 +228,9 @@ export class GenerationRun implements RunReport {
     let tokenCount = 0;
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
+        case "reading":
+          sequence.reading(event.rowsPerLayer);
+          break;
         case "prefilled":
           sequence.prefilled(event.kvCache);
           clock.prefilled(event.waitedSeconds);

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { countTokensRequest, messagesRequest } from "../messages/request.ts";
-import { chatRequest } from "../requests/chat_request.ts";
+import { applyTemplateRequest, chatRequest } from "../requests/chat_request.ts";
 import { completionRequest } from "../requests/completion_request.ts";
 import { embeddingRequest, rerankRequest } from "../requests/encoder_requests.ts";
 import { detokenizeRequest, tokenizeRequest } from "../requests/text_requests.ts";
@@ -50,9 +50,10 @@ const ENDPOINTS: readonly Endpoint[] = [
     summary: "Texts by how well they answer a question, if an encoder is served",
     body: rerankRequest,
   },
-  { path: "/apply-template", summary: "The prompt that a chat completion would read", body: chatRequest },
+  { path: "/apply-template", summary: "The prompt that a chat completion would read", body: applyTemplateRequest },
   { path: "/tokenize", summary: "The tokens of a text", body: tokenizeRequest },
   { path: "/detokenize", summary: "The text of tokens", body: detokenizeRequest },
+  { path: "/", summary: "The playground, a page for people" },
   { path: "/v1/models", summary: "The served model" },
   { path: "/v1/kv/policies", summary: "KV cache policies that a request can name, and their options" },
   { path: "/v1/kv/sequences", summary: "What waits and runs now, and the cache rows that each sequence holds" },

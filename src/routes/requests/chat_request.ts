@@ -150,5 +150,10 @@ function checkTools(
   }
 }
 
+/** Bodies of `POST /apply-template`: those of chat completions, and what is to be told of the prompt. */
+export const applyTemplateRequest = chatRequest.safeExtend({
+  return_token_strs: boolean.nullish().describe("Adds token_strs, the text of each token"),
+});
+
 /** A valid body of `POST /v1/chat/completions`. */
 export type ChatRequest = z.infer<typeof chatRequest>;

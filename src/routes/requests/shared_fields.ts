@@ -55,8 +55,12 @@ const kvCache = z.custom<Record<string, unknown>>(
   type: "object",
   properties: {
     policy: { type: "string" },
-    budget: { type: ["integer", "string", "object"] },
+    scorer: { type: "string" },
+    allocator: { type: "string" },
+    budget: { type: ["number", "string", "object"] },
     options: { type: "object" },
+    decode_eviction: { type: ["boolean", "integer", "object"] },
+    report: { enum: ["positions"] },
   },
 });
 

@@ -44,7 +44,9 @@ export async function outcomeOf(
         alternatives.logprobs.push(...topLogprobs.map(({ logprob }) => logprob));
       }
     } else if (event.type === "failed") ends.push(`failed: ${event.message}`);
-    else if (event.type !== "embedding") ends.push(`${event.type}: ${event.reason}, ${event.completionTokens} tokens`);
+    else if (event.type !== "reading" && event.type !== "embedding") {
+      ends.push(`${event.type}: ${event.reason}, ${event.completionTokens} tokens`);
+    }
   }
   return {
     tokens,
