@@ -161,6 +161,7 @@ export async function complete(
       case "embedding":
       case "logits":
       case "paused":
+      case "reading":
         break;
       default:
         event satisfies never;

@@ -35,7 +35,7 @@ export function kvPoliciesHandler(registry: PolicyRegistry, { models }: Pick<Ser
       })),
       allocators: registry.allocators.map(describe),
       decode_eviction: decodeEvictionJsonSchema(),
-      default: describeChoice(models.list().find(({ loaded }) => loaded !== undefined)?.loaded!.engine.defaultKvCache),
+      default: describeChoice(models.list().find(({ loaded }) => loaded !== undefined)?.loaded?.engine.defaultKvCache),
     });
 }
 

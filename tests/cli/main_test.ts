@@ -119,10 +119,10 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     /^no-such-model\.gguf does not exist: [^\n]*\n$/,
   ],
   [
-    ["generate", "--prompt", "a", "--policy", "adakv", "--decode-eviction", "50"],
+    ["generate", "--prompt", "a", "--policy", "streaming", "--decode-eviction", "50"],
     {},
     2,
-    /^(No GPU[^\n]*\n)?--decode-eviction 50: The KV cache policy "adakv" cannot evict [^\n]* expected one of dynamickv, [^\n]*\n$/,
+    /^(No GPU[^\n]*\n)?--decode-eviction 50: The KV cache policy "streaming" cannot evict [^\n]* expected one of dynamickv, [^\n]*\n$/,
   ],
   [["generate", "--prompt", "a", "--system", "b"], {}, 2, /^--system means nothing without --chat: [^\n]*\n$/],
   [["generate", "--prompt", "a", "--stop", ""], {}, 2, /^--stop must be a text that is not empty, not ""\n$/],

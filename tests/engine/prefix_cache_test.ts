@@ -102,23 +102,26 @@ Deno.test("rows behind a compressed prompt are never found, only the prompt's ow
   assert.equal(rowsFound(cached.model, [...DOCUMENT, ...ids]), wholeBlocks(500));
 });
 
-Deno.test("a prompt kept whole whose rows are evicted later reads shared blocks, and does not touch them", async () => {
-  cached.model.prefixIndex.clear();
-  const whole = request(DOCUMENT.slice(0, 100), { maxTokens: 4 });
-  await alone(cached.model, whole);
-  const before = await contentsOf(DOCUMENT.slice(0, 100));
-  const evicting = request(DOCUMENT.slice(0, 110), {
-    maxTokens: 150,
-    kvCache: { policy: "snapkv", budget: 120, decodeInterval: 40 },
+// Where the prompt is protected, the budget is that of the generated rows alone.
+for (const [decodeProtection, maxTokens] of [["none", 150], ["boundaries", 150], ["prompt", 220]] as const) {
+  Deno.test(`a prompt kept whole reads shared blocks, and evictions that protect ${decodeProtection} do not touch them`, async () => {
+    cached.model.prefixIndex.clear();
+    const whole = request(DOCUMENT.slice(0, 100), { maxTokens: 4 });
+    await alone(cached.model, whole);
+    const before = await contentsOf(DOCUMENT.slice(0, 100));
+    const evicting = request(DOCUMENT.slice(0, 110), {
+      maxTokens,
+      kvCache: { policy: "snapkv", budget: 120, decodeInterval: 40, decodeProtection },
+    });
+    const expected = await alone(plain.model, evicting);
+    const actual = await alone(cached.model, evicting);
+    assert.ok(expected.types.includes("evicted"));
+    assertSame(actual, expected, "evicting");
+    assert.equal(actual.cachedTokens, 96);
+    assert.deepEqual(await contentsOf(DOCUMENT.slice(0, 100)), before);
+    assert.equal(rowsFound(cached.model, [...DOCUMENT.slice(0, 110), ...actual.ids]), 96);
   });
-  const expected = await alone(plain.model, evicting);
-  const actual = await alone(cached.model, evicting);
-  assert.ok(expected.types.includes("evicted"));
-  assertSame(actual, expected, "evicting");
-  assert.equal(actual.cachedTokens, 96);
-  assert.deepEqual(await contentsOf(DOCUMENT.slice(0, 100)), before);
-  assert.equal(rowsFound(cached.model, [...DOCUMENT.slice(0, 110), ...actual.ids]), 96);
-});
+}
 
 /** The keys and values that are cached of a prompt, by layer and block. */
 async function contentsOf(tokens: readonly number[]): Promise<Float32Array[]> {

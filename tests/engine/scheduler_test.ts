@@ -159,7 +159,7 @@ Deno.test("Scheduler pauses a resumable sequence once all that was recorded is b
 
 Deno.test("Scheduler has a sequence stand still from the end of an interval until its rows are evicted", () => {
   const desk = new Desk();
-  const kvCache: KvCacheChoice = { policy: "snapkv", budget: 16, decodeInterval: 4 };
+  const kvCache: KvCacheChoice = { policy: "snapkv", budget: 16, decodeInterval: 4, decodeProtection: "none" };
   // The prompt is within the budget: it is kept whole, and only what comes after it is evicted from.
   desk.add(request(prompt(14), { maxTokens: 30, kvCache }), request(prompt(14), { maxTokens: 30 }));
   const [evicts, other] = desk.prefill();
