@@ -7,18 +7,13 @@ import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import { PrefixIndex } from "../cache/prefix_index.ts";
 import { SizeError } from "../contract/errors.ts";
-import type { GenerationEvent } from "../contract/generation.ts";
-import type { EngineWorkerOptions, FromWorker, ToWorker } from "../engine/protocol.ts";
-import { workerGuides } from "../engine/guides.ts";
-import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
+import { EngineThread } from "../engine/engine_thread.ts";
+import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { dimensionsOf } from "../model/dimensions.ts";
-import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
-import { PolicyRegistry } from "../policy/registry.ts";
-import { closeLater, loadPlugin } from "../policy/sandbox/load_plugin.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { PrefixCache } from "./cache/prefix_cache.ts";
 import { Forward } from "./forward.ts";
@@ -30,82 +25,34 @@ import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
 
-const thread = self as unknown as {
-  postMessage(message: FromWorker): void;
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-  close(): void;
-};
+EngineThread.start(run);
 
-/** What requests choose from; the client knows the same. */
-const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
-
-let scheduler: Scheduler | null = null;
-let vocabulary: PackedVocabulary | null = null;
-
-thread.onmessage = ({ data }) => {
-  switch (data.type) {
-    case "start":
-      run(data.options, data.plugins).catch((error) => {
-        const { name, message } = error instanceof Error ? error : new Error(String(error));
-        thread.postMessage({ type: "failed", failure: { name, message } });
-      });
-      break;
-    case "plugins":
-      try {
-        const before = POLICIES.files;
-        POLICIES.setFiles(data.plugins.map(loadPlugin));
-        closeLater(before);
-        thread.postMessage({ type: "plugins", failure: null });
-      } catch (error) {
-        const { name, message } = error as Error;
-        thread.postMessage({ type: "plugins", failure: { name, message } });
-      }
-      break;
-    case "vocabulary":
-      vocabulary = data.vocabulary;
-      break;
-    case "generate":
-      scheduler!.add(data.id, data.request);
-      break;
-    case "abort":
-      scheduler!.abort(data.id);
-      break;
-    case "resume":
-      scheduler!.resume(data.id, data.resumption);
-      break;
-    case "stats":
-      thread.postMessage({ type: "stats", id: data.id, stats: scheduler!.stats() });
-      break;
-    case "close":
-      scheduler?.close();
-      break;
-    default:
-      data satisfies never;
-  }
-};
-
-async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
-  POLICIES.setFiles(plugins.map(loadPlugin));
-  POLICIES.runnable = withoutKernels;
-  const { forward, pool } = await load(options);
+async function run(
+  thread: EngineThread,
+  options: EngineWorkerOptions,
+  plugins: readonly PluginBundle[],
+): Promise<void> {
+  await thread.setPlugins(plugins);
+  thread.policies.runnable = withoutKernels;
+  const { forward, pool } = await load(thread, options);
   const { layerCount, kvHeadCount, headSize } = forward.config;
   const mostBlocks = Math.floor((options.prefixCache ?? 0) / pool.blockBytes);
   const prefixCache = new PrefixCache(new PrefixIndex(pool, layerCount, mostBlocks), kvHeadCount, headSize);
-  const guides = workerGuides(() => vocabulary!);
-  scheduler = new Scheduler(forward, prefixCache, options.maxBatch, POLICIES, emit, log, guides);
-  await scheduler.run();
+  const { policies, emit, log, guides } = thread;
+  await thread.serve(new Scheduler(forward, prefixCache, options.maxBatch, policies, emit, log, guides));
   forward.products.close();
-  thread.postMessage({ type: "closed" });
-  thread.close();
 }
 
-async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; pool: BlockPool }> {
+async function load(
+  thread: EngineThread,
+  options: EngineWorkerOptions,
+): Promise<{ forward: Forward; pool: BlockPool }> {
   const threads = options.threads ?? availableParallelism();
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);
     const weights = weightTypeOf(config, options);
-    const serving = servingOptions(weightCount(file, config), config, weights, options);
+    const serving = servingOptions(thread, weightCount(file, config), config, weights, options);
     const dimensions = dimensionsOf(config, serving);
     const blocks = Math.floor(serving.kvMemory / dimensions.blockBytes);
     if (blocks === 0) {
@@ -117,13 +64,13 @@ async function load(options: EngineWorkerOptions): Promise<{ forward: Forward; p
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
-      thread.postMessage({ type: "progress", progress });
+      thread.post({ type: "progress", progress });
     };
     const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const pool = new BlockPool({ arenas: [blocks], blockBytes: dimensions.blockBytes, layerCount: config.layerCount });
-    thread.postMessage({
+    thread.post({
       type: "ready",
       ready: {
         model: {
@@ -169,6 +116,7 @@ function weightTypeOf(config: ModelConfig, { cpuWeights }: EngineWorkerOptions):
 
 /** Fills in what the user left open. */
 function servingOptions(
+  { log }: EngineThread,
   parameters: number,
   config: ModelConfig,
   weights: WeightType,
@@ -185,22 +133,4 @@ function servingOptions(
   }
   const plan = planMemory(parameters, config, { weights, context, kvMemory, maxBatch });
   return { ...plan, maxBatch, kvElement: kvType };
-}
-
-// Events of a turn travel together: the loop emits them between two looks at the mail.
-let events: { id: number; event: GenerationEvent }[] = [];
-
-function emit(id: number, event: GenerationEvent): void {
-  if (events.length === 0) {
-    queueMicrotask(() => {
-      thread.postMessage({ type: "events", events });
-      events = [];
-    });
-  }
-  events.push({ id, event });
-}
-
-/** Has a line for people written to standard error. */
-function log(message: string): void {
-  thread.postMessage({ type: "log", message });
 }

@@ -7,76 +7,25 @@ import { Model } from "../model/model.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { readSamplingDefaults } from "../architecture/sampling_defaults.ts";
 import { SizeError } from "../contract/errors.ts";
-import type { GenerationEvent } from "../contract/generation.ts";
 import type { SamplingDefaults } from "../contract/sampling.ts";
-import type { EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
-import { BUILT_IN_POLICIES } from "../plugins/built_in.ts";
+import { EngineThread } from "./engine_thread.ts";
+import type { EngineWorkerOptions } from "./protocol.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
-import { PolicyRegistry } from "../policy/registry.ts";
-import { closeLater, loadPlugin } from "../policy/sandbox/load_plugin.ts";
-import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
-import { workerGuides } from "./guides.ts";
 import { describeModel } from "./served_model.ts";
 import { compileKernels } from "./plugin_kernels.ts";
 import { TurnLoop } from "./turn_loop.ts";
 import { warmUp } from "./warm_up.ts";
 
-const thread = self as unknown as {
-  postMessage(message: FromWorker): void;
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-  close(): void;
-};
-
 /** How long after an error the loss of the device may be reported that caused it. */
 const LOSS_MILLISECONDS = 100;
 
-/** What requests choose from; the client knows the same. */
-const POLICIES = new PolicyRegistry(BUILT_IN_POLICIES);
+EngineThread.start(run);
 
-let loop: TurnLoop | null = null;
-let vocabulary: PackedVocabulary | null = null;
-
-/** Sets the plugins that requests choose from, once their kernels have been compiled. */
-let changePlugins: (plugins: readonly PluginBundle[]) => Promise<void>;
-
-thread.onmessage = ({ data }) => {
-  switch (data.type) {
-    case "start":
-      run(data.options, data.plugins).catch((error) => {
-        const { name, message } = error instanceof Error ? error : new Error(String(error));
-        thread.postMessage({ type: "failed", failure: { name, message } });
-      });
-      break;
-    case "vocabulary":
-      vocabulary = data.vocabulary;
-      break;
-    case "plugins":
-      changePlugins(data.plugins).then(
-        () => thread.postMessage({ type: "plugins", failure: null }),
-        ({ name, message }) => thread.postMessage({ type: "plugins", failure: { name, message } }),
-      );
-      break;
-    case "generate":
-      loop!.add(data.id, data.request);
-      break;
-    case "abort":
-      loop!.abort(data.id);
-      break;
-    case "resume":
-      loop!.resume(data.id, data.resumption);
-      break;
-    case "stats":
-      thread.postMessage({ type: "stats", id: data.id, stats: loop!.stats() });
-      break;
-    case "close":
-      loop?.close();
-      break;
-    default:
-      data satisfies never;
-  }
-};
-
-async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
+async function run(
+  thread: EngineThread,
+  options: EngineWorkerOptions,
+  plugins: readonly PluginBundle[],
+): Promise<void> {
   const gpu = await Gpu.open();
   const failed = new Promise<never>((_, reject) => {
     gpu.device.lost.then(({ message }) => reject(new Error(`The GPU device was lost: ${message}`)));
@@ -85,7 +34,7 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
     });
   });
   try {
-    await Promise.race([serve(gpu, options, plugins), failed]);
+    await Promise.race([serve(thread, gpu, options, plugins), failed]);
   } catch (error) {
     // Calls on a lost device may fail before the loss is reported, which says more.
     await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
@@ -94,11 +43,14 @@ async function run(options: EngineWorkerOptions, plugins: readonly PluginBundle[
     failed.catch(() => {});
     gpu.destroy();
   }
-  thread.postMessage({ type: "closed" });
-  thread.close();
 }
 
-async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly PluginBundle[]): Promise<void> {
+async function serve(
+  thread: EngineThread,
+  gpu: Gpu,
+  options: EngineWorkerOptions,
+  plugins: readonly PluginBundle[],
+): Promise<void> {
   const file = await openModel(options.model);
   let config: ModelConfig;
   let sampling: SamplingDefaults;
@@ -106,13 +58,13 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
   try {
     config = await readModelConfig(file);
     sampling = await readSamplingDefaults(file);
-    const serving = servingOptions(gpu, config, options);
+    const serving = servingOptions(thread, gpu, config, options);
     model = await Model.load(
       gpu,
       file,
       config,
       serving,
-      (progress) => thread.postMessage({ type: "progress", progress }),
+      (progress) => thread.post({ type: "progress", progress }),
     ).catch((error) => {
       if (!(error instanceof BindingLimitError)) throw error;
       const { maxBatch, contextLength } = serving;
@@ -122,17 +74,11 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
       );
     });
     const { compressor } = model;
-    POLICIES.runnable = (score) => compressor.runnable(score);
-    changePlugins = async (plugins) => {
-      const files = plugins.map(loadPlugin);
-      await compileKernels((step) => compressor.compile(step), config, files);
-      const before = POLICIES.files;
-      POLICIES.setFiles(files);
-      closeLater(before);
-    };
-    await changePlugins(plugins);
-    await warmUp(model, POLICIES, (progress) => thread.postMessage({ type: "progress", progress }));
-    thread.postMessage({
+    thread.policies.runnable = (score) => compressor.runnable(score);
+    thread.preparePlugins = (files) => compileKernels((step) => compressor.compile(step), config, files);
+    await thread.setPlugins(plugins);
+    await warmUp(model, thread.policies, (progress) => thread.post({ type: "progress", progress }));
+    thread.post({
       type: "ready",
       ready: {
         model: { ...describeModel(file, config, options, serving.contextLength), sampling },
@@ -147,28 +93,11 @@ async function serve(gpu: Gpu, options: EngineWorkerOptions, plugins: readonly P
     file.close();
   }
 
-  // Events of a turn travel together: the loop emits them between two of its waits.
-  let events: { id: number; event: GenerationEvent }[] = [];
-  const emit = (id: number, event: GenerationEvent) => {
-    if (events.length === 0) {
-      queueMicrotask(() => {
-        thread.postMessage({ type: "events", events });
-        events = [];
-      });
-    }
-    events.push({ id, event });
-  };
-  loop = new TurnLoop(model, POLICIES, emit, log, workerGuides(() => vocabulary!));
-  await loop.run();
-}
-
-/** Has a line for people written to standard error. */
-function log(message: string): void {
-  thread.postMessage({ type: "log", message });
+  await thread.serve(new TurnLoop(model, thread.policies, thread.emit, thread.log, thread.guides));
 }
 
 /** Fills in what the user left open, and refuses what this adapter cannot hold. */
-function servingOptions(gpu: Gpu, config: ModelConfig, options: EngineWorkerOptions) {
+function servingOptions({ log }: EngineThread, gpu: Gpu, config: ModelConfig, options: EngineWorkerOptions) {
   const { kvType = "f16" } = options;
   const limit = contextLimit(config, kvType, gpu.maxBindingBytes);
   if (options.context !== undefined && options.context > limit) {
