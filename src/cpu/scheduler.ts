@@ -257,7 +257,8 @@ export class Scheduler {
     const kvCache = kvCacheUsage(sequence, positions);
     kvCache.rowsPerLayer.forEach((rows, layer) => this.#evictedRows[layer] += kvCache.promptRows - rows);
     sequence.budgets.forget();
-    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens: sequence.cachedRows });
+    const { cachedRows: cachedTokens, waitedSeconds } = sequence;
+    this.emit(sequence.id, { type: "prefilled", kvCache, cachedTokens, waitedSeconds });
   }
 
   /** One step of all that can take one. @returns whether there was anything to do */

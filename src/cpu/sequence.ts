@@ -55,6 +55,9 @@ export class Sequence {
   memory: DecodeMemory | null = null;
   /** How often rows have been evicted while tokens were generated. */
   evictions = 0;
+  /** Time that it waited for admission, in seconds. */
+  waitedSeconds = 0;
+  readonly #queued = performance.now();
 
   constructor(
     readonly id: number,
@@ -89,6 +92,7 @@ export class Sequence {
   /** Gives the sequence its residence at admission, and takes it at the end: for admission.ts alone. */
   reside(residence: Residence | null): void {
     this.#residence = residence;
+    if (residence !== null) this.waitedSeconds = (performance.now() - this.#queued) / 1000;
   }
 
   get cache(): SequenceCache {
