@@ -4,19 +4,21 @@
  * `deno run -A tools/train/loss_curve.ts DIR/log.csv models/ebb-mini-loss.svg`
  */
 
-/** Columns of log.csv: where each kind's loss stands, and how it is drawn. */
+/** Columns of log.csv: where each kind's loss stands, and how it is drawn, in colours that everyone tells apart (Okabe and Ito, 2008). */
 const CURVES = [
-  { name: "answers", column: 6, colour: "#1f6fb4" },
-  { name: "repeated segments", column: 10, colour: "#8a5a2b" },
-  { name: "documents", column: 4, colour: "#6a9a3a" },
-  { name: "prose", column: 8, colour: "#c0504d" },
+  { name: "answers", column: 6, colour: "#0072b2" },
+  { name: "repeated segments", column: 10, colour: "#d55e00" },
+  { name: "documents", column: 4, colour: "#009e73" },
+  { name: "prose", column: 8, colour: "#cc79a7" },
 ] as const;
 const TOKENS = 1, LENGTH = 2;
 
-const WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 150, TOP = 44, BOTTOM = 44;
+const WIDTH = 760, HEIGHT = 400, LEFT = 56, RIGHT = 150, TOP = 50, BOTTOM = 50;
 const LABEL_WIDTH = 78;
 /** Losses, in nats, at the lower and upper edge. */
 const LOWEST = 0.01, HIGHEST = 10;
+/** Million tokens from one tick to the next. */
+const TICK_MILLIONS = 2;
 /** Points of a curve, each the mean of the steps in between. */
 const POINTS = 120;
 
@@ -39,12 +41,16 @@ export function lossCurve(log: string): string {
       text(LEFT - 8, y(loss) + 4, String(loss), 'text-anchor="end"'),
     );
   }
+  for (let millions = 0; millions * 1e6 <= lastTokens; millions += TICK_MILLIONS) {
+    const at = x(millions * 1e6);
+    parts.push(
+      `<line x1="${at}" x2="${at}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM + 5}" stroke="#888"/>`,
+      text(at, HEIGHT - BOTTOM + 18, String(millions), 'text-anchor="middle"'),
+    );
+  }
   parts.push(
-    text(
-      LEFT,
-      HEIGHT - 10,
-      `Tokens seen, ${(lastTokens / 1e6).toFixed(2)} million in all; loss in nats; dashed: first rows of a length`,
-    ),
+    text(LEFT, TOP - 6, "Loss, nats"),
+    text(LEFT, HEIGHT - 6, "Tokens seen, millions; dashed: from here on, prompts of a new length"),
   );
   const seen = new Set<string>();
   let labelled = -Infinity;
