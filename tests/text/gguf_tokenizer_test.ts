@@ -42,6 +42,8 @@ Deno.test("Pairs merge by score, the leftmost first where scores are equal", () 
     encode(sentencePieceMetadata(words, { ...flat, "tokenizer.ggml.scores": rightFirst }), "abc"),
     [259, 263],
   );
+  // What has been merged merges with what stands before it too.
+  assert.deepEqual(encode(sentencePieceMetadata(["a", "b", "c", "bc", "abc"], flat), "abc"), [263]);
 });
 
 Deno.test("Characters outside a SentencePiece vocabulary become their bytes, and come back", () => {

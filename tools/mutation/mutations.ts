@@ -85,7 +85,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   ...of(
     "src/policy/fence.ts",
-    ["tests/policy/fence_test.ts"],
+    ["tests/policy/fence_test.ts", "tests/engine/plugin_steps_test.ts"],
     ["rows > this.#scoredRows) {", "rows >= this.#scoredRows) {"],
     ["if (layer === this.context.layerCount - 1) return true;", ""],
     ["this.#policy = null;\n        // What queries", "// What queries"],
