@@ -115,7 +115,10 @@ const DEVICE_FLAGS = {
     default: "auto",
     help: "What computes: a GPU, a software adapter of WebGPU's too; the CPU; or a GPU if there is one, else the CPU",
   },
-  threads: { value: integer(1, 256), help: "Threads that compute on the CPU; default: as many as it has cores" },
+  threads: {
+    value: integer(1, 256),
+    help: "Threads that compute on the CPU; default: as many as it has cores, up to 16",
+  },
   cpuWeights: {
     value: oneOf("int8", "f32"),
     help: "Weights on the CPU: f32 is exact, int8 answers faster from a quarter of the memory; default: int8",

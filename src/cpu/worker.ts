@@ -25,6 +25,9 @@ import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
 
+/** Most threads by default: long before, memory is what an answer waits for, and each takes time to start and cores while it waits. */
+const MOST_THREADS = 16;
+
 EngineThread.start(run);
 
 async function run(
@@ -47,7 +50,7 @@ async function load(
   thread: EngineThread,
   options: EngineWorkerOptions,
 ): Promise<{ forward: Forward; pool: BlockPool }> {
-  const threads = options.threads ?? availableParallelism();
+  const threads = options.threads ?? Math.min(availableParallelism(), MOST_THREADS);
   const file = await openModel(options.model);
   try {
     const config = await readModelConfig(file);

@@ -8,7 +8,7 @@ import type { CacheShape } from "./forecast.ts";
 
 /** How the worker is to serve a model. */
 export interface EngineWorkerOptions {
-  /** Threads that compute, on the CPU; as many as it has cores by default. */
+  /** Threads that compute, on the CPU; as many as it has cores by default, up to 16. */
   readonly threads?: number;
   /** What the CPU keeps weights as; its own choice by default. */
   readonly cpuWeights?: "f32" | "int8";
