@@ -29,7 +29,7 @@ const DEADLINES: Readonly<Record<Question["type"], number>> = {
   host: 10_000,
 };
 /** How long a thread may take to start: while it does, whoever asks waits. */
-const START_MILLISECONDS = 10_000;
+const START_MILLISECONDS = 60_000;
 
 /** Workers with permissions of their own are not in the standard's types. */
 type DenoWorkerOptions = WorkerOptions & { readonly deno: { readonly permissions: "none" } };
