@@ -29,6 +29,7 @@ const LOOKS: Readonly<Record<string, Pick<Series, "colour" | "mark">>> = {
   expectedattention: { colour: "#44aa99", mark: "square" },
   triattention: { colour: "#6699cc", mark: "diamond" },
   random: { colour: "#ddcc77", mark: "circle" },
+  compactor: { colour: "#cc6677", mark: "wedge" },
 };
 /** How a policy that comes with Ebb is drawn. */
 export function lookOf(policy: string): Series {
