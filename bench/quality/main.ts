@@ -10,7 +10,7 @@
  * on the CPU. Results, figures and answers go to the folder, from which a run that was stopped goes on; the page stays as it is.
  */
 import { parseArgs } from "node:util";
-import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
+import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags/measuring.ts";
 import { evalCompare, runComparison } from "../../src/cli/eval.ts";
 import { ExitError } from "../../src/cli/exit_codes.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";

@@ -1,5 +1,5 @@
 /** @file What `deno task quality` measures, as data: who takes part, and what is asked. */
-import type { EvalCompareOptions } from "../../src/cli/flags.ts";
+import type { EvalCompareOptions } from "../../src/cli/flags/measuring.ts";
 
 /** Every policy is asked with every budget; the full cache is always asked too. */
 export const CONTENDERS = {

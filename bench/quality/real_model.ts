@@ -3,7 +3,7 @@
  * LongBench's records is named, and on tasks that models of that size can do. Many questions take hours on a CPU, so each comparison has
  * few, the most telling come first, and `--samples` asks for more later.
  */
-import type { EvalCompareOptions } from "../../src/cli/flags.ts";
+import type { EvalCompareOptions } from "../../src/cli/flags/measuring.ts";
 import type { PlannedComparison } from "./plan.ts";
 
 /** Shares of the prompt as in the paper and beyond, and rows as a server has them. */

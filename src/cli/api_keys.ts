@@ -2,7 +2,7 @@
 import { ApiKeys } from "../routes/access/api_keys.ts";
 import { KeyFileError, readKeyFile } from "../routes/access/key_file.ts";
 import { ExitError } from "./exit_codes.ts";
-import type { ServeOptions } from "./flags.ts";
+import type { ServeOptions } from "./flags/serving.ts";
 
 /**
  * @param log takes a line for people

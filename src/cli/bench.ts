@@ -7,7 +7,7 @@ import { summariseLoad, summaryJson } from "../eval/load/summary.ts";
 import { Random } from "../eval/tasks/random.ts";
 import { requireOutFile } from "./out_file.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { BenchServeOptions } from "./flags.ts";
+import type { BenchServeOptions } from "./flags/measuring.ts";
 import { requestProgress } from "./progress.ts";
 
 /** Words of the request that finds out how many tokens words are. */

@@ -5,7 +5,7 @@ import { type Chat, runCommand } from "./chat/commands.ts";
 import { type AnswerReport, Conversation } from "./chat/conversation.ts";
 import { type LineInput, standardInput } from "./chat/line_input.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { ChatOptions } from "./flags.ts";
+import type { ChatOptions } from "./flags/serving.ts";
 import { printText } from "./standard_output.ts";
 import { startForOne } from "./start_for_one.ts";
 

@@ -1,22 +1,8 @@
 /** @file The commands of the program, as data: what they take and where they live. */
-import {
-  BENCH_SERVE_FLAGS,
-  CHAT_FLAGS,
-  CONVERT_FLAGS,
-  EVAL_COMPARE_FLAGS,
-  EVAL_SCORE_FLAGS,
-  GENERATE_FLAGS,
-  INSPECT_FLAGS,
-  MODELS_FLAGS,
-  POLICY_CHECK_FLAGS,
-  POLICY_NEW_FLAGS,
-  POLICY_TRY_FLAGS,
-  PULL_FLAGS,
-  QUANTIZE_FLAGS,
-  RM_FLAGS,
-  SERVE_FLAGS,
-  TASKS_FLAGS,
-} from "./flags.ts";
+import { BENCH_SERVE_FLAGS, EVAL_COMPARE_FLAGS, EVAL_SCORE_FLAGS, TASKS_FLAGS } from "./flags/measuring.ts";
+import { CONVERT_FLAGS, INSPECT_FLAGS, MODELS_FLAGS, PULL_FLAGS, QUANTIZE_FLAGS, RM_FLAGS } from "./flags/models.ts";
+import { POLICY_CHECK_FLAGS, POLICY_NEW_FLAGS, POLICY_TRY_FLAGS } from "./flags/policies.ts";
+import { CHAT_FLAGS, GENERATE_FLAGS, SERVE_FLAGS } from "./flags/serving.ts";
 import type { AnyFlag } from "./values.ts";
 
 /** A command of `main.ts`. */

@@ -6,7 +6,7 @@ import { openModel } from "../formats/open.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { TENSOR_TYPES } from "../formats/tensor_types.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { ConvertOptions, QuantizeOptions } from "./flags.ts";
+import type { ConvertOptions, QuantizeOptions } from "./flags/models.ts";
 import { localModel } from "./local_model.ts";
 import { transferProgress } from "./progress.ts";
 import { formatBytes } from "./units.ts";

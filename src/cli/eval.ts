@@ -22,7 +22,7 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { chooseDevice } from "../serving/device.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { EvalCompareOptions, EvalScoreOptions } from "./flags.ts";
+import type { EvalCompareOptions, EvalScoreOptions } from "./flags/measuring.ts";
 import { localModel } from "./local_model.ts";
 import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";

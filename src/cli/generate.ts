@@ -7,7 +7,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { ChoiceText } from "../routes/generation/choice_text.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { GenerateOptions } from "./flags.ts";
+import type { GenerateOptions } from "./flags/serving.ts";
 import { startForOne } from "./start_for_one.ts";
 import { printText } from "./standard_output.ts";
 import { formatBytes } from "./units.ts";

@@ -2,7 +2,7 @@
 import { openModel } from "../formats/open.ts";
 import { readModelConfig } from "../architecture/read_config.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { InspectOptions } from "./flags.ts";
+import type { InspectOptions } from "./flags/models.ts";
 import { localModel } from "./local_model.ts";
 import { formatReport, reportModel } from "./model_report.ts";
 

@@ -2,7 +2,7 @@
 import { BLOCK_ROWS, blockBytes, blocksFor } from "../cache/block.ts";
 import { type ModelFile, ModelFileError, type TensorInfo } from "../formats/model_file.ts";
 import type { ModelConfig } from "../architecture/config.ts";
-import { SERVE_FLAGS } from "./flags.ts";
+import { SERVE_FLAGS } from "./flags/serving.ts";
 import { formatBytes, formatCount } from "./units.ts";
 
 /** Bytes of a key or value element in the cache; f16 is `serve`'s default. */

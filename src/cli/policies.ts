@@ -5,7 +5,7 @@ import { parseKvCacheChoice } from "../policy/choice.ts";
 import { COMBINATION_EXAMPLE, type PolicyRegistry } from "../policy/registry.ts";
 import { loadPolicies } from "../serving/policies.ts";
 import { ExitError } from "./exit_codes.ts";
-import { DEFAULT_BUDGET } from "./flags.ts";
+import { DEFAULT_BUDGET } from "./flags/shared.ts";
 
 /** Flags that name policies. */
 export interface PolicyOptions {

@@ -9,7 +9,7 @@ import type { Policy } from "../policy/policy.ts";
 import { combinationName, type PolicyRegistry } from "../policy/registry.ts";
 import { prepareDriverEnvironment } from "../serving/environment.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { PolicyCheckOptions } from "./flags.ts";
+import type { PolicyCheckOptions } from "./flags/policies.ts";
 import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 

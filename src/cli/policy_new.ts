@@ -3,7 +3,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import project from "../../deno.json" with { type: "json" };
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { PolicyNewOptions } from "./flags.ts";
+import type { PolicyNewOptions } from "./flags/policies.ts";
 
 /** Writes the file, which must not exist, and a deno.json beside it if there is none. */
 export async function policyNew({ file }: PolicyNewOptions): Promise<number> {

@@ -4,7 +4,7 @@ import { pull as pullModel } from "../hub/pull.ts";
 import { hubSettings } from "../hub/settings.ts";
 import { isRemote } from "../hub/source.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
-import type { PullOptions, RmOptions } from "./flags.ts";
+import type { PullOptions, RmOptions } from "./flags/models.ts";
 import { transferProgress } from "./progress.ts";
 import { formatBytes } from "./units.ts";
 

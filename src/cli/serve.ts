@@ -11,7 +11,7 @@ import { loadPolicies } from "../serving/policies.ts";
 import { type RunningEngine, startEngine } from "../serving/start_engine.ts";
 import { watchPlugins } from "../serving/watch_plugins.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { ServeOptions } from "./flags.ts";
+import type { ServeOptions } from "./flags/serving.ts";
 import { openApiKeys } from "./api_keys.ts";
 import { localModel } from "./local_model.ts";
 import { createLog } from "./log.ts";

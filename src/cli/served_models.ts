@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { isRemote } from "../hub/source.ts";
 import { ExitError } from "./exit_codes.ts";
-import type { ServeOptions } from "./flags.ts";
+import type { ServeOptions } from "./flags/serving.ts";
 import { bytes } from "./values.ts";
 
 /** A model to serve. */

@@ -2,7 +2,7 @@
 import { chooseDevice } from "../serving/device.ts";
 import { type ModelHead, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
-import type { ChatOptions } from "./flags.ts";
+import type { ChatOptions } from "./flags/serving.ts";
 import { localModel } from "./local_model.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
 import { progressDisplay } from "./progress.ts";

@@ -6,7 +6,7 @@ import { openModel } from "../formats/open.ts";
 import { loadTokenizer } from "../text/load_tokenizer.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import type { TasksOptions } from "./flags.ts";
+import type { TasksOptions } from "./flags/measuring.ts";
 
 /** Prints a sample and, as its `request`, what to send to `/v1/chat/completions`, the answer begun. Its names occur in no training data. */
 export async function tasks({ family, length, seed, depth }: TasksOptions): Promise<number> {

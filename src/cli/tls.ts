@@ -2,7 +2,7 @@
 import { createSecureContext } from "node:tls";
 import { ExitError } from "./exit_codes.ts";
 import { flagName } from "./option_names.ts";
-import type { ServeOptions } from "./flags.ts";
+import type { ServeOptions } from "./flags/serving.ts";
 
 /** @throws {ExitError} if only one is named, or one cannot be used */
 export async function readTls(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BENCH_SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { BENCH_SERVE_FLAGS } from "../../src/cli/flags/measuring.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { withDirectory } from "../support/files.ts";

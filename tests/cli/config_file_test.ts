@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { configText, readConfigFile } from "../../src/cli/config_file.ts";
 import { ExitError } from "../../src/cli/exit_codes.ts";
-import { SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags/serving.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { withFile } from "../support/files.ts";
 import { runMain } from "../support/server.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { evalCompare } from "../../src/cli/eval.ts";
-import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags.ts";
+import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags/measuring.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { withDirectory } from "../support/files.ts";
 import { TestServer } from "../support/server.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { evalCompare } from "../../src/cli/eval.ts";
-import { EVAL_COMPARE_FLAGS, type EvalCompareOptions } from "../../src/cli/flags.ts";
+import { EVAL_COMPARE_FLAGS, type EvalCompareOptions } from "../../src/cli/flags/measuring.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";
 import { FakeEngine, likelyLogits } from "../support/fake_engine.ts";
 import { byteTokens, fakeChatTemplate, fakeText, TOKEN } from "../support/fake_text.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { complete, planCompletion } from "../../src/cli/generate.ts";
-import type { GenerateOptions } from "../../src/cli/flags.ts";
+import type { GenerateOptions } from "../../src/cli/flags/serving.ts";
 import type { Engine } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { fakeChatTemplate } from "../support/fake_text.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ExitError } from "../../src/cli/exit_codes.ts";
-import { GENERATE_FLAGS, INSPECT_FLAGS, SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { INSPECT_FLAGS } from "../../src/cli/flags/models.ts";
+import { GENERATE_FLAGS, SERVE_FLAGS } from "../../src/cli/flags/serving.ts";
 import { environmentName, flagName } from "../../src/cli/option_names.ts";
 import { nearest } from "../../src/text/nearest.ts";
 import { asksForHelp, parseOptions } from "../../src/cli/parse_options.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseOptions } from "../../src/cli/parse_options.ts";
-import { SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags/serving.ts";
 import { modelsToServe } from "../../src/cli/served_models.ts";
 import { withDirectory } from "../support/files.ts";
 

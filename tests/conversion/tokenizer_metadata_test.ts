@@ -4,7 +4,7 @@ import { ggufTokenizer } from "../../src/text/gguf_tokenizer.ts";
 import { PRE_TOKENIZERS } from "../../src/text/pre_tokenizers.ts";
 import { type TokenizerFiles, tokenizerFromFiles } from "../../src/text/tokenizer_json.ts";
 import { tinyByteLevelJson } from "../../fixtures/tiny_tokenizer.ts";
-import { isMissing, SMOLLM_DIRECTORY } from "../support/tokenizers.ts";
+import { isMissing, SENTENCE_PIECE_STEPS, SMOLLM_DIRECTORY } from "../support/tokenizers.ts";
 
 const model = (vocabularySize: number) => ({ architecture: "llama", vocabularySize }) as const;
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
@@ -28,26 +28,11 @@ function sentencePiece(): TokenizerFiles {
   return {
     tokenizer: {
       added_tokens: [added("<unk>", true), added("<s>", true), added("</s>", true), added("<tool>", false)],
-      normalizer: {
-        type: "Sequence",
-        normalizers: [
-          { type: "Prepend", prepend: "▁" },
-          { type: "Replace", pattern: { String: " " }, content: "▁" },
-        ],
-      },
+      ...SENTENCE_PIECE_STEPS,
       pre_tokenizer: null,
       post_processor: {
         type: "TemplateProcessing",
         single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-      },
-      decoder: {
-        type: "Sequence",
-        decoders: [
-          { type: "Replace", pattern: { String: "▁" }, content: " " },
-          { type: "ByteFallback" },
-          { type: "Fuse" },
-          { type: "Strip", content: " ", start: 1, stop: 0 },
-        ],
       },
       model: {
         type: "BPE",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { glob } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
-import { SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags/serving.ts";
 import { environmentName, flagName } from "../../src/cli/option_names.ts";
 import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { parseOptions } from "../../src/cli/parse_options.ts";

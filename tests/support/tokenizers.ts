@@ -5,6 +5,26 @@ import type { ModelFile } from "../../src/formats/model_file.ts";
 export const STORIES_MODEL = "../shared/models/stories260K.gguf";
 export const SMOLLM_DIRECTORY = "../shared/models/smollm2-tokenizer";
 
+/** How a tokenizer.json of the SentencePiece kind writes spaces, and takes bytes and spaces back, as converters write it for Llama 2. */
+export const SENTENCE_PIECE_STEPS = {
+  normalizer: {
+    type: "Sequence",
+    normalizers: [
+      { type: "Prepend", prepend: "▁" },
+      { type: "Replace", pattern: { String: " " }, content: "▁" },
+    ],
+  },
+  decoder: {
+    type: "Sequence",
+    decoders: [
+      { type: "Replace", pattern: { String: "▁" }, content: " " },
+      { type: "ByteFallback" },
+      { type: "Fuse" },
+      { type: "Strip", content: " ", start: 1, stop: 0 },
+    ],
+  },
+} as const;
+
 /** Whether a shared file is not there, so that its tests are skipped; says so. */
 export function isMissing(path: string): boolean {
   try {

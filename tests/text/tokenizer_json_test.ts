@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ModelFileError } from "../../src/formats/model_file.ts";
 import { type TokenizerFiles, tokenizerFromFiles } from "../../src/text/tokenizer_json.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
-import { fakeGguf } from "../support/tokenizers.ts";
+import { fakeGguf, SENTENCE_PIECE_STEPS } from "../support/tokenizers.ts";
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
 const WORDS = ["<unk>", "<s>", "</s>", ...BYTES, "▁", "h", "i", "▁h", "▁hi", "<tool>"];
@@ -21,26 +21,11 @@ function llamaFiles(
         { id: 2, content: "</s>", special: true, normalized: false },
         { id: id("<tool>"), content: "<tool>", special: false, normalized: false },
       ],
-      normalizer: {
-        type: "Sequence",
-        normalizers: [
-          { type: "Prepend", prepend: "▁" },
-          { type: "Replace", pattern: { String: " " }, content: "▁" },
-        ],
-      },
+      ...SENTENCE_PIECE_STEPS,
       pre_tokenizer: null,
       post_processor: {
         type: "TemplateProcessing",
         single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-      },
-      decoder: {
-        type: "Sequence",
-        decoders: [
-          { type: "Replace", pattern: { String: "▁" }, content: " " },
-          { type: "ByteFallback" },
-          { type: "Fuse" },
-          { type: "Strip", content: " ", start: 1, stop: 0 },
-        ],
       },
       model: {
         type: "BPE",

@@ -6,7 +6,14 @@ import { PRE_TOKENIZERS } from "../../src/text/pre_tokenizers.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { tokenizerFromFiles } from "../../src/text/tokenizer_json.ts";
-import { fakeGguf, isMissing, SMOLLM_DIRECTORY, smollmMetadata, STORIES_MODEL } from "../support/tokenizers.ts";
+import {
+  fakeGguf,
+  isMissing,
+  SENTENCE_PIECE_STEPS,
+  SMOLLM_DIRECTORY,
+  smollmMetadata,
+  STORIES_MODEL,
+} from "../support/tokenizers.ts";
 
 interface Golden {
   readonly plain: readonly number[][];
@@ -130,22 +137,7 @@ function asTokenizerJson(tokens: readonly string[]): Record<string, unknown> {
   });
   return {
     added_tokens: tokens.slice(0, 3).map((content, id) => ({ id, content, special: true, normalized: false })),
-    normalizer: {
-      type: "Sequence",
-      normalizers: [
-        { type: "Prepend", prepend: "▁" },
-        { type: "Replace", pattern: { String: " " }, content: "▁" },
-      ],
-    },
-    decoder: {
-      type: "Sequence",
-      decoders: [
-        { type: "Replace", pattern: { String: "▁" }, content: " " },
-        { type: "ByteFallback" },
-        { type: "Fuse" },
-        { type: "Strip", content: " ", start: 1, stop: 0 },
-      ],
-    },
+    ...SENTENCE_PIECE_STEPS,
     model: {
       type: "BPE",
       unk_token: "<unk>",

@@ -8,7 +8,7 @@
 import OpenAI from "openai";
 import type { Hono } from "hono";
 import type { KvCacheChoice } from "../../contract/generation.ts";
-import type { ChatOptions } from "../flags.ts";
+import type { ChatOptions } from "../flags/serving.ts";
 
 /** As `usage` of a chat completion tells it. */
 export interface AnswerUsage {
