@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../fixtures/random.ts";
 import { Crew, type Int8Matrix } from "../../src/cpu/kernels/crew.ts";
+import { CREW_TEXT } from "../../src/cpu/kernels/crew_module.ts";
 import { ATTENTION_RECORD, ATTENTION_RECORD_WORDS } from "../../src/cpu/kernels/row_attention.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 
@@ -61,4 +62,11 @@ Deno.test("jobs of different kinds and sizes in quick succession are done, each 
     }
   }
   crew.close();
+});
+
+// A thread may be held up between any two instructions, which no test can make it be at the wrong ones.
+Deno.test("whether there is a piece is told by one access to memory, whatever the next job is by then", () => {
+  const claim = /\(loop \$pieces[^]*?\(return\)/.exec(CREW_TEXT)![0];
+  const accesses = Array.from(claim.matchAll(/\.(atomic\.[\w.]+|load|store)\b/g), ([, access]) => access);
+  assert.deepEqual(accesses, ["atomic.rmw.sub"]);
 });

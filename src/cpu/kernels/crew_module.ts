@@ -62,7 +62,8 @@ const load = (name: keyof typeof CONTROL) => `(i32.load ${word(name)})`;
 const float = (name: keyof typeof CONTROL) => `(f32.load ${word(name)})`;
 const atomic = (name: keyof typeof CONTROL) => `(i32.atomic.load ${word(name)})`;
 
-const TEXT = `
+/** The module in WebAssembly's text format. */
+export const CREW_TEXT = `
 (module
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
@@ -172,7 +173,7 @@ export interface CrewExports {
 /** Compiles the module. */
 export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { parseWat } = await wabt();
-  const parsed = parseWat("crew.wat", TEXT, { simd: true, threads: true, relaxed_simd: true });
+  const parsed = parseWat("crew.wat", CREW_TEXT, { simd: true, threads: true, relaxed_simd: true });
   const { buffer } = parsed.toBinary({});
   parsed.destroy();
   return await WebAssembly.compile(buffer as Uint8Array<ArrayBuffer>);
