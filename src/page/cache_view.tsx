@@ -1,6 +1,6 @@
 /** @file What the cache keeps of a prompt: figures, bars by layer, the picture of all layers, the text. */
 import { useState } from "hono/jsx/dom";
-import type { Answer } from "./answer.ts";
+import type { Answer, Cache } from "./answer.ts";
 import { KeptMap } from "./kept_map.tsx";
 import { KeptText } from "./kept_text.tsx";
 import { keptInside, keptShares, tokensOf } from "./kept_rows.ts";
@@ -19,9 +19,8 @@ interface Props {
 }
 
 export function CacheView({ answer, layers, sentence, most, of }: Props) {
-  const { rows, tokens, usage, phase } = answer;
+  const { rows, tokens, cache, phase } = answer;
   const [layer, setLayer] = useState<number | undefined>(undefined);
-  const cache = usage?.kv_cache;
   const isReading = phase === "reading";
   const scale = most ?? mostRows(answer);
   const marked = tokens !== null && sentence !== undefined ? tokensOf(tokens, sentence) : null;
@@ -39,7 +38,13 @@ export function CacheView({ answer, layers, sentence, most, of }: Props) {
       {rows !== null && (
         <>
           <h4>Rows by layer, a whole bar {Math.round(scale)}</h4>
-          <LayerBars rows={rows} layers={layers} most={scale} chosen={layer} onChoose={setLayer} />
+          <LayerBars
+            rows={rows}
+            layers={isReading ? layers : rows.length}
+            most={scale}
+            chosen={layer}
+            onChoose={setLayer}
+          />
         </>
       )}
       {cache && tokens !== null && tokens.length === cache.prompt_rows && (
@@ -76,8 +81,6 @@ function Legend() {
     </p>
   );
 }
-
-type Cache = NonNullable<NonNullable<Answer["usage"]>["kv_cache"]>;
 
 function figures({ policy, prompt_rows, rows_per_layer, bytes, full_bytes }: Cache): string {
   const mean = rows_per_layer.reduce((sum, rows) => sum + rows, 0) / rows_per_layer.length;

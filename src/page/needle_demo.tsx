@@ -19,7 +19,7 @@ interface Result {
   readonly ratio: number;
 }
 
-export function NeedleDemo({ server, list, layers, initial, contextLength }: PanelProps) {
+export function NeedleDemo({ server, model, list, layers, initial, contextLength }: PanelProps) {
   const [choice, setChoice] = useState<KvChoice>({ ...initial, budget: DEMO_BUDGET });
   const [length, setLength] = useState("600");
   const [depth, setDepth] = useState("50");
@@ -43,8 +43,8 @@ export function NeedleDemo({ server, list, layers, initial, contextLength }: Pan
     }
     setNeedle(hidden);
     const { prompt, maxTokens } = hidden;
-    const ended = await start({ prompt, kvCache: kvCacheField(list, choice), maxTokens, temperature: 0 });
-    const cache = ended?.usage?.kv_cache;
+    const ended = await start({ model, prompt, kvCache: kvCacheField(list, choice), maxTokens, temperature: 0 });
+    const cache = ended?.cache;
     if (ended?.phase !== "ended" || !cache) return;
     setResults((before) => [{
       policy: chosen(list, choice).name,

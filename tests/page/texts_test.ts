@@ -43,15 +43,17 @@ Deno.test("readMetrics() finds what the page shows in what the server tells", as
     blocks: 100,
     blocksUsedPerLayer: [10, 15],
   });
-  assert.throws(() => readMetrics("# nothing", "fake-model", 0), /has no ebb_num_requests_running/);
+  const half = 'ebb_kv_blocks{model_name="fake-model"} 100';
+  assert.throws(() => readMetrics(half, "fake-model", 0), /has no ebb_num_requests_running/);
 });
 
 Deno.test("readMetrics() takes each model's own", async () => {
   const { app } = startApp({ tokens: [] });
   const own = await (await app.request("/metrics")).text();
   const other = own.replaceAll("fake-model", "other-model").replaceAll(/ \d+$/gm, " 1");
-  assert.equal(readMetrics(other + own, "fake-model", 0).waiting, 3);
-  assert.equal(readMetrics(other + own, "other-model", 0).waiting, 1);
+  assert.equal(readMetrics(other + own, "fake-model", 0)?.waiting, 3);
+  assert.equal(readMetrics(other + own, "other-model", 0)?.waiting, 1);
+  assert.equal(readMetrics(other, "fake-model", 0), null, "of a model that has not been loaded nothing is told");
 });
 
 Deno.test("rate() is in tokens a second, and 0 where there is nothing to compare", () => {

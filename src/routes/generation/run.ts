@@ -30,6 +30,15 @@ export interface ChoiceDelta {
   readonly stopString: string | null;
 }
 
+/** What is told of the first sequence's cache before its first token, where the request asks for positions. */
+export interface CachePiece {
+  readonly kvCache:
+    /** Of the layers that have been read so far. */
+    | { readonly state: "prompt"; readonly rows_per_layer: readonly number[] }
+    /** As it is when the prompt has been read. */
+    | { readonly state: "generating" } & NonNullable<Usage["kv_cache"]>;
+}
+
 /** A whole choice. */
 export interface Choice {
   readonly text: string;
@@ -57,7 +66,7 @@ export class GenerationRun implements RunReport {
   readonly #plan: GenerationPlan;
   readonly #requestId: string;
   readonly #generations: Generation[] = [];
-  readonly #deltas = new Channel<ChoiceDelta>();
+  readonly #deltas = new Channel<ChoiceDelta | CachePiece>();
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
   #cachedTokens = 0;
@@ -159,7 +168,7 @@ export class GenerationRun implements RunReport {
   }
 
   /** The choices' pieces as they come, interleaved. Read once. @throws {HttpError} if the generation failed */
-  get deltas(): AsyncIterable<ChoiceDelta> {
+  get deltas(): AsyncIterable<ChoiceDelta | CachePiece> {
     return this.#deltas;
   }
 
@@ -170,7 +179,9 @@ export class GenerationRun implements RunReport {
       tokens: [] as PlacedToken[],
       finishReason: "stop" as FinishReason,
     }));
-    for await (const { index, text, tokens, finishReason } of this.#deltas) {
+    for await (const piece of this.#deltas) {
+      if ("kvCache" in piece) continue;
+      const { index, text, tokens, finishReason } = piece;
       const choice = choices[index];
       choice.text += text;
       choice.tokens.push(...tokens);
@@ -217,7 +228,8 @@ export class GenerationRun implements RunReport {
 
   async #readEvents(sequence: LiveSequence, clock: ChoiceClock): Promise<Outcome> {
     const { index } = sequence;
-    const { stopTokens } = this.#plan.requests[index];
+    const { stopTokens, kvCache: { report } } = this.#plan.requests[index];
+    const tellsCache = index === 0 && report !== undefined;
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
     const emit = (finishReason: FinishReason | null) => {
       if (finishReason) text.finish();
@@ -230,6 +242,7 @@ export class GenerationRun implements RunReport {
       switch (event.type) {
         case "reading":
           sequence.reading(event.rowsPerLayer);
+          if (tellsCache) this.#deltas.push({ kvCache: { state: "prompt", rows_per_layer: event.rowsPerLayer } });
           break;
         case "prefilled":
           sequence.prefilled(event.kvCache);
@@ -238,6 +251,7 @@ export class GenerationRun implements RunReport {
           if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
             this.#cachedTokens += event.cachedTokens;
           }
+          if (tellsCache) this.#deltas.push({ kvCache: { state: "generating", ...this.usage.kv_cache! } });
           break;
         case "evicted":
           sequence.evicted(event.rowsPerLayer, event.fallback);
