@@ -37,7 +37,7 @@ export function CacheView({ answer, layers, sentence, most, of }: Props) {
       )}
       {rows !== null && (
         <>
-          <h4>Rows by layer, a whole bar {Math.round(scale)}</h4>
+          <h4>Rows by layer; a full bar is {Math.round(scale)}</h4>
           <LayerBars
             rows={rows}
             layers={isReading ? layers : rows.length}

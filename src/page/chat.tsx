@@ -72,7 +72,7 @@ export function Chat({ server, model, list, layers, initial }: PanelProps) {
           {earlier.map(({ role, content }, at) => (
             <article key={at} class={role}>
               <h3>{role === "user" ? "You" : "Model"}</h3>
-              <p class="text" dir="auto">{content}</p>
+              <p class="text" dir="auto">{content.trimStart()}</p>
             </article>
           ))}
           {answer !== null && (

@@ -60,11 +60,13 @@ export function Glance({ server, model, onLayers }: Props) {
         <dt>Blocks of the cache</dt>
         <dd>
           {used} of {last.blocks}
-          <span class="spark" role="img" aria-label={`Blocks by layer: ${last.blocksUsedPerLayer.join(", ")}`}>
-            {last.blocksUsedPerLayer.map((blocks, layer) => (
-              <span key={layer} style={{ height: `${100 * blocks / most}%` }} />
-            ))}
-          </span>
+          {used > 0 && (
+            <span class="spark" role="img" aria-label={`Blocks by layer: ${last.blocksUsedPerLayer.join(", ")}`}>
+              {last.blocksUsedPerLayer.map((blocks, layer) => (
+                <span key={layer} style={{ height: `${100 * blocks / most}%` }} />
+              ))}
+            </span>
+          )}
         </dd>
       </div>
       {isLost && <div class="lost" role="status">No answer from the server</div>}
