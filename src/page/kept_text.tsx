@@ -3,6 +3,7 @@
  * gone to with the arrow keys, a token tells who keeps it.
  */
 import { memo, useEffect, useMemo, useRef, useState } from "hono/jsx/dom";
+import { directionOf } from "./token_texts.ts";
 import { tokenAfter } from "./keys.ts";
 import { describeToken, keptByLayer, keptShares, levelOf, type Positions } from "./kept_rows.ts";
 
@@ -49,7 +50,7 @@ export function KeptText({ tokens, positions, layer, marked }: Props) {
         role="group"
         tabindex={0}
         aria-label="The prompt's tokens. Arrow keys go from one kept token to the next."
-        dir="auto"
+        dir={directionOf(tokens)}
         ref={text}
         onKeyDown={onKeyDown}
         // Of a pointer that has moved: text that scrolls under one at rest tells nothing.

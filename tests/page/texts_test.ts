@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { tabAfter, tokenAfter } from "../../src/page/keys.ts";
 import { rate, type Reading, readMetrics } from "../../src/page/metrics_text.ts";
 import { commonLength, partingSentence } from "../../src/page/parting.ts";
-import { readableTokens } from "../../src/page/token_texts.ts";
+import { directionOf, readableTokens } from "../../src/page/token_texts.ts";
 import { startApp } from "../routes/harness.ts";
 
 Deno.test("answers part behind the last whole word that they have in common", () => {
@@ -28,6 +28,14 @@ Deno.test("readableTokens() puts characters together that several tokens make up
   assert.deepEqual(readableTokens(["bytes:\\xd9", "x"]), ["\ufffd", "x"]);
   assert.deepEqual(readableTokens(["bytes:\\xd9\\x85\\xd9", "bytes:\\x85"]), ["م", "م"]);
   assert.deepEqual(readableTokens(["bytes: none", "\ufeff"]), ["bytes: none", "\ufeff"]);
+});
+
+Deno.test("directionOf() asks most letters of a prompt, not those of its template", () => {
+  assert.equal(directionOf(["<s>", "<|user|>", " The", " fox"]), "ltr");
+  assert.equal(directionOf(["<|im_start|>", "user", "\n", "כמה הוא שתיים ועוד שתיים בבקשה"]), "rtl");
+  assert.equal(directionOf(["مر", "حبا", " 12"]), "rtl");
+  assert.equal(directionOf(["12", " 🙂"]), "ltr");
+  assert.equal(directionOf(["The word مرحبا means hello"]), "ltr");
 });
 
 Deno.test("readMetrics() finds what the page shows in what the server tells", async () => {
