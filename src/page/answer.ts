@@ -50,6 +50,8 @@ export interface Answer {
   readonly rows: readonly number[] | null;
   /** Texts of the prompt's tokens; null until they are known. */
   readonly tokens: readonly string[] | null;
+  /** Positions that these layers keep; null where they are not told yet. */
+  readonly positions: Positions | null;
   /** Null until the prompt has been read. */
   readonly cache: Cache | null;
   /** Null until the answer has ended. */
@@ -66,6 +68,7 @@ export const NO_ANSWER: Answer = {
   reasoning: "",
   rows: null,
   tokens: null,
+  positions: null,
   cache: null,
   usage: null,
   seconds: 0,
@@ -81,10 +84,8 @@ interface Chunk {
   readonly usage?: Usage | null;
   /** Before the first token, since the page asks for positions. */
   readonly kv_cache?:
-    | { readonly state: "prompt"; readonly rows_per_layer: readonly number[] }
-    | {
-      readonly state: "generating";
-    } & Cache;
+    | { readonly state: "prompt"; readonly rows_per_layer: readonly number[]; readonly positions?: Positions }
+    | { readonly state: "generating" } & Cache;
 }
 
 /**
@@ -111,7 +112,7 @@ export async function ask(
   try {
     const chunks = server.events<Chunk>(path, { ...what, ...fields, kv_cache: kvCache }, signal);
     for await (const { choices: [choice], usage, kv_cache } of chunks) {
-      if (kv_cache?.state === "prompt") tell({ rows: kv_cache.rows_per_layer });
+      if (kv_cache?.state === "prompt") tell({ rows: kv_cache.rows_per_layer, positions: kv_cache.positions ?? null });
       if (kv_cache?.state === "generating") tell(read(kv_cache));
       const piece = choice?.text ?? choice?.delta?.content ?? "";
       const thought = choice?.delta?.reasoning_content ?? "";
@@ -132,7 +133,7 @@ export async function ask(
 
 /** The prompt has been read. */
 function read(cache: Cache): Partial<Answer> {
-  return { phase: "answering", cache, rows: cache.rows_per_layer };
+  return { phase: "answering", cache, rows: cache.rows_per_layer, positions: cache.positions };
 }
 
 async function tokensOf(server: Server, what: object, isText: boolean, signal: AbortSignal): Promise<string[]> {

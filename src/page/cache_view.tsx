@@ -6,6 +6,9 @@ import { KeptText } from "./kept_text.tsx";
 import { keptInside, keptShares, tokensOf } from "./kept_rows.ts";
 import { LayerBars } from "./layer_bars.tsx";
 
+/** Most tokens whose text is drawn anew with every layer that has been read; longer ones wait for the last. */
+const LIVE_TOKENS = 2000;
+
 interface Props {
   readonly answer: Answer;
   /** Layers of the model, as far as is known. */
@@ -19,7 +22,7 @@ interface Props {
 }
 
 export function CacheView({ answer, layers, sentence, most, of }: Props) {
-  const { rows, tokens, cache, phase } = answer;
+  const { rows, tokens, positions, cache, phase } = answer;
   const [layer, setLayer] = useState<number | undefined>(undefined);
   const isReading = phase === "reading";
   const scale = most ?? mostRows(answer);
@@ -47,19 +50,23 @@ export function CacheView({ answer, layers, sentence, most, of }: Props) {
           />
         </>
       )}
-      {cache && tokens !== null && tokens.length === cache.prompt_rows && (
+      {positions !== null && tokens !== null && (cache === null || tokens.length === cache.prompt_rows) && (
         <>
           <h4>Where in the prompt</h4>
           <p class="hint">Layers from top to bottom, the prompt from its beginning to its end</p>
-          <KeptMap positions={cache.positions} tokens={tokens.length} />
-          <h4>
-            {layer === undefined
-              ? "Tokens, by how many heads of all layers keep them"
-              : `Tokens that layer ${layer} keeps`}
-          </h4>
-          <Legend />
-          {marked !== null && <p>{needleSentence(cache.positions, tokens.length, marked)}</p>}
-          <KeptText tokens={tokens} positions={cache.positions} layer={layer} marked={marked} />
+          <KeptMap positions={positions} layers={isReading ? layers : positions.length} tokens={tokens.length} />
+          {(!isReading || tokens.length <= LIVE_TOKENS) && (
+            <>
+              <h4>
+                {layer === undefined
+                  ? "Tokens, by how many heads of all layers keep them"
+                  : `Tokens that layer ${layer} keeps`}
+              </h4>
+              <Legend />
+              {marked !== null && <p>{needleSentence(positions, tokens.length, marked)}</p>}
+              <KeptText tokens={tokens} positions={positions} layer={layer} marked={marked} />
+            </>
+          )}
         </>
       )}
     </section>

@@ -34,12 +34,13 @@ Deno.test("an answer tells its text, the prompt's tokens, and the positions that
   }
 });
 
-Deno.test("rows of the layers that have been read are told while the prompt is being read", async () => {
+Deno.test("rows and positions of the layers that have been read are told while the prompt is being read", async () => {
   const started = startApp({ tokens: TOKENS, hold: "prefill", reading: [7] });
   await withServer(started, async (url) => {
     const told: Partial<Answer>[] = [];
     const asking = ask(new Server(`${url}/`), ASKED, new AbortController().signal, (change) => told.push(change));
     await until(() => told.some(({ rows }) => rows?.length === 1), "rows of the first layer");
+    assert.deepEqual(told.find(({ rows }) => rows !== undefined)!.positions, [[[0, 1, 2, 3, 4, 5, 6]]]);
     assert.ok(!told.some(({ phase }) => phase !== undefined));
     started.engine.generations[0].release();
     await asking;

@@ -64,7 +64,8 @@ Deno.test("a stream that asks for positions tells rows while the prompt is read,
     const chunks = await readEvents(await post(path, { ...body, kv_cache: { report: "positions" } }));
     const [first, second, third] = chunks;
     assert.deepEqual([first.choices, first.usage], [[], null]);
-    assert.deepEqual(first.kv_cache, { state: "prompt", rows_per_layer: [7] });
+    const positions = [[[0, 1, 2, 3, 4, 5, 6]]];
+    assert.deepEqual(first.kv_cache, { state: "prompt", rows_per_layer: [7], positions });
     // Of the first choice, as its usage has it in the end.
     const { kv_cache: { decode_eviction: _, ...kv_cache } } = chunks.at(-1).usage;
     assert.deepEqual([second.choices, second.kv_cache], [[], { state: "generating", ...kv_cache }]);

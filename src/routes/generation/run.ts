@@ -3,7 +3,7 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheChoice } from "../../contract/generation.ts";
+import type { Generation, KvCacheChoice, KvCacheUsage } from "../../contract/generation.ts";
 import { ChoiceClock } from "./choice_observer.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
@@ -30,11 +30,18 @@ export interface ChoiceDelta {
   readonly stopString: string | null;
 }
 
+/** `[layer][kvHead][row]`, one list where all heads of a layer keep the same rows. */
+type Positions = readonly (readonly (readonly number[])[])[];
+
 /** What is told of the first sequence's cache before its first token, where the request asks for positions. */
 export interface CachePiece {
   readonly kvCache:
     /** Of the layers that have been read so far. */
-    | { readonly state: "prompt"; readonly rows_per_layer: readonly number[] }
+    | {
+      readonly state: "prompt";
+      readonly rows_per_layer: readonly number[];
+      readonly positions?: Positions;
+    }
     /** As it is when the prompt has been read. */
     | { readonly state: "generating" } & NonNullable<Usage["kv_cache"]>;
 }
@@ -72,7 +79,7 @@ export class GenerationRun implements RunReport {
   #cachedTokens = 0;
   readonly #sequences: readonly LiveSequence[];
   /** Of the first sequence: usage is asked for several times. */
-  #positions: readonly (readonly (readonly number[])[])[] | undefined;
+  #positions: Positions | undefined;
   readonly pace: RunPace;
   #aborted = false;
 
@@ -150,7 +157,7 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
-        positions: this.#positions ??= cache.positions?.map((heads) => heads.map((rows) => Array.from(rows))),
+        positions: this.#positions ??= cache.positions && asArrays(cache.positions),
         rows_ratio: mean(cache.rowsPerLayer) / cache.promptRows,
         ...cache.mass !== undefined && {
           mass: { wanted: cache.mass.wanted, kept: cache.mass.kept, max_rows: cache.mass.maxRows },
@@ -242,7 +249,10 @@ export class GenerationRun implements RunReport {
       switch (event.type) {
         case "reading":
           sequence.reading(event.rowsPerLayer);
-          if (tellsCache) this.#deltas.push({ kvCache: { state: "prompt", rows_per_layer: event.rowsPerLayer } });
+          if (tellsCache) {
+            const positions = event.positions && asArrays(event.positions);
+            this.#deltas.push({ kvCache: { state: "prompt", rows_per_layer: event.rowsPerLayer, positions } });
+          }
           break;
         case "prefilled":
           sequence.prefilled(event.kvCache);
@@ -295,6 +305,11 @@ export class GenerationRun implements RunReport {
     if (this.#aborted) return "abort";
     throw new Error(`The events of choice ${index} ended without a last one`);
   }
+}
+
+/** As JSON has them. */
+function asArrays(positions: NonNullable<KvCacheUsage["positions"]>): Positions {
+  return positions.map((heads) => heads.map((rows) => Array.from(rows)));
 }
 
 function mean(values: readonly number[]): number {
