@@ -141,7 +141,7 @@ function Results({ results }: { readonly results: readonly Result[] }) {
         <caption>Questions so far</caption>
         <thead>
           <tr>
-            {["Policy", "Budget", "Tokens", "Depth", "Cache", "Answer"].map((name) => (
+            {["Policy", "Answer", "Budget", "Cache", "Tokens", "Depth"].map((name) => (
               <th scope="col" key={name}>{name}</th>
             ))}
           </tr>
@@ -150,11 +150,11 @@ function Results({ results }: { readonly results: readonly Result[] }) {
           {results.map((result, at) => (
             <tr key={results.length - at}>
               <td>{result.policy}</td>
+              <td>{result.isRight ? "✓ right" : "✗ wrong"}</td>
               <td>{result.policy === "full" ? "–" : result.budget}</td>
+              <td>{Math.round(100 * result.ratio)} %</td>
               <td>{result.length}</td>
               <td>{Math.round(100 * result.depth)} %</td>
-              <td>{Math.round(100 * result.ratio)} %</td>
-              <td>{result.isRight ? "✓ right" : "✗ wrong"}</td>
             </tr>
           ))}
         </tbody>

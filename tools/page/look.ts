@@ -99,9 +99,13 @@ async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: `${options.out}/${name}.png`, fullPage: true });
   const figure = FIGURES[name];
   if (figure === undefined || !options.figures) return;
-  const path = new URL(`../../docs/figures/${figure.file}`, import.meta.url).pathname as `${string}.png`;
+  const path = figurePath(figure.file);
   const { width } = page.viewport()!;
   await page.screenshot({ path, captureBeyondViewport: true, clip: { x: 0, y: 0, width, height: figure.height } });
+}
+
+function figurePath(file: string): `${string}.png` {
+  return new URL(`../../docs/figures/${file}`, import.meta.url).pathname as `${string}.png`;
 }
 
 /** Waits for a text anywhere in what is shown. */
@@ -262,6 +266,40 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
   },
 ];
 
+/** How the picture and the tokens grow while a prompt is read: looked at in between, on a thread for it alone to take its time. */
+async function checkReading(browser: Browser): Promise<void> {
+  const server = await startServer([...modelFlags, ...options.device === "gpu" ? [] : ["--threads", "1"]]);
+  try {
+    const page = await openPage(browser, server.url, { ...VIEWS[0], viewport: { width: 1280, height: 1300 } });
+    await page.waitForSelector("#tab-needle");
+    await page.click("#tab-needle");
+    await setField(page, "#panel-needle input[type=number]", "1900");
+    // The layers that are in the picture, and what is said beside it, as they are seen.
+    await page.evaluate(() => {
+      const seen = (globalThis as any).seen = new Set<string>();
+      const look = () => {
+        const isDrawn = document.querySelector("#panel-needle .tokens .heat1, #panel-needle .tokens .heat2") !== null;
+        if (isDrawn) seen.add(document.querySelector("#panel-needle .cache .hint")!.textContent!);
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.click("#panel-needle button[type=submit]");
+    const isHalf = () => /Reading: [4-9]/.test(document.querySelector("#panel-needle .cache")?.textContent ?? "");
+    await page.waitForFunction(isHalf, { polling: "raf" });
+    const path = options.figures ? figurePath("playground-reading.png") : `${options.out}/reading.png` as const;
+    await page.screenshot({ path });
+    await page.waitForSelector("#panel-needle .verdict");
+    const seen: string[] = await page.evaluate(() => [...(globalThis as any).seen]);
+    const whileRead = seen.filter((said) => said.startsWith("Reading"));
+    console.log(`  tokens in colours: ${whileRead.join(" ")}`);
+    if (whileRead.length === 0) fail("tokens have no colours while the prompt is read");
+    await page.close();
+  } finally {
+    await server.stop();
+  }
+}
+
 /** What has the focus, in a few words. */
 function focused(page: Page): Promise<string> {
   return page.evaluate(() => {
@@ -413,6 +451,7 @@ async function main(): Promise<void> {
     } finally {
       await server.stop();
     }
+    await checkReading(browser);
     await checkModels(browser);
     await checkKey(browser);
     await checkLost(browser);
