@@ -6,7 +6,7 @@
  */
 import { readWasm } from "../formats/wasm_file.ts";
 import type { EncoderDevice } from "./protocol.ts";
-import type { InferenceSession, Tensor } from "onnxruntime-web";
+import type { Env, InferenceSession, Tensor } from "onnxruntime-web";
 
 /** Inputs as the encoders of optimum and sentence-transformers name them: [texts, tokens] each. */
 export interface EncoderBatch {
@@ -52,9 +52,10 @@ const BUILDS = {
     provider: "webgpu",
     load: () => import("onnxruntime-web/jspi"),
     wasm: "onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm",
-    async name() {
-      const adapter = await navigator.gpu.requestAdapter({ powerPreference: POWER });
-      return adapter?.info.description || adapter?.info.device || "unknown adapter";
+    // As onnxruntime tells which device it has taken; without its kernels there is none.
+    async name({ webgpu }: Env) {
+      const { adapterInfo: { description, device } } = await webgpu.device as GPUDevice;
+      return description || device || "unknown adapter";
     },
   },
 } as const;
@@ -107,7 +108,7 @@ export class OnnxSession {
     };
     // An operator's name stands in the file as it is.
     const scalesTogether = holds(bytes, "DynamicQuantizeLinear");
-    return new OnnxSession(OUTPUTS[name], dimensions, scalesTogether, await nameDevice(), run);
+    return new OnnxSession(OUTPUTS[name], dimensions, scalesTogether, await nameDevice(env), run);
   }
 }
 
