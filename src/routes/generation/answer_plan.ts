@@ -5,7 +5,7 @@
 import type { Reasoning } from "../../contract/generation.ts";
 import { type ReasoningMarks, reasoningMarks, type ReasoningStart, reasoningStart } from "../../text/reasoning.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
-import { callsGrammar, callsOrTextGrammar } from "../../text/tool_calls/calls_grammar.ts";
+import { callsGrammar, callsOrTextGrammar, textThenCallsGrammar } from "../../text/tool_calls/calls_grammar.ts";
 import { callMarks, marksOf, type ToolCallFormat, toolCallFormat } from "../../text/tool_calls/formats.ts";
 import { HttpError } from "../errors.ts";
 import type { ChatRequest } from "../requests/chat_request.ts";
@@ -51,7 +51,7 @@ export function planAnswer(
   const grammar = calls?.grammar ?? answerGrammar(request)?.grammar;
   // Where thoughts cannot be told by tokens, what begins a call is looked for in them, too.
   const isBound = grammar !== undefined &&
-    (calls?.grammarAfter === undefined || (marks !== null && tokenizer.idOf(marks.end) !== undefined));
+    (!calls?.takesText || (marks !== null && tokenizer.idOf(marks.end) !== undefined));
   return {
     grammar,
     grammarAfter: calls?.grammarAfter,
@@ -82,6 +82,8 @@ interface PlannedCalls {
   readonly marks: readonly string[];
   readonly grammar?: string;
   readonly grammarAfter?: number;
+  /** Whether any text may come before them, thoughts among it. */
+  readonly takesText?: boolean;
   readonly opening?: Uint32Array;
 }
 
@@ -135,15 +137,13 @@ function strictCalls(tools: Tools, several: boolean, format: ToolCallFormat, tok
   const ids = tokenizer.encode(begin, { addSpecial: false });
   const marks = marksOf(begin);
   if (ids.length !== marks.length || marks.some((mark, at) => tokenizer.idOf(mark) !== ids[at])) {
-    throw new HttpError(
-      400,
-      `tools has a function that is strict, but ${begin}, with which this model's calls begin, is no token of its ` +
-        'vocabulary: expected no strict, or tool_choice "required"',
-      { param: "tools" },
-    );
+    return {
+      grammar: followed("tools", () => textThenCallsGrammar(format, begin, callable, { several })),
+      takesText: true,
+    };
   }
   const grammar = followed("tools", () => callsGrammar(format, callable, { several, lead: space }));
-  return { grammar, grammarAfter: ids.at(-1) };
+  return { grammar, grammarAfter: ids.at(-1), takesText: true };
 }
 
 /** The thoughts before an answer, as the engine has to know them. */

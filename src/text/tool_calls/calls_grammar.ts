@@ -65,6 +65,37 @@ export function callsOrTextGrammar(format: ToolCallFormat, tools: readonly Tool[
   return printGrammar(rules);
 }
 
+/**
+ * The grammar of an answer that is any text, in which what begins a call is followed by calls as {@link callsGrammar} has them:
+ * for vocabularies in which no token begins a call, so that it has to be seen in the text.
+ *
+ * @param begin what begins a call
+ * @throws {UnsupportedGrammarError} as there
+ */
+export function textThenCallsGrammar(
+  format: ToolCallFormat,
+  begin: string,
+  tools: readonly Tool[],
+  calls: Calls,
+): string {
+  const rules = callRules(format, tools);
+  // Up to where its first character comes again: so far, what breaks off can only begin anew.
+  const again = begin.indexOf(begin[0], 1);
+  const [first, ...others] = again < 0 ? begin : begin.slice(0, again);
+  const anew = sequence(text(first), rule("begun_0"));
+  // One rule for each number of characters that have come, so that there is one way to read a text: of several, XGrammar follows all.
+  others.forEach((character, at) => {
+    const isLast = at === others.length - 1;
+    const broken = sequence(characters(difference(ANY_CHARACTER, charactersOf(first + character))), rule("root"));
+    const on = sequence(text(character), rule(isLast ? "calls" : `begun_${at + 1}`));
+    rules.set(`begun_${at}`, optional(choice(anew, broken, on)));
+  });
+  const lead = begin.slice(1 + others.length) + format.space;
+  rules.set("calls", sequence(text(lead), together(format, calls.several)));
+  rules.set("root", sequence(repeat(characters(difference(ANY_CHARACTER, charactersOf(first))), 0), optional(anew)));
+  return printGrammar(rules);
+}
+
 function callRules(format: ToolCallFormat, tools: readonly Tool[]): Map<string, Expression> {
   const rules = new Map<string, Expression>();
   const calls = tools.map(({ name, parameters }, at) => {

@@ -88,14 +88,22 @@ Deno.test("strict tools bind what comes behind the token that begins a call, whe
   assert.deepEqual([thinking.grammarAfter, thinking.reasoning?.begin, thinking.reasoning?.end], [CALL, BEGIN, END]);
 });
 
-Deno.test("strict tools bind the whole answer where nothing begins a call, and are refused where no token does", () => {
+Deno.test("strict tools bind the whole answer where nothing begins a call, or what does is no token", () => {
   const strict = [{ type: "function", function: { name: "f", strict: true } }];
   const whole = plan({ tools: strict }, "", { source: "" });
   assert.match(whole.grammar!, /\{\\"name\\": \\"f\\"/);
   assert.equal(whole.grammarAfter, undefined);
-  assert.throws(() => plan({ tools: strict }, "", { source: "<tool_call>" }), (error) => {
-    assert.ok(error instanceof HttpError);
-    assert.deepEqual([error.status, error.param], [400, "tools"]);
-    return /<tool_call>, with which this model's calls begin, is no token of its vocabulary/.test(error.message);
-  });
+  const marked = plan({ tools: strict }, "", { source: "<tool_call>" });
+  assert.match(marked.grammar!, /root ::= .*begun_0/);
+  assert.equal(marked.grammarAfter, undefined);
+  assert.ok(!marked.form.calls!.isBegun);
+});
+
+Deno.test("strict calls that are seen in the text are seen behind thoughts, whether or not a token ends those", () => {
+  const tools = [{ type: "function", function: { name: "f", strict: true } }];
+  const behind = plan({ tools }, "<think>\n");
+  assert.deepEqual([behind.reasoning?.begin, behind.reasoning?.end], [null, END]);
+  const within = plan({ tools }, "<think>\n", { source: "<tool_call> [/THINK]" });
+  assert.equal(within.reasoning, undefined);
+  assert.match(within.grammar!, /begun_0/);
 });
