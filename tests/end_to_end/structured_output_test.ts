@@ -106,6 +106,29 @@ Deno.test("strict tools, as openai's helper makes them, get arguments that their
   assert.ok(calls > 0, "an answer that begins like a call is one");
 });
 
+Deno.test("openai gets calls or parsed answers where it sends tools and a format, streamed or not", async () => {
+  const tools = [zodFunction({ name: "plant", parameters: Garden })];
+  const response_format = zodResponseFormat(Garden, "garden");
+  const seen = { calls: 0, answers: 0 };
+  for (const logit_bias of [undefined, { [OPENING_BRACKET]: 100 }]) {
+    const body = { model, messages, tools, response_format, temperature: 1, seed: 6, max_tokens: 400, logit_bias };
+    const whole = await client.chat.completions.parse({ ...body, parallel_tool_calls: false });
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+    for (const { choices: [{ message }] } of [whole, streamed]) {
+      if (message.parsed !== null) {
+        assert.deepEqual(Garden.parse(message.parsed), message.parsed);
+        seen.answers++;
+        continue;
+      }
+      for (const call of message.tool_calls!) {
+        if (call.type === "function") Garden.parse(call.function.parsed_arguments);
+      }
+      seen.calls += message.tool_calls!.length;
+    }
+  }
+  assert.ok(seen.calls > 0 && seen.answers > 0, JSON.stringify(seen));
+});
+
 Deno.test("completions keep to choices", async () => {
   const body = { model, prompt: "Yes or no?", max_tokens: 10, guided_choice: ["yes", "no"] };
   const { choices: [{ text }] } = await client.completions.create(body as typeof body & { prompt: string });

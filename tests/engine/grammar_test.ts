@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { GREEDY } from "../../src/contract/sampling.ts";
 import type { GenerationRequest, Reasoning } from "../../src/contract/generation.ts";
-import { choiceGrammar, patternGrammar } from "../../src/text/grammar/grammars.ts";
-import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
 import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { seededRandom } from "../../fixtures/random.ts";
+import { choiceGrammar, patternGrammar, schemaGrammar } from "../support/grammars.ts";
 
 /** tinyByteLevelGguf's: ids are GPT-2's order of bytes, then pairs of letters; the last one ends. */
 const END = 319;

@@ -233,7 +233,10 @@ Deno.test("choices among tools that cannot be are refused by name", async () => 
     [{ tools, tool_choice: { type: "function", function: { name: "fly" } } }, "tool_choice"],
     [{ tools, tool_choice: "perhaps" }, "tool_choice"],
     [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
-    [{ tools, response_format: { type: "json_object" } }, "response_format"],
+    [
+      { tools, response_format: { type: "json_schema", json_schema: { schema: { not: {} } } } },
+      "response_format.json_schema.schema",
+    ],
     [{
       tools: [{ type: "function", function: { name: "f", parameters: { type: "object", not: {} } } }],
       tool_choice: "required",

@@ -11,6 +11,7 @@ import {
   type Rules,
   sequence,
   text,
+  withPrefix,
 } from "../grammar/expression.ts";
 import { schemaRules } from "../grammar/json_schema.ts";
 import { jsonText, list } from "../grammar/json_text.ts";
@@ -93,6 +94,25 @@ export function textThenCallsGrammar(
   const lead = begin.slice(1 + others.length) + format.space;
   rules.set("calls", sequence(text(lead), together(format, calls.several)));
   rules.set("root", sequence(repeat(characters(difference(ANY_CHARACTER, charactersOf(first))), 0), optional(anew)));
+  return printGrammar(rules);
+}
+
+/**
+ * The grammar of an answer that is calls as {@link callsGrammar} has them, or a document.
+ *
+ * @param lead what comes before calls: all of what begins one, or nothing
+ * @param document the rules of what it is otherwise
+ * @throws {UnsupportedGrammarError} as there
+ */
+export function callsOrDocumentGrammar(
+  format: ToolCallFormat,
+  tools: readonly Tool[],
+  { several, lead }: Calls & { readonly lead: string },
+  document: Rules,
+): string {
+  const rules = callRules(format, tools);
+  for (const [name, body] of withPrefix(document, "document_")) rules.set(name, body);
+  rules.set("root", choice(sequence(text(lead), together(format, several)), rule("document_root")));
   return printGrammar(rules);
 }
 

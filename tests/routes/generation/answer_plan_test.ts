@@ -107,3 +107,28 @@ Deno.test("strict calls that are seen in the text are seen behind thoughts, whet
   assert.equal(within.reasoning, undefined);
   assert.match(within.grammar!, /begun_0/);
 });
+
+Deno.test("what an answer has to be holds beside tools, of answers that call none", () => {
+  const format = { response_format: { type: "json_object" } };
+  for (const source of ["", "<tool_call>"]) {
+    for (const fields of [format, { guided_choice: ["yes"] }]) {
+      const { grammar, grammarAfter, form } = plan({ tools, ...fields }, "", { source });
+      assert.match(grammar!, /root ::= \(.*document_root/);
+      assert.match(grammar!, /"\{\\"name\\": \\"f\\"/);
+      assert.equal(grammarAfter, undefined);
+      assert.ok(form.calls);
+    }
+  }
+  // There is no such answer, or no such calls.
+  const required = plan({ tools, ...format, tool_choice: "required" }, "", { source: "" });
+  assert.equal(required.grammar, plan({ tools, tool_choice: "required" }, "", { source: "" }).grammar);
+  for (const alone of [{ tool_choice: "none" }, { parse_tool_calls: false }]) {
+    assert.equal(plan({ tools, ...format, ...alone }, "", { source: "" }).grammar, plan(format).grammar);
+  }
+  // No text of a grammar is a control token.
+  assert.throws(() => plan({ tools, ...format }, "", { source: "[TOOL_CALLS]" }), (error) => {
+    assert.ok(error instanceof HttpError);
+    assert.deepEqual([error.status, error.param], [400, "response_format"]);
+    return /the control token \[TOOL_CALLS\]/.test(error.message);
+  });
+});

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../../fixtures/random.ts";
-import { choiceGrammar, JSON_OBJECT_GRAMMAR } from "../../../src/text/grammar/grammars.ts";
-import { schemaGrammar } from "../../../src/text/grammar/json_schema.ts";
 import { compile, guidedWalk, WALK_TOKENS } from "../../support/grammar_walk.ts";
+import { choiceGrammar, JSON_OBJECT_GRAMMAR, schemaGrammar } from "../../support/grammars.ts";
 
 const decoder = new TextDecoder();
 const NODE = {

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { seededRandom } from "../../../fixtures/random.ts";
+import { schemaRules } from "../../../src/text/grammar/json_schema.ts";
 import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
 import { CallReader } from "../../../src/text/tool_calls/call_reader.ts";
-import { callsGrammar, callsOrTextGrammar, textThenCallsGrammar } from "../../../src/text/tool_calls/calls_grammar.ts";
+import {
+  callsGrammar,
+  callsOrDocumentGrammar,
+  callsOrTextGrammar,
+  textThenCallsGrammar,
+} from "../../../src/text/tool_calls/calls_grammar.ts";
 import { toolCallFormat } from "../../../src/text/tool_calls/formats.ts";
 import { compile, follow, walk } from "../../support/grammar_walk.ts";
 
@@ -127,6 +133,31 @@ Deno.test("where what begins a call is no token, any text may come, and behind t
         else assert.ok(!part.text.includes(begin), text);
       }
     }
+    grammar.dispose();
+  }
+});
+
+Deno.test("beside a document, an answer is calls with valid arguments, or that", async () => {
+  const random = seededRandom(5);
+  const [add] = TOOLS;
+  const schema = { type: "object", properties: { colour: { enum: ["red", "blue"] } }, required: ["colour"] };
+  const isValid = new Ajv2020({ strict: false });
+  for (const template of ["<tool_call>", "Environment: ipython", "anything"]) {
+    const format = toolCallFormat(template);
+    const lead = `${format.begin ?? ""}${format.space}`;
+    const rules = schemaRules(schema);
+    const grammar = await compile(callsOrDocumentGrammar(format, [add], { several: true, lead }, rules));
+    const seen = { call: 0, text: 0 };
+    for (let i = 0; i < 40; i++) {
+      const text = new TextDecoder().decode(await walk(grammar, random, 60, i % 2 ? "<" : "{"));
+      const reader = new CallReader(format, NAMES);
+      for (const part of [...reader.push(text), ...reader.flush()]) {
+        seen[part.type]++;
+        if (part.type === "call") assert.ok(isValid.validate(add.parameters!, JSON.parse(part.call.arguments)), text);
+        else assert.ok(isValid.validate(schema, JSON.parse(part.text)), text);
+      }
+    }
+    assert.ok(seen.call > 3 && seen.text > 3, `${format.name}: ${JSON.stringify(seen)}`);
     grammar.dispose();
   }
 });
