@@ -4,13 +4,22 @@
  * While many tokens are left, any token may come that the grammar allows. The way to the end is looked for now and then, the
  * more often the closer it comes to what is left. When a token would make it longer than that, the first one of the way takes
  * its place, and the others follow.
+ *
+ * What opens something new can make the way much longer at once: a row of a table by all of its cells. How much is learnt from
+ * the first such tokens, and each is looked at where not much more than that is left.
  */
 import { closingTokens } from "./closing.ts";
 import type { TextMatcher } from "./matcher.ts";
 import type { TokenSpeller } from "./token_speller.ts";
 
-/** Tokens that lengthen the way to the end by more, one after the other, can go unnoticed. */
+/** Tokens that open nothing and lengthen the way to the end by more, one after the other, can go unnoticed. */
 const MOST_GROWTH = 8;
+/** Tokens from which it is learnt how much longer the way becomes where something is opened. */
+const LESSONS = 16;
+/** Tokens left, beside the way and what may be added to it, below which every token is looked at that opens something. */
+const NEAR = 64;
+/** Bytes of `{`, `[` and `,`. */
+const OPENING: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x2c]);
 
 /** How a text may go on. */
 export interface Continuation {
@@ -34,6 +43,10 @@ export class GuidedText {
   #nextLook: number;
   /** The way to the end, once it is taken. */
   #closing: number[] | null = null;
+  /** Tokens of the way to the end when it was looked for last, and the most by which it was longer than the time before. */
+  #way = 0;
+  #growth = MOST_GROWTH;
+  #lessons = 0;
 
   constructor(readonly matcher: TextMatcher, readonly speller: TokenSpeller, readonly options: GuidedTextOptions) {
     this.#remaining = this.#nextLook = options.remaining;
@@ -60,12 +73,22 @@ export class GuidedText {
 
   /** Looks for the way to the end if it is time. @returns what takes the place of the token just taken, if it must */
   async #look(token: number | null): Promise<number | null> {
-    if (this.#closing !== null || this.#remaining > this.#nextLook) return null;
+    if (this.#closing !== null || (this.#remaining > this.#nextLook && !this.#mayGrow(token))) return null;
     const way = await closingTokens(this.matcher, this.speller);
+    if (way !== null) {
+      if (token !== null) this.#growth = Math.max(this.#growth, way.length - this.#way);
+      this.#way = way.length;
+    }
     const left = this.#remaining - (way?.length ?? Infinity);
     if (left === 0) this.#closing = way;
     else this.#lookAgainIn(left > 0 ? left : this.#remaining);
     return left < 0 && token !== null ? await this.#turnBack(token) : null;
+  }
+
+  /** Whether a token opens what may not be closed in time. */
+  #mayGrow(token: number | null): boolean {
+    if (token === null || !this.matcher.engine.tokens[token]?.some((byte) => OPENING.has(byte))) return false;
+    return ++this.#lessons <= LESSONS || this.#remaining <= this.#way + 2 * this.#growth + NEAR;
   }
 
   #lookAgainIn(tokens: number): void {

@@ -20,10 +20,19 @@ const PERSON = {
   },
   required: ["name", "mail", "born", "friends"],
 };
+/** Each row makes the way to the end longer by some forty bytes at once. */
+const TABLE = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: { first: { type: "string" }, second: { type: "integer" }, third: { type: "boolean" }, fourth: {} },
+    required: ["first", "second", "third", "fourth"],
+  },
+};
 
 Deno.test("a text comes to its end with the tokens that it has, whatever is drawn", async () => {
   const random = seededRandom(8);
-  for (const schema of [NODE, MATRIX, PERSON, { type: "object" }, { type: "string" }]) {
+  for (const schema of [NODE, MATRIX, PERSON, TABLE, { type: "object" }, { type: "string" }]) {
     const grammar = await compile(schemaGrammar(schema));
     for (let i = 0; i < 30; i++) {
       const remaining = 100 + Math.floor(random() * 80);
