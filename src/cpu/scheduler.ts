@@ -356,7 +356,8 @@ export class Scheduler {
     this.#wake();
     if (guidance.type === "failed") return this.#end(sequence, { type: "failed", message: guidance.message });
     const { asked } = sequence;
-    const { replacement, mask } = guidance;
+    const { replacement, mask, isCut } = guidance;
+    if (isCut) return this.#finish(sequence, "length");
     if (asked !== null) {
       sequence.asked = null;
       this.#accept(sequence, replacement === null ? asked : { id: replacement });

@@ -90,6 +90,28 @@ Deno.test("required calls have the arguments that their tool asks for", async ()
   }
 });
 
+Deno.test("calls that max_tokens cuts are whole calls, of which one less was made", async () => {
+  const parameters = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+  const tools = [{ type: "function" as const, function: { name: "add", parameters } }];
+  for (const max_tokens of [30, 37, 44, 60, 90]) {
+    const body = {
+      model,
+      messages,
+      tools,
+      tool_choice: "required" as const,
+      temperature: 1,
+      seed: max_tokens,
+      max_tokens,
+    };
+    const { choices: [{ message }] } = await client.chat.completions.create(body);
+    assert.ok(message.tool_calls!.length > 0);
+    assert.equal(message.content, null, `${max_tokens} tokens`);
+    for (const call of message.tool_calls!) {
+      if (call.type === "function") assert.ok(Number.isInteger(JSON.parse(call.function.arguments).a));
+    }
+  }
+});
+
 Deno.test("strict tools, as openai's helper makes them, get arguments that their schema allows, or no call", async () => {
   const tools = [zodFunction({ name: "plant", parameters: Garden })];
   let calls = 0;

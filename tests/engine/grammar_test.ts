@@ -91,6 +91,10 @@ function testEngine(name: string, engine: EngineClient): void {
     const endless = await ask({ grammar: choiceGrammar(["red", "green"]), maxTokens: 20, stopTokens: [] });
     assert.ok(["red", "green"].includes(spelled(endless.ids)));
     assert.equal(endless.last.type === "finished" && endless.last.reason, "stop");
+    // It may end behind the first letter, and no token would say so; the second leads to more than there is room for.
+    const cut = await ask({ grammar: patternGrammar("x(yzyzyzyzyzyzyzyzyzyzyzyz)?"), maxTokens: 6, stopTokens: [] });
+    assert.equal(spelled(cut.ids), "x");
+    assert.equal(cut.last.type === "finished" && cut.last.reason, "length");
     const matched = await ask({ grammar: patternGrammar("[A-F]{3}-\\d{2,5}x"), maxTokens: 20, sampling: hot(1) });
     assert.match(spelled(matched.ids), /^[A-F]{3}-\d{2,5}x$/);
   });

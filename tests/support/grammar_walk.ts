@@ -117,6 +117,7 @@ export async function guidedWalk(
     const token = pick(allowed);
     if (token === stop) break;
     const next = await text.advance(token);
+    if (next.isCut) break;
     if (next.replacement !== null) replaced++;
     tokens.push(next.replacement ?? token);
     mask = next.mask;
