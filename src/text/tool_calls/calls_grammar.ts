@@ -25,6 +25,8 @@ export interface Tool {
   readonly parameters?: unknown;
 }
 
+/** White space before an answer, at most: a model may go on with it for ever. */
+const MOST_SPACES = 8;
 /** Calls of one request at most. */
 const MOST_CALLS = 128;
 const NO_ARGUMENTS = { type: "object", properties: {}, additionalProperties: false };
@@ -62,7 +64,9 @@ export function callsOrTextGrammar(format: ToolCallFormat, tools: readonly Tool[
   // What may come before a call, see formats.ts, begins with <|.
   const mark = sequence(text("<"), characters(difference(ANY_CHARACTER, charactersOf("|"))));
   const free = sequence(choice(characters(begins), mark), repeat(characters(ANY_CHARACTER), 0));
-  rules.set("root", choice(together(format, several), free));
+  // Many tokenizers begin words with a space, the first one of an answer, too.
+  const space = repeat(characters(charactersOf(" \t\r\n")), 0, MOST_SPACES);
+  rules.set("root", sequence(space, optional(choice(together(format, several), free))));
   return printGrammar(rules);
 }
 

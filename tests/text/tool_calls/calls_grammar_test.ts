@@ -78,6 +78,13 @@ Deno.test("where nothing begins a call, an answer is calls with valid arguments,
     const format = toolCallFormat(template);
     const grammar = await compile(callsOrTextGrammar(format, [add], { several: true }));
     const seen = { call: 0, text: 0 };
+    for (const text of [" Hello", "\n\nHello", ""]) {
+      assert.deepEqual(await follow(grammar, text), { taken: text.length, mayEnd: true }, "words begin with a space");
+    }
+    for (const text of [" {}", "\n[7", '{"name": "sub"']) {
+      const { taken, mayEnd } = await follow(grammar, text);
+      assert.ok(taken < text.length || !mayEnd, text);
+    }
     for (let i = 0; i < 40; i++) {
       // Beginnings are drawn rarely enough, so that some are asked for.
       const text = decoder.decode(await walk(grammar, random, 60, i % 2 ? "[{" : ""));
