@@ -370,8 +370,8 @@ export class Scheduler {
     if (this.#asking.delete(sequence)) this.#waiting.add(sequence);
   }
 
-  #beginGuidance({ id, request: { grammar, stopTokens }, remaining }: Sequence): void {
-    this.#guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining });
+  #beginGuidance({ id, request: { stopTokens }, constraint, remaining }: Sequence): void {
+    this.#guides.send({ type: "begin", id, grammar: constraint!.grammar, stopTokens, remaining });
   }
 
   #evict(sequence: Sequence, eviction: DecodeEviction): void {

@@ -114,8 +114,8 @@ export class GuidedDecoding {
     else constraint.isReady = true;
   }
 
-  #beginGuidance({ id, request: { grammar, stopTokens }, tokens }: Sequence): void {
-    this.guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining: tokens.left });
+  #beginGuidance({ id, request: { stopTokens }, constraint, tokens }: Sequence): void {
+    this.guides.send({ type: "begin", id, grammar: constraint!.grammar, stopTokens, remaining: tokens.left });
   }
 
   #correct({ residence: { slot }, request, tokens: { accepted } }: Sequence, token: number): void {

@@ -141,6 +141,27 @@ function testEngine(name: string, engine: EngineClient): void {
     assert.ok(met > 0, "the token comes within some thoughts");
   });
 
+  test("an answer is of one grammar behind a token that comes first, and of another one else", async () => {
+    const after = 40;
+    const bound = {
+      grammar: choiceGrammar(["red", "green"]),
+      grammarElse: choiceGrammar(["one", "two"]),
+      maxTokens: 20,
+    };
+    const reasoning = { begin: 43, end: 41, closing: [41] };
+    for (const bias of [-100, 100]) {
+      for (const thinks of [undefined, reasoning, { ...reasoning, begin: null, budget: 2 }]) {
+        const sampling = { ...hot(3), logitBias: [{ token: after, bias }] };
+        const { ids, last } = await ask({ ...bound, grammarAfter: after, reasoning: thinks, sampling });
+        const answer = ids.slice(ids.indexOf(41) + 1);
+        const isMarked = answer[0] === after;
+        assert.equal(isMarked, bias > 0);
+        assert.match(spelled(isMarked ? answer.slice(1) : answer), isMarked ? /^(red|green)$/ : /^(one|two)$/);
+        assert.equal(last.type === "finished" && last.reason, "stop");
+      }
+    }
+  });
+
   test("sequences without a grammar draw the same tokens beside such with one", async () => {
     const free = { maxTokens: 60, stopTokens: [], sampling: hot(9) };
     const alone = await ask(free);

@@ -20,6 +20,8 @@ export interface AnswerPlan {
   /** As in GenerationRequest. */
   readonly grammarAfter: number | undefined;
   /** As in GenerationRequest. */
+  readonly grammarElse: string | undefined;
+  /** As in GenerationRequest. */
   readonly reasoning: Reasoning | undefined;
   /** Tokens behind the prompt with which the answer has begun; none are reported. */
   readonly opening: Uint32Array;
@@ -58,6 +60,7 @@ export function planAnswer(
   return {
     grammar,
     grammarAfter: calls?.grammarAfter,
+    grammarElse: calls?.grammarElse,
     reasoning: reasoningOf(request, { marks, start, isBound }, tokenizer),
     opening: calls?.opening ?? new Uint32Array(),
     form: {

@@ -25,6 +25,8 @@ export interface EndpointFields {
   /** As in GenerationRequest. */
   readonly grammarAfter?: number;
   /** As in GenerationRequest. */
+  readonly grammarElse?: string;
+  /** As in GenerationRequest. */
   readonly reasoning?: Reasoning;
   /** Special tokens that are shown all the same. */
   readonly shown?: ReadonlySet<number>;
@@ -103,6 +105,7 @@ export function planGeneration(
       topLogprobs: endpoint.topLogprobs,
       ...endpoint.grammar !== undefined && !isUnanswered && { grammar: endpoint.grammar },
       ...endpoint.grammarAfter !== undefined && { grammarAfter: endpoint.grammarAfter },
+      ...endpoint.grammarElse !== undefined && { grammarElse: endpoint.grammarElse },
       ...endpoint.reasoning !== undefined && { reasoning: endpoint.reasoning },
       kvCache,
       ...endpoint.messages?.length && { messages: endpoint.messages },

@@ -1,5 +1,5 @@
 /** @file The calls of tools that an answer may hold, or has to, and what holds them to their tools' schemas. */
-import { type Rules } from "../../text/grammar/expression.ts";
+import { printGrammar, type Rules } from "../../text/grammar/expression.ts";
 import type { ReasoningStart } from "../../text/reasoning.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import {
@@ -23,6 +23,7 @@ export interface PlannedCalls {
   readonly marks: readonly string[];
   readonly grammar?: string;
   readonly grammarAfter?: number;
+  readonly grammarElse?: string;
   /** Whether any text may come before them, thoughts among it. */
   readonly takesText?: boolean;
   readonly opening?: Uint32Array;
@@ -46,7 +47,7 @@ export function callsOf(
   if (choice !== "required" && typeof choice !== "object" || choice === null) {
     if (request.parse_tool_calls === false) return { reading, marks };
     if (document !== null) {
-      return { reading, marks, grammar: callsOrDocument(tools, document, several, format, tokenizer) };
+      return { reading, marks, ...callsOrDocument(tools, document, several, format, tokenizer) };
     }
     const isStrict = tools.some((tool) => tool.function.strict);
     return { reading, marks, ...isStrict && strictCalls(tools, several, format, tokenizer) };
@@ -78,25 +79,34 @@ interface AskedDocument {
   readonly rules: Rules;
 }
 
-/** The grammar of an answer that is calls, or else what the request asks for. */
+/** What holds an answer to be calls, or else what the request asks for. */
 function callsOrDocument(
   tools: Tools,
   { field, rules }: AskedDocument,
   several: boolean,
   format: ToolCallFormat,
   tokenizer: Tokenizer,
-): string {
+): Pick<PlannedCalls, "grammar" | "grammarAfter" | "grammarElse"> {
   const control = callMarks(format).find((mark) => tokenizer.isSpecial(tokenizer.idOf(mark) ?? -1));
-  if (format.begin !== null && control !== undefined) {
+  const callable = callableOf(tools);
+  if (format.begin === null || control === undefined) {
+    const lead = format.begin === null ? "" : format.begin + format.space;
+    return { grammar: followed("tools", () => callsOrDocumentGrammar(format, callable, { several, lead }, rules)) };
+  }
+  const [mark, ...more] = tokenizer.encode(format.begin, { addSpecial: false });
+  if (more.length > 0) {
     throw new HttpError(
       400,
-      `${field} cannot hold beside tools: this model's calls are marked by the control token ${control}, which no ` +
-        'grammar has; expected a tool_choice of "none" or "required"',
+      `${field} cannot hold beside tools: ${format.begin}, with which this model's calls begin, is several control ` +
+        'tokens; expected a tool_choice of "none" or "required"',
       { param: field, code: "unsupported_grammar" },
     );
   }
-  const lead = format.begin === null ? "" : format.begin + format.space;
-  return followed("tools", () => callsOrDocumentGrammar(format, callableOf(tools), { several, lead }, rules));
+  return {
+    grammar: followed("tools", () => callsGrammar(format, callable, { several, lead: format.space })),
+    grammarAfter: mark,
+    grammarElse: followed(field, () => printGrammar(rules)),
+  };
 }
 
 /** Of others than strict tools, any arguments will do. */

@@ -6,7 +6,7 @@
  * its place, and the others follow.
  *
  * A token can make the way much longer at once: a row of a table by all of its cells, one call behind another by all of its
- * arguments. How much is learnt from the first tokens that open something, and each token is looked at where not much more than
+ * arguments. How much is learnt from the first tokens that may open something, and each such is looked at where not much more than
  * that is left.
  */
 import { closingTokens } from "./closing.ts";
@@ -17,10 +17,10 @@ import type { TokenSpeller } from "./token_speller.ts";
 const MOST_GROWTH = 8;
 /** Tokens from which it is learnt how much longer the way becomes where something is opened. */
 const LESSONS = 16;
-/** Tokens left, beside the way and what may be added to it, below which every token is looked at. */
+/** Tokens left, beside the way and what may be added to it, below which every token is looked at that may open something. */
 const NEAR = 64;
-/** Bytes of `{`, `[` and `,`. */
-const OPENING: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x2c]);
+/** Bytes with which objects, lists, their next members and further calls begin: to look at every token takes too long. */
+const OPENING: ReadonlySet<number> = new Set(new TextEncoder().encode("{[,;<\n"));
 
 /** How a text may go on. */
 export interface Continuation {
@@ -91,9 +91,8 @@ export class GuidedText {
 
   /** Whether a token opens what may not be closed in time. */
   #mayGrow(token: number | null): boolean {
-    if (token === null) return false;
-    if (this.#remaining <= this.#way + 2 * this.#growth + NEAR) return true;
-    return this.matcher.engine.tokens[token]?.some((byte) => OPENING.has(byte)) === true && ++this.#lessons <= LESSONS;
+    if (token === null || !this.matcher.engine.tokens[token]?.some((byte) => OPENING.has(byte))) return false;
+    return ++this.#lessons <= LESSONS || this.#remaining <= this.#way + 2 * this.#growth + NEAR;
   }
 
   #lookAgainIn(tokens: number): void {

@@ -5,16 +5,21 @@ import { chatRequest } from "../../../src/routes/requests/chat_request.ts";
 import type { Tokenizer } from "../../../src/text/tokenizer.ts";
 import { byteTokens, fakeTokenizer } from "../../support/fake_text.ts";
 
-const BEGIN = 280, END = 281, CALL = 282;
-const MARKS: Readonly<Record<string, number>> = { "<think>": BEGIN, "</think>": END, "[TOOL_CALLS]": CALL };
+const BEGIN = 280, END = 281, CALL = 282, ACTION = 283;
+const MARKS: Readonly<Record<string, number>> = {
+  "<think>": BEGIN,
+  "</think>": END,
+  "[TOOL_CALLS]": CALL,
+  "<|action_start|>": ACTION,
+};
 /** The fake vocabulary, with tokens for marks; that of calls is a control token. */
 const tokenizer: Tokenizer = {
   ...fakeTokenizer,
   idOf: (text) => MARKS[text] ?? fakeTokenizer.idOf(text),
-  isSpecial: (id) => id === CALL || fakeTokenizer.isSpecial(id),
+  isSpecial: (id) => id === CALL || id === ACTION || fakeTokenizer.isSpecial(id),
   encode: (text) =>
     Uint32Array.from(
-      text.split(/(<think>|<\/think>|\[TOOL_CALLS\])/).flatMap((part) =>
+      text.split(/(<think>|<\/think>|\[TOOL_CALLS\]|<\|action_start\|>)/).flatMap((part) =>
         part in MARKS ? MARKS[part] : byteTokens(part)
       ),
     ),
@@ -126,9 +131,13 @@ Deno.test("what an answer has to be holds beside tools, of answers that call non
     assert.equal(plan({ tools, ...format, ...alone }, "", { source: "" }).grammar, plan(format).grammar);
   }
   // No text of a grammar is a control token.
-  assert.throws(() => plan({ tools, ...format }, "", { source: "[TOOL_CALLS]" }), (error) => {
+  const marked = plan({ tools, ...format }, "", { source: "[TOOL_CALLS]" });
+  assert.equal(marked.grammarAfter, CALL);
+  assert.equal(marked.grammarElse, plan(format).grammar);
+  assert.match(marked.grammar!, /"\{\\"name\\": \\"f\\"/);
+  assert.throws(() => plan({ tools, ...format }, "", { source: "<|action_start|>" }), (error) => {
     assert.ok(error instanceof HttpError);
     assert.deepEqual([error.status, error.param], [400, "response_format"]);
-    return /the control token \[TOOL_CALLS\]/.test(error.message);
+    return /<\|action_start\|><\|plugin\|>, .* is several control tokens/.test(error.message);
   });
 });
