@@ -5,6 +5,7 @@ import cake from "./cake.ts";
 import compactor from "./compactor.ts";
 import defensive from "./defensive.ts";
 import dynamickv from "./dynamickv.ts";
+import ebbkv from "./ebbkv.ts";
 import expectedattention from "./expectedattention.ts";
 import full from "./full.ts";
 import h2o from "./h2o.ts";
@@ -14,6 +15,7 @@ import lava from "./lava.ts";
 import pyramidkv from "./pyramidkv.ts";
 import random from "./random.ts";
 import readahead from "./readahead.ts";
+import rehearsal from "./rehearsal.ts";
 import snapkv from "./snapkv.ts";
 import streaming from "./streaming.ts";
 import tova from "./tova.ts";
@@ -22,7 +24,9 @@ import triattention from "./triattention.ts";
 /** Every policy that comes with Ebb. */
 export const BUILT_IN_POLICIES: readonly Policy[] = [
   dynamickv,
+  ebbkv,
   readahead,
+  rehearsal,
   full,
   streaming,
   h2o,

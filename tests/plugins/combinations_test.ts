@@ -24,6 +24,7 @@ import {
   random,
   readAhead,
   recency,
+  rehearsal,
   sharedByHeads,
   valueNorm,
 } from "../../src/policy/mod.ts";
@@ -117,11 +118,13 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
   for (const name of ["snapkv", "cake", "defensive"]) {
     assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 10, 31, 32, 32]);
   }
-  for (const name of ["knorm", "keydiff", "compactor", "expectedattention", "triattention", "random"]) {
+  for (const name of ["knorm", "keydiff", "compactor", "expectedattention", "triattention", "random", "rehearsal"]) {
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
-  assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => chosenWindow("readahead", budget)), [1, 1, 2, 4, 8, 8]);
+  for (const name of ["readahead", "ebbkv"]) {
+    assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 2, 4, 8, 8]);
+  }
 });
 
 Deno.test("Policies score as their papers say, unless the request says otherwise", () => {
@@ -185,6 +188,13 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     plus({ score: [leverage({ window: 8 }), normalise({ by: "z-score" })], weight: 0.5 }),
     positive(),
     protect([{ start: 0, end: 8 }]),
+  ]);
+  assert.deepEqual(scoreOf("rehearsal"), [rehearsal({ window: 8 })]);
+  assert.deepEqual(scoreOf("ebbkv", { decay: 0.5 }), [
+    attention({ window: 8 }),
+    lookUp({ best: 32, decay: 0.5 }),
+    readAhead({ decay: 0.5 }),
+    plus({ score: [rehearsal({ window: 8 })], weight: 4 }),
   ]);
   assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });
