@@ -158,7 +158,7 @@ export function createApp(
   app.get("/v1/kv/policies", kvPoliciesHandler(policies, context));
   app.get("/v1/kv/sequences", kvSequencesHandler(context));
   app.get("/version", versionHandler);
-  app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));
+  app.use(limitRate(options), setDeadline(options.requestTimeoutSeconds));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
   app.post("/v1/messages", messagesHandler(context));
