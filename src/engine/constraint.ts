@@ -43,7 +43,9 @@ export class Constraint {
     return grammar === undefined && reasoning?.budget === undefined ? null : new Constraint(request);
   }
 
-  private constructor(readonly request: Pick<GenerationRequest, "grammar" | "grammarAfter" | "grammarElse" | "reasoning">) {
+  private constructor(
+    readonly request: Pick<GenerationRequest, "grammar" | "grammarAfter" | "grammarElse" | "reasoning">,
+  ) {
     const { reasoning } = request;
     this.#reasoning = reasoning;
     if (reasoning === undefined) this.phase = this.#answering;
