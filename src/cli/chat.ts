@@ -71,7 +71,9 @@ async function answer({ conversation }: Chat, line: string, input: LineInput, ou
     endLine();
     if (interrupt.signal.aborted) output.note("(interrupted)");
     else if (conversation.last) {
-      conversation.last.usage.kv_cache?.notes?.forEach(output.note);
+      const { notes = [], fallback } = conversation.last.usage.kv_cache ?? {};
+      notes.forEach(output.note);
+      if (fallback !== undefined) output.note(`The policy failed, and uniform budgets took its place: ${fallback}`);
       output.note(describeAnswer(conversation.last));
     }
     return true;

@@ -89,6 +89,8 @@ export interface GenerationRequest {
   readonly grammar?: string;
   /** The token behind which the grammar holds; up to there, and if it never comes, nothing does. Default: it holds at once. */
   readonly grammarAfter?: number;
+  /** What the answer has to match unless it begins with that token, written as the grammar is. Default: nothing. */
+  readonly grammarElse?: string;
   /** Default: no thoughts, the answer comes first. */
   readonly reasoning?: Reasoning;
   /** Where the messages of a chat are in the prompt, for policies. Default: it is one text. */

@@ -358,7 +358,8 @@ export class Scheduler {
     this.#wake();
     if (guidance.type === "failed") return this.#end(sequence, { type: "failed", message: guidance.message });
     const { asked } = sequence;
-    const { replacement, mask } = guidance;
+    const { replacement, mask, isCut } = guidance;
+    if (isCut) return this.#finish(sequence, "length");
     if (asked !== null) {
       sequence.asked = null;
       this.#accept(sequence, replacement === null ? asked : { id: replacement });
@@ -371,8 +372,8 @@ export class Scheduler {
     if (this.#asking.delete(sequence)) this.#waiting.add(sequence);
   }
 
-  #beginGuidance({ id, request: { grammar, stopTokens }, remaining }: Sequence): void {
-    this.#guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining });
+  #beginGuidance({ id, request: { stopTokens }, constraint, remaining }: Sequence): void {
+    this.#guides.send({ type: "begin", id, grammar: constraint!.grammar, stopTokens, remaining });
   }
 
   #evict(sequence: Sequence, eviction: DecodeEviction): void {

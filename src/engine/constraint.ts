@@ -8,12 +8,15 @@
  *         |                closing --------------+--------------|
  *         +--any other token---------------------+--no grammar--+--> free
  *
+ * Where the answer has to match one grammar behind the token, and else another one, it is `either` at first: of the other
+ * grammar's beginning, or the token.
+ *
  * While it thinks, where its answer is open, and when nothing binds it any more, tokens can be recorded ahead as in every other sequence; where the
  * thoughts turn out to have ended, what was recorded beyond is forgotten. Everywhere else a step waits for the token before.
  */
 import type { GenerationRequest, Reasoning } from "../contract/generation.ts";
 
-type Phase = "beginning" | "thinking" | "closing" | "guided" | "open" | "free";
+type Phase = "beginning" | "thinking" | "closing" | "either" | "guided" | "open" | "free";
 
 /** What a drawn token leads to. */
 export type Step =
@@ -29,6 +32,8 @@ export class Constraint {
   isReady = false;
   readonly #reasoning: Reasoning | undefined;
   #guidance: Uint32Array | null = null;
+  /** Whether the token came behind which the grammar holds. */
+  #isMarked = false;
   #thoughts = 0;
   #closed = 0;
 
@@ -38,7 +43,9 @@ export class Constraint {
     return grammar === undefined && reasoning?.budget === undefined ? null : new Constraint(request);
   }
 
-  private constructor(readonly request: Pick<GenerationRequest, "grammar" | "grammarAfter" | "reasoning">) {
+  private constructor(
+    readonly request: Pick<GenerationRequest, "grammar" | "grammarAfter" | "grammarElse" | "reasoning">,
+  ) {
     const { reasoning } = request;
     this.#reasoning = reasoning;
     if (reasoning === undefined) this.phase = this.#answering;
@@ -50,13 +57,28 @@ export class Constraint {
   /** Whether what follows the grammar has to say which tokens may come. */
   get needsGuidance(): boolean {
     if (this.#guidance !== null) return false;
-    return this.phase === "guided" || (this.phase === "beginning" && this.#answering === "guided");
+    const phase = this.phase === "beginning" ? this.#answering : this.phase;
+    return phase === "guided" || phase === "either";
+  }
+
+  /** The grammar that says which tokens may come, where one has to. */
+  get grammar(): string {
+    const { grammar, grammarElse } = this.request;
+    return this.#isMarked ? grammar! : grammarElse ?? grammar!;
   }
 
   /** What an answer is, when it begins. */
-  get #answering(): "guided" | "open" | "free" {
-    const { grammar, grammarAfter } = this.request;
-    return grammar === undefined ? "free" : grammarAfter === undefined ? "guided" : "open";
+  get #answering(): "guided" | "either" | "open" | "free" {
+    const { grammar, grammarAfter, grammarElse } = this.request;
+    if (grammar === undefined) return "free";
+    if (grammarAfter === undefined) return "guided";
+    return grammarElse === undefined ? "open" : "either";
+  }
+
+  /** Which tokens an answer may begin with. */
+  get #firstTokens(): Uint32Array | null {
+    const isEither = this.#answering === "either";
+    return this.#guidance && isEither ? withToken(this.#guidance, this.request.grammarAfter!) : this.#guidance;
   }
 
   /** Whether steps can be recorded without knowing the tokens before. */
@@ -68,9 +90,11 @@ export class Constraint {
   get mask(): Uint32Array | null {
     switch (this.phase) {
       case "beginning":
-        return this.#guidance && withToken(this.#guidance, this.#reasoning!.begin!);
+        return this.#guidance && withToken(this.#firstTokens!, this.#reasoning!.begin!);
       case "closing":
         return withToken(new Uint32Array(), this.#reasoning!.closing[this.#closed]);
+      case "either":
+        return this.#firstTokens;
       case "guided":
         return this.#guidance;
       case "thinking":
@@ -110,9 +134,7 @@ export class Constraint {
           return "taken";
         }
         this.phase = this.#answering;
-        if (this.phase === "guided") return "ask";
-        this.#pass(last);
-        return "taken";
+        return this.#answerWith(last);
       case "thinking":
         this.#thoughts += tokens.length;
         if (last === this.#reasoning!.end) this.#answer();
@@ -121,23 +143,32 @@ export class Constraint {
       case "closing":
         if (++this.#closed === this.#reasoning!.closing.length) this.#answer();
         return "taken";
+      case "either":
       case "guided":
-        return "ask";
       case "open":
       case "free":
-        this.#pass(last);
-        return "taken";
+        return this.#answerWith(last);
     }
+  }
+
+  /** Takes a token of the answer. */
+  #answerWith(token: number): Step {
+    const isMark = token === this.request.grammarAfter;
+    if (this.phase === "guided" || (this.phase === "either" && !isMark)) {
+      this.phase = "guided";
+      return "ask";
+    }
+    if (isMark && this.phase !== "free") {
+      this.#guidance = null;
+      this.#isMarked = true;
+      this.phase = "guided";
+    }
+    return "taken";
   }
 
   #answer(): void {
     this.#guidance = null;
     this.phase = this.#answering;
-  }
-
-  /** Binds an open answer from the token on that does. */
-  #pass(token: number): void {
-    if (this.phase === "open" && token === this.request.grammarAfter) this.phase = "guided";
   }
 }
 

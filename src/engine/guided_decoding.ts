@@ -23,7 +23,10 @@ export interface Desk {
   queue(sequence: Sequence): void;
   /** Reports tokens that count. */
   accept(sequence: Sequence, tokens: readonly GeneratedToken[]): void;
+  /** Ends a sequence whose text is over. */
   stop(sequence: Sequence): void;
+  /** Ends a sequence for which there is no room to go on. */
+  cut(sequence: Sequence): void;
   fail(sequence: Sequence, message: string): void;
 }
 
@@ -55,7 +58,8 @@ export class GuidedDecoding {
   take(sequence: Sequence, guidance: Guidance): void {
     if (guidance.type === "failed") return this.desk.fail(sequence, guidance.message);
     const { asked } = sequence;
-    const { replacement, mask } = guidance;
+    const { replacement, mask, isCut } = guidance;
+    if (isCut) return this.desk.cut(sequence);
     if (asked !== null) {
       sequence.asked = null;
       this.desk.accept(sequence, [replacement === null ? asked : { id: replacement }]);
@@ -110,8 +114,8 @@ export class GuidedDecoding {
     else constraint.isReady = true;
   }
 
-  #beginGuidance({ id, request: { grammar, stopTokens }, tokens }: Sequence): void {
-    this.guides.send({ type: "begin", id, grammar: grammar!, stopTokens, remaining: tokens.left });
+  #beginGuidance({ id, request: { stopTokens }, constraint, tokens }: Sequence): void {
+    this.guides.send({ type: "begin", id, grammar: constraint!.grammar, stopTokens, remaining: tokens.left });
   }
 
   #correct({ residence: { slot }, request, tokens: { accepted } }: Sequence, token: number): void {

@@ -57,6 +57,7 @@ export class Scheduler {
       queue: (sequence) => this.#waiting.add(sequence),
       accept: (sequence, tokens) => this.#accept(sequence, tokens),
       stop: (sequence) => this.#finish(sequence, "stop"),
+      cut: (sequence) => this.#finish(sequence, "length"),
       fail: (sequence, message) => this.#end(sequence, { type: "failed", message }),
     });
   }

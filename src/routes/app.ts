@@ -32,6 +32,7 @@ import { playgroundHandler } from "./playground/page.ts";
 import { responsesHandler } from "./responses/handler.ts";
 import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
+import { isWorthALine, requestDetails } from "./request_line.ts";
 import { rerankHandler } from "./rerank.ts";
 import { type BodyPace, SLOWEST_BODY } from "./requests/pace.ts";
 
@@ -129,36 +130,19 @@ export function createApp(
     await next();
     const path = routePath(c, -1);
     const route = path === "/*" ? "unknown" : path;
-    const { run, lease, work } = c.var;
+    const { method } = c.req;
     const { status } = c.res;
-    context.metrics.countHttpRequest(c.req.method, route, status, lease?.id);
-    if (lease !== undefined) Promise.allSettled([run?.ended, work]).then(() => lease.release());
+    const lease = c.get("lease");
+    const run = c.get("run");
+    context.metrics.countHttpRequest(method, route, status, lease?.id);
+    if (lease !== undefined) Promise.allSettled([run?.ended, c.get("work")]).then(() => lease.release());
     // A stream is only opened by now; its line is written when it has ended.
-    const write = () => {
-      trace.end({ method: c.req.method, route, status, run });
-      const cache = run?.usage.kv_cache;
-      record("info", "request", {
-        request_id: c.var.requestId,
-        method: c.req.method,
-        path: c.req.path,
-        ...c.var.keyOwner && { key: c.var.keyOwner.name },
-        status,
-        seconds: rounded((performance.now() - arrival) / 1000),
-        ...run && {
-          prompt_tokens: run.usage.prompt_tokens,
-          completion_tokens: run.usage.completion_tokens,
-          finish_reasons: run.outcomes,
-          policy: run.kvCache.policy,
-          budget: run.kvCache.budget,
-          // Of the first choice; null where its prompt was never read.
-          rows_kept: cache ? rounded(cache.rows_ratio * cache.prompt_rows) : null,
-          first_token_seconds: rounded(run.pace.firstTokenSeconds),
-          tokens_per_second: rounded(run.pace.tokensPerSecond),
-        },
-      });
+    const end = () => {
+      trace.end({ method, route, status, run });
+      if (isWorthALine(route, status)) record("info", "request", requestDetails(c, { status, arrival, run }));
     };
-    if (run) run.ended.then(write);
-    else write();
+    if (run) run.ended.then(end);
+    else end();
   });
   // Before the keys are asked for: browsers send none with a preflight.
   app.use(...guards(options));
@@ -174,7 +158,7 @@ export function createApp(
   app.get("/v1/kv/policies", kvPoliciesHandler(policies, context));
   app.get("/v1/kv/sequences", kvSequencesHandler(context));
   app.get("/version", versionHandler);
-  app.use(limitRate(options.requestsPerMinute), setDeadline(options.requestTimeoutSeconds));
+  app.use(limitRate(options), setDeadline(options.requestTimeoutSeconds));
   app.post("/v1/completions", completionsHandler(context));
   app.post("/v1/chat/completions", chatCompletionsHandler(context));
   app.post("/v1/messages", messagesHandler(context));
@@ -200,9 +184,4 @@ export function createApp(
   );
   app.onError((error, c) => sendError(c, context.reportError(error, c.var.requestId)));
   return app;
-}
-
-/** To a thousandth, which is enough for a log. */
-function rounded(value: number | null): number | null {
-  return value === null ? null : Number(value.toFixed(3));
 }

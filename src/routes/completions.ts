@@ -49,7 +49,7 @@ export function completionsHandler(server: ServerContext) {
       // The best of several is found by its log-probabilities.
       topLogprobs: request.logprobs ?? (candidates > n ? 0 : undefined),
       defaultMaxTokens: DEFAULT_MAX_TOKENS,
-      grammar: answerGrammar(request)?.grammar,
+      grammar: answerGrammar(request),
       continuation: true,
     });
     const run = new GenerationRun(context, plan, { ...c.var, client });

@@ -61,18 +61,17 @@ export class FrontDoor {
     this.#opened.resolve();
   }
 
-  async fetch(request: Request): Promise<Response> {
-    if (this.#application !== null) return await this.#answer(request);
-    const answer = await this.#answer(request);
+  fetch(request: Request): Response | Promise<Response> {
+    return this.#application === null ? this.#wait(request) : this.#application.fetch(request);
+  }
+
+  async #wait(request: Request): Promise<Response> {
+    const answer = await this.#loading.fetch(request);
     if (answer.status !== 503 || this.#isFar || new URL(request.url).pathname === "/health") return answer;
     let timer;
     const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, this.patienceMilliseconds));
     await Promise.race([this.#opened.promise, patience]);
     clearTimeout(timer);
-    return await this.#answer(request);
-  }
-
-  async #answer(request: Request): Promise<Response> {
     return await (this.#application ?? this.#loading).fetch(request);
   }
 }

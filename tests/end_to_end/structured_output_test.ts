@@ -90,6 +90,28 @@ Deno.test("required calls have the arguments that their tool asks for", async ()
   }
 });
 
+Deno.test("calls that max_tokens cuts are whole calls, of which one less was made", async () => {
+  const parameters = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+  const tools = [{ type: "function" as const, function: { name: "add", parameters } }];
+  for (const max_tokens of [30, 37, 44, 60, 90]) {
+    const body = {
+      model,
+      messages,
+      tools,
+      tool_choice: "required" as const,
+      temperature: 1,
+      seed: max_tokens,
+      max_tokens,
+    };
+    const { choices: [{ message }] } = await client.chat.completions.create(body);
+    assert.ok(message.tool_calls!.length > 0);
+    assert.equal(message.content, null, `${max_tokens} tokens`);
+    for (const call of message.tool_calls!) {
+      if (call.type === "function") assert.ok(Number.isInteger(JSON.parse(call.function.arguments).a));
+    }
+  }
+});
+
 Deno.test("strict tools, as openai's helper makes them, get arguments that their schema allows, or no call", async () => {
   const tools = [zodFunction({ name: "plant", parameters: Garden })];
   let calls = 0;
@@ -104,6 +126,29 @@ Deno.test("strict tools, as openai's helper makes them, get arguments that their
     }
   }
   assert.ok(calls > 0, "an answer that begins like a call is one");
+});
+
+Deno.test("openai gets calls or parsed answers where it sends tools and a format, streamed or not", async () => {
+  const tools = [zodFunction({ name: "plant", parameters: Garden })];
+  const response_format = zodResponseFormat(Garden, "garden");
+  const seen = { calls: 0, answers: 0 };
+  for (const logit_bias of [undefined, { [OPENING_BRACKET]: 100 }]) {
+    const body = { model, messages, tools, response_format, temperature: 1, seed: 6, max_tokens: 400, logit_bias };
+    const whole = await client.chat.completions.parse({ ...body, parallel_tool_calls: false });
+    const streamed = await client.chat.completions.stream(body).finalChatCompletion();
+    for (const { choices: [{ message }] } of [whole, streamed]) {
+      if (message.parsed !== null) {
+        assert.deepEqual(Garden.parse(message.parsed), message.parsed);
+        seen.answers++;
+        continue;
+      }
+      for (const call of message.tool_calls!) {
+        if (call.type === "function") Garden.parse(call.function.parsed_arguments);
+      }
+      seen.calls += message.tool_calls!.length;
+    }
+  }
+  assert.ok(seen.calls > 0 && seen.answers > 0, JSON.stringify(seen));
 });
 
 Deno.test("completions keep to choices", async () => {

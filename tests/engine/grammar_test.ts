@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { GREEDY } from "../../src/contract/sampling.ts";
 import type { GenerationRequest, Reasoning } from "../../src/contract/generation.ts";
-import { choiceGrammar, patternGrammar } from "../../src/text/grammar/grammars.ts";
-import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
 import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { seededRandom } from "../../fixtures/random.ts";
+import { choiceGrammar, patternGrammar, schemaGrammar } from "../support/grammars.ts";
 
 /** tinyByteLevelGguf's: ids are GPT-2's order of bytes, then pairs of letters; the last one ends. */
 const END = 319;
@@ -92,6 +91,10 @@ function testEngine(name: string, engine: EngineClient): void {
     const endless = await ask({ grammar: choiceGrammar(["red", "green"]), maxTokens: 20, stopTokens: [] });
     assert.ok(["red", "green"].includes(spelled(endless.ids)));
     assert.equal(endless.last.type === "finished" && endless.last.reason, "stop");
+    // It may end behind the first letter, and no token would say so; the second leads to more than there is room for.
+    const cut = await ask({ grammar: patternGrammar("x(yzyzyzyzyzyzyzyzyzyzyzyz)?"), maxTokens: 6, stopTokens: [] });
+    assert.equal(spelled(cut.ids), "x");
+    assert.equal(cut.last.type === "finished" && cut.last.reason, "length");
     const matched = await ask({ grammar: patternGrammar("[A-F]{3}-\\d{2,5}x"), maxTokens: 20, sampling: hot(1) });
     assert.match(spelled(matched.ids), /^[A-F]{3}-\d{2,5}x$/);
   });
@@ -136,6 +139,27 @@ function testEngine(name: string, engine: EngineClient): void {
       assert.match(spelled(silent.ids.slice(first + 1)), /^(red|green)$/);
     }
     assert.ok(met > 0, "the token comes within some thoughts");
+  });
+
+  test("an answer is of one grammar behind a token that comes first, and of another one else", async () => {
+    const after = 40;
+    const bound = {
+      grammar: choiceGrammar(["red", "green"]),
+      grammarElse: choiceGrammar(["one", "two"]),
+      maxTokens: 20,
+    };
+    const reasoning = { begin: 43, end: 41, closing: [41] };
+    for (const bias of [-100, 100]) {
+      for (const thinks of [undefined, reasoning, { ...reasoning, begin: null, budget: 2 }]) {
+        const sampling = { ...hot(3), logitBias: [{ token: after, bias }] };
+        const { ids, last } = await ask({ ...bound, grammarAfter: after, reasoning: thinks, sampling });
+        const answer = ids.slice(ids.indexOf(41) + 1);
+        const isMarked = answer[0] === after;
+        assert.equal(isMarked, bias > 0);
+        assert.match(spelled(isMarked ? answer.slice(1) : answer), isMarked ? /^(red|green)$/ : /^(one|two)$/);
+        assert.equal(last.type === "finished" && last.reason, "stop");
+      }
+    }
   });
 
   test("sequences without a grammar draw the same tokens beside such with one", async () => {

@@ -4,9 +4,9 @@ import type { GenerationRequest } from "../../src/contract/generation.ts";
 import { FORBIDDEN_BIAS, GREEDY } from "../../src/contract/sampling.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
 import { withoutStops } from "../../src/engine/token_masks.ts";
-import { choiceGrammar } from "../../src/text/grammar/grammars.ts";
 import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
+import { choiceGrammar } from "../support/grammars.ts";
 
 const MODEL = { architecture: "qwen2", seed: 5 } as const;
 /** Of tiny_model.ts. */

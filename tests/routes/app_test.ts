@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { LogEntry } from "../../src/routes/app.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { findPolicy } from "../support/policies.ts";
 import { keys, readError, startApp } from "./harness.ts";
@@ -160,19 +161,33 @@ Deno.test("a body beyond the limit is refused, whether or not it states its leng
   assert.equal(engine.generations.length, 0);
 });
 
+Deno.test("what probes and scrapers ask for every few seconds is a line of the log only if it fails", async () => {
+  const entries: LogEntry[] = [];
+  const drain = new AbortController();
+  const options = { log: (entry: LogEntry) => entries.push(entry), drain: drain.signal, apiKeys: keys("one") };
+  const { app } = startApp({ tokens: [] }, options);
+  await app.request("/health");
+  await app.request("/metrics", { headers: { authorization: "Bearer one" } });
+  assert.deepEqual(entries, []);
+  await app.request("/metrics");
+  drain.abort();
+  await app.request("/health");
+  assert.deepEqual(entries.map(({ path, status }) => [path, status]), [["/metrics", 401], ["/health", 503]]);
+});
+
 Deno.test("each request is one line of the log, a stream's when it has ended", async () => {
   const entries: any[] = [];
   const { app, post } = startApp({ tokens: [TOKEN.hello, TOKEN.end] }, { log: (entry) => entries.push(entry) });
-  await app.request("/health");
+  await app.request("/v1/models");
   await (await post("/v1/completions", { prompt: "x", stream: true, n: 2 })).text();
-  const [health, stream] = entries.map((
+  const [models, stream] = entries.map((
     { time, seconds, request_id, first_token_seconds, tokens_per_second, ...entry },
   ) => {
     assert.ok(!Number.isNaN(Date.parse(time)) && seconds >= 0 && request_id);
     assert.equal(first_token_seconds >= 0, tokens_per_second > 0, "both in the line of a generation, else neither");
     return entry;
   });
-  assert.deepEqual(health, { level: "info", event: "request", method: "GET", path: "/health", status: 200 });
+  assert.deepEqual(models, { level: "info", event: "request", method: "GET", path: "/v1/models", status: 200 });
   assert.deepEqual(stream, {
     level: "info",
     event: "request",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { byteTokens, TOKEN } from "../support/fake_text.ts";
-import { readBlocks, readEvents, startApp } from "./harness.ts";
+import { readBlocks, readError, readEvents, startApp } from "./harness.ts";
 
 const PATH = "/v1/completions";
 
@@ -100,6 +100,29 @@ Deno.test("an echoed prompt of tokens is decoded without special tokens", async 
   const { choices } = await (await post(PATH, { prompt: [TOKEN.begin, TOKEN.hello], echo: true, max_tokens: 1 }))
     .json();
   assert.equal(choices[0].text, "Hello world");
+});
+
+Deno.test("max_tokens 0 tells of the prompt alone, streamed or not", async () => {
+  const chosen = { id: TOKEN.two, logprob: -3 };
+  for (const token of [chosen, TOKEN.end]) {
+    const { post, engine } = startApp({ tokens: [token] });
+    const body = { prompt: ["ab", "c"], max_tokens: 0, echo: true, guided_choice: ["x"] };
+    const { choices, usage } = await (await post(PATH, body)).json();
+    assert.deepEqual(
+      choices.map(({ text, finish_reason }: any) => [text, finish_reason]),
+      [["ab", "length"], ["c", "length"]],
+    );
+    assert.deepEqual([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens], [5, 0, 5]);
+    assert.equal(engine.requests[0].grammar, undefined);
+    const events = await readEvents(await post(PATH, { ...body, stream: true, prompt: "ab" }));
+    assert.equal(events.map(({ choices: [{ text }] }) => text).join(""), "ab");
+    assert.equal(events.at(-1).choices[0].finish_reason, "length");
+    const plain = await (await post(PATH, { prompt: "ab", max_tokens: 0 })).json();
+    assert.deepEqual([plain.choices[0].text, plain.usage.completion_tokens], ["", 0]);
+  }
+  const { post } = startApp({ tokens: [] });
+  const error = await readError(await post(PATH, { prompt: "ab", max_tokens: 0, min_tokens: 1 }));
+  assert.deepEqual([error.status, error.param], [400, "min_tokens"]);
 });
 
 Deno.test("logprobs are lists with one entry per token, and the chosen token is always among the alternatives", async () => {

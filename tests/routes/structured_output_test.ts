@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../src/text/grammar/grammars.ts";
-import { ownGrammar } from "../../src/text/grammar/own_grammar.ts";
-import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
 import { TOKEN } from "../support/fake_text.ts";
 import { readError, startApp } from "./harness.ts";
+import { choiceGrammar, JSON_OBJECT_GRAMMAR, ownGrammar, patternGrammar, schemaGrammar } from "../support/grammars.ts";
 
 const CHAT = { path: "/v1/chat/completions", body: { messages: [{ role: "user", content: "Hi" }] } };
 const COMPLETIONS = { path: "/v1/completions", body: { prompt: "Hi" } };

@@ -188,22 +188,30 @@ withClient(
   },
 );
 
-withClient("openai is told where strict tools cannot be held to", CALLS, HERMES, async (client, engine) => {
-  const strict = { ...ADD, function: { ...ADD.function, strict: true } };
-  const refused: any = await client.chat.completions.create({ model, messages, tools: [strict] }).catch((error) =>
-    error
-  );
-  assert.ok(refused instanceof OpenAI.BadRequestError);
-  assert.deepEqual([refused.param, engine.requests.length], ["tools", 0]);
+withClient(
+  "openai gets strict calls of a model whose mark of calls is no token",
+  CALLS,
+  HERMES,
+  async (client, engine) => {
+    const strict = { ...ADD, function: { ...ADD.function, strict: true } };
+    const { choices: [{ message }] } = await client.chat.completions.create({ model, messages, tools: [strict, SAY] });
+    assert.equal(message.tool_calls?.length, 2);
+    const [{ grammar, grammarAfter }] = engine.requests;
+    assert.match(grammar!, /begun_0/);
+    assert.equal(grammarAfter, undefined);
+  },
+);
+
+withClient("openai is told which tool's schema cannot be held to", CALLS, HERMES, async (client, engine) => {
   const odd = { type: "function" as const, function: { name: "odd", strict: true, parameters: { not: {} } } };
-  const unsupported: any = await client.chat.completions.create({
-    model,
-    messages,
-    tools: [odd],
-    tool_choice: "required",
-  })
-    .catch((error) => error);
-  assert.equal(unsupported.code, "unsupported_grammar");
+  for (const tool_choice of ["required", "auto"] as const) {
+    const unsupported: any = await client.chat.completions.create({ model, messages, tools: [odd], tool_choice })
+      .catch((error) => error);
+    assert.ok(unsupported instanceof OpenAI.BadRequestError);
+    assert.deepEqual([unsupported.code, unsupported.param], ["unsupported_grammar", "tools"]);
+    assert.match(unsupported.message, /the parameters of odd/);
+  }
+  assert.equal(engine.requests.length, 0);
 });
 
 Deno.test("a required call comes behind the thoughts of a model that thinks", async () => {
@@ -225,7 +233,10 @@ Deno.test("choices among tools that cannot be are refused by name", async () => 
     [{ tools, tool_choice: { type: "function", function: { name: "fly" } } }, "tool_choice"],
     [{ tools, tool_choice: "perhaps" }, "tool_choice"],
     [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
-    [{ tools, response_format: { type: "json_object" } }, "response_format"],
+    [
+      { tools, response_format: { type: "json_schema", json_schema: { schema: { not: {} } } } },
+      "response_format.json_schema.schema",
+    ],
     [{
       tools: [{ type: "function", function: { name: "f", parameters: { type: "object", not: {} } } }],
       tool_choice: "required",

@@ -85,6 +85,17 @@ export async function walk(
   return bytesOf(tokens);
 }
 
+/** How many bytes of a text the grammar takes, one by one, and whether a text may end there. */
+export async function follow(grammar: CompiledGrammar, text: string): Promise<{ taken: number; mayEnd: boolean }> {
+  const matcher = await engine.match(grammar);
+  const bytes = encoder.encode(text);
+  let taken = 0;
+  while (taken < bytes.length && matcher.accept(bytes[taken])) taken++;
+  const { mayEnd } = await matcher.next();
+  matcher.dispose();
+  return { taken, mayEnd };
+}
+
 /**
  * The bytes of a text that a grammar guides, of at most `remaining` tokens, and whether it came to its end.
  *
@@ -106,6 +117,7 @@ export async function guidedWalk(
     const token = pick(allowed);
     if (token === stop) break;
     const next = await text.advance(token);
+    if (next.isCut) break;
     if (next.replacement !== null) replaced++;
     tokens.push(next.replacement ?? token);
     mask = next.mask;

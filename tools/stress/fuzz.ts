@@ -53,6 +53,16 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
     },
   },
   {
+    path: "/v1/chat/completions",
+    body: {
+      messages: [{ role: "user", content: "Hi" }],
+      tools: [{ type: "function", function: { name: "f", strict: true, parameters: { type: "object" } } }],
+      response_format: { type: "json_schema", json_schema: { name: "n", schema: { type: "array", items: {} } } },
+      max_tokens: 12,
+    },
+  },
+  { path: "/v1/completions", body: { prompt: "a b", echo: true, logprobs: 1, max_tokens: 0 } },
+  {
     path: "/v1/responses",
     body: {
       instructions: "s",

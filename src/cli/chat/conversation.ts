@@ -20,6 +20,8 @@ export interface AnswerUsage {
     readonly rows_per_layer: readonly number[];
     /** What was asked for and did not count. */
     readonly notes?: readonly string[];
+    /** Why the policy failed, if it did. */
+    readonly fallback?: string;
   };
 }
 

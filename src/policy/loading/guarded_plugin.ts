@@ -10,10 +10,10 @@ import { uniformAllocator } from "../uniform.ts";
 import type { CallClock } from "./call_clock.ts";
 import { placed, type SourcePositions } from "./source_positions.ts";
 
-/** The engine computes nothing for anybody while a plugin does: it is asked no more once a call took longer. */
-export const CALL_MILLISECONDS = 1000;
+/** The engine computes nothing for anybody while a plugin does: it is asked no more once a call computed for longer. */
+const CALL_MILLISECONDS = 1000;
 /** The same of functions of a score's steps, of which it is known that they take long. */
-export const STEP_MILLISECONDS = 10_000;
+const STEP_MILLISECONDS = 10_000;
 
 /** The plugins of a file, guarded. Halves that they share are shared still, and Ebb's own are left as they are. */
 export function guardedPlugins(

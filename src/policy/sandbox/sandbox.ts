@@ -1,10 +1,11 @@
 /**
  * @file A thread without permissions in which a plugin file is evaluated and asked, and a fence against calls that do not end: whoever
- * asks waits no longer than a deadline, upon which the thread is ended and started anew.
+ * asks has a limit to its patience, upon which the thread is ended and started anew.
  *
  *     ask() --postMessage--> sandbox_worker.ts
- *           <--shared memory-- Atomics.wait(), with a deadline
+ *           <--shared memory-- Atomics.wait(), with a limit
  */
+import process from "node:process";
 import { type PluginBundle, PluginError } from "../loading/plugin_bundle.ts";
 import {
   type Answer,
@@ -18,18 +19,31 @@ import {
   takeAnswer,
 } from "./messages.ts";
 
-/** How long an answer may take, in milliseconds. */
-const DEADLINES: Readonly<Record<Question["type"], number>> = {
-  describe: 10_000,
-  parse: 250,
-  score: 250,
-  schedule: 250,
-  allot: 250,
+/**
+ * How long an answer may take, in milliseconds. A plugin's loops end by themselves (see call_clock.ts); this is for what does not
+ * loop and does not end.
+ */
+export interface Patience {
+  /** That the process computes: the sandbox can have computed no more, so that one on a busy machine is waited for. */
+  readonly computed: number;
+  /** That pass, whatever is computed. */
+  readonly passed: number;
+}
+
+const CALL: Patience = { computed: 2500, passed: 20_000 };
+const PATIENCE: Readonly<Record<Question["type"], Patience>> = {
+  describe: { computed: 10_000, passed: 60_000 },
+  parse: CALL,
+  score: CALL,
+  schedule: CALL,
+  allot: CALL,
   // Known to be slow.
-  host: 10_000,
+  host: { computed: 25_000, passed: 120_000 },
 };
+/** Milliseconds between two looks at what has been computed. */
+const LOOK_MILLISECONDS = 250;
 /** How long a thread may take to start: while it does, whoever asks waits. */
-const START_MILLISECONDS = 60_000;
+const START: Patience = { computed: Infinity, passed: 60_000 };
 
 /** Workers with permissions of their own are not in the standard's types. */
 type DenoWorkerOptions = WorkerOptions & { readonly deno: { readonly permissions: "none" } };
@@ -39,7 +53,11 @@ export class Sandbox {
   #memory: SharedMemory = sharedMemory();
   #isClosed = false;
 
-  constructor(readonly bundle: PluginBundle) {
+  /** @param patience how long each question waits for its answer */
+  constructor(
+    readonly bundle: PluginBundle,
+    readonly patience: Readonly<Record<Question["type"], Patience>> = PATIENCE,
+  ) {
     this.#start();
   }
 
@@ -51,11 +69,10 @@ export class Sandbox {
   ask(question: Question): unknown {
     if (this.#isClosed) throw new Error("The plugin's sandbox has been closed");
     const state = new Int32Array(this.#memory.state);
-    if (!waitWhile(state, STARTING, START_MILLISECONDS)) throw this.#late("did not start", START_MILLISECONDS);
+    if (!waitWhile(state, STARTING, START)) throw this.#late("did not start");
     Atomics.store(state, 0, ASKED);
     this.#worker!.postMessage(question);
-    const deadline = DEADLINES[question.type];
-    if (!waitWhile(state, ASKED, deadline)) throw this.#late(`did not answer ${question.type}()`, deadline);
+    if (!waitWhile(state, ASKED, this.patience[question.type])) throw this.#late(`did not answer ${question.type}()`);
     const answer: Answer = takeAnswer(this.#memory);
     if (answer.ok) return answer.value;
     throw question.type === "describe" ? new PluginError(answer.message) : new Error(answer.message);
@@ -78,19 +95,21 @@ export class Sandbox {
   }
 
   /** Ends the thread and starts another for whoever asks next. */
-  #late(what: string, milliseconds: number): Error {
+  #late(what: string): Error {
     this.#worker?.terminate();
     this.#start();
-    return new Error(`${this.bundle.file} ${what} within ${milliseconds} ms: its sandbox was ended`);
+    return new Error(`${this.bundle.file} ${what} in time: its sandbox was ended`);
   }
 }
 
 /** Whether the state was left in time. */
-function waitWhile(state: Int32Array<SharedArrayBuffer>, is: number, milliseconds: number): boolean {
-  const end = performance.now() + milliseconds;
-  for (let left = milliseconds; Atomics.load(state, 0) === is; left = end - performance.now()) {
-    if (left <= 0) return false;
-    Atomics.wait(state, 0, is, left);
+function waitWhile(state: Int32Array<SharedArrayBuffer>, is: number, { computed, passed }: Patience): boolean {
+  const end = performance.now() + passed;
+  const begun = process.cpuUsage();
+  while (Atomics.load(state, 0) === is) {
+    const { user, system } = process.cpuUsage(begun);
+    if (performance.now() > end || (user + system) / 1000 > computed) return false;
+    Atomics.wait(state, 0, is, LOOK_MILLISECONDS);
   }
   // What was waited for is an answer, or the end of a start.
   return Atomics.load(state, 0) >= Math.min(is + 1, ANSWERED);

@@ -11,6 +11,8 @@ export interface AccessOptions {
   readonly apiKeys?: ApiKeys;
   /** Requests for tokens that each key may send in a minute; without keys, all clients together. Default: no limit. */
   readonly requestsPerMinute?: number;
+  /** The time in milliseconds, by which requests are counted. Default: `performance.now()`. */
+  readonly now?: () => number;
 }
 
 const NO_KEY = { code: "invalid_api_key", headers: { "www-authenticate": "Bearer" } };
@@ -33,8 +35,8 @@ export function requireKey(apiKeys: ApiKeys): MiddlewareHandler<RouteEnvironment
 }
 
 /** Refuses a request beyond a key's rate with a 429, and tells every reply how much of it is left, as OpenAI does. */
-export function limitRate(requestsPerMinute: number | undefined): MiddlewareHandler<RouteEnvironment> {
-  const limiter = new RateLimiter();
+export function limitRate({ requestsPerMinute, now }: AccessOptions): MiddlewareHandler<RouteEnvironment> {
+  const limiter = new RateLimiter(now);
   return async (c, next) => {
     const { keyOwner } = c.var;
     const limit = keyOwner?.requestsPerMinute ?? requestsPerMinute;

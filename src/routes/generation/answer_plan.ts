@@ -4,13 +4,14 @@
  */
 import type { Reasoning } from "../../contract/generation.ts";
 import { type ReasoningMarks, reasoningMarks, type ReasoningStart, reasoningStart } from "../../text/reasoning.ts";
+import { printGrammar } from "../../text/grammar/expression.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
-import { callsGrammar, callsOrTextGrammar } from "../../text/tool_calls/calls_grammar.ts";
-import { callMarks, marksOf, type ToolCallFormat, toolCallFormat } from "../../text/tool_calls/formats.ts";
+import { toolCallFormat } from "../../text/tool_calls/formats.ts";
 import { HttpError } from "../errors.ts";
 import type { ChatRequest } from "../requests/chat_request.ts";
-import { answerGrammar, followed } from "../requests/structured_output.ts";
+import { answerRules, followed } from "../requests/structured_output.ts";
 import type { AnswerForm } from "./answer_reader.ts";
+import { callsOf } from "./planned_calls.ts";
 
 /** Everything that is decided about an answer before it is generated. */
 export interface AnswerPlan {
@@ -18,6 +19,8 @@ export interface AnswerPlan {
   readonly grammar: string | undefined;
   /** As in GenerationRequest. */
   readonly grammarAfter: number | undefined;
+  /** As in GenerationRequest. */
+  readonly grammarElse: string | undefined;
   /** As in GenerationRequest. */
   readonly reasoning: Reasoning | undefined;
   /** Tokens behind the prompt with which the answer has begun; none are reported. */
@@ -47,14 +50,17 @@ export function planAnswer(
   const source = tools.length > 0 ? template.toolUseSource ?? template.source : template.source;
   const marks = reasoningMarks(source);
   const start = startOf(request, prompt, marks);
-  const calls = callsOf(request, tools, toolCallFormat(source), tokenizer, start);
-  const grammar = calls?.grammar ?? answerGrammar(request)?.grammar;
+  const document = answerRules(request);
+  const calls = callsOf(request, tools, document, toolCallFormat(source), tokenizer, start);
+  const grammar = calls?.grammar ??
+    (document === null ? undefined : followed(document.field, () => printGrammar(document.rules)));
   // Where thoughts cannot be told by tokens, what begins a call is looked for in them, too.
   const isBound = grammar !== undefined &&
-    (calls?.grammarAfter === undefined || (marks !== null && tokenizer.idOf(marks.end) !== undefined));
+    (!calls?.takesText || (marks !== null && tokenizer.idOf(marks.end) !== undefined));
   return {
     grammar,
     grammarAfter: calls?.grammarAfter,
+    grammarElse: calls?.grammarElse,
     reasoning: reasoningOf(request, { marks, start, isBound }, tokenizer),
     opening: calls?.opening ?? new Uint32Array(),
     form: {
@@ -72,78 +78,6 @@ function startOf(request: ChatRequest, prompt: string, marks: ReasoningMarks | n
   const start = reasoningStart(prompt, marks);
   // A message that is gone on with has its thoughts behind it.
   return start === "possible" && request.continue_final_message ? "closed" : start;
-}
-
-type Tools = NonNullable<ChatRequest["tools"]>;
-
-/** The calls that an answer may hold, or has to. */
-interface PlannedCalls {
-  readonly reading: AnswerForm["calls"];
-  readonly marks: readonly string[];
-  readonly grammar?: string;
-  readonly grammarAfter?: number;
-  readonly opening?: Uint32Array;
-}
-
-function callsOf(
-  request: ChatRequest,
-  tools: Tools,
-  format: ToolCallFormat,
-  tokenizer: Tokenizer,
-  start: ReasoningStart,
-): PlannedCalls | null {
-  if (tools.length === 0) return null;
-  const { tool_choice: choice, parallel_tool_calls: parallel = true } = request;
-  const names = new Set(tools.map((tool) => tool.function.name));
-  const several = parallel !== false;
-  const reading = { format, tools: names, isBegun: false, most: several ? Infinity : 1 };
-  const marks = callMarks(format);
-  if (choice !== "required" && typeof choice !== "object" || choice === null) {
-    const isStrict = request.parse_tool_calls !== false && tools.some((tool) => tool.function.strict);
-    return { reading, marks, ...isStrict && strictCalls(tools, several, format, tokenizer) };
-  }
-  const named = typeof choice === "object" ? choice.function.name : null;
-  const callable = tools.map((tool) => tool.function).filter(({ name }) => named === null || name === named);
-  // Thoughts come between the prompt and the call: then what begins the call is the model's to write, if it is a text.
-  const isText = marks.every((mark) => !tokenizer.isSpecial(tokenizer.idOf(mark) ?? -1));
-  const begin = start !== "closed" && isText && format.begin !== null;
-  const lead = begin ? format.begin + format.space : "";
-  const grammar = followed(
-    "tools",
-    () =>
-      callsGrammar(
-        format,
-        callable.map(({ name, parameters }) => ({ name, parameters: parameters ?? undefined })),
-        { several: named === null && several, lead },
-      ),
-  );
-  const opening = start === "closed" && format.begin !== null
-    ? tokenizer.encode(format.begin + format.space, { addSpecial: false })
-    : undefined;
-  return { reading: { ...reading, isBegun: !begin }, marks, grammar, opening };
-}
-
-/** What holds calls to their tools' schemas, where the model decides whether to call any, and some tool is strict. */
-function strictCalls(tools: Tools, several: boolean, format: ToolCallFormat, tokenizer: Tokenizer) {
-  const callable = tools.map(({ function: { name, parameters, strict } }) => ({
-    name,
-    // Of others than strict tools, any arguments will do.
-    parameters: strict ? parameters ?? undefined : { type: "object" },
-  }));
-  const { begin, space } = format;
-  if (begin === null) return { grammar: followed("tools", () => callsOrTextGrammar(format, callable, { several })) };
-  const ids = tokenizer.encode(begin, { addSpecial: false });
-  const marks = marksOf(begin);
-  if (ids.length !== marks.length || marks.some((mark, at) => tokenizer.idOf(mark) !== ids[at])) {
-    throw new HttpError(
-      400,
-      `tools has a function that is strict, but ${begin}, with which this model's calls begin, is no token of its ` +
-        'vocabulary: expected no strict, or tool_choice "required"',
-      { param: "tools" },
-    );
-  }
-  const grammar = followed("tools", () => callsGrammar(format, callable, { several, lead: space }));
-  return { grammar, grammarAfter: ids.at(-1) };
 }
 
 /** The thoughts before an answer, as the engine has to know them. */

@@ -75,6 +75,7 @@ export async function startChat(
     messages,
     grammar: answer.grammar,
     grammarAfter: answer.grammarAfter,
+    grammarElse: answer.grammarElse,
     reasoning: answer.reasoning,
     shown: answer.form.shown,
   });

@@ -25,6 +25,8 @@ export interface EndpointFields {
   /** As in GenerationRequest. */
   readonly grammarAfter?: number;
   /** As in GenerationRequest. */
+  readonly grammarElse?: string;
+  /** As in GenerationRequest. */
   readonly reasoning?: Reasoning;
   /** Special tokens that are shown all the same. */
   readonly shown?: ReadonlySet<number>;
@@ -40,6 +42,8 @@ export interface GenerationPlan {
   readonly requests: readonly GenerationRequest[];
   /** Tokens of all prompts, each counted once however many choices it has. */
   readonly promptTokens: number;
+  /** Whether nothing of what is generated is told: the prompt alone is asked about. */
+  readonly isUnanswered: boolean;
   readonly textOptions: ChoiceTextOptions;
 }
 
@@ -72,7 +76,10 @@ export function planGeneration(
 
   const { promptField } = endpoint;
   const endless = fields.n_predict === -1;
-  const given = endpoint.maxTokens ?? fields.max_tokens ?? (endless ? null : fields.n_predict) ?? undefined;
+  const limit = endpoint.maxTokens ?? fields.max_tokens ?? (endless ? null : fields.n_predict) ?? undefined;
+  const isUnanswered = limit === 0;
+  // Every generation draws a token.
+  const given = isUnanswered ? 1 : limit;
   const otherwise = endless ? Infinity : endpoint.defaultMaxTokens;
 
   const requests = prompts.flatMap((prompt) => {
@@ -96,18 +103,20 @@ export function planGeneration(
         seed: seed >>> 0,
       },
       topLogprobs: endpoint.topLogprobs,
-      ...endpoint.grammar !== undefined && { grammar: endpoint.grammar },
+      ...endpoint.grammar !== undefined && !isUnanswered && { grammar: endpoint.grammar },
       ...endpoint.grammarAfter !== undefined && { grammarAfter: endpoint.grammarAfter },
+      ...endpoint.grammarElse !== undefined && { grammarElse: endpoint.grammarElse },
       ...endpoint.reasoning !== undefined && { reasoning: endpoint.reasoning },
       kvCache,
       ...endpoint.messages?.length && { messages: endpoint.messages },
     };
     // A limit that nobody set gives way to the memory; where not even one token fits, the engine says so.
     const maxTokens = given ?? Math.max(1, engine.fittingTokens(request));
-    if (minTokens > maxTokens) {
+    const most = isUnanswered ? 0 : maxTokens;
+    if (minTokens > most) {
       throw new HttpError(
         400,
-        `min_tokens is ${minTokens}; expected at most ${maxTokens}, which is how many tokens the reply may have`,
+        `min_tokens is ${minTokens}; expected at most ${most}, which is how many tokens the reply may have`,
         { param: "min_tokens" },
       );
     }
@@ -120,6 +129,7 @@ export function planGeneration(
   });
   return {
     requests,
+    isUnanswered,
     promptTokens: prompts.reduce((sum, prompt) => sum + prompt.length, 0),
     textOptions: {
       // Half a character is in no text: it must not be found in a whole one.

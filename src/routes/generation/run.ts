@@ -235,7 +235,7 @@ export class GenerationRun implements RunReport {
 
   async #readEvents(sequence: LiveSequence, clock: ChoiceClock): Promise<Outcome> {
     const { index } = sequence;
-    const { stopTokens, kvCache: { report } } = this.#plan.requests[index];
+    const { isUnanswered, requests: { [index]: { stopTokens, kvCache: { report } } } } = this.#plan;
     const tellsCache = index === 0 && report !== undefined;
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
     const emit = (finishReason: FinishReason | null) => {
@@ -267,6 +267,7 @@ export class GenerationRun implements RunReport {
           sequence.evicted(event.rowsPerLayer, event.fallback);
           break;
         case "tokens": {
+          if (isUnanswered) break;
           clock.tokens(event.tokens.length);
           for (const token of event.tokens) {
             tokenCount++;
@@ -284,11 +285,15 @@ export class GenerationRun implements RunReport {
           break;
         }
         case "finished":
-          this.#completionTokens += event.completionTokens - tokenCount;
           if (event.reason === "aborted") {
             if (this.#aborted) return "abort";
             throw new HttpError(503, "The server stopped the generation", { code: "generation_stopped" });
           }
+          if (isUnanswered) {
+            emit("length");
+            return "length";
+          }
+          this.#completionTokens += event.completionTokens - tokenCount;
           emit(event.reason);
           return event.reason;
         case "failed":

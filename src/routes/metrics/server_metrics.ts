@@ -1,5 +1,5 @@
 /** @file The metrics of a server: of HTTP, and those of each model that was loaded, in one text. */
-import type { Counter } from "@opentelemetry/api";
+import type { Attributes } from "@opentelemetry/api";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Engine } from "../../contract/engine.ts";
@@ -12,14 +12,18 @@ export class ServerMetrics {
   readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
   readonly #exporter = new PrometheusExporter({ preventServerStart: true });
   readonly #serializer = new PrometheusSerializer(METRICS_PREFIX, false, undefined, true, true);
-  readonly #httpRequests: Counter;
+  /** By their labels: an instrument takes longer to find its sum than a health check takes. */
+  readonly #httpRequests = new Map<string, { readonly labels: Attributes; count: number }>();
   /** By id; they outlive the model's being unloaded, for counters must not begin anew. */
   readonly #models = new Map<string, Metrics>();
 
   constructor(readonly models: Models) {
     const meter = new MeterProvider({ readers: [this.#exporter] }).getMeter("ebb");
-    this.#httpRequests = meter.createCounter("http_requests_total", {
+    const requests = meter.createObservableCounter("http_requests_total", {
       description: "HTTP requests, by route and status",
+    });
+    requests.addCallback((result) => {
+      for (const { labels, count } of this.#httpRequests.values()) result.observe(count, labels);
     });
     for (const { loaded } of models.list()) if (loaded !== undefined) this.of(loaded.engine);
   }
@@ -42,10 +46,12 @@ export class ServerMetrics {
   countHttpRequest(method: string, path: string, status: number, model: string | undefined): void {
     const all = this.models.list();
     const named = all.length === 1 ? all[0].id : model;
-    this.#httpRequests.add(1, {
-      ...{ method: HTTP_METHODS.has(method) ? method : "unknown", path, status },
-      ...named !== undefined && { [MODEL_LABEL]: named },
-    });
+    const known = HTTP_METHODS.has(method) ? method : "unknown";
+    const key = `${known} ${status} ${path} ${named}`;
+    const counted = this.#httpRequests.get(key);
+    if (counted !== undefined) return void counted.count++;
+    const labels = { method: known, path, status, ...named !== undefined && { [MODEL_LABEL]: named } };
+    this.#httpRequests.set(key, { labels, count: 1 });
   }
 
   /** @param report told of engines that cannot answer, which costs their own metrics only */

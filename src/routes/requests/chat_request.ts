@@ -132,10 +132,9 @@ export const chatRequest = z.object({
 
 /** What a choice among tools must have beside it. */
 function checkTools(
-  { tools, tool_choice: choice, response_format: format }: {
+  { tools, tool_choice: choice }: {
     tools?: z.infer<typeof tool>[] | null;
     tool_choice?: z.infer<typeof toolChoice> | null;
-    response_format?: { type: string } | null;
   },
   context: z.core.$RefinementCtx<unknown>,
 ): void {
@@ -144,9 +143,6 @@ function checkTools(
   if (choice === "required" && names.length === 0) problem("tool_choice", "expected tools beside it");
   if (typeof choice === "object" && choice !== null && !names.includes(choice.function.name)) {
     problem("tool_choice", "expected the name of one of the tools");
-  }
-  if (names.length > 0 && choice !== "none" && format && format.type !== "text") {
-    problem("response_format", 'expected no tools beside it, unless tool_choice is "none": an answer is either');
   }
 }
 

@@ -36,6 +36,8 @@ export const completionRequest = z.object({
       })),
     ],
   }),
+  // None are asked for by who wants to know what the model thinks of the prompt.
+  max_tokens: integerFrom(0).nullish(),
   // With a model that was trained to infill, the text that follows.
   suffix: text.nullish(),
   echo: boolean.nullish(),

@@ -1,8 +1,9 @@
 /** @file The fields that say what an answer has to look like: OpenAI's, vLLM's, llama-server's and SGLang's for the same. */
 import { z } from "zod";
-import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../text/grammar/grammars.ts";
-import { schemaGrammar } from "../../text/grammar/json_schema.ts";
-import { ownGrammar } from "../../text/grammar/own_grammar.ts";
+import { choiceRules, JSON_OBJECT_RULES, patternRules } from "../../text/grammar/grammars.ts";
+import { schemaRules } from "../../text/grammar/json_schema.ts";
+import { printGrammar, type Rules } from "../../text/grammar/expression.ts";
+import { ownRules } from "../../text/grammar/own_grammar.ts";
 import { UnsupportedGrammarError } from "../../text/grammar/unsupported.ts";
 import { HttpError } from "../errors.ts";
 import { boolean, listOf, refused, text } from "./checks.ts";
@@ -57,15 +58,15 @@ export type StructuredOutputFields = z.infer<typeof fieldsObject>;
 /** What a field asks for. */
 interface Asked {
   readonly field: string;
-  readonly grammar: () => string;
+  readonly rules: () => Rules;
 }
 
 /**
- * The grammar of the answer that a request asks for, and the field that does.
+ * The rules of the answer that a request asks for, and the field that does.
  *
  * @throws {HttpError} 400 if two fields ask for one, or what is asked for cannot be followed
  */
-export function answerGrammar(fields: StructuredOutputFields): { grammar: string; field: string } | null {
+export function answerRules(fields: StructuredOutputFields): { rules: Rules; field: string } | null {
   const asked = everythingAsked(fields);
   if (asked.length > 1) {
     throw new HttpError(
@@ -77,8 +78,14 @@ export function answerGrammar(fields: StructuredOutputFields): { grammar: string
     );
   }
   if (asked.length === 0) return null;
-  const [{ field, grammar }] = asked;
-  return { field, grammar: followed(field, grammar) };
+  const [{ field, rules }] = asked;
+  return { field, rules: followed(field, rules) };
+}
+
+/** As {@link answerRules}, as a text; undefined where nothing is asked for. */
+export function answerGrammar(fields: StructuredOutputFields): string | undefined {
+  const asked = answerRules(fields);
+  return asked ? followed(asked.field, () => printGrammar(asked.rules)) : undefined;
 }
 
 /** @throws {HttpError} 400 instead of {@link UnsupportedGrammarError} */
@@ -120,12 +127,12 @@ function everythingAsked(fields: StructuredOutputFields): Asked[] {
 }
 
 function objectAsked(field: string): Asked {
-  return { field, grammar: () => JSON_OBJECT_GRAMMAR };
+  return { field, rules: () => JSON_OBJECT_RULES };
 }
 
 function schemaAsked(field: string, schema: unknown): Asked | null {
   if (schema === undefined || schema === null) return null;
-  return { field, grammar: () => schemaGrammar(typeof schema === "string" ? parsed(schema) : schema) };
+  return { field, rules: () => schemaRules(typeof schema === "string" ? parsed(schema) : schema) };
 }
 
 function parsed(schema: string): unknown {
@@ -137,13 +144,13 @@ function parsed(schema: string): unknown {
 }
 
 function patternAsked(field: string, pattern: string | null | undefined): Asked | null {
-  return pattern ? { field, grammar: () => patternGrammar(pattern) } : null;
+  return pattern ? { field, rules: () => patternRules(pattern) } : null;
 }
 
 function choiceAsked(field: string, choices: readonly string[] | null | undefined): Asked | null {
-  return choices?.length ? { field, grammar: () => choiceGrammar(choices) } : null;
+  return choices?.length ? { field, rules: () => choiceRules(choices) } : null;
 }
 
 function grammarAsked(field: string, grammar: string | null | undefined): Asked | null {
-  return grammar ? { field, grammar: () => ownGrammar(grammar) } : null;
+  return grammar ? { field, rules: () => ownRules(grammar) } : null;
 }

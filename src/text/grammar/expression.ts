@@ -70,6 +70,26 @@ function mayBeEmpty(expression: Expression): boolean {
 /** The rules of a grammar by name; `root` is where it begins. */
 export type Rules = ReadonlyMap<string, Expression>;
 
+/** The same rules under names with a prefix, so that they find room beside others. */
+export function withPrefix(rules: Rules, prefix: string): Rules {
+  const named = (expression: Expression): Expression => {
+    switch (expression.kind) {
+      case "text":
+      case "characters":
+        return expression;
+      case "sequence":
+        return { ...expression, parts: expression.parts.map(named) };
+      case "choice":
+        return { ...expression, options: expression.options.map(named) };
+      case "repeat":
+        return { ...expression, body: named(expression.body) };
+      case "rule":
+        return rule(prefix + expression.name);
+    }
+  };
+  return new Map([...rules].map(([name, body]) => [prefix + name, named(body)]));
+}
+
 /**
  * The grammar as a text.
  *

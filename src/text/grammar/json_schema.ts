@@ -6,7 +6,7 @@
  * by name; nothing is overlooked.
  */
 import { arrayExpression } from "./schema_array.ts";
-import { choice, type Expression, printGrammar, repeat, rule, type Rules, sequence, text } from "./expression.ts";
+import { choice, type Expression, repeat, rule, type Rules, sequence, text } from "./expression.ts";
 import { inString, INTEGER, JSON_RULES, jsonText, quoted } from "./json_text.ts";
 import { integersIn, numbersIn } from "./number_range.ts";
 import { objectExpression } from "./schema_object.ts";
@@ -41,11 +41,6 @@ const MOST_ALTERNATIVES = 256;
  */
 export function schemaRules(schema: unknown, prefix = ""): Rules {
   return new SchemaReader(schema, prefix).read();
-}
-
-/** As {@link schemaRules}, as a text. */
-export function schemaGrammar(schema: unknown): string {
-  return printGrammar(schemaRules(schema));
 }
 
 class SchemaReader {

@@ -7,7 +7,7 @@
  * A grammar without any `::=` is Lark's, as in vLLM.
  */
 import { ANY_CHARACTER, type CharacterSet, complement, setOf } from "./characters.ts";
-import { characters, choice, EMPTY, type Expression, optional, printGrammar, repeat, rule } from "./expression.ts";
+import { characters, choice, EMPTY, type Expression, optional, repeat, rule, type Rules } from "./expression.ts";
 import { sequence, text } from "./expression.ts";
 import { GrammarScanner, type Token } from "./grammar_scanner.ts";
 import { readPattern, writable } from "./regular_expression.ts";
@@ -18,15 +18,15 @@ const MOST_RULES = 1024;
 const MOST_DEPTH = 128;
 
 /**
- * The grammar as XGrammar is given it.
+ * The grammar's rules.
  *
  * @throws {UnsupportedGrammarError} saying in which line what is wrong, or what cannot be followed
  */
-export function ownGrammar(source: string): string {
+export function ownRules(source: string): Rules {
   if (source.length > MOST_CHARACTERS) {
     throw new UnsupportedGrammarError(`it has ${source.length} characters; expected at most ${MOST_CHARACTERS}`);
   }
-  return printGrammar(new GrammarReader(source, /::=/.test(source) ? "ebnf" : "lark").read());
+  return new GrammarReader(source, /::=/.test(source) ? "ebnf" : "lark").read();
 }
 
 class GrammarReader {

@@ -11,6 +11,7 @@ import {
   type Rules,
   sequence,
   text,
+  withPrefix,
 } from "../grammar/expression.ts";
 import { schemaRules } from "../grammar/json_schema.ts";
 import { jsonText, list } from "../grammar/json_text.ts";
@@ -24,6 +25,8 @@ export interface Tool {
   readonly parameters?: unknown;
 }
 
+/** White space before an answer, at most: a model may go on with it for ever. */
+const MOST_SPACES = 8;
 /** Calls of one request at most. */
 const MOST_CALLS = 128;
 const NO_ARGUMENTS = { type: "object", properties: {}, additionalProperties: false };
@@ -61,7 +64,59 @@ export function callsOrTextGrammar(format: ToolCallFormat, tools: readonly Tool[
   // What may come before a call, see formats.ts, begins with <|.
   const mark = sequence(text("<"), characters(difference(ANY_CHARACTER, charactersOf("|"))));
   const free = sequence(choice(characters(begins), mark), repeat(characters(ANY_CHARACTER), 0));
-  rules.set("root", choice(together(format, several), free));
+  // Many tokenizers begin words with a space, the first one of an answer, too.
+  const space = repeat(characters(charactersOf(" \t\r\n")), 0, MOST_SPACES);
+  rules.set("root", sequence(space, optional(choice(together(format, several), free))));
+  return printGrammar(rules);
+}
+
+/**
+ * The grammar of an answer that is any text, in which what begins a call is followed by calls as {@link callsGrammar} has them:
+ * for vocabularies in which no token begins a call, so that it has to be seen in the text.
+ *
+ * @param begin what begins a call
+ * @throws {UnsupportedGrammarError} as there
+ */
+export function textThenCallsGrammar(
+  format: ToolCallFormat,
+  begin: string,
+  tools: readonly Tool[],
+  calls: Calls,
+): string {
+  const rules = callRules(format, tools);
+  // Up to where its first character comes again: so far, what breaks off can only begin anew.
+  const again = begin.indexOf(begin[0], 1);
+  const [first, ...others] = again < 0 ? begin : begin.slice(0, again);
+  const anew = sequence(text(first), rule("begun_0"));
+  // One rule for each number of characters that have come, so that there is one way to read a text: of several, XGrammar follows all.
+  others.forEach((character, at) => {
+    const isLast = at === others.length - 1;
+    const broken = sequence(characters(difference(ANY_CHARACTER, charactersOf(first + character))), rule("root"));
+    const on = sequence(text(character), rule(isLast ? "calls" : `begun_${at + 1}`));
+    rules.set(`begun_${at}`, optional(choice(anew, broken, on)));
+  });
+  const lead = begin.slice(1 + others.length) + format.space;
+  rules.set("calls", sequence(text(lead), together(format, calls.several)));
+  rules.set("root", sequence(repeat(characters(difference(ANY_CHARACTER, charactersOf(first))), 0), optional(anew)));
+  return printGrammar(rules);
+}
+
+/**
+ * The grammar of an answer that is calls as {@link callsGrammar} has them, or a document.
+ *
+ * @param lead what comes before calls: all of what begins one, or nothing
+ * @param document the rules of what it is otherwise
+ * @throws {UnsupportedGrammarError} as there
+ */
+export function callsOrDocumentGrammar(
+  format: ToolCallFormat,
+  tools: readonly Tool[],
+  { several, lead }: Calls & { readonly lead: string },
+  document: Rules,
+): string {
+  const rules = callRules(format, tools);
+  for (const [name, body] of withPrefix(document, "document_")) rules.set(name, body);
+  rules.set("root", choice(sequence(text(lead), together(format, several)), rule("document_root")));
   return printGrammar(rules);
 }
 

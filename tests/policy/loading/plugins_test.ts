@@ -229,7 +229,7 @@ pluginTest("what a plugin throws in the middle of a request names the place in i
   assert.match(reasons[0], /^Cannot read properties of undefined \(reading 'toFixed'\) \(.*mine\.ts:6:47\)$/);
 });
 
-pluginTest("a plugin that takes too long is asked no more", async () => {
+pluginTest("a plugin that computes for too long is asked no more", async () => {
   const registry = registryOf(
     await bundled(
       `import { defineAllocator, definePolicy, keyNorm } from "ebb/policy";
@@ -240,7 +240,7 @@ pluginTest("a plugin that takes too long is asked no more", async () => {
          name: "slow", description: "Slow",
          schedule: ({ base }) => ({ provisionalRows: base, interval: 1 }),
          allot(layers) {
-           for (const end = performance.now() + 1100; performance.now() < end;);
+           for (;;);
            return layers.map(({ heldRows }) => heldRows);
          },
        }),
@@ -250,7 +250,7 @@ pluginTest("a plugin that takes too long is asked no more", async () => {
   const reasons: string[] = [];
   const policy = startPolicy(registry.find("slow")!, context, {}, (reason) => reasons.push(reason))!;
   assert.deepEqual([...policy.allot([{ histogram: new Uint32Array(864), heldRows: 12 }])], [12]);
-  assert.match(reasons.join(), /^allot\(\) took longer than 1000 ms \(.*mine\.ts:\d+:\d+\)$/);
+  assert.match(reasons.join(), /^allot\(\) computed for longer than 1000 ms \(.*mine\.ts:\d+:\d+\)$/);
 });
 
 pluginTest("the same bundle makes the same plugins in any thread, and z is the very same", async () => {

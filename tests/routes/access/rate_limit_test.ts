@@ -24,7 +24,7 @@ Deno.test("a client's requests may come at once, and further ones as time goes b
 
 Deno.test("a request beyond a key's rate gets a 429 that says when to come again; reading costs nothing", async () => {
   const apiKeys = new ApiKeys([{ name: "a", key: "one" }, { name: "b", key: "two", requestsPerMinute: 1 }]);
-  const { app } = startApp({ tokens: [TOKEN.end] }, { apiKeys, requestsPerMinute: 2 });
+  const { app } = startApp({ tokens: [TOKEN.end] }, { apiKeys, requestsPerMinute: 2, now: () => 0 });
   const send = (
     key: string,
     path = "/v1/completions",
@@ -45,7 +45,7 @@ Deno.test("a request beyond a key's rate gets a 429 that says when to come again
 });
 
 Deno.test("without keys, all clients share one rate", async () => {
-  const { post } = startApp({ tokens: [TOKEN.end] }, { requestsPerMinute: 1 });
+  const { post } = startApp({ tokens: [TOKEN.end] }, { requestsPerMinute: 1, now: () => 0 });
   assert.equal((await post("/v1/completions", { prompt: "x" })).status, 200);
   assert.equal((await post("/v1/completions", { prompt: "x" })).status, 429);
 });

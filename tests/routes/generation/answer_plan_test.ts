@@ -5,16 +5,21 @@ import { chatRequest } from "../../../src/routes/requests/chat_request.ts";
 import type { Tokenizer } from "../../../src/text/tokenizer.ts";
 import { byteTokens, fakeTokenizer } from "../../support/fake_text.ts";
 
-const BEGIN = 280, END = 281, CALL = 282;
-const MARKS: Readonly<Record<string, number>> = { "<think>": BEGIN, "</think>": END, "[TOOL_CALLS]": CALL };
+const BEGIN = 280, END = 281, CALL = 282, ACTION = 283;
+const MARKS: Readonly<Record<string, number>> = {
+  "<think>": BEGIN,
+  "</think>": END,
+  "[TOOL_CALLS]": CALL,
+  "<|action_start|>": ACTION,
+};
 /** The fake vocabulary, with tokens for marks; that of calls is a control token. */
 const tokenizer: Tokenizer = {
   ...fakeTokenizer,
   idOf: (text) => MARKS[text] ?? fakeTokenizer.idOf(text),
-  isSpecial: (id) => id === CALL || fakeTokenizer.isSpecial(id),
+  isSpecial: (id) => id === CALL || id === ACTION || fakeTokenizer.isSpecial(id),
   encode: (text) =>
     Uint32Array.from(
-      text.split(/(<think>|<\/think>|\[TOOL_CALLS\])/).flatMap((part) =>
+      text.split(/(<think>|<\/think>|\[TOOL_CALLS\]|<\|action_start\|>)/).flatMap((part) =>
         part in MARKS ? MARKS[part] : byteTokens(part)
       ),
     ),
@@ -88,14 +93,51 @@ Deno.test("strict tools bind what comes behind the token that begins a call, whe
   assert.deepEqual([thinking.grammarAfter, thinking.reasoning?.begin, thinking.reasoning?.end], [CALL, BEGIN, END]);
 });
 
-Deno.test("strict tools bind the whole answer where nothing begins a call, and are refused where no token does", () => {
+Deno.test("strict tools bind the whole answer where nothing begins a call, or what does is no token", () => {
   const strict = [{ type: "function", function: { name: "f", strict: true } }];
   const whole = plan({ tools: strict }, "", { source: "" });
   assert.match(whole.grammar!, /\{\\"name\\": \\"f\\"/);
   assert.equal(whole.grammarAfter, undefined);
-  assert.throws(() => plan({ tools: strict }, "", { source: "<tool_call>" }), (error) => {
+  const marked = plan({ tools: strict }, "", { source: "<tool_call>" });
+  assert.match(marked.grammar!, /root ::= .*begun_0/);
+  assert.equal(marked.grammarAfter, undefined);
+  assert.ok(!marked.form.calls!.isBegun);
+});
+
+Deno.test("strict calls that are seen in the text are seen behind thoughts, whether or not a token ends those", () => {
+  const tools = [{ type: "function", function: { name: "f", strict: true } }];
+  const behind = plan({ tools }, "<think>\n");
+  assert.deepEqual([behind.reasoning?.begin, behind.reasoning?.end], [null, END]);
+  const within = plan({ tools }, "<think>\n", { source: "<tool_call> [/THINK]" });
+  assert.equal(within.reasoning, undefined);
+  assert.match(within.grammar!, /begun_0/);
+});
+
+Deno.test("what an answer has to be holds beside tools, of answers that call none", () => {
+  const format = { response_format: { type: "json_object" } };
+  for (const source of ["", "<tool_call>"]) {
+    for (const fields of [format, { guided_choice: ["yes"] }]) {
+      const { grammar, grammarAfter, form } = plan({ tools, ...fields }, "", { source });
+      assert.match(grammar!, /root ::= \(.*document_root/);
+      assert.match(grammar!, /"\{\\"name\\": \\"f\\"/);
+      assert.equal(grammarAfter, undefined);
+      assert.ok(form.calls);
+    }
+  }
+  // There is no such answer, or no such calls.
+  const required = plan({ tools, ...format, tool_choice: "required" }, "", { source: "" });
+  assert.equal(required.grammar, plan({ tools, tool_choice: "required" }, "", { source: "" }).grammar);
+  for (const alone of [{ tool_choice: "none" }, { parse_tool_calls: false }]) {
+    assert.equal(plan({ tools, ...format, ...alone }, "", { source: "" }).grammar, plan(format).grammar);
+  }
+  // No text of a grammar is a control token.
+  const marked = plan({ tools, ...format }, "", { source: "[TOOL_CALLS]" });
+  assert.equal(marked.grammarAfter, CALL);
+  assert.equal(marked.grammarElse, plan(format).grammar);
+  assert.match(marked.grammar!, /"\{\\"name\\": \\"f\\"/);
+  assert.throws(() => plan({ tools, ...format }, "", { source: "<|action_start|>" }), (error) => {
     assert.ok(error instanceof HttpError);
-    assert.deepEqual([error.status, error.param], [400, "tools"]);
-    return /<tool_call>, with which this model's calls begin, is no token of its vocabulary/.test(error.message);
+    assert.deepEqual([error.status, error.param], [400, "response_format"]);
+    return /<\|action_start\|><\|plugin\|>, .* is several control tokens/.test(error.message);
   });
 });

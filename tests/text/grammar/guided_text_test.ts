@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../../fixtures/random.ts";
-import { choiceGrammar, JSON_OBJECT_GRAMMAR } from "../../../src/text/grammar/grammars.ts";
-import { schemaGrammar } from "../../../src/text/grammar/json_schema.ts";
 import { compile, guidedWalk, WALK_TOKENS } from "../../support/grammar_walk.ts";
+import { CallReader } from "../../../src/text/tool_calls/call_reader.ts";
+import { callsGrammar } from "../../../src/text/tool_calls/calls_grammar.ts";
+import { toolCallFormat } from "../../../src/text/tool_calls/formats.ts";
+import { choiceGrammar, JSON_OBJECT_GRAMMAR, schemaGrammar } from "../../support/grammars.ts";
 
 const decoder = new TextDecoder();
 const NODE = {
@@ -21,12 +23,21 @@ const PERSON = {
   },
   required: ["name", "mail", "born", "friends"],
 };
+/** Each row makes the way to the end longer by some forty bytes at once. */
+const TABLE = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: { first: { type: "string" }, second: { type: "integer" }, third: { type: "boolean" }, fourth: {} },
+    required: ["first", "second", "third", "fourth"],
+  },
+};
 
 Deno.test("a text comes to its end with the tokens that it has, whatever is drawn", async () => {
   const random = seededRandom(8);
-  for (const schema of [NODE, MATRIX, PERSON, { type: "object" }, { type: "string" }]) {
+  for (const schema of [NODE, MATRIX, PERSON, TABLE, { type: "object" }, { type: "string" }]) {
     const grammar = await compile(schemaGrammar(schema));
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 15; i++) {
       const remaining = 100 + Math.floor(random() * 80);
       // Mostly what leads further away from the end.
       const opening = random() < 0.5 ? /^["[{,]|[[{]$/ : /^[a-z0-9]/;
@@ -40,6 +51,28 @@ Deno.test("a text comes to its end with the tokens that it has, whatever is draw
       assert.ok(tokens <= remaining);
       const text = decoder.decode(bytes);
       assert.doesNotThrow(() => JSON.parse(text), `${remaining} tokens: ${text}`);
+    }
+    grammar.dispose();
+  }
+});
+
+Deno.test("calls come to their end, in forms in which a new one begins unnoticed, too", async () => {
+  const random = seededRandom(9);
+  const parameters = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+  for (const template of ["<tool_call>", "[TOOL_CALLS]", "Environment: ipython"]) {
+    const format = toolCallFormat(template);
+    const grammar = await compile(callsGrammar(format, [{ name: "add", parameters }], { several: true, lead: "" }));
+    for (let i = 0; i < 15; i++) {
+      const { bytes, tokens } = await guidedWalk(grammar, 90 + Math.floor(random() * 200), (allowed) => {
+        // Never the end, where there is something else.
+        const pool = allowed.filter((token) => token < WALK_TOKENS.length);
+        return (pool.length > 0 ? pool : allowed)[Math.floor(random() * (pool.length || allowed.length))];
+      });
+      const text = decoder.decode(bytes);
+      const reader = new CallReader(format, new Set(["add"]), true);
+      const parts = [...reader.push(text), ...reader.flush()];
+      assert.ok(parts.every(({ type }) => type === "call"), `${tokens} tokens: ${text}`);
+      assert.ok(parts.length > 0);
     }
     grammar.dispose();
   }

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { seededRandom } from "../../../fixtures/random.ts";
-import { schemaGrammar } from "../../../src/text/grammar/json_schema.ts";
 import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
 import { compile, walk } from "../../support/grammar_walk.ts";
+import { schemaGrammar } from "../../support/grammars.ts";
 
 /** Of which every document has to be valid. */
 const FOLLOWED: readonly (readonly [name: string, schema: unknown])[] = [

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../../fixtures/random.ts";
-import { ownGrammar } from "../../../src/text/grammar/own_grammar.ts";
 import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
 import { compile, walk } from "../../support/grammar_walk.ts";
+import { ownGrammar } from "../../support/grammars.ts";
 
 const decoder = new TextDecoder();
 async function* walks(source: string, count = 20): AsyncGenerator<string> {

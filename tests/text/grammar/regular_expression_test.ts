@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../../fixtures/random.ts";
-import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../../src/text/grammar/grammars.ts";
 import { UnsupportedGrammarError } from "../../../src/text/grammar/unsupported.ts";
 import { compile, walk } from "../../support/grammar_walk.ts";
+import { choiceGrammar, JSON_OBJECT_GRAMMAR, patternGrammar } from "../../support/grammars.ts";
 
 const decoder = new TextDecoder();
 async function* walks(source: string, count = 20): AsyncGenerator<string> {
