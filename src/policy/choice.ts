@@ -88,6 +88,13 @@ export function parseKvCacheChoice(
   const eviction = given.decode_eviction === undefined
     ? inherited && evictionOf(inherited)
     : decodeEvictionOf(given.decode_eviction, policy, registry);
+  if (isMassBudget(budget) && eviction?.decodeProtection === "boundaries") {
+    throw new UnservableRequestError(
+      "A budget by mass cannot be found where decode_eviction protects the boundaries of a prompt, which are kept whatever their " +
+        "attention: give rows or a share of the prompt, or protect prompt or none",
+      "kv_cache.decode_eviction.protect",
+    );
+  }
   return {
     policy: policy.name,
     budget,

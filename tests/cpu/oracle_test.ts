@@ -46,7 +46,9 @@ function randomKvCache(random: Random): KvCacheChoice {
   const budget = byMass ? { mass: one(random, [0.5, 0.9, 0.99]), max: rows } : rows;
   const { ranksAgain, ranksGenerated } = builtInPolicies.find(policy)!;
   if (!ranksGenerated || random() < 0.5) return { policy, budget };
-  const decodeProtection = ranksAgain ? one(random, DECODE_PROTECTIONS) : "prompt";
+  // Boundaries are kept whatever their attention: no mass tells how many rows that takes.
+  const protections = DECODE_PROTECTIONS.filter((protection) => !byMass || protection !== "boundaries");
+  const decodeProtection = ranksAgain ? one(random, protections) : "prompt";
   return { policy, budget, decodeInterval: randomInteger(random, 3, 12), decodeProtection };
 }
 
