@@ -4,8 +4,9 @@ import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { Crew, type Int8Matrix } from "../../src/cpu/kernels/crew.ts";
 import { largestElement, weightIndex } from "../../src/cpu/kernels/int8_product.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
+import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
-const runtime = await Onnxruntime.open(2);
+const runtime = await Onnxruntime.open(1);
 
 /** A matrix with random weights and scales. */
 function randomMatrix(random: () => number, outputs: number, columns: number) {
@@ -32,7 +33,8 @@ function randomRows(random: () => number, rows: number, columns: number) {
 const SHAPES = [[4, 16], [8, 64], [36, 96], [320, 64], [132, 1536], [64, 8192], [4, 16384]];
 
 Deno.test("products of 8-bit weights are the sums that they should be, whatever the shape and the number of rows", async () => {
-  const crew = await Crew.start(runtime);
+  const crew = await Crew.start(runtime, threadsBeside(1));
+  await allJoined(crew, 1);
   const random = seededRandom(3);
   for (const [outputs, columns] of SHAPES) {
     const { matrix, values, scales } = randomMatrix(random, outputs, columns);
@@ -58,7 +60,8 @@ Deno.test("products of 8-bit weights are the sums that they should be, whatever 
 });
 
 Deno.test("a sum of the largest products there can be does not leave 32 bits", async () => {
-  const crew = await Crew.start(runtime);
+  const crew = await Crew.start(runtime, threadsBeside(1));
+  await allJoined(crew, 1);
   for (const columns of [576, 8192, 16384, 65536]) {
     const { matrix, values, scales } = randomMatrix(seededRandom(1), 4, columns);
     const x = randomRows(seededRandom(2), 1, columns);

@@ -161,15 +161,6 @@ ${ROUNDING_FUNCTIONS}
     (br $jobs)))
 )`;
 
-/** What the module exports; `control` is the address of a control record. */
-export interface CrewExports {
-  /** Does the job that the record holds, in so many pieces. */
-  run(control: number, pieces: number): void;
-  serve(control: number): void;
-  /** Gives the thread memory of its own, see tile_attention.ts. */
-  own(address: number): void;
-}
-
 /** Compiles the module. */
 export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { parseWat } = await wabt();
@@ -177,13 +168,4 @@ export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { buffer } = parsed.toBinary({});
   parsed.destroy();
   return await WebAssembly.compile(buffer as Uint8Array<ArrayBuffer>);
-}
-
-/** Instantiates the module on a memory. */
-export async function instantiateCrewModule(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-): Promise<CrewExports> {
-  const instance = await WebAssembly.instantiate(module, { memory: { memory } });
-  return instance.exports as unknown as CrewExports;
 }
