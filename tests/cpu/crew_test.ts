@@ -47,7 +47,7 @@ function runJobs(crew: Crew, count: number): void {
   for (let job = 0; job < count; job++) {
     if (random() < 0.5) {
       const outputs = 4 * (1 + Math.floor(random() * mostOutputs / 4));
-      const matrix: Int8Matrix = { weights: ones.address, scales: scales.address, outputs, columns };
+      const matrix: Int8Matrix = { weights: ones.address, scales: scales.address, group: columns, outputs, columns };
       y.values.fill(0);
       crew.multiply(matrix, 1, x.address, scales.address, y.address, outputs * 4);
       y.values.forEach((value, i) => {

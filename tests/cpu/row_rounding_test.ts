@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { normalValues, seededRandom } from "../../fixtures/random.ts";
 import { Crew, type RowsMade } from "../../src/cpu/kernels/crew.ts";
-import { COLUMN_MULTIPLE, largestElement } from "../../src/cpu/kernels/int8_product.ts";
+import { COLUMN_MULTIPLE, LARGEST_ELEMENT } from "../../src/cpu/kernels/int8_product.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
@@ -55,7 +55,7 @@ for (const [by, reference] of Object.entries(REFERENCES)) {
         );
         const largest = Math.max(...expected.map(Math.abs));
         const scale = scales.values[row];
-        assert.ok(Math.abs(scale - largest / largestElement(columns)) <= 2e-6 * scale, `row ${row}: scale ${scale}`);
+        assert.ok(Math.abs(scale - largest / LARGEST_ELEMENT) <= 2e-6 * scale, `row ${row}: scale ${scale}`);
         for (let i = 0; i < columns; i++) {
           const value = rounded[row * columns + i];
           if (i >= count) assert.equal(value, 0, `row ${row}, padding ${i}`);

@@ -3,14 +3,15 @@ import type { Onnxruntime } from "../runtime/onnxruntime.ts";
 import { type CrewExports, instantiateCrewModule } from "./crew_exports.ts";
 import { compileCrewModule, CONTROL, CONTROL_WORDS, KINDS } from "./crew_module.ts";
 import type { CrewStart } from "./crew_worker.ts";
-import { largestElement } from "./int8_product.ts";
 
 /** A matrix of 8-bit weights in the module's memory: addresses in bytes. */
 export interface Int8Matrix {
   /** i8, `outputs` times `columns` of them; see `weightIndex`. */
   readonly weights: number;
-  /** f32 `[outputs]`. */
+  /** f32; see `scaleIndex`. */
   readonly scales: number;
+  /** Columns that share a scale: a multiple of `COLUMN_MULTIPLE`, at most `LARGEST_GROUP`. */
+  readonly group: number;
   /** A multiple of `OUTPUTS`; a multiple of `COLUMN_MULTIPLE`. */
   readonly outputs: number;
   readonly columns: number;
@@ -92,13 +93,14 @@ export class Crew {
    * @param y address of f32 `[rows][yStride]`, stride in bytes
    */
   multiply(matrix: Int8Matrix, rows: number, x: number, xScales: number, y: number, yStride: number): void {
-    const { weights, scales, outputs, columns } = matrix;
+    const { weights, scales, group, outputs, columns } = matrix;
     const { words } = this;
     words[CONTROL.piece] = PIECE;
     words[CONTROL.kind] = KINDS.product;
     words[CONTROL.outputs] = outputs;
     words[CONTROL.weights] = weights;
     words[CONTROL.scales] = scales;
+    words[CONTROL.group] = group;
     words[CONTROL.x] = x;
     words[CONTROL.xScales] = xScales;
     words[CONTROL.y] = y;
@@ -125,7 +127,6 @@ export class Crew {
     words[CONTROL.y] = target.address;
     words[CONTROL.xScales] = target.scales;
     words[CONTROL.columns] = target.columns;
-    this.#floats[CONTROL.most] = largestElement(target.columns);
     if (made.by === "roundNormed") {
       words[CONTROL.weights] = made.weights;
       this.#floats[CONTROL.epsilon] = made.epsilon;

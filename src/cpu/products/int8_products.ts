@@ -6,7 +6,7 @@
 import type { ModelConfig } from "../../architecture/config.ts";
 import type { ModelFile } from "../../formats/model_file.ts";
 import { Crew, type Int8Matrix, type OtherThreads, type RoundedRows, type RowsMade } from "../kernels/crew.ts";
-import { COLUMN_MULTIPLE, weightIndex } from "../kernels/int8_product.ts";
+import { COLUMN_MULTIPLE, scaleIndex, weightIndex } from "../kernels/int8_product.ts";
 import { ELEMENT_MULTIPLE } from "../kernels/row_rounding.ts";
 import { tileScratchBytes } from "../kernels/tile_attention.ts";
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
@@ -75,9 +75,12 @@ export class Int8Products implements Products {
   }
 
   embed(token: number, target: Float32Array, at: number): void {
-    const { values, scaleValues, columns } = this.weights.embedding;
-    const scale = scaleValues[token];
-    for (let i = 0; i < this.config.hiddenSize; i++) target[at + i] = scale * values[weightIndex(token, i, columns)];
+    const { values, scaleValues, group, columns } = this.weights.embedding;
+    const groups = Math.ceil(columns / group);
+    for (let i = 0; i < this.config.hiddenSize; i++) {
+      const scale = scaleValues[scaleIndex(token, Math.floor(i / group), groups)];
+      target[at + i] = scale * values[weightIndex(token, i, columns)];
+    }
   }
 
   queryKeyValue(layer: number, hidden: number, rows: number, y: number): void {
