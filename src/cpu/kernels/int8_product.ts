@@ -17,7 +17,10 @@ export const LARGEST_ELEMENT = 8191;
 /** Most columns of a group: 127 x 8,191 x 2,048 is just below 2^31, which the sums within a group must be. */
 export const LARGEST_GROUP = 2048;
 
-/** Rows that a loop computes together: as many as accumulators fit into registers. */
+/**
+ * Rows that a loop computes together. Two take 15 registers, all that V8 has to give: 8 sums, 4 vectors of rows, 2 of weights and one
+ * product. What goes to the stack and back makes the loop up to twice as slow, depending on where the stack lies.
+ */
 export const ROW_COUNTS = [2, 1] as const;
 
 /**
@@ -99,9 +102,10 @@ export function productFunction(rows: number): string {
         (local.set $high (i16x8.extend_high_i8x16_s (local.get $bytes)))
         ${
       ofRows((row) => `
-        (local.set ${accumulator(output, row)} (i32x4.add ${sum(output, row)} (i32x4.add
-          (i32x4.dot_i16x8_s (local.get $low) (local.get $a${row}))
-          (i32x4.dot_i16x8_s (local.get $high) (local.get $b${row})))))`)
+        (local.set ${accumulator(output, row)}
+          (i32x4.add ${sum(output, row)} (i32x4.dot_i16x8_s (local.get $low) (local.get $a${row}))))
+        (local.set ${accumulator(output, row)}
+          (i32x4.add ${sum(output, row)} (i32x4.dot_i16x8_s (local.get $high) (local.get $b${row}))))`)
     }`).join("")
   }
         (br_if $inner (i32.lt_u
