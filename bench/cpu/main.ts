@@ -1,7 +1,8 @@
 /**
- * @file `deno task bench cpu [--model FILE] [--llama-cpp DIRECTORY] [--wllama DIRECTORY] [--threads N] [--rounds N] [--gpu] [--quick]`:
- * how fast the CPU engine reads prompts and answers, beside the GPU engine on a software adapter (`--gpu`), llama.cpp (node-llama-cpp in
- * a directory) and llama.cpp as WebAssembly (@wllama/wllama in a directory). All of them are loaded at once and take turns, so that what else the machine does meets them alike; medians count.
+ * @file `deno task bench cpu [--model FILE] [--llama-cpp DIRECTORY] [--wllama DIRECTORY] [--transformers-js DIRECTORY] [--threads N]
+ * [--rounds N] [--gpu] [--quick]`: how fast the CPU engine reads prompts and answers, beside the GPU engine on a software adapter
+ * (`--gpu`) and other programs, each of which lies in a directory of its own: see peer.ts. All of them are loaded at once and take
+ * turns, so that what else the machine does meets them alike; medians count.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -47,6 +48,7 @@ export async function benchmarkCpu(args: string[]): Promise<void> {
       model: { type: "string", default: EMBEDDED_MODEL },
       "llama-cpp": { type: "string" },
       wllama: { type: "string" },
+      "transformers-js": { type: "string" },
       threads: { type: "string", default: String(availableParallelism()) },
       rounds: { type: "string" },
       gpu: { type: "boolean", default: false },

@@ -28,6 +28,7 @@ export const PEERS = {
     command: [Deno.execPath(), "run", "-A", "--no-config", "--location", "http://localhost/"],
     script: "./wllama.mjs",
   },
+  "transformers-js": { name: "transformers.js", command: ["node"], script: "./transformers_js.mjs" },
 } as const satisfies Record<string, Peer>;
 export type PeerFlag = keyof typeof PEERS;
 

@@ -16,6 +16,8 @@ const WORDS = ["the", "of", "and", "to", "in", "is", "that", "it", "was", "for"]
 const promptOf = (length, stream) =>
   Array.from({ length }, (_, i) => ` ${WORDS[(i * 7919 + stream * 31) % WORDS.length]}`).join("");
 const MOST_STREAMS = 8;
+/** Tokens of one of several streams, at most. */
+const STREAM_TOKENS = 128;
 
 // Its workers' code would take Deno for Node, and asks for workers that are no modules.
 const PAGE = `globalThis.process = undefined;
@@ -47,7 +49,7 @@ const engine = new Wllama(
 );
 await engine.loadModel([new PlainBlob([await Deno.readFile(modelPath)])], {
   n_threads: Number(threads),
-  n_ctx: Number(contextSize),
+  n_ctx: Number(contextSize) + MOST_STREAMS * STREAM_TOKENS,
   n_batch: 512,
   n_parallel: MOST_STREAMS,
   n_gpu_layers: 0,
