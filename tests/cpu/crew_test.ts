@@ -75,16 +75,18 @@ for (const when of ["while threads join", "once all have joined"]) {
 }
 
 Deno.test("threads that start when the crew is closed end", async () => {
-  const ends: Promise<unknown>[] = [];
+  const workers: Worker[] = [];
   const begin: OtherThreads["begin"] = (start) => {
     const worker = new Worker(new URL("../support/watched_crew_worker.ts", import.meta.url), { type: "module" });
-    ends.push(new Promise((resolve) => worker.onmessage = resolve));
     worker.postMessage(start);
+    workers.push(worker);
   };
   const crew = await Crew.start(runtime, { count: OTHERS, begin });
+  const ends = workers.map((worker) => new Promise((resolve) => worker.onmessage = resolve));
   crew.close();
   await Promise.all(ends);
-  assert.equal(ends.length, OTHERS);
+  assert.equal(workers.length, OTHERS);
+  for (const worker of workers) worker.terminate();
 });
 
 // A thread may be held up between any two instructions, which no test can make it be at the wrong ones.
