@@ -4,7 +4,7 @@ import { policiesOf } from "../../src/cli/policies.ts";
 import { pluginTest, withPlugins } from "../support/plugins.ts";
 
 const POLICIES =
-  "dynamickv, readahead, rehearsal, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, compactor, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+  "dynamickv, ebbkv, readahead, rehearsal, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, compactor, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
 pluginTest("policiesOf() refuses names of policies that there are not, and says which there are", async () => {
   await assert.rejects(policiesOf({ policy: "fast" }), { message: `--policy must be ${POLICIES}, not "fast"` });
