@@ -171,10 +171,14 @@ export interface KeptMass {
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
   /**
-   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far. Only where
-   * the request asks for positions.
+   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far, and perhaps
+   * their positions, as in {@link KvCacheUsage}. Only where the request asks for positions.
    */
-  | { readonly type: "reading"; readonly rowsPerLayer: readonly number[] }
+  | {
+    readonly type: "reading";
+    readonly rowsPerLayer: readonly number[];
+    readonly positions?: KvCacheUsage["positions"];
+  }
   /**
    * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
    * it up, where it tells.

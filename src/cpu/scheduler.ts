@@ -16,7 +16,8 @@ import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { keptPositions } from "../engine/kept_positions.ts";
-import { kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
+import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
+import { readingEvent } from "../engine/reading_event.ts";
 import { withoutStops } from "../engine/token_masks.ts";
 import { WaitingLine } from "../engine/waiting_line.ts";
 import { Admission } from "./admission.ts";
@@ -241,7 +242,8 @@ export class Scheduler {
       this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
     }
     if (sequence.request.kvCache.report === undefined) return;
-    this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layer + 1) });
+    const { rankedPositions } = sequence;
+    this.emit(sequence.id, readingEvent(sequence, layer + 1, (layer, head) => rankedPositions[layer][head]));
   }
 
   /** The prompt is in the cache for good: says so. */
