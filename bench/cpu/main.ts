@@ -1,7 +1,8 @@
 /**
- * @file `deno task bench cpu [--model FILE] [--llama-cpp DIRECTORY] [--threads N] [--rounds N] [--gpu] [--quick]`: how fast the CPU
- * engine reads prompts and answers, beside the GPU engine on a software adapter (`--gpu`) and llama.cpp (node-llama-cpp in a
- * directory). All of them are loaded at once and take turns, so that what else the machine does meets them alike; medians count.
+ * @file `deno task bench cpu [--model FILE] [--llama-cpp DIRECTORY] [--wllama DIRECTORY] [--transformers-js DIRECTORY] [--threads N]
+ * [--rounds N] [--gpu] [--quick]`: how fast the CPU engine reads prompts and answers, beside the GPU engine on a software adapter
+ * (`--gpu`) and other programs, each of which lies in a directory of its own: see peer.ts. All of them are loaded at once and take
+ * turns, so that what else the machine does meets them alike; medians count.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -12,8 +13,8 @@ import { writeReport } from "../report.ts";
 import { median } from "../statistics.ts";
 import type { Case, Contender, Timing } from "./contender.ts";
 import { startEbb } from "./ebb.ts";
-import { startLlama } from "./llama.ts";
 import { measurePeaks } from "./peaks.ts";
+import { type PeerFlag, PEERS, startPeer } from "./peer.ts";
 
 const DEFAULT_ROUNDS = 3;
 
@@ -46,6 +47,8 @@ export async function benchmarkCpu(args: string[]): Promise<void> {
     options: {
       model: { type: "string", default: EMBEDDED_MODEL },
       "llama-cpp": { type: "string" },
+      wllama: { type: "string" },
+      "transformers-js": { type: "string" },
       threads: { type: "string", default: String(availableParallelism()) },
       rounds: { type: "string" },
       gpu: { type: "boolean", default: false },
@@ -62,8 +65,10 @@ export async function benchmarkCpu(args: string[]): Promise<void> {
     await startEbb("Ebb, int8", model, { device: "cpu", weights: "int8", threads, context }),
     await startEbb("Ebb, f32", model, { device: "cpu", weights: "f32", threads, context }),
   ];
-  const directory = values["llama-cpp"];
-  if (directory !== undefined) contenders.push(await startLlama(directory, model, threads, context));
+  for (const flag of Object.keys(PEERS) as PeerFlag[]) {
+    const directory = values[flag];
+    if (directory !== undefined) contenders.push(await startPeer(flag, { directory, model, threads, context }));
+  }
   if (gpu) contenders.push(await startEbb("Ebb, software adapter", model, { device: "gpu", context }));
   try {
     const speeds = await measure(contenders, cases, rounds);

@@ -10,17 +10,16 @@ import { SizeError } from "../contract/errors.ts";
 import { EngineThread } from "../engine/engine_thread.ts";
 import type { EngineWorkerOptions } from "../engine/protocol.ts";
 import { describeModel } from "../engine/served_model.ts";
-import type { ModelFile } from "../formats/model_file.ts";
 import { openModel } from "../formats/open.ts";
 import { dimensionsOf } from "../model/dimensions.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { PrefixCache } from "./cache/prefix_cache.ts";
 import { Forward } from "./forward.ts";
+import { CREW_WORKER, type OtherThreads } from "./kernels/crew.ts";
 import { F32Products } from "./products/f32_products.ts";
 import { fitsInt8, Int8Products } from "./products/int8_products.ts";
 import { planMemory, weightCount, type WeightType } from "./memory_plan.ts";
-import type { Products } from "./products/products.ts";
 import type { LoadingProgress } from "./products/stored_rows.ts";
 import { Onnxruntime } from "./runtime/onnxruntime.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -63,13 +62,16 @@ async function load(
         `--kv-memory is ${serving.kvMemory} bytes: expected at least one block of ${dimensions.blockBytes}`,
       );
     }
-    const runtime = await Onnxruntime.open(threads);
+    // Beside weights of 8 bits, what is left to onnxruntime does not make up for threads that wait for it.
+    const runtime = await Onnxruntime.open(weights === "f32" ? threads : 1);
     const onProgress: LoadingProgress = ({ tensors, bytes }) => {
       const { tensors: { size: total }, tensorBytes: totalBytes } = file;
       const progress = { stage: "tensors", done: Math.min(tensors, total), total, bytes, totalBytes } as const;
       thread.post({ type: "progress", progress });
     };
-    const products = await loadProducts(runtime, file, config, weights, options.maxBatch, onProgress);
+    const products = weights === "f32"
+      ? await F32Products.load(runtime, file, config, onProgress)
+      : await Int8Products.load(runtime, file, config, options.maxBatch, helpersOf(thread, threads - 1), onProgress);
     const table = ropeTable(config.rope, dimensions.positions);
     const forward = await Forward.create(runtime, config, products, table, options.maxBatch);
     const pool = new BlockPool({ arenas: [blocks], blockBytes: dimensions.blockBytes, layerCount: config.layerCount });
@@ -93,17 +95,12 @@ async function load(
   }
 }
 
-function loadProducts(
-  runtime: Onnxruntime,
-  file: ModelFile,
-  config: ModelConfig,
-  weights: WeightType,
-  maxBatch: number,
-  onProgress: LoadingProgress,
-): Promise<Products> {
-  return weights === "f32"
-    ? F32Products.load(runtime, file, config, onProgress)
-    : Int8Products.load(runtime, file, config, maxBatch, onProgress);
+/** The threads beside this one. */
+function helpersOf(thread: EngineThread, count: number): OtherThreads {
+  return {
+    count,
+    begin: (start) => thread.post({ type: "thread", thread: { module: CREW_WORKER.href, start } }),
+  };
 }
 
 /** What the weights are kept as; 8 bits by default, where the model's sizes allow it. */

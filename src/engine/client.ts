@@ -18,6 +18,7 @@ import { closeLater } from "../policy/sandbox/load_plugin.ts";
 import type { PackedVocabulary } from "../text/grammar/packed_vocabulary.ts";
 import { EventQueue, isLast } from "./event_queue.ts";
 import { fittingTokens, forecastRequest, mostNewTokens } from "./forecast.ts";
+import { HelperThreads } from "./helper_threads.ts";
 import type { EngineFailure, EngineReady, EngineWorkerOptions, FromWorker, ToWorker } from "./protocol.ts";
 
 export type { EngineWorkerOptions } from "./protocol.ts";
@@ -54,9 +55,11 @@ export async function startEngineWorker(
     options;
   const worker = new Worker(thread, { type: "module" });
   const post = (message: ToWorker) => worker.postMessage(message);
+  const helpers = new HelperThreads();
   const ready = await new Promise<EngineReady>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === "progress") onProgress(data.progress);
+      if (data.type === "thread") helpers.start(data.thread);
       if (data.type === "log") log(data.message);
       if (data.type === "ready") resolve(data.ready);
       if (data.type === "failed") reject(errorOf(data.failure));
@@ -65,12 +68,14 @@ export async function startEngineWorker(
       event.preventDefault();
       reject(new Error(event.message));
     };
+    helpers.failed.then(reject);
     post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
     endWorker(worker);
+    helpers.end();
     throw error;
   });
-  return new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, vocabulary, log });
+  return new EngineClient(worker, helpers, post, ready, { defaultKvCache, policies, maxQueue, vocabulary, log });
 }
 
 function bundlesOf(policies: PolicyRegistry): PluginBundle[] {
@@ -111,6 +116,7 @@ export class EngineClient implements Engine {
 
   constructor(
     readonly worker: Worker,
+    readonly helpers: HelperThreads,
     readonly post: (message: ToWorker) => void,
     readonly ready: EngineReady,
     readonly options: Omit<ClientOptions, "thread"> & Required<Pick<ClientOptions, "log">>,
@@ -127,6 +133,7 @@ export class EngineClient implements Engine {
       event.preventDefault();
       this.#fail(new Error(event.message));
     };
+    helpers.failed.then((error) => this.#fail(error));
   }
 
   generate(request: GenerationRequest): Generation {
@@ -173,6 +180,7 @@ export class EngineClient implements Engine {
     }
     await this.#closed;
     endWorker(this.worker);
+    this.helpers.end();
   }
 
   /**
@@ -275,6 +283,9 @@ export class EngineClient implements Engine {
       case "closed":
         this.#endAll("The engine was closed");
         this.#resolveClosed();
+        break;
+      case "thread":
+        this.helpers.start(message.thread);
         break;
       // Of the start, which is over.
       case "progress":

@@ -58,7 +58,17 @@ export type ToWorker =
   | { readonly type: "stats"; readonly id: number }
   | { readonly type: "close" };
 
+/** A thread that an engine wants beside its own. */
+export interface HelperThread {
+  /** URL of its module. */
+  readonly module: string;
+  /** Its first message. */
+  readonly start: unknown;
+}
+
 export type FromWorker =
+  /** To be started by the client: one that is started within a thread gets its first message a second late in Deno 2.9.6. */
+  | { readonly type: "thread"; readonly thread: HelperThread }
   | { readonly type: "progress"; readonly progress: LoadProgress }
   | { readonly type: "ready"; readonly ready: EngineReady }
   | { readonly type: "events"; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }

@@ -1,13 +1,15 @@
 /** @file Threads that share jobs: every piece of every job is done, once, however the machine lets them wait. */
 import assert from "node:assert/strict";
 import { seededRandom } from "../../fixtures/random.ts";
-import { Crew, type Int8Matrix } from "../../src/cpu/kernels/crew.ts";
+import { Crew, type Int8Matrix, type OtherThreads } from "../../src/cpu/kernels/crew.ts";
 import { CREW_TEXT } from "../../src/cpu/kernels/crew_module.ts";
 import { ATTENTION_RECORD, ATTENTION_RECORD_WORDS } from "../../src/cpu/kernels/row_attention.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
+import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
-// More threads than most machines have cores, so that some are always held up between two instructions.
-const runtime = await Onnxruntime.open(6);
+const runtime = await Onnxruntime.open(1);
+/** More threads than most machines have cores, so that some are always held up between two instructions. */
+const OTHERS = 5;
 
 const HEAD_SIZE = 8;
 
@@ -30,8 +32,8 @@ function attentionOfOneRow(count: number) {
   return { records: records.address, outputs: outputs.values };
 }
 
-Deno.test("jobs of different kinds and sizes in quick succession are done, each whole", async () => {
-  const crew = await Crew.start(runtime);
+/** Jobs of different kinds and sizes in quick succession, each looked at. */
+function runJobs(crew: Crew, count: number): void {
   const random = seededRandom(1);
   const [columns, mostOutputs, mostRecords] = [16, 516, 40];
   const ones = runtime.bytes(mostOutputs * columns);
@@ -42,10 +44,10 @@ Deno.test("jobs of different kinds and sizes in quick succession are done, each 
   new Int16Array(runtime.memory.buffer, x.address, columns).fill(1);
   const y = runtime.floats(mostOutputs);
   const attention = attentionOfOneRow(mostRecords);
-  for (let job = 0; job < 5_000; job++) {
+  for (let job = 0; job < count; job++) {
     if (random() < 0.5) {
       const outputs = 4 * (1 + Math.floor(random() * mostOutputs / 4));
-      const matrix: Int8Matrix = { weights: ones.address, scales: scales.address, outputs, columns };
+      const matrix: Int8Matrix = { weights: ones.address, scales: scales.address, group: columns, outputs, columns };
       y.values.fill(0);
       crew.multiply(matrix, 1, x.address, scales.address, y.address, outputs * 4);
       y.values.forEach((value, i) => {
@@ -61,7 +63,30 @@ Deno.test("jobs of different kinds and sizes in quick succession are done, each 
       });
     }
   }
+}
+
+for (const when of ["while threads join", "once all have joined"]) {
+  Deno.test(`jobs of different kinds and sizes in quick succession are done, each whole, ${when}`, async () => {
+    const crew = await Crew.start(runtime, threadsBeside(OTHERS));
+    if (when === "once all have joined") await allJoined(crew, OTHERS);
+    runJobs(crew, 2_500);
+    crew.close();
+  });
+}
+
+Deno.test("threads that start when the crew is closed end", async () => {
+  const workers: Worker[] = [];
+  const begin: OtherThreads["begin"] = (start) => {
+    const worker = new Worker(new URL("../support/watched_crew_worker.ts", import.meta.url), { type: "module" });
+    worker.postMessage(start);
+    workers.push(worker);
+  };
+  const crew = await Crew.start(runtime, { count: OTHERS, begin });
+  const ends = workers.map((worker) => new Promise((resolve) => worker.onmessage = resolve));
   crew.close();
+  await Promise.all(ends);
+  assert.equal(workers.length, OTHERS);
+  for (const worker of workers) worker.terminate();
 });
 
 // A thread may be held up between any two instructions, which no test can make it be at the wrong ones.

@@ -5,8 +5,9 @@ import { Crew } from "../../src/cpu/kernels/crew.ts";
 import { ATTENTION_RECORD, ATTENTION_RECORD_WORDS } from "../../src/cpu/kernels/row_attention.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 import { softmax } from "../support/reference_forward.ts";
+import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
-const runtime = await Onnxruntime.open(2);
+const runtime = await Onnxruntime.open(1);
 
 /** Random floats in the module's memory. */
 function place(random: () => number, count: number, gain = 1) {
@@ -17,7 +18,8 @@ function place(random: () => number, count: number, gain = 1) {
 
 for (const [headSize, group] of [[8, 1], [16, 3], [64, 3], [128, 8]]) {
   Deno.test(`attention of a row with ${group} heads of ${headSize} is that of exact arithmetic, for any number of rows`, async () => {
-    const crew = await Crew.start(runtime);
+    const crew = await Crew.start(runtime, threadsBeside(1));
+    await allJoined(crew, 1);
     const random = seededRandom(headSize);
     const lengths = [1, 2, 3, 4, 5, 16, 61, 500];
     const records = runtime.bytes(lengths.length * ATTENTION_RECORD_WORDS * 4);

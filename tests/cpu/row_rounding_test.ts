@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { normalValues, seededRandom } from "../../fixtures/random.ts";
 import { Crew, type RowsMade } from "../../src/cpu/kernels/crew.ts";
-import { COLUMN_MULTIPLE, largestElement } from "../../src/cpu/kernels/int8_product.ts";
+import { COLUMN_MULTIPLE, LARGEST_ELEMENT } from "../../src/cpu/kernels/int8_product.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
+import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
-const runtime = await Onnxruntime.open(2);
+const runtime = await Onnxruntime.open(1);
 
 const EPSILON = 1e-5;
 
@@ -21,7 +22,8 @@ const REFERENCES: Readonly<Record<RowsMade["by"], (x: number[], behind: number[]
 
 for (const [by, reference] of Object.entries(REFERENCES)) {
   Deno.test(`${by}: a row times its scale is the row, to half a step, whatever its length`, async () => {
-    const crew = await Crew.start(runtime);
+    const crew = await Crew.start(runtime, threadsBeside(1));
+    await allJoined(crew, 1);
     const random = seededRandom(7);
     for (const [rows, count] of [[1, 8], [1, 576], [3, 24], [5, 40], [17, 1536], [64, 104]]) {
       const columns = Math.ceil(count / COLUMN_MULTIPLE) * COLUMN_MULTIPLE;
@@ -53,7 +55,7 @@ for (const [by, reference] of Object.entries(REFERENCES)) {
         );
         const largest = Math.max(...expected.map(Math.abs));
         const scale = scales.values[row];
-        assert.ok(Math.abs(scale - largest / largestElement(columns)) <= 2e-6 * scale, `row ${row}: scale ${scale}`);
+        assert.ok(Math.abs(scale - largest / LARGEST_ELEMENT) <= 2e-6 * scale, `row ${row}: scale ${scale}`);
         for (let i = 0; i < columns; i++) {
           const value = rounded[row * columns + i];
           if (i >= count) assert.equal(value, 0, `row ${row}, padding ${i}`);

@@ -6,8 +6,9 @@ import { tileScratchBytes } from "../../src/cpu/kernels/tile_attention.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 import { TileAttention } from "../../src/cpu/tile_attention.ts";
 import { softmax } from "../support/reference_forward.ts";
+import { allJoined, threadsBeside } from "../support/crew_threads.ts";
 
-const runtime = await Onnxruntime.open(2);
+const runtime = await Onnxruntime.open(1);
 
 /** Head size, query heads of a KV head, KV heads. */
 const SHAPES = [[8, 1, 1], [16, 3, 2], [64, 3, 3], [128, 8, 1], [256, 1, 2], [72, 2, 1]] as const;
@@ -16,7 +17,8 @@ const TILES = [[1, 1], [1, 200], [5, 1], [33, 60], [64, 64], [100, 7], [31, 65]]
 
 for (const [headSize, group, kvHeads] of SHAPES) {
   Deno.test(`attention of tiles with ${kvHeads} x ${group} heads of ${headSize} is that of exact arithmetic`, async () => {
-    const crew = await Crew.start(runtime, tileScratchBytes(group, headSize));
+    const crew = await Crew.start(runtime, threadsBeside(1), tileScratchBytes(group, headSize));
+    await allJoined(crew, 1);
     const config = { headSize, kvHeadCount: kvHeads, queryHeadCount: kvHeads * group };
     const attention = new TileAttention(runtime, config, crew);
     const random = seededRandom(headSize + group);
@@ -77,7 +79,8 @@ for (const [headSize, group, kvHeads] of SHAPES) {
 
 Deno.test("what a row attends to does not hang on where its tile begins, to the last bit", async () => {
   const [headSize, rows] = [64, 150];
-  const crew = await Crew.start(runtime, tileScratchBytes(1, headSize));
+  const crew = await Crew.start(runtime, threadsBeside(1), tileScratchBytes(1, headSize));
+  await allJoined(crew, 1);
   const config = { headSize, kvHeadCount: 1, queryHeadCount: 1 };
   const attention = new TileAttention(runtime, config, crew);
   const random = seededRandom(11);

@@ -12,6 +12,7 @@ import { Scheduler } from "../../src/cpu/scheduler.ts";
 import type { Sequence } from "../../src/cpu/sequence.ts";
 import { Admission } from "../../src/cpu/admission.ts";
 import { F32Products } from "../../src/cpu/products/f32_products.ts";
+import { ALONE } from "./crew_threads.ts";
 import { Int8Products } from "../../src/cpu/products/int8_products.ts";
 import type { Products } from "../../src/cpu/products/products.ts";
 import type { WeightType } from "../../src/cpu/memory_plan.ts";
@@ -57,7 +58,7 @@ export async function loadCpuModel(
     const runtime = await testRuntime();
     const products = weights === "f32"
       ? await F32Products.load(runtime, file, config)
-      : await Int8Products.load(runtime, file, config, maxBatch);
+      : await Int8Products.load(runtime, file, config, maxBatch, ALONE);
     const table = ropeTable(config.rope, dimensions.positions);
     const { blockBytes } = dimensions;
     const arenas = [Math.floor(kvMemory / blockBytes)];

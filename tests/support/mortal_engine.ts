@@ -1,5 +1,6 @@
 /** @file An engine that can be made to fail. */
 import { EngineClient } from "../../src/engine/client.ts";
+import { HelperThreads } from "../../src/engine/helper_threads.ts";
 import type { EngineReady, FromWorker, ToWorker } from "../../src/engine/protocol.ts";
 import { TEST_ENGINE } from "./engine.ts";
 
@@ -21,6 +22,11 @@ export async function startMortalEngine(model: string): Promise<MortalEngine> {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => data.type === "ready" && resolve(data.ready);
     post({ type: "start", options: { model, ...options }, plugins: [] });
   });
-  const engine = new EngineClient(worker, post, ready, { defaultKvCache, policies, maxQueue, log: () => {} });
+  const engine = new EngineClient(worker, new HelperThreads(), post, ready, {
+    defaultKvCache,
+    policies,
+    maxQueue,
+    log: () => {},
+  });
   return { engine, loseDevice: () => worker.postMessage("lose the device"), die: () => worker.postMessage("die") };
 }

@@ -12,6 +12,8 @@ import type { ModelConfig } from "../../src/architecture/config.ts";
 import { openModel } from "../../src/formats/open.ts";
 import { loadTokenizer } from "../../src/text/load_tokenizer.ts";
 import { divergence, likeliest } from "../../src/eval/answerers/divergence.ts";
+import { LARGEST_GROUP } from "../../src/cpu/kernels/int8_product.ts";
+import { QUERY_KEY_VALUE_GROUP } from "../../src/cpu/products/int8_weights.ts";
 import type { F32Products } from "../../src/cpu/products/f32_products.ts";
 import type { F32Weight, F32Weights } from "../../src/cpu/products/f32_weights.ts";
 
@@ -21,8 +23,9 @@ const TOKENS = 128;
 /** The inputs of a kind's matrices, and the matrices. */
 type Kind = readonly [inputs: (config: ModelConfig) => number, matrices: (weights: F32Weights) => readonly F32Weight[]];
 
+const QUERY_KEY_VALUE = "query, key, value";
 const KINDS: Readonly<Record<string, Kind>> = {
-  "query, key, value": [
+  [QUERY_KEY_VALUE]: [
     ({ hiddenSize }) => hiddenSize,
     ({ layers }) => layers.map(({ queryKeyValue }) => queryKeyValue),
   ],
@@ -57,7 +60,9 @@ const { weights, config } = exactModel.forward.products as F32Products;
 for (const [kind, [inputs, matrices]] of Object.entries(KINDS)) {
   const values = matrices(weights).map(({ floats }) => floats.values);
   const kept = values.map((own) => own.slice());
-  for (const own of values) round(own, own.length / inputs(config));
+  for (const own of values) {
+    round(own, inputs(config), kind === QUERY_KEY_VALUE ? QUERY_KEY_VALUE_GROUP : LARGEST_GROUP);
+  }
   report(kind, await logitsOf(exactModel));
   values.forEach((own, i) => own.set(kept[i]));
 }
@@ -92,12 +97,16 @@ function report(kind: string, logits: readonly Float32Array[]): void {
   );
 }
 
-/** Rounds a matrix `[inputs][outputs]` to 127 steps on either side of 0, each output by its own scale. */
-function round(values: Float32Array, outputs: number): void {
-  const largest = new Float32Array(outputs);
-  values.forEach((value, i) => largest[i % outputs] = Math.max(largest[i % outputs], Math.abs(value)));
-  values.forEach((value, i) => {
-    const scale = largest[i % outputs] / 127;
-    if (scale > 0) values[i] = Math.round(value / scale) * scale;
-  });
+/** Rounds a matrix `[inputs][outputs]` to 127 steps on either side of 0: each output, and each group of its inputs, by its own scale. */
+function round(values: Float32Array, inputs: number, group: number): void {
+  const outputs = values.length / inputs;
+  for (let first = 0; first < inputs; first += group) {
+    const part = values.subarray(first * outputs, Math.min(first + group, inputs) * outputs);
+    const largest = new Float32Array(outputs);
+    part.forEach((value, i) => largest[i % outputs] = Math.max(largest[i % outputs], Math.abs(value)));
+    part.forEach((value, i) => {
+      const scale = largest[i % outputs] / 127;
+      if (scale > 0) part[i] = Math.round(value / scale) * scale;
+    });
+  }
 }

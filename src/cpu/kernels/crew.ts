@@ -1,22 +1,17 @@
 /** @file A crew of threads that compute products of 8-bit weights together. */
 import type { Onnxruntime } from "../runtime/onnxruntime.ts";
-import {
-  compileCrewModule,
-  CONTROL,
-  CONTROL_WORDS,
-  type CrewExports,
-  instantiateCrewModule,
-  KINDS,
-} from "./crew_module.ts";
+import { type CrewExports, instantiateCrewModule } from "./crew_exports.ts";
+import { compileCrewModule, CONTROL, CONTROL_WORDS, KINDS } from "./crew_module.ts";
 import type { CrewStart } from "./crew_worker.ts";
-import { largestElement } from "./int8_product.ts";
 
 /** A matrix of 8-bit weights in the module's memory: addresses in bytes. */
 export interface Int8Matrix {
   /** i8, `outputs` times `columns` of them; see `weightIndex`. */
   readonly weights: number;
-  /** f32 `[outputs]`. */
+  /** f32; see `scaleIndex`. */
   readonly scales: number;
+  /** Columns that share a scale: a multiple of `COLUMN_MULTIPLE`, at most `LARGEST_GROUP`. */
+  readonly group: number;
   /** A multiple of `OUTPUTS`; a multiple of `COLUMN_MULTIPLE`. */
   readonly outputs: number;
   readonly columns: number;
@@ -37,6 +32,16 @@ export type RowsMade =
   | { readonly by: "roundPlain" | "roundGated" }
   | { readonly by: "roundNormed"; readonly weights: number; readonly epsilon: number };
 
+/** The module of a crew's threads. */
+export const CREW_WORKER = new URL("./crew_worker.ts", import.meta.url);
+
+/** How a crew gets threads beside the one that it is started in. */
+export interface OtherThreads {
+  readonly count: number;
+  /** Has one started: it runs {@link CREW_WORKER} and gets `start` as its first message. */
+  readonly begin: (start: CrewStart) => void;
+}
+
 /** Rows of a piece of a rounding. */
 const ROWS_OF_PIECE = 4;
 /** Outputs of a piece of a product: small enough that threads end at nearly the same time. */
@@ -52,32 +57,32 @@ export class Crew {
     readonly control: number,
     readonly words: Int32Array,
     readonly exports: CrewExports,
-    readonly workers: readonly Worker[],
   ) {
     this.#floats = new Float32Array(words.buffer, words.byteOffset, words.length);
   }
 
   /**
-   * Starts a crew of as many threads as onnxruntime has, this one included.
+   * Starts a crew. It works from then on: threads join when they have started.
    *
+   * @param others the threads beside this one
    * @param scratchBytes that each thread gets to work in: as many as tile_attention.ts says, where tiles attend
    */
-  static async start(runtime: Onnxruntime, scratchBytes = 0): Promise<Crew> {
-    const { memory, threads } = runtime;
+  static async start(
+    runtime: Onnxruntime,
+    { count, begin }: OtherThreads,
+    scratchBytes = 0,
+  ): Promise<Crew> {
+    const { memory } = runtime;
     const { address } = runtime.bytes(CONTROL_WORDS * 4);
     const words = new Int32Array(memory.buffer, address, CONTROL_WORDS);
     words.fill(0);
     words[CONTROL.kind] = KINDS.product;
     const module = await compileCrewModule();
+    const scratch = () => runtime.bytes(scratchBytes).address;
+    for (let i = 0; i < count; i++) begin({ module, memory, control: address, scratch: scratch() });
     const exports = await instantiateCrewModule(module, memory);
-    exports.own(runtime.bytes(scratchBytes).address);
-    const workers = await Promise.all(
-      Array.from(
-        { length: threads - 1 },
-        () => startWorker({ module, memory, control: address, scratch: runtime.bytes(scratchBytes).address }),
-      ),
-    );
-    return new Crew(address, words, exports, workers);
+    exports.own(scratch());
+    return new Crew(address, words, exports);
   }
 
   /**
@@ -88,13 +93,14 @@ export class Crew {
    * @param y address of f32 `[rows][yStride]`, stride in bytes
    */
   multiply(matrix: Int8Matrix, rows: number, x: number, xScales: number, y: number, yStride: number): void {
-    const { weights, scales, outputs, columns } = matrix;
+    const { weights, scales, group, outputs, columns } = matrix;
     const { words } = this;
     words[CONTROL.piece] = PIECE;
     words[CONTROL.kind] = KINDS.product;
     words[CONTROL.outputs] = outputs;
     words[CONTROL.weights] = weights;
     words[CONTROL.scales] = scales;
+    words[CONTROL.group] = group;
     words[CONTROL.x] = x;
     words[CONTROL.xScales] = xScales;
     words[CONTROL.y] = y;
@@ -121,7 +127,6 @@ export class Crew {
     words[CONTROL.y] = target.address;
     words[CONTROL.xScales] = target.scales;
     words[CONTROL.columns] = target.columns;
-    this.#floats[CONTROL.most] = largestElement(target.columns);
     if (made.by === "roundNormed") {
       words[CONTROL.weights] = made.weights;
       this.#floats[CONTROL.epsilon] = made.epsilon;
@@ -160,22 +165,9 @@ export class Crew {
     this.jobs++;
   }
 
-  /** Ends the other threads. */
+  /** Has the other threads end, those too that have not started yet. */
   close(): void {
     this.words[CONTROL.kind] = KINDS.stop;
     this.exports.run(this.control, 0);
-    for (const worker of this.workers) worker.terminate();
   }
-}
-
-function startWorker(start: CrewStart): Promise<Worker> {
-  const worker = new Worker(new URL("./crew_worker.ts", import.meta.url), { type: "module" });
-  return new Promise((resolve, reject) => {
-    worker.onmessage = () => resolve(worker);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(`A thread of the CPU engine failed: ${event.message}`));
-    };
-    worker.postMessage(start);
-  });
 }

@@ -12,7 +12,7 @@
  */
 import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
-import { productFunction, ROW_COUNTS, TOTAL_FUNCTION } from "./int8_product.ts";
+import { productFunction, ROW_COUNTS } from "./int8_product.ts";
 import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
 import { TILE_ATTENTION_FUNCTIONS } from "./tile_attention.ts";
 import { EXP_FUNCTION } from "./vectors.ts";
@@ -37,8 +37,9 @@ export const CONTROL = {
   columns: 11,
   stride: 12,
   rows: 13,
-  /** f32: the largest element that a row is rounded to, and the epsilon of a norm. */
-  most: 14,
+  /** Columns of weights that share a scale. */
+  group: 14,
+  /** f32: the epsilon of a norm. */
   epsilon: 15,
 } as const;
 export const CONTROL_WORDS = 16;
@@ -67,7 +68,6 @@ export const CREW_TEXT = `
 (module
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
-${TOTAL_FUNCTION}
 ${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
 ${TILE_ATTENTION_FUNCTIONS}
@@ -79,7 +79,7 @@ ${ROUNDING_FUNCTIONS}
     ${
   ROW_COUNTS.map((rows) => `
     (if (i32.ge_u (i32.sub ${load("rows")} (local.get $row)) (i32.const ${rows})) (then
-      (call $product${rows} ${load("weights")} ${load("scales")}
+      (call $product${rows} ${load("weights")} ${load("scales")} ${load("group")}
         (i32.add ${load("x")} (i32.mul (local.get $row) (i32.shl ${load("columns")} (i32.const 1))))
         (i32.add ${load("xScales")} (i32.shl (local.get $row) (i32.const 2)))
         (i32.add ${load("y")} (i32.mul (local.get $row) ${load("stride")}))
@@ -90,10 +90,9 @@ ${ROUNDING_FUNCTIONS}
 
 ;; A piece of a rounding; here outputs are rows, of which each has as many elements as "rows" says.
 (func $round (param $control i32) (param $kind i32) (param $row i32) (param $last i32)
-  (local $x i32) (local $bytes i32) (local $y i32) (local $columnBytes i32) (local $scale i32) (local $most f32)
+  (local $x i32) (local $bytes i32) (local $y i32) (local $columnBytes i32) (local $scale i32)
   (local.set $bytes (i32.shl ${load("rows")} (i32.const 2)))
   (local.set $columnBytes (i32.shl ${load("columns")} (i32.const 1)))
-  (local.set $most ${float("most")})
   (loop $all
     (local.set $x (i32.add ${load("x")} (i32.mul (local.get $row) ${load("stride")})))
     (local.set $y (i32.add ${load("y")} (i32.mul (local.get $row) (local.get $columnBytes))))
@@ -102,7 +101,7 @@ ${ROUNDING_FUNCTIONS}
   (["roundPlain", "roundNormed", "roundGated"] as const).map((name) => `
     (if (i32.eq (local.get $kind) (i32.const ${KINDS[name]})) (then
       (call $${name} (local.get $x) (local.get $bytes) (local.get $y) (local.get $columnBytes) (local.get $scale)
-        (local.get $most)${name === "roundNormed" ? ` ${load("weights")} ${float("epsilon")}` : ""})))`).join("")
+        ${name === "roundNormed" ? ` ${load("weights")} ${float("epsilon")}` : ""})))`).join("")
 }
     (br_if $all (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $last)))))
 
@@ -161,15 +160,6 @@ ${ROUNDING_FUNCTIONS}
     (br $jobs)))
 )`;
 
-/** What the module exports; `control` is the address of a control record. */
-export interface CrewExports {
-  /** Does the job that the record holds, in so many pieces. */
-  run(control: number, pieces: number): void;
-  serve(control: number): void;
-  /** Gives the thread memory of its own, see tile_attention.ts. */
-  own(address: number): void;
-}
-
 /** Compiles the module. */
 export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { parseWat } = await wabt();
@@ -177,13 +167,4 @@ export async function compileCrewModule(): Promise<WebAssembly.Module> {
   const { buffer } = parsed.toBinary({});
   parsed.destroy();
   return await WebAssembly.compile(buffer as Uint8Array<ArrayBuffer>);
-}
-
-/** Instantiates the module on a memory. */
-export async function instantiateCrewModule(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-): Promise<CrewExports> {
-  const instance = await WebAssembly.instantiate(module, { memory: { memory } });
-  return instance.exports as unknown as CrewExports;
 }

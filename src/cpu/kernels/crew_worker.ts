@@ -1,5 +1,5 @@
 /** @file A thread of a crew: works on job after job. */
-import { type CrewExports, instantiateCrewModule } from "./crew_module.ts";
+import { instantiateCrewModule } from "./crew_exports.ts";
 
 /** What a thread is told. */
 export interface CrewStart {
@@ -12,15 +12,13 @@ export interface CrewStart {
 }
 
 declare const self: {
-  postMessage(message: "ready"): void;
   onmessage: ((event: MessageEvent<CrewStart>) => void) | null;
   close(): void;
 };
 
 self.onmessage = async ({ data: { module, memory, control, scratch } }) => {
-  const exports: CrewExports = await instantiateCrewModule(module, memory);
+  const exports = await instantiateCrewModule(module, memory);
   exports.own(scratch);
-  self.postMessage("ready");
   exports.serve(control);
   self.close();
 };

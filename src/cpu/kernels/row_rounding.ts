@@ -2,15 +2,16 @@
  * @file Rows of f32 on their way into products of 8-bit weights, in WebAssembly's text format: what becomes of them first, and their
  * rounding to i16, each row by a scale of its own, padded with zeros.
  *
- *     rounded[k] = round(v[k] most / largest),  scale = largest / most,  largest = max |v[k]|
+ *     rounded[k] = round(8191 v[k] / largest),  scale = largest / 8191,  largest = max |v[k]|
  *
  *     `$roundPlain`    v = x
  *     `$roundNormed`   v = x weight / sqrt(mean(x^2) + epsilon)      Zhang and Sennrich, RMSNorm, 2019
  *     `$roundGated`    v = x sigmoid(x) up, written over x           Shazeer, GLU Variants Improve Transformer, 2020
  *
- * Parameters: x f32 `[count]`; `bytes` of it, a multiple of 32; y i16 `[columns]`, `columnBytes` of it; scale f32; most f32. Also a
- * norm's weights f32 `[count]` and epsilon; `up` lies behind x.
+ * Parameters: x f32 `[count]`; `bytes` of it, a multiple of 32; y i16 `[columns]`, `columnBytes` of it; scale f32. Also a norm's
+ * weights f32 `[count]` and epsilon; `up` lies behind x.
  */
+import { LARGEST_ELEMENT } from "./int8_product.ts";
 import { largestLane, splat, sumOfLanes } from "./vectors.ts";
 
 /** What the number of elements of a row must be a multiple of. */
@@ -33,8 +34,8 @@ function rounded(value: (offset: number) => string): string {
   (local.set $sum (v128.const i32x4 0 0 0 0))
   ${overRow("largest", 16, `(local.set $sum (f32x4.relaxed_max (local.get $sum) (f32x4.abs ${value(0)})))`)}
   (local.set $largest ${largestLane("(local.get $sum)")})
-  (f32.store (local.get $scale) (f32.div (local.get $largest) (local.get $most)))
-  (local.set $perScale (f32x4.splat (select (f32.div (local.get $most) (local.get $largest)) (f32.const 0)
+  (f32.store (local.get $scale) (f32.div (local.get $largest) (f32.const ${LARGEST_ELEMENT})))
+  (local.set $perScale (f32x4.splat (select (f32.div (f32.const ${LARGEST_ELEMENT}) (local.get $largest)) (f32.const 0)
     (f32.gt (local.get $largest) (f32.const 0)))))
   ${
     overRow(
@@ -50,8 +51,7 @@ function rounded(value: (offset: number) => string): string {
     (v128.store (i32.add (local.get $y) (local.get $at)) (v128.const i32x4 0 0 0 0))))`;
 }
 
-const PARAMETERS =
-  "(param $x i32) (param $bytes i32) (param $y i32) (param $columnBytes i32) (param $scale i32) (param $most f32)";
+const PARAMETERS = "(param $x i32) (param $bytes i32) (param $y i32) (param $columnBytes i32) (param $scale i32)";
 const LOCALS = "(local $at i32) (local $sum v128) (local $largest f32) (local $perScale v128)";
 
 export const ROUNDING_FUNCTIONS = `

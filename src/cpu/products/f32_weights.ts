@@ -39,6 +39,10 @@ export class F32Form implements WeightForm<F32Weight, F32Weight, GateUp> {
     return { floats, tensor: tensor(this.runtime.module, floats.address, [inputs, outputs]) };
   }
 
+  queryKeyValue(stored: StoredRows, slices: readonly TensorSlice[]): Promise<F32Weight> {
+    return this.matrix(stored, slices);
+  }
+
   vector(values: Float32Array): F32Weight {
     const floats = this.runtime.floats(values.length);
     floats.values.set(values);

@@ -5,8 +5,8 @@
  */
 import type { ModelConfig } from "../../architecture/config.ts";
 import type { ModelFile } from "../../formats/model_file.ts";
-import { Crew, type Int8Matrix, type RoundedRows, type RowsMade } from "../kernels/crew.ts";
-import { COLUMN_MULTIPLE, weightIndex } from "../kernels/int8_product.ts";
+import { Crew, type Int8Matrix, type OtherThreads, type RoundedRows, type RowsMade } from "../kernels/crew.ts";
+import { COLUMN_MULTIPLE, scaleIndex, weightIndex } from "../kernels/int8_product.ts";
 import { ELEMENT_MULTIPLE } from "../kernels/row_rounding.ts";
 import { tileScratchBytes } from "../kernels/tile_attention.ts";
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
@@ -52,24 +52,35 @@ export class Int8Products implements Products {
     this.#products = runtime.floats(this.#maxRows * Math.max(...outputs));
   }
 
-  /** Loads the weights and starts the threads. @param maxBatch most rows of a decode step @throws {ModelFileError} */
+  /**
+   * Starts the threads and loads the weights.
+   *
+   * @param maxBatch most rows of a decode step
+   * @param others the threads beside this one
+   * @throws {ModelFileError}
+   */
   static async load(
     runtime: Onnxruntime,
     file: ModelFile,
     config: ModelConfig,
     maxBatch: number,
+    others: OtherThreads,
     onProgress: LoadingProgress = () => {},
   ): Promise<Int8Products> {
-    const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
     const { queryHeadCount, kvHeadCount, headSize } = config;
-    const crew = await Crew.start(runtime, tileScratchBytes(queryHeadCount / kvHeadCount, headSize));
+    // First, so that the others start while the weights are read.
+    const crew = await Crew.start(runtime, others, tileScratchBytes(queryHeadCount / kvHeadCount, headSize));
+    const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
     return new Int8Products(runtime, config, weights, crew, maxBatch);
   }
 
   embed(token: number, target: Float32Array, at: number): void {
-    const { values, scaleValues, columns } = this.weights.embedding;
-    const scale = scaleValues[token];
-    for (let i = 0; i < this.config.hiddenSize; i++) target[at + i] = scale * values[weightIndex(token, i, columns)];
+    const { values, scaleValues, group, columns } = this.weights.embedding;
+    const groups = Math.ceil(columns / group);
+    for (let i = 0; i < this.config.hiddenSize; i++) {
+      const scale = scaleValues[scaleIndex(token, Math.floor(i / group), groups)];
+      target[at + i] = scale * values[weightIndex(token, i, columns)];
+    }
   }
 
   queryKeyValue(layer: number, hidden: number, rows: number, y: number): void {

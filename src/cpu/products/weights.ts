@@ -38,6 +38,7 @@ export interface Weights<Matrix, Vector, GateUp> {
 export interface WeightForm<Matrix, Vector, GateUp> {
   /** Keeps the matrix of slices whose outputs lie side by side. */
   matrix(stored: StoredRows, slices: readonly TensorSlice[]): Promise<Matrix>;
+  queryKeyValue(stored: StoredRows, slices: readonly TensorSlice[]): Promise<Matrix>;
   vector(values: Float32Array): Vector;
   gateUp(stored: StoredRows, gate: TensorSlice, up: TensorSlice): Promise<GateUp>;
 }
@@ -63,7 +64,7 @@ export async function loadWeights<Matrix, Vector, GateUp>(
     const { query, key, value, queryBias, keyBias, valueBias, queryNorm, keyNorm, outputBias } = layer;
     layers.push({
       attentionNorm: await vector(layer.attentionNorm),
-      queryKeyValue: await matrix(query, key, value),
+      queryKeyValue: await form.queryKeyValue(stored, [query, key, value]),
       queryKeyValueBias: queryBias && keyBias && valueBias ? await vector(queryBias, keyBias, valueBias) : null,
       queryNorm: queryNorm ? await stored.vector([queryNorm]) : null,
       keyNorm: keyNorm ? await stored.vector([keyNorm]) : null,

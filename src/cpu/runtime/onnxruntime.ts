@@ -67,12 +67,16 @@ export class Onnxruntime {
       // bounds"), upon which the rest wait for it for ever.
       construct: (target, [descriptor]) => memory = new target({ ...descriptor, initial: descriptor.maximum! - 1 }),
     });
-    const module = await loaded.default({ numThreads: threads, wasmBinary });
-    globalThis.Worker = Worker;
-    WebAssembly.Memory = Memory;
-    const runtime = new Onnxruntime(module, threads, memory!);
-    check(module, module._OrtInit(threads, LOG_ERRORS), "start onnxruntime");
-    return runtime;
+    try {
+      // Told of one thread, the module does not wait for others to start, which takes Deno a second in a worker: they start while the
+      // weights are read, and until then a graph runs on those that are there.
+      const module = await loaded.default({ numThreads: 1, wasmBinary });
+      check(module, module._OrtInit(threads, LOG_ERRORS), "start onnxruntime");
+      return new Onnxruntime(module, threads, memory!);
+    } finally {
+      globalThis.Worker = Worker;
+      WebAssembly.Memory = Memory;
+    }
   }
 
   /**

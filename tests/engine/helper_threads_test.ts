@@ -1,0 +1,32 @@
+/** @file Threads beside an engine's own: what they are told, and what becomes of the engine when one dies. */
+import assert from "node:assert/strict";
+import { HelperThreads } from "../../src/engine/helper_threads.ts";
+import { workersEnded, workerThreads } from "../../src/gpu/worker_end.ts";
+
+const module = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+
+Deno.test("a helper gets its first message, and the words of one that dies are told", async () => {
+  const helpers = new HelperThreads();
+  helpers.start({ module: module("onmessage = () => {}"), start: 1 });
+  helpers.start({
+    module: module("onmessage = ({ data }) => { throw new Error(`dead of ${data.cause}`); }"),
+    start: { cause: "thirst" },
+  });
+  assert.match((await helpers.failed).message, /^A thread of the engine failed: .*dead of thirst$/);
+  helpers.end();
+  await workersEnded();
+});
+
+Deno.test({
+  name: "helpers are ended, whatever they do",
+  ignore: Deno.build.os !== "linux", // Elsewhere threads cannot be listed.
+  async fn() {
+    const helpers = new HelperThreads();
+    for (const code of ["", "onmessage = () => {}", "onmessage = () => { for (;;); }"]) {
+      helpers.start({ module: module(code), start: null });
+    }
+    helpers.end();
+    await workersEnded();
+    assert.equal(workerThreads(), 0);
+  },
+});
