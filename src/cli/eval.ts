@@ -28,6 +28,7 @@ import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 import { extentLines, probedSeconds } from "./comparison_extent.ts";
 import { comparisonProgress, progressDisplay } from "./progress.ts";
+import { type ReadingProgress, watchReading } from "./watch_reading.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
@@ -85,7 +86,8 @@ export async function runComparison(
     throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
   }
   const local = { ...options, model: await localModel(options.model) };
-  const asking = options.url === undefined ? await askModel(local, start) : await askServer(local, options.url);
+  const progress = comparisonProgress();
+  const asking = options.url === undefined ? await askModel(local, start, progress.reading) : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });
@@ -100,8 +102,9 @@ export async function runComparison(
       async onStart(questions, answers) {
         const seconds = asking.probe ? await asking.probe(questions, answers) : null;
         for (const line of extentLines(questions, answers, seconds)) console.error(line);
+        progress.answered({ questions: 0, allQuestions: questions.length, answers: 0, allAnswers: answers });
       },
-      onProgress: comparisonProgress(),
+      onProgress: progress.answered,
     });
     const tasks = summariseTasks(answers);
     const averages = averageTasks(tasks);
@@ -137,6 +140,7 @@ async function askModel(
     sandboxPlugins,
   }: EvalCompareOptions,
   start: typeof startEngine,
+  onReading: (progress: ReadingProgress | null) => void,
 ): Promise<Asking> {
   const registry = await policiesOf({ plugin, sandboxPlugins, policies });
   const device = await chooseDevice(choice, console.error);
@@ -156,14 +160,15 @@ async function askModel(
     progressDisplay(),
   );
   const { engine } = running;
+  const watched = { ...running, engine: watchReading(engine, onReading) };
   const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, registry);
   return {
     ...running,
     model: engine.model.id,
     contenders,
     answerer: mode === "decoding"
-      ? decodingAnswerer(running, parseChoice)
-      : engineAnswerer(running, { mode, parseChoice }),
+      ? decodingAnswerer(watched, parseChoice)
+      : engineAnswerer(watched, { mode, parseChoice }),
     probe: (questions, answers) => probedSeconds(running, questions, answers),
     close: () => running.close(),
   };

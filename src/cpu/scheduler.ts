@@ -16,7 +16,7 @@ import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { keptPositions } from "../engine/kept_positions.ts";
-import { kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
+import { isToldReading, kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
 import { withoutStops } from "../engine/token_masks.ts";
 import { WaitingLine } from "../engine/waiting_line.ts";
 import { Admission } from "./admission.ts";
@@ -207,6 +207,7 @@ export class Scheduler {
     if (pack === undefined) return;
     if (!pack.isDone) {
       pack.runTile((sequence, layer, rows) => this.#store(sequence, layer, rows));
+      this.#tellReading(pack);
     }
     if (!pack.isDone) {
       this.#packs.push(pack);
@@ -240,8 +241,14 @@ export class Scheduler {
       this.#counts.rebalances++;
       this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
     }
-    if (sequence.request.kvCache.report === undefined) return;
-    this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layer + 1) });
+  }
+
+  /** A pack has been read further: tells those that want to know. */
+  #tellReading({ sequences, layersRead, share }: PromptPack): void {
+    for (const sequence of sequences) {
+      if (sequence.isFinished || !isToldReading(sequence.request)) continue;
+      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead), share });
+    }
   }
 
   /** The prompt is in the cache for good: says so. */

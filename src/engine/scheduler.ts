@@ -15,7 +15,7 @@ import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
 import { type Correction, GuidedDecoding } from "./guided_decoding.ts";
 import type { Guidance, Guides } from "./guides.ts";
 import { keptPositions } from "./kept_positions.ts";
-import { kvCacheUsage, promptRowsPerLayer } from "./kv_cache_usage.ts";
+import { isToldReading, kvCacheUsage, promptRowsPerLayer } from "./kv_cache_usage.ts";
 import type { Pack } from "./pack.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
@@ -157,10 +157,10 @@ export class Scheduler {
   }
 
   /** A pack has been read further: tells those that want to know what their layers keep for now. */
-  reading({ sequences, layersRead }: Pick<Pack, "sequences" | "layersRead">): void {
+  reading({ sequences, layersRead, share }: Pick<Pack, "sequences" | "layersRead" | "share">): void {
     for (const sequence of sequences) {
-      if (sequence.request.kvCache.report === undefined) continue;
-      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead) });
+      if (!isToldReading(sequence.request)) continue;
+      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead), share });
     }
   }
 

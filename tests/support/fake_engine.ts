@@ -205,7 +205,7 @@ export class FakeGeneration implements Generation {
     let generated = 0;
     try {
       await this.#holdIn("queue");
-      if (this.script.reading) yield { type: "reading", rowsPerLayer: this.script.reading };
+      if (this.script.reading) yield { type: "reading", rowsPerLayer: this.script.reading, share: 0.5 };
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) {
         const { waitedSeconds } = this.script;
