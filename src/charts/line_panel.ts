@@ -37,7 +37,10 @@ const INSET = 18;
 const MARK_SIZE = 4;
 
 /** A panel of lines. */
-export function linePanel(panel: LinePanel, { height = HEIGHT, span }: Partial<Pick<FigurePanel, "height" | "span">> = {}): FigurePanel {
+export function linePanel(
+  panel: LinePanel,
+  { height = HEIGHT, span }: Partial<Pick<FigurePanel, "height" | "span">> = {},
+): FigurePanel {
   return { height, span, draw: (left, top, width) => drawLinePanel(panel, left, top, width, height) };
 }
 

@@ -87,7 +87,9 @@ export async function runComparison(
   }
   const local = { ...options, model: await localModel(options.model) };
   const progress = comparisonProgress();
-  const asking = options.url === undefined ? await askModel(local, start, progress.reading) : await askServer(local, options.url);
+  const asking = options.url === undefined
+    ? await askModel(local, start, progress.reading)
+    : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });

@@ -92,8 +92,19 @@ Deno.test("/policy and /budget hold from the next message on; wrong ones change 
 });
 
 Deno.test("/rows draws the rows of the last answer, /help names the commands, others are unknown", async () => {
-  const { notes } = await talk({ script: () => says("Hi.") }, ["a", "/rows", "/help", "/rwos", "/"]);
-  assert.match(notes[0], /^\(dynamickv kept [\d.]+ of \d+ rows per layer; 4 tokens, the first after /);
+  const { notes, requests: [{ prompt: { length } }] } = await talk({ script: () => says("Hi.") }, [
+    "a",
+    "/rows",
+    "/help",
+    "/rwos",
+    "/",
+  ]);
+  // As the engine that plays scripts keeps them.
+  const mean = (Math.ceil(length / 2) + Math.ceil(length / 4)) / 2;
+  assert.ok(
+    notes[0].startsWith(`(dynamickv kept ${mean} of ${length} rows per layer; 4 tokens, the first after `),
+    notes[0],
+  );
   assert.match(notes[1], /^Rows kept of \d+ by dynamickv:$/);
   assert.match(notes[2], /^layer 0 +\d+ █+$/);
   const help = notes.findIndex((note) => note.startsWith("/policy NAME"));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { policiesOf } from "../../src/cli/policies.ts";
+import { defaultKvCacheOf, policiesOf } from "../../src/cli/policies.ts";
+import { registry } from "../support/policies.ts";
 import { pluginTest, withPlugins } from "../support/plugins.ts";
 
 const POLICIES =
@@ -23,4 +24,21 @@ pluginTest("policiesOf() knows the policies of plugins", async () => {
     assert.equal(registry.originOf(registry.find("mine")!), plugin[0]);
     await assert.rejects(policiesOf({ plugin, policy: "yours" }), /random, mine or SCORER\+ALLOCATOR/);
   });
+});
+
+Deno.test("defaultKvCacheOf() says that a budget does not count where every row is kept, and only there", () => {
+  const said: string[] = [];
+  const { error } = console;
+  console.error = (line: string) => said.push(line);
+  try {
+    for (const policy of ["full", "snapkv"]) {
+      for (const kvBudget of [64, 1024]) {
+        assert.equal(defaultKvCacheOf({ policy, kvBudget }, registry).policy, policy);
+      }
+    }
+  } finally {
+    console.error = error;
+  }
+  // 1024 is what stands there without the flag.
+  assert.deepEqual(said, ["--kv-budget 64 does not count: the policy full keeps every row"]);
 });

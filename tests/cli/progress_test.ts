@@ -44,6 +44,7 @@ Deno.test("A terminal's line is rewritten and ends with the stage", () => {
 
 Deno.test("A narrow terminal gets a line that does not wrap", () => {
   assert.deepEqual(show(20, [[0, tensors(1)]]), ["\r\x1b[KLoading tensors: 1 "]);
+  assert.deepEqual(show(1, [[0, tensors(1)]]), ["\r\x1b[K"]);
 });
 
 Deno.test("A terminal is not flooded", () => {
@@ -84,7 +85,7 @@ Deno.test("Transfers show their pace since they went on, and the time that is le
   const output = { write: (text: string) => written.push(text), columns: () => 80, now: () => now };
   const show = transferProgress("Pulling hf:o/r", output);
   // Half was there already; a quarter comes in two seconds.
-  for (const [at, done] of [[0, 2048], [2000, 3072], [4000, 4096]]) {
+  for (const [at, done] of [[9000, 2048], [11_000, 3072], [13_000, 4096]]) {
     now = at;
     show(done, 4096);
   }

@@ -274,7 +274,10 @@ function depthsChart(depths: readonly DepthSummary[], tasks: readonly TaskSummar
   );
   // With a single budget, lengths stand beside each other.
   const lines = budgets.length === 1 ? inLines(groups.flat(), COLUMNS) : groups.flatMap((one) => inLines(one, COLUMNS));
-  return drawFigure({ ...frame("Score by depth of the needle, in per cent", note, "n questions, spread over the depths"), series: [] }, lines);
+  return drawFigure({
+    ...frame("Score by depth of the needle, in per cent", note, "n questions, spread over the depths"),
+    series: [],
+  }, lines);
 }
 
 function frame(title: string, ...notes: string[]): Omit<Chart, "series" | "panels"> {

@@ -163,6 +163,12 @@ Deno.test("Policies that keep as many rows in every layer are drawn once", () =>
   assert.equal([...rows.matchAll(/fill="none" stroke="#\w+" stroke-width="1\.5"/g)].length, 2);
 });
 
+Deno.test("A server that does not tell its rows has no picture of them", () => {
+  const { scores, rows } = comparisonCharts(TASKS.map((task) => ({ ...task, rowsPerLayer: [] })));
+  assert.ok(scores);
+  assert.equal(rows, undefined);
+});
+
 Deno.test("The full cache alone has no figures", () => {
   assert.deepEqual(comparisonCharts(TASKS.slice(0, 1)), {});
 });
