@@ -21,6 +21,7 @@ import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { chooseDevice } from "../serving/device.ts";
+import { suggestion } from "../text/nearest.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags/measuring.ts";
 import { localModel } from "./local_model.ts";
@@ -83,7 +84,10 @@ export async function runComparison(
   const known = sources.records ? await longBenchTasks(sources.records) : suiteTasks(suite as SuiteName, sources.texts);
   const unknown = options.tasks?.find((task) => !known.includes(task));
   if (unknown !== undefined) {
-    throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
+    throw new ExitError(
+      "usage",
+      `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}${suggestion(unknown, known)}`,
+    );
   }
   const local = { ...options, model: await localModel(options.model) };
   const progress = comparisonProgress();

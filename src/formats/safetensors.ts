@@ -13,6 +13,7 @@ import { quote } from "./quote.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
 import { checkPlacement, modelFile, type StoredTensor } from "./stored_tensors.ts";
 import { tensorByteLength } from "./tensor_types.ts";
+import { systemReason } from "./system_reason.ts";
 
 /** The limit that the format's reference implementation sets. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -169,7 +170,7 @@ async function exists(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
-    throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
+    throw new ModelFileError(`${path} cannot be opened: ${systemReason(error)}`);
   }
 }
 

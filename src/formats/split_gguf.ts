@@ -7,6 +7,7 @@
 import { basename, dirname, join } from "node:path";
 import { ModelFileError } from "./model_file.ts";
 import { quote } from "./quote.ts";
+import { systemReason } from "./system_reason.ts";
 
 const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
@@ -41,7 +42,7 @@ async function isThere(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
-    throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
+    throw new ModelFileError(`${path} cannot be opened: ${systemReason(error)}`);
   }
 }
 
