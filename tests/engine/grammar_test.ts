@@ -4,7 +4,7 @@ import type { GenerationRequest, Reasoning } from "../../src/contract/generation
 import { choiceGrammar, patternGrammar } from "../../src/text/grammar/grammars.ts";
 import { schemaGrammar } from "../../src/text/grammar/json_schema.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
-import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
+import { collect, ENGINES, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { seededRandom } from "../../fixtures/random.ts";
 
 /** tinyByteLevelGguf's: ids are GPT-2's order of bytes, then pairs of letters; the last one ends. */
@@ -42,11 +42,6 @@ const spelled = (ids: readonly number[]) =>
     Uint8Array.from(ids.filter((id) => id !== END).flatMap((id) => Array.from(TOKENS[id], (c) => GPT2_BYTES.get(c)!))),
   );
 
-/** The engines keep to grammars alike. */
-const ENGINES = {
-  "the GPU engine": {},
-  "the CPU engine": { thread: new URL("../../src/cpu/worker.ts", import.meta.url), threads: 1 },
-};
 for (const [name, options] of Object.entries(ENGINES)) {
   testEngine(name, await startTestEngine(MODEL, { maxBatch: 4, ...options }));
 }
