@@ -8,8 +8,8 @@ export const EXIT_CODES = {
   noAdapter: { code: 3, meaning: "No WebGPU adapter, and none could be installed" },
   modelUnusable: { code: 4, meaning: "Model file missing, damaged or not supported" },
   pluginUnusable: { code: 5, meaning: "Policy plugin missing, damaged or not supported" },
-  unheard: { code: 141, meaning: "Whoever read its output has gone, such as head" },
   interrupted: { code: 130, meaning: "Stopped at once by SIGINT (generate: the first, serve: the second)" },
+  unheard: { code: 141, meaning: "Whoever read its output has gone, such as head" },
   terminated: { code: 143, meaning: "Stopped at once by SIGTERM (generate: the first, serve: the second)" },
 } as const;
 
