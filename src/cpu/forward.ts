@@ -10,7 +10,7 @@ import { ropeFrequencies } from "../architecture/rope.ts";
 import type { Rotary } from "../policy/context.ts";
 import type { ModelConfig } from "../architecture/config.ts";
 import type { LayerRows } from "./cache/layer_rows.ts";
-import { attentionGraph, meanAttentionGraph, probabilitiesGraph } from "./graphs/attention.ts";
+import { attentionGraph, meanAttentionGraph, probabilitiesGraph, rehearsalGraph } from "./graphs/attention.ts";
 import { queryKeyValueSize } from "./products/graphs.ts";
 import { type Products, TILE_ROWS } from "./products/products.ts";
 import { type Place, runGraph } from "./products/run_graph.ts";
@@ -29,6 +29,7 @@ interface Sessions {
   readonly attention: Session;
   readonly probabilities: Session;
   readonly meanAttention: Session;
+  readonly rehearsal: Session;
 }
 
 /** Keys, values and queries of rows of one prompt, as attention needs them. */
@@ -109,6 +110,7 @@ export class Forward {
       attention: await runtime.session(attentionGraph(headSize)),
       probabilities: await runtime.session(probabilitiesGraph(headSize)),
       meanAttention: await runtime.session(meanAttentionGraph(headSize)),
+      rehearsal: await runtime.session(rehearsalGraph(headSize)),
     };
     return new Forward(runtime, config, products, ropeTable, sessions, logitRows);
   }
@@ -292,6 +294,28 @@ export class Forward {
     const { length, inputs } = this.#probabilityInputs(rows, head);
     const result = this.runtime.floats(length);
     this.#run(this.sessions.meanAttention, inputs, [[result.address, [1, length]]]);
+    return result;
+  }
+
+  /**
+   * The most that rows of a KV head are paid by any of their own queries that are asked again: see kernels/scoring/rehearsal_scores.ts.
+   * To be freed by the caller.
+   *
+   * @param queries `[queryHead of the group][count][headSize]`
+   * @param turned the same at the place at which they are asked again
+   * @param keys address of the first key
+   */
+  rehearsed(queries: HeapFloats, turned: HeapFloats, count: number, keys: number): HeapFloats {
+    const { kvHeadCount, queryHeadCount, headSize } = this.config;
+    const shape = [1, queryHeadCount / kvHeadCount, count, headSize];
+    this.#fillMask(count, 1);
+    const result = this.runtime.floats(count);
+    this.#run(this.sessions.rehearsal, [
+      [queries.address, shape],
+      [keys, [1, 1, count, headSize]],
+      [this.#mask.address, [count, count]],
+      [turned.address, shape],
+    ], [[result.address, [1, count]]]);
     return result;
   }
 

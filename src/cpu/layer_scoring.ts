@@ -3,6 +3,7 @@
  * KV head and number of queries.
  */
 import type { AttentionStatistics } from "../scores/layer_record.ts";
+import { rehearsalPosition } from "../scores/rehearsal.ts";
 import { histogramOf } from "../scores/score_histogram.ts";
 import type { ScoredLayer } from "../engine/layer_budgets.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
@@ -11,6 +12,7 @@ import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";
 import type { HostNumbers, ScoredRows, Scores } from "./steps/scored_rows.ts";
+import { turnOn } from "./rotate.ts";
 import { scoreRows } from "./steps/steps.ts";
 
 /** The rows of one layer of one sequence. */
@@ -127,6 +129,22 @@ export class LayerRowsInHeap implements ScoredRows {
     queries.values.forEach((element, i) => queries.values[i] = element * root);
     const address = this.source.keyAddress(head) + first * this.headSize * 4;
     return this.#taken(this.forward.probabilitiesOf(queries, count, address, count, () => true), queries);
+  }
+
+  rehearsed(head: number, first: number, count: number): Float32Array {
+    if (this.source.allQueries === null) throw new Error("The queries of all rows were not kept");
+    const { headSize, group, forward: { ropeTable, rotary, runtime } } = this;
+    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries);
+    const turned = runtime.floats(queries.values.length);
+    turned.values.set(queries.values);
+    const position = rehearsalPosition(count, ropeTable.length / headSize);
+    for (let i = 0; i < group * count; i++) {
+      turnOn(turned.values, i * headSize, position - i % count, ropeTable, headSize, rotary.pairing);
+    }
+    const address = this.source.keyAddress(head) + first * headSize * 4;
+    const result = this.#taken(this.forward.rehearsed(queries, turned, count, address), queries);
+    runtime.free(turned);
+    return result;
   }
 
   plainKeys(head: number): Float32Array {

@@ -1,5 +1,6 @@
 /** @file Query and key norms and rotary position embedding of one row, in place. */
 import type { ModelConfig } from "../architecture/config.ts";
+import type { Rotary } from "../policy/context.ts";
 import type { QueryKeyNorms } from "./products/products.ts";
 
 /**
@@ -33,6 +34,37 @@ export function rotateRow(
       rows[a] = x * cosine - y * sine;
       rows[b] = x * sine + y * cosine;
     }
+  }
+}
+
+/**
+ * Turns a head that has been rotated on by some positions, in place.
+ *
+ * @param at its first element
+ * @param table as {@link rotateRow}'s
+ */
+export function turnOn(
+  heads: Float32Array,
+  at: number,
+  positions: number,
+  table: Float32Array,
+  headSize: number,
+  pairing: Rotary["pairing"],
+): void {
+  const half = headSize / 2;
+  const angles = positions * headSize;
+  const [step, distance] = pairing === "adjacent" ? [2, 1] : [1, half];
+  for (let i = 0; i < half; i++) {
+    const a = at + i * step;
+    const b = a + distance;
+    const x = heads[a];
+    const y = heads[b];
+    // The table's lengths are not 1 where a model lengthens what it rotates: the head has been lengthened already.
+    const length = Math.hypot(table[angles + 2 * i], table[angles + 2 * i + 1]);
+    const cosine = table[angles + 2 * i] / length;
+    const sine = table[angles + 2 * i + 1] / length;
+    heads[a] = x * cosine - y * sine;
+    heads[b] = x * sine + y * cosine;
   }
 }
 

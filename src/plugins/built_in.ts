@@ -14,6 +14,7 @@ import lava from "./lava.ts";
 import pyramidkv from "./pyramidkv.ts";
 import random from "./random.ts";
 import readahead from "./readahead.ts";
+import rehearsal from "./rehearsal.ts";
 import snapkv from "./snapkv.ts";
 import streaming from "./streaming.ts";
 import tova from "./tova.ts";
@@ -23,6 +24,7 @@ import triattention from "./triattention.ts";
 export const BUILT_IN_POLICIES: readonly Policy[] = [
   dynamickv,
   readahead,
+  rehearsal,
   full,
   streaming,
   h2o,

@@ -33,6 +33,7 @@ export { protectLoudValues } from "./steps/protect_loud_values.ts";
 export { random } from "./steps/random.ts";
 export { readAhead } from "./steps/read_ahead.ts";
 export { recency } from "./steps/recency.ts";
+export { rehearsal } from "./steps/rehearsal.ts";
 export { sharedByHeads } from "./steps/shared_by_heads.ts";
 export type { QueryStatistics } from "./steps/step_rules.ts";
 export { threshold } from "./steps/threshold.ts";

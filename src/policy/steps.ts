@@ -30,6 +30,7 @@ import { type ProtectLoudValues, protectLoudValuesRules } from "./steps/protect_
 import { type Random, randomRules } from "./steps/random.ts";
 import { type ReadAhead, readAheadRules } from "./steps/read_ahead.ts";
 import { type Recency, recencyRules } from "./steps/recency.ts";
+import { type Rehearsal, rehearsalRules } from "./steps/rehearsal.ts";
 import { type SharedByHeads, sharedByHeadsRules } from "./steps/shared_by_heads.ts";
 import type { HostInput, HostInputs, ScoreNeeds, StepRules } from "./steps/step_rules.ts";
 import { type Threshold, thresholdRules } from "./steps/threshold.ts";
@@ -47,6 +48,7 @@ export type Source =
   | KeyDifference
   | ChunkAttention
   | Leverage
+  | Rehearsal
   | Linear
   | OnHost
   | Wgsl;
@@ -80,6 +82,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRules<Extract<Step, { name: 
   keyDifference: keyDifferenceRules,
   chunkAttention: chunkAttentionRules,
   leverage: leverageRules,
+  rehearsal: rehearsalRules,
   linear: linearRules,
   onHost: onHostRules,
   wgsl: wgslRules,

@@ -5,7 +5,7 @@ import { registry } from "../support/policies.ts";
 import { pluginTest, withPlugins } from "../support/plugins.ts";
 
 const POLICIES =
-  "dynamickv, readahead, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, compactor, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
+  "dynamickv, readahead, rehearsal, full, streaming, h2o, tova, snapkv, pyramidkv, adakv, cake, lava, knorm, keydiff, compactor, defensive, expectedattention, triattention, random or SCORER+ALLOCATOR, such as snapkv+pyramidkv";
 
 pluginTest("policiesOf() refuses names of policies that there are not, and says which there are", async () => {
   await assert.rejects(policiesOf({ policy: "fast" }), { message: `--policy must be ${POLICIES}, not "fast"` });

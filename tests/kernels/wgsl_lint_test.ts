@@ -23,6 +23,7 @@ import { boundScores } from "../../src/kernels/scoring/bound_scores.ts";
 import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
 import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
 import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
+import { rehearsalScores } from "../../src/kernels/scoring/rehearsal_scores.ts";
 import { chunkAttention } from "../../src/kernels/scoring/chunk_attention.ts";
 import { leverageScores, sketchKeys } from "../../src/kernels/scoring/leverage_scores.ts";
 import { loudValues } from "../../src/kernels/scoring/loud_values.ts";
@@ -140,6 +141,9 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "normalise_scores.ts": [[normaliseScores]],
   "pool_scores.ts": [[poolScores]],
   "chunk_attention.ts": [KV_HEADS.map((head) => chunkAttention(...head))],
+  "rehearsal_scores.ts": [
+    KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => rehearsalScores(...head, pairing))),
+  ],
   "leverage_scores.ts": [
     KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => sketchKeys(...head, pairing))),
     HEAD_SIZES.map(leverageScores),

@@ -24,6 +24,7 @@ import {
   random,
   readAhead,
   recency,
+  rehearsal,
   sharedByHeads,
   valueNorm,
 } from "../../src/policy/mod.ts";
@@ -117,7 +118,7 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
   for (const name of ["snapkv", "cake", "defensive"]) {
     assert.deepEqual([1, 2, 20, 63, 64, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 10, 31, 32, 32]);
   }
-  for (const name of ["knorm", "keydiff", "compactor", "expectedattention", "triattention", "random"]) {
+  for (const name of ["knorm", "keydiff", "compactor", "expectedattention", "triattention", "random", "rehearsal"]) {
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
@@ -186,6 +187,7 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     positive(),
     protect([{ start: 0, end: 8 }]),
   ]);
+  assert.deepEqual(scoreOf("rehearsal"), [rehearsal({ window: 8 })]);
   assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });
 

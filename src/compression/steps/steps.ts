@@ -15,6 +15,7 @@ import { recordPool } from "./pool.ts";
 import { recordRandom } from "./random.ts";
 import { recordReadAhead } from "./read_ahead.ts";
 import { recordRecency } from "./recency.ts";
+import { recordRehearsal } from "./rehearsal.ts";
 import { recordSharedByHeads } from "./shared_by_heads.ts";
 import {
   recordClamp,
@@ -37,6 +38,7 @@ const STEPS: { readonly [Name in Step["name"]]: StepRecorder<Extract<Step, { nam
   keyDifference: recordKeyDifference,
   chunkAttention: recordChunkAttention,
   leverage: recordLeverage,
+  rehearsal: recordRehearsal,
   sharedByHeads: recordSharedByHeads,
   valueNorm: recordValueNorm,
   lookUp: recordLookUp,

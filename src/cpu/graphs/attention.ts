@@ -18,15 +18,17 @@ const INPUTS = (headSize: number): GraphTensor[] => [
   { name: "mask", shape: ["masked", "rows"] },
 ];
 
+const logitsNode = (headSize: number, queries: string, logits: string): GraphNode => ({
+  operator: "FusedMatMul",
+  domain: MICROSOFT,
+  inputs: [queries, "keys"],
+  outputs: [logits],
+  integers: { transB: 1 },
+  floats: { alpha: 1 / Math.sqrt(headSize) },
+});
+
 const probabilityNodes = (headSize: number): GraphNode[] => [
-  {
-    operator: "FusedMatMul",
-    domain: MICROSOFT,
-    inputs: ["queries", "keys"],
-    outputs: ["logits"],
-    integers: { transB: 1 },
-    floats: { alpha: 1 / Math.sqrt(headSize) },
-  },
+  logitsNode(headSize, "queries", "logits"),
   { operator: "Add", inputs: ["logits", "mask"], outputs: ["masked logits"] },
   { operator: "Softmax", inputs: ["masked logits"], outputs: ["probabilities"], integers: { axis: 3 } },
 ];
@@ -66,5 +68,30 @@ export function meanAttentionGraph(headSize: number): Graph {
       },
     ],
     outputs: [{ name: "means", shape: ["heads", "rows"] }],
+  };
+}
+
+/**
+ * Inputs: queries, keys, mask, and queries turned to where they are asked again. Output: the most that any of these pays to each row
+ * beside what it saw before, `[kvHeads, rows]`.
+ */
+export function rehearsalGraph(headSize: number): Graph {
+  return {
+    inputs: [...INPUTS(headSize), { name: "turned", shape: ["heads", "a", "b", headSize] }],
+    nodes: [
+      logitsNode(headSize, "queries", "logits"),
+      { operator: "Add", inputs: ["logits", "mask"], outputs: ["masked logits"] },
+      logitsNode(headSize, "turned", "again"),
+      { operator: "Concat", inputs: ["again", "masked logits"], outputs: ["both"], integers: { axis: 3 } },
+      { operator: "Softmax", inputs: ["both"], outputs: ["probabilities"], integers: { axis: 3 } },
+      { operator: "Split", inputs: ["probabilities"], outputs: ["paid again", "paid before"], integers: { axis: 3 } },
+      {
+        operator: "ReduceMax",
+        inputs: ["paid again"],
+        outputs: ["most"],
+        integers: { axes: [1, 2], keepdims: 0 },
+      },
+    ],
+    outputs: [{ name: "most", shape: ["heads", "rows"] }],
   };
 }

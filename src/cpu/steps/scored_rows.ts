@@ -39,6 +39,11 @@ export interface ScoredRows {
    * of the head size: `[query head of the group][count][count]`.
    */
   attentionWithin(head: number, first: number, count: number): Float32Array;
+  /**
+   * The most that each of `count` rows of the prompt from `first` on is paid by any of their own queries that are asked again
+   * behind them: see kernels/scoring/rehearsal_scores.ts.
+   */
+  rehearsed(head: number, first: number, count: number): Float32Array;
   /** Keys of a KV head before they were rotated, `[length, headSize]`. */
   plainKeys(head: number): Float32Array;
 }

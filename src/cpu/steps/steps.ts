@@ -12,6 +12,7 @@ import { pool } from "./pool.ts";
 import { scoreByLot } from "./random.ts";
 import { readAhead } from "./read_ahead.ts";
 import { scoreByRecency } from "./recency.ts";
+import { scoreByRehearsal } from "./rehearsal.ts";
 import type { CpuStep, ScoredRows, Scores } from "./scored_rows.ts";
 import { shareByHeads } from "./shared_by_heads.ts";
 import {
@@ -34,6 +35,7 @@ const STEPS: { readonly [Name in Step["name"]]: CpuStep<Extract<Step, { name: Na
   keyDifference: scoreByKeyDifference,
   chunkAttention: scoreByChunkAttention,
   leverage: scoreByLeverage,
+  rehearsal: scoreByRehearsal,
   sharedByHeads: shareByHeads,
   valueNorm: weighByValues,
   lookUp,

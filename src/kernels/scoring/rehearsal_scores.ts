@@ -1,0 +1,129 @@
+/**
+ * @file What a prompt would look up in itself if it were read a second time, a chunk at a time:
+ *
+ *     r_i = q_i turned on to the position behind the end of the chunk           see scores/rehearsal.ts
+ *     n_i = sum over j of exp(r_i . k_j / sqrt(d)) + sum over j <= i of exp(q_i . k_j / sqrt(d))
+ *     s[kvHead][j] = maximum over i and the query heads of the KV head of exp(r_i . k_j / sqrt(d)) / n_i
+ *
+ * i and j are rows of one chunk. The second sum stands for what a query that is asked again has before it once more.
+ */
+import type { Kernel } from "../../gpu/gpu.ts";
+import type { Dispatch } from "../../gpu/recorder.ts";
+import { REHEARSAL_CHUNK, REHEARSAL_DISTANCE, rehearsalChunkRows } from "../../scores/rehearsal.ts";
+import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
+import type { Pairing } from "./linear_scores.ts";
+
+/**
+ * Bindings: queries f32 `[row of the pack][queryHead][headSize]`, rotated; keys, KV elements `[kvHead][capacity][headSize]`, rotated; table
+ * vec2 (cos, sin) `[position][headSize / 2]`; scores f32 `[kvHead][capacity]`.
+ * Grid: chunks, KV heads. A thread is a query, and a key in the end.
+ */
+export function rehearsalScores(element: KvElement, headSize: number, pairing: Pairing): Kernel {
+  const quads = headSize / 4;
+  const pairs = headSize / 2;
+  const [first, second] = pairing === "adjacent" ? ["2u * pair", "2u * pair + 1u"] : ["pair", `pair + ${pairs}u`];
+  return {
+    label: `rehearsal-scores-${element}-${headSize}-${pairing}`,
+    bindings: ["read", "read", "read", "write"],
+    wgsl: `
+struct Params { start: u32, length: u32, scored: u32, capacity: u32, query_heads: u32, group: u32, chunk_rows: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> keys: array<${kvVec4Type(element)}>;
+@group(0) @binding(3) var<storage, read> table: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> scores: array<f32>;
+${kvFunctions(element)}
+// Bits of numbers of at least 0, which have the order of the numbers.
+var<workgroup> paid: array<atomic<u32>, ${REHEARSAL_CHUNK}>;
+var<private> query: array<vec4<f32>, ${quads}> = array<vec4<f32>, ${quads}>();
+
+fn logit(key: u32) -> f32 {
+  var sum: f32 = 0.0;
+  for (var d: u32 = 0u; d < ${quads}u; d++) { sum += dot(query[d], load_kv(keys[key + d])); }
+  return sum * ${1 / Math.sqrt(headSize)};
+}
+
+// Turns the query on by a number of positions.
+fn turn(by: u32) {
+  for (var pair: u32 = 0u; pair < ${pairs}u; pair++) {
+    let a = ${first};
+    let b = ${second};
+    let x = query[a / 4u][a % 4u];
+    let y = query[b / 4u][b % 4u];
+    // The table's lengths are not 1 where a model lengthens what it rotates: the query has been lengthened already.
+    let t = normalize(table[by * ${pairs}u + pair]);
+    query[a / 4u][a % 4u] = x * t.x - y * t.y;
+    query[b / 4u][b % 4u] = x * t.y + y * t.x;
+  }
+}
+
+@compute @workgroup_size(${REHEARSAL_CHUNK})
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let kv_head = workgroup.y;
+  let first = workgroup.x * params.chunk_rows;
+  let count = min(params.chunk_rows, params.length - first);
+  let behind = min(count + ${REHEARSAL_DISTANCE}u, arrayLength(&table) / ${pairs}u - 1u);
+  let first_key = (kv_head * params.capacity + params.start + first) * ${quads}u;
+  atomicStore(&paid[thread], 0u);
+  workgroupBarrier();
+  if (thread < count) {
+    for (var in_group: u32 = 0u; in_group < params.group; in_group++) {
+      let head = kv_head * params.group + in_group;
+      let place = ((params.start + first + thread) * params.query_heads + head) * ${quads}u;
+      for (var d: u32 = 0u; d < ${quads}u; d++) { query[d] = queries[place + d]; }
+      var most: f32 = -3e38;
+      var sum: f32 = 0.0;
+      for (var j: u32 = 0u; j <= thread; j++) {
+        let own = logit(first_key + j * ${quads}u);
+        let higher = max(most, own);
+        sum = sum * exp(most - higher) + exp(own - higher);
+        most = higher;
+      }
+      turn(behind - thread);
+      for (var j: u32 = 0u; j < count; j++) {
+        let again = logit(first_key + j * ${quads}u);
+        let higher = max(most, again);
+        sum = sum * exp(most - higher) + exp(again - higher);
+        most = higher;
+      }
+      let share = 1.0 / sum;
+      // Each thread begins with another key, so that few meet.
+      for (var i: u32 = 0u; i < count; i++) {
+        let j = (thread + i) % count;
+        atomicMax(&paid[j], bitcast<u32>(exp(logit(first_key + j * ${quads}u) - most) * share));
+      }
+    }
+  }
+  workgroupBarrier();
+  let row = first + thread;
+  if (thread < count && row < params.scored) {
+    scores[kv_head * params.capacity + row] = bitcast<f32>(atomicLoad(&paid[thread]));
+  }
+}
+`,
+  };
+}
+
+/** One prompt of a pack, as {@link rehearsalScores} sees it. */
+export interface RehearsalScoresShape {
+  readonly kvHeadCount: number;
+  readonly queryHeadCount: number;
+  /** First row of the prompt in the queries and keys, and its rows. */
+  readonly start: number;
+  readonly length: number;
+  /** Rows that get a score, from the first on. */
+  readonly scored: number;
+  /** Rows of the keys and scores per KV head. */
+  readonly capacity: number;
+}
+
+/** A dispatch of {@link rehearsalScores}. */
+export function rehearsalScoresDispatch(
+  { kvHeadCount, queryHeadCount, start, length, scored, capacity }: RehearsalScoresShape,
+): Dispatch {
+  const chunkRows = rehearsalChunkRows(length);
+  return {
+    params: [start, length, scored, capacity, queryHeadCount, queryHeadCount / kvHeadCount, chunkRows],
+    grid: [Math.ceil(length / chunkRows), kvHeadCount],
+  };
+}
