@@ -57,6 +57,8 @@ const AXIS_HEIGHT = 42;
 const LINE_HEIGHT = 17;
 /** Room for the number at the end of the longest bar. */
 const TEXT_ROOM = 52;
+const TEXT_SIZE = 12;
+const TITLE_SIZE = 17;
 /** Mean advance of a character at the size of labels, in a font that is as wide as they come. */
 export const CHARACTER_WIDTH = 7.4;
 
@@ -91,8 +93,14 @@ export function drawFigure(
   { columns, panelWidth, title, notes, series }: Omit<Chart, "panels">,
   lines: readonly (readonly FigurePanel[])[],
 ): string {
-  const width = columns * (panelWidth + MARGIN) + MARGIN;
-  const parts: string[] = [text(MARGIN, 32, title, { size: 17, weight: 600 })];
+  const texts = [
+    title.length * CHARACTER_WIDTH * TITLE_SIZE / TEXT_SIZE,
+    ...notes.map((note) => note.length * CHARACTER_WIDTH),
+  ];
+  const width = Math.ceil(
+    Math.max(columns * (panelWidth + MARGIN) + MARGIN, ...texts.map((text) => text + 2 * MARGIN)),
+  );
+  const parts: string[] = [text(MARGIN, 32, title, { size: TITLE_SIZE, weight: 600 })];
   let y = 54;
   for (const note of notes) {
     parts.push(text(MARGIN, y, note, { colour: "#555" }));
@@ -163,7 +171,9 @@ function drawPanel(panel: Panel, left: number, top: number, width: number): stri
       if (bar.error) {
         const [middle, reach] = [y + BAR_HEIGHT / 2, bar.error * scale];
         const start = Math.max(plotLeft, x - reach);
-        parts.push(`<path d="M${round(start)} ${round(middle)}H${round(x + reach)}" stroke="#333"/>`);
+        const path = `<path d="M${round(start)} ${round(middle)}H${round(x + reach)}"`;
+        // A bar may be as dark as the line.
+        parts.push(`${path} stroke="#fff" stroke-width="3"/>`, `${path} stroke="#333"/>`);
         x += reach;
       }
       parts.push(text(x + 5, y + BAR_HEIGHT - 3, bar.text ?? digits(sum(bar)), { colour: "#333", halo: true }));
@@ -195,7 +205,7 @@ interface TextStyle {
 
 /** Text at a point; its baseline there. */
 export function text(x: number, y: number, content: string, style: TextStyle = {}): string {
-  const { anchor = "start", colour = "#222", size = 12, weight = 400, halo = false, isUpwards = false } = style;
+  const { anchor = "start", colour = "#222", size = TEXT_SIZE, weight = 400, halo = false, isUpwards = false } = style;
   const turn = isUpwards ? ` transform="rotate(-90 ${round(x)} ${round(y)})"` : "";
   return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${colour}" font-size="${size}" ` +
     `font-weight="${weight}"${turn}${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke"' : ""}>` +

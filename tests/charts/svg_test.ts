@@ -76,6 +76,17 @@ Deno.test("drawChart() ends an axis where its panel says, if no bar is longer", 
   assert.equal(axisOf(5), 8);
 });
 
+Deno.test("drawFigure() is as wide as its title and notes are long", () => {
+  const widthOf = (title: string, note: string) =>
+    Number(
+      / width="(\d+)"/.exec(drawFigure({ title, notes: [note], series: [], columns: 1, panelWidth: 300 }, []))![1],
+    );
+  assert.equal(widthOf("short", "short"), 340);
+  // No character of the fonts that are asked for is wider than it is high, and few are half as wide.
+  assert.ok(widthOf("x".repeat(60), "short") > 60 * 17 / 2);
+  assert.ok(widthOf("short", "x".repeat(90)) > 90 * 12 / 2);
+});
+
 Deno.test("drawFigure() leaves no part of a line empty, however many panels are in it", () => {
   const drawn: { left: number; top: number; width: number }[] = [];
   const panel = (span?: number) => ({
