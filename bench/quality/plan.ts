@@ -18,8 +18,11 @@ export interface PlannedComparison
   readonly about: string;
 }
 
-/** Where all policies suffer alike, some are enough. */
-const FEWER = { policies: ["snapkv", "keydiff", "dynamickv", "readahead"], budgets: ["1.7%", "6.9%", "20%"] } as const;
+/** Where all policies that look at the prompt's end suffer alike, some are enough. */
+const FEWER = {
+  policies: ["snapkv", "dynamickv", "keydiff", "defensive", "readahead", "rehearsal"],
+  budgets: ["1.7%", "6.9%", "20%"],
+} as const;
 
 export const COMPARISONS: readonly PlannedComparison[] = [
   {
@@ -49,7 +52,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "query-agnostic",
     lengths: [2048],
-    samples: 50,
+    samples: 20,
     ...FEWER,
   },
   {
@@ -61,7 +64,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "two-turn",
     lengths: [2048],
-    samples: 50,
+    samples: 20,
     ...FEWER,
   },
   {

@@ -1,7 +1,7 @@
 /** @file How a rehearsal is held: which rows ask which, and from where. */
 
 /** Most rows of a chunk: each is asked by the queries of all of them. */
-export const REHEARSAL_CHUNK = 256;
+export const REHEARSAL_CHUNK = 512;
 /** Positions between the end of a chunk and the place at which its queries are asked again. */
 export const REHEARSAL_DISTANCE = 64;
 

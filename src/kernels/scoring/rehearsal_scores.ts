@@ -13,10 +13,12 @@ import { REHEARSAL_CHUNK, REHEARSAL_DISTANCE, rehearsalChunkRows } from "../../s
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 import type { Pairing } from "./linear_scores.ts";
 
+const THREADS = 256;
+
 /**
  * Bindings: queries f32 `[row of the pack][queryHead][headSize]`, rotated; keys, KV elements `[kvHead][capacity][headSize]`, rotated; table
  * vec2 (cos, sin) `[position][headSize / 2]`; scores f32 `[kvHead][capacity]`.
- * Grid: chunks, KV heads. A thread is a query, and a key in the end.
+ * Grid: chunks, KV heads. A thread takes every 256th query, and then every 256th key.
  */
 export function rehearsalScores(element: KvElement, headSize: number, pairing: Pairing): Kernel {
   const quads = headSize / 4;
@@ -57,29 +59,29 @@ fn turn(by: u32) {
   }
 }
 
-@compute @workgroup_size(${REHEARSAL_CHUNK})
+@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let kv_head = workgroup.y;
   let first = workgroup.x * params.chunk_rows;
   let count = min(params.chunk_rows, params.length - first);
   let behind = min(count + ${REHEARSAL_DISTANCE}u, arrayLength(&table) / ${pairs}u - 1u);
   let first_key = (kv_head * params.capacity + params.start + first) * ${quads}u;
-  atomicStore(&paid[thread], 0u);
+  for (var row: u32 = thread; row < count; row += ${THREADS}u) { atomicStore(&paid[row], 0u); }
   workgroupBarrier();
-  if (thread < count) {
-    for (var in_group: u32 = 0u; in_group < params.group; in_group++) {
-      let head = kv_head * params.group + in_group;
-      let place = ((params.start + first + thread) * params.query_heads + head) * ${quads}u;
+  for (var in_group: u32 = 0u; in_group < params.group; in_group++) {
+    let head = kv_head * params.group + in_group;
+    for (var row: u32 = thread; row < count; row += ${THREADS}u) {
+      let place = ((params.start + first + row) * params.query_heads + head) * ${quads}u;
       for (var d: u32 = 0u; d < ${quads}u; d++) { query[d] = queries[place + d]; }
       var most: f32 = -3e38;
       var sum: f32 = 0.0;
-      for (var j: u32 = 0u; j <= thread; j++) {
-        let own = logit(first_key + j * ${quads}u);
-        let higher = max(most, own);
-        sum = sum * exp(most - higher) + exp(own - higher);
+      for (var j: u32 = 0u; j <= row; j++) {
+        let before = logit(first_key + j * ${quads}u);
+        let higher = max(most, before);
+        sum = sum * exp(most - higher) + exp(before - higher);
         most = higher;
       }
-      turn(behind - thread);
+      turn(behind - row);
       for (var j: u32 = 0u; j < count; j++) {
         let again = logit(first_key + j * ${quads}u);
         let higher = max(most, again);
@@ -89,15 +91,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let share = 1.0 / sum;
       // Each thread begins with another key, so that few meet.
       for (var i: u32 = 0u; i < count; i++) {
-        let j = (thread + i) % count;
+        let j = (row + i) % count;
         atomicMax(&paid[j], bitcast<u32>(exp(logit(first_key + j * ${quads}u) - most) * share));
       }
     }
   }
   workgroupBarrier();
-  let row = first + thread;
-  if (thread < count && row < params.scored) {
-    scores[kv_head * params.capacity + row] = bitcast<f32>(atomicLoad(&paid[thread]));
+  for (var row: u32 = thread; row < count && first + row < params.scored; row += ${THREADS}u) {
+    scores[kv_head * params.capacity + first + row] = bitcast<f32>(atomicLoad(&paid[row]));
   }
 }
 `,

@@ -10,7 +10,7 @@ export interface Rehearsal {
 }
 
 /**
- * Scores a row by the most that any query of the 256 rows around it would pay it if the same text came again: each query is turned to a
+ * Scores a row by the most that any query of the 512 rows around it would pay it if the same text came again: each query is turned to a
  * position behind these rows, and looks at all of them and at what it saw the first time. Heads that look at what is near look there
  * again, so that little is left of their scores; heads that find again what stood before find it here.
  *

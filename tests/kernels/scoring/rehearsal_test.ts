@@ -8,21 +8,21 @@ import { normalValues, seededRandom } from "../../../fixtures/random.ts";
 
 const EMPTY = -7;
 
-Deno.test("rehearsalChunkRows() cuts prompts into chunks of at most 256 rows, none of which is much shorter", () => {
-  assert.deepEqual([1, 255, 256, 257, 513, 1000].map(rehearsalChunkRows), [1, 255, 256, 129, 171, 250]);
+Deno.test("rehearsalChunkRows() cuts prompts into chunks of at most 512 rows, none of which is much shorter", () => {
+  assert.deepEqual([1, 511, 512, 513, 1025, 2000].map(rehearsalChunkRows), [1, 511, 512, 257, 342, 500]);
   for (let length = 1; length < 3000; length++) {
     const rows = rehearsalChunkRows(length);
     const chunks = Math.ceil(length / rows);
-    assert.ok(rows <= 256 && length - (chunks - 1) * rows > rows - chunks, `${length}`);
+    assert.ok(rows <= 512 && length - (chunks - 1) * rows > rows - chunks, `${length}`);
   }
 });
 
 Deno.test("rehearsalPosition() is 64 rows behind the chunk, or the last that there is", () => {
   assert.deepEqual(
-    [[256, 2048], [10, 75], [10, 74], [10, 20], [10, 10]].map(([count, positions]) =>
+    [[512, 2048], [10, 75], [10, 74], [10, 20], [10, 10]].map(([count, positions]) =>
       rehearsalPosition(count, positions)
     ),
-    [320, 74, 73, 19, 9],
+    [576, 74, 73, 19, 9],
   );
 });
 
@@ -59,6 +59,7 @@ for (const pairing of ["adjacent", "halves"] as const) {
       const [element, kvHeadCount, group, headSize, start, length, window, positions, lengthen] of [
         ["f32", 1, 1, 8, 0, 2, 1, 128, 1],
         ["f32", 2, 3, 16, 5, 290, 8, 512, 1.3],
+        ["f32", 1, 1, 8, 2, 600, 8, 700, 1],
         ["f16", 1, 2, 64, 3, 257, 4, 512, 1],
         // The place behind the chunk has no rotation of its own.
         ["f32", 1, 2, 24, 1, 60, 59, 60, 1],
