@@ -20,8 +20,8 @@ export interface PlannedComparison
 
 /** Where all policies that look at the prompt's end suffer alike, some are enough. */
 const FEWER = {
-  policies: ["snapkv", "dynamickv", "keydiff", "defensive", "readahead", "rehearsal"],
-  budgets: ["1.7%", "6.9%", "20%"],
+  policies: ["snapkv", "dynamickv", "keydiff", "defensive", "readahead", "rehearsal", "ebbkv"],
+  budgets: ["6.9%", "20%"],
 } as const;
 
 export const COMPARISONS: readonly PlannedComparison[] = [
@@ -52,7 +52,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "query-agnostic",
     lengths: [2048],
-    samples: 20,
+    samples: 12,
     ...FEWER,
   },
   {
@@ -64,7 +64,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     suite: "tasks",
     mode: "two-turn",
     lengths: [2048],
-    samples: 20,
+    samples: 8,
     ...FEWER,
   },
   {

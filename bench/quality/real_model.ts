@@ -9,7 +9,7 @@ import type { PlannedComparison } from "./plan.ts";
 /** Shares of the prompt as in the paper and beyond, and rows as a server has them. */
 const BUDGETS = ["0.9%", "1.7%", "6.9%", "12.5%", "25%", "50%"];
 const ROWS = [64, 128, 256];
-const POLICIES = ["snapkv", "dynamickv", "readahead", "defensive", "keydiff"];
+const POLICIES = ["snapkv", "dynamickv", "readahead", "defensive", "rehearsal", "ebbkv", "keydiff"];
 
 /** A comparison on a real model; those on LongBench need its records. */
 export type RealComparison = PlannedComparison & Pick<EvalCompareOptions, "suite">;
@@ -50,7 +50,7 @@ export const REAL_COMPARISONS: readonly RealComparison[] = [
     mode: "query-agnostic",
     lengths: [1024],
     samples: 4,
-    policies: ["snapkv", "keydiff", "defensive", "compactor", "expectedattention", "random"],
+    policies: ["snapkv", "keydiff", "defensive", "rehearsal", "ebbkv", "compactor", "expectedattention", "random"],
     budgets: ["20%", "50%"],
   },
   {
@@ -62,7 +62,7 @@ export const REAL_COMPARISONS: readonly RealComparison[] = [
     mode: "two-turn",
     lengths: [1024],
     samples: 4,
-    policies: ["snapkv", "keydiff", "readahead", "defensive", "compactor"],
+    policies: ["snapkv", "keydiff", "readahead", "defensive", "rehearsal", "ebbkv", "compactor"],
     budgets: ["20%", "50%"],
   },
   {

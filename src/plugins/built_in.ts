@@ -5,6 +5,7 @@ import cake from "./cake.ts";
 import compactor from "./compactor.ts";
 import defensive from "./defensive.ts";
 import dynamickv from "./dynamickv.ts";
+import ebbkv from "./ebbkv.ts";
 import expectedattention from "./expectedattention.ts";
 import full from "./full.ts";
 import h2o from "./h2o.ts";
@@ -23,6 +24,7 @@ import triattention from "./triattention.ts";
 /** Every policy that comes with Ebb. */
 export const BUILT_IN_POLICIES: readonly Policy[] = [
   dynamickv,
+  ebbkv,
   readahead,
   rehearsal,
   full,

@@ -20,6 +20,11 @@ const options = z.strictObject({
     ),
 });
 
+/** Rows at the end whose queries are asked, where no option says how many. */
+export function readaheadWindow(budget: number): number {
+  return Math.max(1, Math.min(8, Math.floor(budget / 4)));
+}
+
 /** Attention of the last queries, and of the queries of the rows they lead to, spread over the rows that follow. */
 export const readaheadScorer = defineScorer({
   name: "readahead",
@@ -28,7 +33,7 @@ export const readaheadScorer = defineScorer({
     "from the rows to be read next",
   options,
   score({ budget }, { decay, ...given }) {
-    const window = given.window ?? Math.max(1, Math.min(8, Math.floor(budget / 4)));
+    const window = given.window ?? readaheadWindow(budget);
     const best = given.lookups ?? Math.min(32, Math.ceil(rankedBudget(budget, window) / 2));
     return [attention({ window }), lookUp({ best, decay }), readAhead({ decay })];
   },

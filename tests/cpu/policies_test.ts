@@ -20,11 +20,14 @@ const MODEL: TinyModelOptions = {
   keyGains: [1, 0.3, 1.5, 0.1, 1],
 };
 const CONTEXT = 500;
-const observed = await observedModel(MODEL, { contextLength: CONTEXT });
-const cpu = await withFile(tinyGguf(MODEL), (path) => loadCpuModel(path, { contextLength: CONTEXT }));
+const onBoth = async (model: TinyModelOptions) => ({
+  observed: await observedModel(model, { contextLength: CONTEXT }),
+  cpu: await withFile(tinyGguf(model), (path) => loadCpuModel(path, { contextLength: CONTEXT })),
+});
+const llama = await onBoth(MODEL);
 
 /** Runs the same request on both engines, alone, and compares what they kept and drew. */
-async function compare(asked: GenerationRequest): Promise<void> {
+async function compare(asked: GenerationRequest, { observed, cpu } = llama): Promise<void> {
   const gpu = await runOnGpu(observed, asked);
   const { outcomes: [outcome], held: [held] } = await runOnCpu(cpu, [asked]);
   const name = `${asked.kvCache.policy}, budget ${asked.kvCache.budget}, ${asked.prompt.length} rows`;
@@ -42,3 +45,12 @@ for (const { name } of builtInPolicies.policies) {
     }
   });
 }
+
+Deno.test("rehearsal turns queries on alike on both where their pairs are halves apart, and where the context ends soon", async () => {
+  const qwen = await onBoth({ ...MODEL, architecture: "qwen3", layers: 3 });
+  const random = seededRandom(31);
+  for (const length of [200, 490]) {
+    const kvCache = { policy: "rehearsal", budget: 40 };
+    await compare(request(randomPrompt(random, length), { maxTokens: 4, kvCache }), qwen);
+  }
+});

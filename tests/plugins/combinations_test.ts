@@ -122,7 +122,9 @@ Deno.test("A window that the policy chooses leaves half of a small budget to ran
     assert.deepEqual([1, 2, 15, 16, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 7, 8, 8]);
   }
   assert.deepEqual([1, 2, 3, 64].map((budget) => chosenWindow("h2o", budget)), [1, 1, 1, 32]);
-  assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => chosenWindow("readahead", budget)), [1, 1, 2, 4, 8, 8]);
+  for (const name of ["readahead", "ebbkv"]) {
+    assert.deepEqual([1, 7, 8, 18, 32, 200].map((budget) => chosenWindow(name, budget)), [1, 1, 2, 4, 8, 8]);
+  }
 });
 
 Deno.test("Policies score as their papers say, unless the request says otherwise", () => {
@@ -188,6 +190,12 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     protect([{ start: 0, end: 8 }]),
   ]);
   assert.deepEqual(scoreOf("rehearsal"), [rehearsal({ window: 8 })]);
+  assert.deepEqual(scoreOf("ebbkv", { decay: 0.5 }), [
+    attention({ window: 8 }),
+    lookUp({ best: 32, decay: 0.5 }),
+    readAhead({ decay: 0.5 }),
+    plus({ score: [rehearsal({ window: 8 })], weight: 4 }),
+  ]);
   assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });
 

@@ -31,6 +31,7 @@ const LOOKS: Readonly<Record<string, Pick<Series, "colour" | "mark">>> = {
   triattention: { colour: "#6699cc", mark: "diamond" },
   random: { colour: "#ddcc77", mark: "circle" },
   compactor: { colour: "#cc6677", mark: "wedge" },
+  ebbkv: { colour: "#0033aa", mark: "square" },
   rehearsal: { colour: "#ee3377", mark: "triangle" },
 };
 /** How a policy that comes with Ebb is drawn. */
