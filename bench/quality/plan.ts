@@ -80,4 +80,17 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     policies: ["h2o", "tova", "snapkv", "dynamickv", "knorm", "keydiff"],
     budgets: ["20%"],
   },
+  {
+    name: "long-answer",
+    title: "A long answer, the prompt left alone",
+    about:
+      "1,024 tokens of other text are fed as if the answer began with them. After every 128 tokens the generated rows are cut to " +
+      "the budget, a share of what is fed; the prompt keeps its rows, as is the default while tokens are generated.",
+    suite: "tasks",
+    mode: "long-answer",
+    lengths: [160],
+    samples: 4,
+    policies: ["random", "snapkv", "dynamickv", "keydiff", "ebbkv"],
+    budgets: ["20%"],
+  },
 ];

@@ -5,7 +5,7 @@ import { type Answerer, compare, QUESTIONS_AT_ONCE } from "../eval/comparison/co
 import { comparisonCharts } from "../eval/comparison/comparison_charts.ts";
 import { comparisonTables, compressionStatement, undecidedStatement } from "../eval/comparison/comparison_table.ts";
 import { type Contender, contendersOf, SERVER } from "../eval/comparison/contender.ts";
-import { decodingAnswerer } from "../eval/answerers/decoding_answers.ts";
+import { decodingAnswerer, OTHER_TOKENS } from "../eval/answerers/decoding_answers.ts";
 import { engineAnswerer } from "../eval/answerers/engine_answers.ts";
 import { longBenchQuestions, longBenchTasks } from "../eval/suites/longbench/questions.ts";
 import { scoreFolder } from "../eval/suites/longbench/score.ts";
@@ -155,7 +155,10 @@ async function askModel(
     {
       model,
       defaultKvCache: FULL_CACHE,
-      context: Math.min(await contextLength(model), Math.max(...lengths) + ROOM),
+      context: Math.min(
+        await contextLength(model),
+        Math.max(...lengths) + ROOM + (mode === "long-answer" ? OTHER_TOKENS : 0),
+      ),
       device,
       threads,
       cpuWeights,
@@ -172,8 +175,8 @@ async function askModel(
     ...running,
     model: engine.model.id,
     contenders,
-    answerer: mode === "decoding"
-      ? decodingAnswerer(watched, parseChoice)
+    answerer: mode === "decoding" || mode === "long-answer"
+      ? decodingAnswerer(watched, { mode, parseChoice })
       : engineAnswerer(watched, { mode, parseChoice }),
     probe: (questions, answers) => probedSeconds(running, questions, answers),
     close: () => running.close(),

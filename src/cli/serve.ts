@@ -1,6 +1,5 @@
 /** @file `main.ts serve`: loads a model and answers requests until it is told to stop. */
 import { createApp } from "../routes/app.ts";
-import { EncoderClient } from "../embedding/client.ts";
 import { FrontDoor } from "../routes/front_door.ts";
 import { listen } from "../routes/listener.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
@@ -20,6 +19,7 @@ import { readTls } from "./tls.ts";
 import { type Address, readyReport } from "./ready_report.ts";
 import { progressDisplay } from "./progress.ts";
 import { firstStopSignal } from "./signals.ts";
+import { startEncoder } from "./start_encoder.ts";
 
 /**
  * Serves until the first SIGINT or SIGTERM, then finishes the requests at hand; a second signal ends the process.
@@ -46,7 +46,9 @@ export async function serve(options: ServeOptions, start: typeof startEngine = s
   const server = await listen(door, { ...place, tls, drain: drain.signal, shutdown });
 
   const { embeddingModel } = options;
-  const encoder = embeddingModel === undefined ? undefined : await EncoderClient.start(embeddingModel);
+  const encoder = embeddingModel === undefined
+    ? undefined
+    : await startEncoder(embeddingModel, { device, isChosen: options.device !== "auto" });
   const load = async ({ id, path, kvMemory }: ModelToServe, policies: PolicyRegistry) => {
     const model = await localModel(path, (progress) => door.progress(progress));
     const show = progressDisplay();

@@ -14,6 +14,8 @@ export interface EncoderModel {
   readonly maximumTokens: number;
   /** Token ids are below it. */
   readonly vocabularySize: number;
+  /** What computes, in words. */
+  readonly device: string;
 }
 
 /** What a text, or a pair, came to. */

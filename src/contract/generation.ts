@@ -173,10 +173,15 @@ export interface KeptMass {
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
   /**
-   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far, and the
-   * share of the work that is done, in [0, 1]. Only where the request asks for it.
+   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far, the share of
+   * the work that is done, in [0, 1], and perhaps the rows' positions, as in {@link KvCacheUsage}. Only where the request asks for it.
    */
-  | { readonly type: "reading"; readonly rowsPerLayer: readonly number[]; readonly share: number }
+  | {
+    readonly type: "reading";
+    readonly rowsPerLayer: readonly number[];
+    readonly share: number;
+    readonly positions?: KvCacheUsage["positions"];
+  }
   /**
    * The prompt has been read: `cachedTokens` at its beginning came from the prefix cache. `waitedSeconds` went by before the engine took
    * it up, where it tells.

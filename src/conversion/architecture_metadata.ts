@@ -51,7 +51,7 @@ function scalingFields(file: ModelFile, { scaling }: RopeConfig): Record<string,
       };
     case "dynamic":
       throw new ModelFileError(
-        `${file.path}: "rope_scaling" is dynamic, which GGUF has no words for: serve the folder itself`,
+        `${file.path}: the rotation is scaled dynamically, which GGUF has no words for: serve the folder itself`,
       );
     case "none":
     case "llama3":

@@ -106,6 +106,11 @@ export class PromptPack {
     return this.#layer;
   }
 
+  /** Whether all of its prompts stand behind the same layer. */
+  get isBetweenLayers(): boolean {
+    return this.#tile === 0;
+  }
+
   /** The part of its work that is done, from 0 to 1. */
   get share(): number {
     const { length } = this.#tiles;

@@ -16,7 +16,8 @@ import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { keptPositions } from "../engine/kept_positions.ts";
-import { isToldReading, kvCacheUsage, promptRowsPerLayer } from "../engine/kv_cache_usage.ts";
+import { isToldReading, kvCacheUsage } from "../engine/kv_cache_usage.ts";
+import { readingEvent } from "../engine/reading_event.ts";
 import { withoutStops } from "../engine/token_masks.ts";
 import { WaitingLine } from "../engine/waiting_line.ts";
 import { Admission } from "./admission.ts";
@@ -243,11 +244,16 @@ export class Scheduler {
     }
   }
 
-  /** A pack has been read further: tells those that want to know. */
-  #tellReading({ sequences, layersRead, share }: PromptPack): void {
-    for (const sequence of sequences) {
-      if (sequence.isFinished || !isToldReading(sequence.request)) continue;
-      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead), share });
+  /** A pack has been read further: tells those that want to know; of positions, whenever a layer is complete. */
+  #tellReading(pack: PromptPack): void {
+    for (const sequence of pack.sequences) {
+      const { id, isFinished, request, rankedPositions } = sequence;
+      const tellsPositions = request.kvCache.report !== undefined;
+      if (isFinished || !isToldReading(request) || (tellsPositions && !pack.isBetweenLayers)) continue;
+      this.emit(
+        id,
+        readingEvent(sequence, pack, tellsPositions ? (layer, head) => rankedPositions[layer][head] : null),
+      );
     }
   }
 

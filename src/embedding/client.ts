@@ -5,7 +5,14 @@ import type { Encoded, Encoder, EncoderInput, EncoderModel, EncodeTextsOptions }
 import { UnservableRequestError } from "../contract/errors.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { FairQueue } from "../text/fair_queue.ts";
-import type { EncoderRequest, EncoderTask, FromEncoderWorker, TaskResult } from "./protocol.ts";
+import type {
+  EncoderDevice,
+  EncoderRequest,
+  EncoderTask,
+  EncoderWorkerData,
+  FromEncoderWorker,
+  TaskResult,
+} from "./protocol.ts";
 
 /** What may wait: texts, and their lengths in UTF-16 units or tokens. */
 const QUEUE_LIMITS = { items: 16_384, cost: 2 ** 26 };
@@ -46,8 +53,12 @@ export class EncoderClient implements Encoder {
    * @param folder with `model.onnx` and `tokenizer.json`, see encoder_folder.ts
    * @throws {ModelFileError} when it cannot be run
    */
-  static async start(folder: string, id = basename(folder)): Promise<EncoderClient> {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: { path: folder } });
+  static async start(
+    folder: string,
+    { id = basename(folder), device }: { readonly id?: string; readonly device: EncoderDevice },
+  ): Promise<EncoderClient> {
+    const workerData: EncoderWorkerData = { path: folder, device };
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
     const { promise, resolve, reject } = Promise.withResolvers<Omit<EncoderModel, "id">>();
     worker.once("message", (message: FromEncoderWorker) => {
       if (message.type === "ready") resolve(message.model);

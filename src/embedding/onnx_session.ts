@@ -1,11 +1,12 @@
 /**
- * @file An ONNX model on onnxruntime's WebAssembly, on one thread: this one.
+ * @file An ONNX model on onnxruntime: its kernels in WebGPU, or in WebAssembly on one thread, this one.
  *
  * The library wants to find its WebAssembly by URLs that start at `location`, which a worker's does not allow, and to fetch it,
  * which a file cannot be. So it is handed the bytes; they are read from beside the library, in a compiled program too.
  */
 import { readWasm } from "../formats/wasm_file.ts";
-import type { InferenceSession, Tensor } from "onnxruntime-web";
+import type { EncoderDevice } from "./protocol.ts";
+import type { Env, InferenceSession, Tensor } from "onnxruntime-web";
 
 /** Inputs as the encoders of optimum and sentence-transformers name them: [texts, tokens] each. */
 export interface EncoderBatch {
@@ -28,6 +29,37 @@ const INPUTS = ["input_ids", "attention_mask", "token_type_ids"];
 /** What an output is, by its name; the first that a model has counts. */
 const OUTPUTS = { logits: "reranker", last_hidden_state: "embedder", token_embeddings: "embedder" } as const;
 
+/** Sessions tell errors only; what is said otherwise is that parts of a model run in WebAssembly, which is as meant. */
+const ERRORS = 3;
+
+/** As the engine asks for its adapter. */
+const POWER = "high-performance";
+
+/**
+ * onnxruntime's builds. Of those with WebGPU this is the smallest: WebAssembly that waits for the GPU is suspended by the engine of
+ * JavaScript, where the others were rewritten to be able to return. What WebGPU has no kernel for, such as dynamic quantisation, runs
+ * in WebAssembly there, too.
+ */
+const BUILDS = {
+  cpu: {
+    provider: "wasm",
+    load: () => import("onnxruntime-web/wasm"),
+    wasm: "onnxruntime-web/ort-wasm-simd-threaded.wasm",
+    // deno-lint-ignore require-await
+    name: async () => "the CPU (onnxruntime, 1 thread)",
+  },
+  gpu: {
+    provider: "webgpu",
+    load: () => import("onnxruntime-web/jspi"),
+    wasm: "onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm",
+    // As onnxruntime tells which device it has taken; without its kernels there is none.
+    async name({ webgpu }: Env) {
+      const { adapterInfo: { description, device } } = await webgpu.device as GPUDevice;
+      return description || device || "unknown adapter";
+    },
+  },
+} as const;
+
 export class OnnxSession {
   private constructor(
     readonly kind: "embedder" | "reranker",
@@ -35,19 +67,25 @@ export class OnnxSession {
     readonly dimensions: number,
     /** A text's numbers depend on those that are run with it: the activations of all are scaled together. */
     readonly scalesTogether: boolean,
+    /** What computes, in words. */
+    readonly computesOn: string,
     readonly run: (batch: EncoderBatch) => Promise<EncoderOutput>,
   ) {}
 
   /** @throws {Error} when onnxruntime cannot load the model, or it is no encoder; the message names the input or output */
-  static async open(path: string): Promise<OnnxSession> {
+  static async open(path: string, device: EncoderDevice): Promise<OnnxSession> {
+    const { provider, load, wasm, name: nameDevice } = BUILDS[device];
     Reflect.deleteProperty(globalThis, "location");
-    const { env, InferenceSession, Tensor } = await import("onnxruntime-web/wasm");
+    const { env, InferenceSession, Tensor } = await load();
     env.logLevel = "error";
     env.wasm.numThreads = 1;
-    const wasm = await readWasm(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
-    env.wasm.wasmBinary = wasm.buffer;
+    env.wasm.wasmBinary = (await readWasm(import.meta.resolve(wasm))).buffer;
+    env.webgpu.powerPreference = POWER;
     const bytes = await Deno.readFile(path);
-    const session = await InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+    const session = await InferenceSession.create(bytes, {
+      executionProviders: [provider],
+      logSeverityLevel: ERRORS,
+    });
     const unknown = session.inputNames.find((name) => !INPUTS.includes(name));
     if (unknown !== undefined) throw new Error(`it has an input ${unknown}: expected ${INPUTS.join(", ")}`);
     const name = Object.keys(OUTPUTS).find((output) => session.outputNames.includes(output)) as keyof typeof OUTPUTS;
@@ -69,7 +107,8 @@ export class OnnxSession {
       return { shape: output.dims, values: output.data as Float32Array };
     };
     // An operator's name stands in the file as it is.
-    return new OnnxSession(OUTPUTS[name], dimensions, holds(bytes, "DynamicQuantizeLinear"), run);
+    const scalesTogether = holds(bytes, "DynamicQuantizeLinear");
+    return new OnnxSession(OUTPUTS[name], dimensions, scalesTogether, await nameDevice(env), run);
   }
 }
 

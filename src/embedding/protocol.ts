@@ -1,6 +1,16 @@
 /** @file What the encoder's client and its worker say to each other. */
 import type { EncoderInput, EncoderModel } from "../contract/encoder.ts";
 
+/** What computes: WebGPU's adapter, or the CPU. */
+export type EncoderDevice = "gpu" | "cpu";
+
+/** What the worker is started with. */
+export interface EncoderWorkerData {
+  /** The encoder's folder. */
+  readonly path: string;
+  readonly device: EncoderDevice;
+}
+
 /** One text, or a pair. */
 export interface EncoderTask {
   readonly input: EncoderInput;

@@ -1,17 +1,18 @@
-/** @file The worker behind client.ts: loads the encoder of the folder it is told, then encodes texts, in batches. */
+/** @file The worker behind client.ts: loads the encoder of the folder it is told, on the device it is told, then encodes texts, in batches. */
 import { parentPort, workerData } from "node:worker_threads";
 import { batchOf, groupByLength } from "./batches.ts";
 import { TextsEncoder, TooLongError } from "./encode_texts.ts";
 import { type EncoderFolder, readEncoderFolder } from "./encoder_folder.ts";
 import { OnnxSession } from "./onnx_session.ts";
 import { normalise, pool } from "./pooling.ts";
-import type { EncoderRequest, EncoderTask, FromEncoderWorker, TaskResult } from "./protocol.ts";
+import type { EncoderRequest, EncoderTask, EncoderWorkerData, FromEncoderWorker, TaskResult } from "./protocol.ts";
 
 const post = (message: FromEncoderWorker) => parentPort!.postMessage(message);
 
 try {
-  const folder = await readEncoderFolder(workerData.path);
-  const session = await OnnxSession.open(folder.modelPath).catch((error) => {
+  const { path, device }: EncoderWorkerData = workerData;
+  const folder = await readEncoderFolder(path);
+  const session = await OnnxSession.open(folder.modelPath, device).catch((error) => {
     throw new Error(`${folder.modelPath} cannot be run: ${error.message}`);
   });
   if (session.kind === "reranker" && session.dimensions !== 1) {
@@ -25,9 +26,10 @@ try {
       post({ type: "error", message: (error as Error).message });
     }
   });
-  const { kind, dimensions } = session;
+  const { kind, dimensions, computesOn } = session;
   const { maximumTokens } = folder;
-  post({ type: "ready", model: { kind, dimensions, maximumTokens, vocabularySize: texts.vocabularySize } });
+  const { vocabularySize } = texts;
+  post({ type: "ready", model: { kind, dimensions, maximumTokens, vocabularySize, device: computesOn } });
 } catch (error) {
   post({ type: "failed", message: (error as Error).message });
 }

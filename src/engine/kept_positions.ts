@@ -5,7 +5,7 @@ import type { CachedSequence } from "./kv_cache_usage.ts";
 export type RankedPositions = (layer: number, head: number) => Uint32Array;
 
 /**
- * Positions of the prompt's rows that are kept, rising, `[layer][kvHead][row]`: what is left of the ranked ones, and the window.
+ * Positions of the prompt's rows that the first `layers` layers keep, rising, `[layer][kvHead][row]`: what is left of the ranked ones, and the window.
  * A single list where all heads of a layer keep the same rows.
  *
  * @param ranked is not asked where every row is kept
@@ -13,8 +13,9 @@ export type RankedPositions = (layer: number, head: number) => Uint32Array;
 export function keptPositions(
   { policy, window, context: { promptLength, layerCount, kvHeadCount }, residence: { cache } }: CachedSequence,
   ranked: RankedPositions,
+  layers = layerCount,
 ): Uint32Array[][] {
-  return Array.from({ length: layerCount }, (_, layer) => {
+  return Array.from({ length: layers }, (_, layer) => {
     if (policy === null) return [positionsFrom(0, promptLength)];
     const recent = positionsFrom(promptLength - window, promptLength);
     const heads = Array.from(cache.headRows(layer, kvHeadCount), (rows, head) => {

@@ -74,9 +74,9 @@ function startSlot(model: Model, { request, forecast, tokens, residence }: Seque
   const { prompt, continuation } = request;
   slots.startSlot(residence.slot, request);
   if (continuation) slots.writeContinuation(residence.slot, prompt.length, continuation.tokens);
-  const { eviction, policy, context } = forecast;
+  const { eviction, policy, context: { kvHeadCount } } = forecast;
   if (eviction !== null) residence.buffers = new EvictionBuffers(model, forecast, eviction, tokens.end);
   if (policy !== null && request.kvCache.report !== undefined) {
-    residence.positions = new PositionReport(model.gpu, policy, context);
+    residence.positions = new PositionReport(model.gpu, kvHeadCount);
   }
 }

@@ -14,12 +14,13 @@ import { Counters } from "./counters.ts";
 import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
 import { type Correction, GuidedDecoding } from "./guided_decoding.ts";
 import type { Guidance, Guides } from "./guides.ts";
-import { keptPositions } from "./kept_positions.ts";
-import { isToldReading, kvCacheUsage, promptRowsPerLayer } from "./kv_cache_usage.ts";
-import type { Pack } from "./pack.ts";
+import { keptPositions, type RankedPositions } from "./kept_positions.ts";
+import { isToldReading, kvCacheUsage } from "./kv_cache_usage.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
+import { readingEvent } from "./reading_event.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
 import type { ResumedToken } from "./token_progress.ts";
+import type { Turn } from "./turn.ts";
 import { UnusableScores } from "./unusable_scores.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
@@ -156,11 +157,13 @@ export class Scheduler {
     this.#running.push(...sequences.filter(({ policy }) => policy === null));
   }
 
-  /** A pack has been read further: tells those that want to know what their layers keep for now. */
-  reading({ sequences, layersRead, share }: Pick<Pack, "sequences" | "layersRead" | "share">): void {
+  /** Prompts have been read further: tells those that want to know what their layers keep for now. */
+  reading({ sequences, ...progress }: Turn["reading"]): void {
     for (const sequence of sequences) {
-      if (!isToldReading(sequence.request)) continue;
-      this.emit(sequence.id, { type: "reading", rowsPerLayer: promptRowsPerLayer(sequence, layersRead), share });
+      const { isFinished, request } = sequence;
+      if (isFinished || !isToldReading(request)) continue;
+      const ranked = request.kvCache.report === undefined ? null : rankedPositions(sequence);
+      this.emit(sequence.id, readingEvent(sequence, progress, ranked));
     }
   }
 
@@ -190,11 +193,10 @@ export class Scheduler {
 
   /** The positions of the rows that a sequence keeps of its prompt, if it is to tell them. */
   #positions(sequence: Sequence): Uint32Array[][] | undefined {
-    const { request, residence, context: { kvHeadCount } } = sequence;
-    if (request.kvCache.report === undefined) return undefined;
-    const ranked = residence.positions?.take(kvHeadCount);
-    residence.positions = null;
-    return keptPositions(sequence, (layer, head) => ranked!(layer, head));
+    if (sequence.request.kvCache.report === undefined) return undefined;
+    const positions = keptPositions(sequence, rankedPositions(sequence));
+    sequence.residence.positions = null;
+    return positions;
   }
 
   /** Takes in tokens that have been read back, and reports those that count. */
@@ -274,4 +276,9 @@ export class Scheduler {
     this.#guidance.end(sequence);
     this.emit(sequence.id, event);
   }
+}
+
+/** Positions of ranked rows, of the layers that have been read back. */
+function rankedPositions({ residence: { positions } }: Sequence): RankedPositions {
+  return (layer, head) => positions!.positions(layer, head);
 }

@@ -27,6 +27,8 @@ export function takeIn(
   for (const transfer of turn.transfers) {
     if (!transfer.sequence.isFinished) takeScores(transfer);
   }
+  for (const transfer of turn.positions) transfer.take();
+  scheduler.reading(turn.reading);
   turn.firsts.forEach((sequence, row) => {
     if (sequence.isFinished) return;
     scheduler.prefilled(sequence);

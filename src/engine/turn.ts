@@ -2,10 +2,11 @@
 import type { EvictionTransfer } from "./record_eviction.ts";
 import type { LogitTransfer } from "./record_steps.ts";
 import type { HostScoring } from "./host_scoring.ts";
-import type { PositionReport } from "./position_report.ts";
+import type { PositionTransfer } from "./position_report.ts";
 import type { Readback } from "./readback.ts";
 import type { ScoreTransfer } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
+import type { ReadingProgress } from "./reading_event.ts";
 
 export interface Turn {
   readonly readback: Readback;
@@ -24,8 +25,10 @@ export interface Turn {
   readonly hostScorings: readonly HostScoring[];
   /** Rows of the batch of first tokens. */
   readonly firsts: readonly Sequence[];
-  /** Positions that are to be told, of those whose prompts end with it. */
-  readonly reports: readonly PositionReport[];
+  /** Positions of the layers that it reads, of those that are to tell them. */
+  readonly positions: readonly PositionTransfer[];
+  /** Whose prompts it reads, and through which layer. */
+  readonly reading: { readonly sequences: readonly Sequence[] } & ReadingProgress;
   /** Those whose prompts' vectors are read back, by their place. */
   readonly embedded: readonly Sequence[];
 }

@@ -167,11 +167,11 @@ export class TurnLoop {
   }
 
   /** Starts mapping a turn's results; blocks while submitted work runs. */
-  async #map({ readback, hostScorings, reports }: Turn): Promise<void> {
+  async #map({ readback, hostScorings, positions }: Turn): Promise<void> {
     await Promise.all([
       readback.map(),
       ...hostScorings.map(({ read }) => read.map()),
-      ...reports.map((report) => report.map()),
+      ...positions.map((transfer) => transfer.map()),
     ]);
   }
 
@@ -195,19 +195,21 @@ export class TurnLoop {
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
     if (pack === undefined) {
-      return { ...turn, tiles: 0, transfers: [], hostScorings: [], firsts: [], reports: [], embedded: [] };
+      const reading = { sequences: [], layersRead: 0, share: 0 };
+      return { ...turn, tiles: 0, transfers: [], hostScorings: [], positions: [], reading, firsts: [], embedded: [] };
     }
 
-    const { tiles, transfers, hostScorings } = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    this.#scheduler.reading(pack);
-    if (!pack.isDone) return { ...turn, tiles, transfers, hostScorings, firsts: [], reports: [], embedded: [] };
+    const read = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
+    const { sequences, layersRead, share } = pack;
+    const positions = sequences.flatMap(({ residence }) => residence.positions?.transfer() ?? []);
+    const prefill = { ...turn, ...read, positions, reading: { sequences, layersRead, share } };
+    if (!pack.isDone) return { ...prefill, firsts: [], embedded: [] };
     pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);
     if (firsts.length > 0) readback.copyFirstTokens(this.#recorder);
     const embedded = pack.recordEmbeddings(this.#recorder, readback);
     this.#scheduler.prefillRecorded(firsts);
-    const reports = [...firsts, ...embedded].flatMap(({ residence: { positions } }) => positions ?? []);
-    return { ...turn, tiles, transfers, hostScorings, firsts, reports, embedded };
+    return { ...prefill, firsts, embedded };
   }
 
   /** Records steps of the batch, and the evictions of those whose interval is over then: they stand still until it is done. */

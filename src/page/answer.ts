@@ -10,6 +10,8 @@ export interface Message {
 
 /** What is asked: a conversation, or a text that is to go on. */
 export interface Asked {
+  /** The model's id; the server's first one where there is none. */
+  readonly model?: string;
   readonly prompt: string | readonly Message[];
   readonly kvCache: Readonly<Record<string, unknown>>;
   /** Without one, as many as there is room for. */
@@ -18,22 +20,25 @@ export interface Asked {
   readonly temperature?: number;
 }
 
+/** What the cache of a prompt came to, as far as the page shows it. */
+export interface Cache {
+  readonly policy: string;
+  readonly prompt_rows: number;
+  readonly rows_per_layer: readonly number[];
+  readonly positions: Positions;
+  readonly bytes: number;
+  readonly full_bytes: number;
+  readonly fallback?: string;
+  /** What was asked for and did not count. */
+  readonly notes?: readonly string[];
+}
+
 /** `usage` of a reply, as far as the page shows it. */
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
-  readonly kv_cache: {
-    readonly policy: string;
-    readonly prompt_rows: number;
-    readonly rows_per_layer: readonly number[];
-    readonly positions: Positions;
-    readonly bytes: number;
-    readonly full_bytes: number;
-    readonly fallback?: string;
-    /** What was asked for and did not count. */
-    readonly notes?: readonly string[];
-  } | null;
+  readonly kv_cache: Cache | null;
 }
 
 /** What is known of an answer so far. */
@@ -45,6 +50,11 @@ export interface Answer {
   readonly rows: readonly number[] | null;
   /** Texts of the prompt's tokens; null until they are known. */
   readonly tokens: readonly string[] | null;
+  /** Positions that these layers keep; null where they are not told yet. */
+  readonly positions: Positions | null;
+  /** Null until the prompt has been read. */
+  readonly cache: Cache | null;
+  /** Null until the answer has ended. */
   readonly usage: Usage | null;
   /** From the first token to the last, in seconds. */
   readonly seconds: number;
@@ -58,6 +68,8 @@ export const NO_ANSWER: Answer = {
   reasoning: "",
   rows: null,
   tokens: null,
+  positions: null,
+  cache: null,
   usage: null,
   seconds: 0,
   error: null,
@@ -70,10 +82,11 @@ interface Chunk {
     readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
   }[];
   readonly usage?: Usage | null;
+  /** Before the first token, since the page asks for positions. */
+  readonly kv_cache?:
+    | { readonly state: "prompt"; readonly rows_per_layer: readonly number[]; readonly positions?: Positions }
+    | { readonly state: "generating" } & Cache;
 }
-
-/** Milliseconds between two looks at the rows while a prompt is being read. */
-const LOOKS = 80;
 
 /**
  * Asks, and tells what is known whenever that changes.
@@ -82,18 +95,13 @@ const LOOKS = 80;
  */
 export async function ask(
   server: Server,
-  { prompt, kvCache, maxTokens, temperature }: Asked,
+  { model, prompt, kvCache, maxTokens, temperature }: Asked,
   signal: AbortSignal,
   tell: (change: Partial<Answer>) => void,
 ): Promise<void> {
   const isText = typeof prompt === "string";
-  const what = isText ? { prompt } : { messages: prompt };
-  const requestId = newId();
-  const reading = new AbortController();
-  const told = Promise.all([
-    followRows(server, requestId, AbortSignal.any([signal, reading.signal]), (rows) => tell({ rows })),
-    tokensOf(server, what, isText, signal).then((tokens) => tell({ tokens })),
-  ]);
+  const what = { model, ...isText ? { prompt } : { messages: prompt } };
+  const told = tokensOf(server, what, isText, signal).then((tokens) => tell({ tokens }));
   // Until it is waited for, below.
   told.catch(() => {});
   const fields = { stream: true, stream_options: { include_usage: true }, max_tokens: maxTokens, temperature };
@@ -102,8 +110,10 @@ export async function ask(
   let reasoning = "";
   let first = 0;
   try {
-    const chunks = server.events<Chunk>(path, { ...what, ...fields, kv_cache: kvCache }, { signal, requestId });
-    for await (const { choices: [choice], usage } of chunks) {
+    const chunks = server.events<Chunk>(path, { ...what, ...fields, kv_cache: kvCache }, signal);
+    for await (const { choices: [choice], usage, kv_cache } of chunks) {
+      if (kv_cache?.state === "prompt") tell({ rows: kv_cache.rows_per_layer, positions: kv_cache.positions ?? null });
+      if (kv_cache?.state === "generating") tell(read(kv_cache));
       const piece = choice?.text ?? choice?.delta?.content ?? "";
       const thought = choice?.delta?.reasoning_content ?? "";
       if (piece !== "" || thought !== "") {
@@ -112,49 +122,18 @@ export async function ask(
         reasoning += thought;
         tell({ phase: "answering", text, reasoning, seconds: (performance.now() - first) / 1000 });
       }
-      if (usage) tell({ usage, rows: usage.kv_cache?.rows_per_layer ?? null });
+      if (usage) tell({ usage, ...usage.kv_cache && read(usage.kv_cache) });
     }
   } finally {
-    reading.abort();
     await told.catch(() => {});
   }
   await told;
   tell({ phase: "ended" });
 }
 
-/** Tells the rows of a sequence that is being read, until it generates or the signal says so. */
-async function followRows(
-  server: Server,
-  requestId: string,
-  signal: AbortSignal,
-  tell: (rows: readonly number[]) => void,
-): Promise<void> {
-  interface Live {
-    readonly request_id: string;
-    readonly state: "prompt" | "generating";
-    readonly rows_per_layer: readonly number[] | null;
-  }
-  while (!signal.aborted) {
-    try {
-      const { data } = await server.json<{ data: readonly Live[] }>("v1/kv/sequences", undefined, signal);
-      const mine = data.find(({ request_id }) => request_id === requestId);
-      if (mine?.rows_per_layer && !signal.aborted) tell(mine.rows_per_layer);
-      if (mine?.state === "generating") return;
-    } catch (error) {
-      if (signal.aborted) return;
-      throw error;
-    }
-    await pause(LOOKS, signal);
-  }
-}
-
-/** Waits so many milliseconds, or until the signal says so. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
+/** The prompt has been read. */
+function read(cache: Cache): Partial<Answer> {
+  return { phase: "answering", cache, rows: cache.rows_per_layer, positions: cache.positions };
 }
 
 async function tokensOf(server: Server, what: object, isText: boolean, signal: AbortSignal): Promise<string[]> {
@@ -165,9 +144,4 @@ async function tokensOf(server: Server, what: object, isText: boolean, signal: A
     signal,
   );
   return readableTokens(token_strs);
-}
-
-/** No two alike; `crypto.randomUUID` is not there on pages that came without TLS. */
-function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16).padStart(8, "0")).join("");
 }

@@ -20,7 +20,7 @@ export function AnswerText({ answer, common }: Props) {
         </details>
       )}
       <p class="text" dir="auto">
-        {shared}
+        {shared.trimStart()}
         {own !== "" && <mark>{own}</mark>}
         {phase === "reading" && <span class="hint">Reading the prompt …</span>}
       </p>

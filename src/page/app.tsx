@@ -5,20 +5,15 @@ import { Compare } from "./compare.tsx";
 import { Glance } from "./glance.tsx";
 import { KeyForm } from "./key_form.tsx";
 import { initialChoice, type PolicyList } from "./kv_choice.ts";
+import { ModelChoice } from "./model_choice.tsx";
+import { askable, chosenModel, type Model } from "./models.ts";
 import { NeedleDemo } from "./needle_demo.tsx";
 import { sentenceOf, type Server, ServerError } from "./server.ts";
 import { Tabs } from "./tabs.tsx";
 
-interface Model {
-  readonly id: string;
-  /** While it is loaded, or has been. */
-  readonly max_model_len?: number;
-  readonly meta?: { readonly device: string };
-}
-
-/** What the server tells of itself; of several models the first, which requests that name none mean. */
+/** What the server tells of itself. */
 interface Served {
-  readonly model: Model;
+  readonly models: readonly Model[];
   readonly list: PolicyList;
 }
 
@@ -32,6 +27,7 @@ export function App({ server }: { readonly server: Server }) {
   const [served, setServed] = useState<Served | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [wantsKey, setWantsKey] = useState(false);
+  const [chosen, choose] = useState<string | null>(null);
   const [layers, setLayers] = useState(0);
   const load = async () => {
     setProblem(null);
@@ -40,34 +36,42 @@ export function App({ server }: { readonly server: Server }) {
         server.json<{ data: readonly Model[] }>("v1/models"),
         server.json<PolicyList>("v1/kv/policies"),
       ]);
-      setServed({ model: data[0], list });
+      setServed({ models: askable(data), list });
       setWantsKey(false);
     } catch (error) {
       setWantsKey(error instanceof ServerError && error.status === 401);
       setProblem(sentenceOf(error));
     }
   };
+  // Of a model that is loaded only when it is first asked, more is known then.
   useEffect(() => {
     load();
-  }, []);
+  }, [layers > 0]);
 
-  const given = served && {
+  const model = served && chosenModel(served.models, chosen);
+  const given = served && model && {
     server,
+    model: model.id,
     list: served.list,
     layers,
     initial: initialChoice(served.list),
-    contextLength: served.model.max_model_len ?? Infinity,
+    contextLength: model.max_model_len ?? Infinity,
   };
   return (
     <>
       <header>
         <h1>Ebb</h1>
-        {served && (
-          <p>
-            {served.model.id} {served.model.meta && <span class="hint">on {served.model.meta.device}</span>}
-          </p>
+        {served && model && (
+          <ModelChoice
+            models={served.models}
+            chosen={model}
+            onChoose={(id) => {
+              setLayers(0);
+              choose(id);
+            }}
+          />
         )}
-        {served && <Glance server={server} model={served.model.id} onLayers={setLayers} />}
+        {model && <Glance key={model.id} server={server} model={model.id} onLayers={setLayers} />}
       </header>
       <main>
         {wantsKey && (

@@ -1,10 +1,13 @@
 /** @file What the cache keeps of a prompt: figures, bars by layer, the picture of all layers, the text. */
 import { useState } from "hono/jsx/dom";
-import type { Answer } from "./answer.ts";
+import type { Answer, Cache } from "./answer.ts";
 import { KeptMap } from "./kept_map.tsx";
 import { KeptText } from "./kept_text.tsx";
 import { keptInside, keptShares, tokensOf } from "./kept_rows.ts";
 import { LayerBars } from "./layer_bars.tsx";
+
+/** Most tokens whose text is drawn anew with every layer that has been read; longer ones wait for the last. */
+const LIVE_TOKENS = 2000;
 
 interface Props {
   readonly answer: Answer;
@@ -19,9 +22,8 @@ interface Props {
 }
 
 export function CacheView({ answer, layers, sentence, most, of }: Props) {
-  const { rows, tokens, usage, phase } = answer;
+  const { rows, tokens, positions, cache, phase } = answer;
   const [layer, setLayer] = useState<number | undefined>(undefined);
-  const cache = usage?.kv_cache;
   const isReading = phase === "reading";
   const scale = most ?? mostRows(answer);
   const marked = tokens !== null && sentence !== undefined ? tokensOf(tokens, sentence) : null;
@@ -38,23 +40,33 @@ export function CacheView({ answer, layers, sentence, most, of }: Props) {
       )}
       {rows !== null && (
         <>
-          <h4>Rows by layer, a whole bar {Math.round(scale)}</h4>
-          <LayerBars rows={rows} layers={layers} most={scale} chosen={layer} onChoose={setLayer} />
+          <h4>Rows by layer; a full bar is {Math.round(scale)}</h4>
+          <LayerBars
+            rows={rows}
+            layers={isReading ? layers : rows.length}
+            most={scale}
+            chosen={layer}
+            onChoose={setLayer}
+          />
         </>
       )}
-      {cache && tokens !== null && tokens.length === cache.prompt_rows && (
+      {positions !== null && tokens !== null && (cache === null || tokens.length === cache.prompt_rows) && (
         <>
           <h4>Where in the prompt</h4>
           <p class="hint">Layers from top to bottom, the prompt from its beginning to its end</p>
-          <KeptMap positions={cache.positions} tokens={tokens.length} />
-          <h4>
-            {layer === undefined
-              ? "Tokens, by how many heads of all layers keep them"
-              : `Tokens that layer ${layer} keeps`}
-          </h4>
-          <Legend />
-          {marked !== null && <p>{needleSentence(cache.positions, tokens.length, marked)}</p>}
-          <KeptText tokens={tokens} positions={cache.positions} layer={layer} marked={marked} />
+          <KeptMap positions={positions} layers={isReading ? layers : positions.length} tokens={tokens.length} />
+          {(!isReading || tokens.length <= LIVE_TOKENS) && (
+            <>
+              <h4>
+                {layer === undefined
+                  ? "Tokens, by how many heads of all layers keep them"
+                  : `Tokens that layer ${layer} keeps`}
+              </h4>
+              <Legend />
+              {marked !== null && <p>{needleSentence(positions, tokens.length, marked)}</p>}
+              <KeptText tokens={tokens} positions={positions} layer={layer} marked={marked} />
+            </>
+          )}
         </>
       )}
     </section>
@@ -76,8 +88,6 @@ function Legend() {
     </p>
   );
 }
-
-type Cache = NonNullable<NonNullable<Answer["usage"]>["kv_cache"]>;
 
 function figures({ policy, prompt_rows, rows_per_layer, bytes, full_bytes }: Cache): string {
   const mean = rows_per_layer.reduce((sum, rows) => sum + rows, 0) / rows_per_layer.length;

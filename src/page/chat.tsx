@@ -8,7 +8,7 @@ import { kvCacheField, type KvChoice } from "./kv_choice.ts";
 import type { PanelProps } from "./panels.ts";
 import { useAnswer } from "./use_answer.ts";
 
-export function Chat({ server, list, layers, initial }: PanelProps) {
+export function Chat({ server, model, list, layers, initial }: PanelProps) {
   const [messages, setMessages] = useState<readonly Message[]>([]);
   const [choice, setChoice] = useState<KvChoice>(initial);
   const [temperature, setTemperature] = useState("");
@@ -28,6 +28,7 @@ export function Chat({ server, list, layers, initial }: PanelProps) {
     input.current!.value = "";
     setMessages(asked);
     const ended = await start({
+      model,
       prompt: asked,
       kvCache: kvCacheField(list, choice),
       ...maxTokens.trim() !== "" && { maxTokens: Number(maxTokens) },
@@ -71,7 +72,7 @@ export function Chat({ server, list, layers, initial }: PanelProps) {
           {earlier.map(({ role, content }, at) => (
             <article key={at} class={role}>
               <h3>{role === "user" ? "You" : "Model"}</h3>
-              <p class="text" dir="auto">{content}</p>
+              <p class="text" dir="auto">{content.trimStart()}</p>
             </article>
           ))}
           {answer !== null && (

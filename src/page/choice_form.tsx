@@ -60,6 +60,7 @@ export function ChoiceForm({ list, choice, onChange, legend }: Props) {
           type="text"
           value={choice.budget}
           disabled={info.name === "full"}
+          placeholder="the server's own"
           autocomplete="off"
           onInput={(event: Event) => change({ budget: valueOf(event) })}
         />

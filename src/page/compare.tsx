@@ -8,7 +8,7 @@ import { DEMO_BUDGET, type PanelProps } from "./panels.ts";
 import { commonLength, partingSentence } from "./parting.ts";
 import { useAnswer } from "./use_answer.ts";
 
-export function Compare({ server, list, layers, initial }: PanelProps) {
+export function Compare({ server, model, list, layers, initial }: PanelProps) {
   const [choices, setChoices] = useState<readonly [KvChoice, KvChoice]>([{ ...initial, policy: "full" }, {
     ...initial,
     budget: DEMO_BUDGET,
@@ -26,6 +26,7 @@ export function Compare({ server, list, layers, initial }: PanelProps) {
     if (prompt.trim() === "" || isBusy) return;
     sides.forEach((side, at) =>
       side.start({
+        model,
         prompt: isChat ? [{ role: "user", content: prompt }] : prompt,
         kvCache: kvCacheField(list, choices[at]),
         maxTokens: Number(maxTokens) || undefined,

@@ -18,6 +18,7 @@ interface Props {
 export function Glance({ server, model, onLayers }: Props) {
   const [readings, setReadings] = useState<readonly Reading[]>([]);
   const [isLost, setLost] = useState(false);
+  const [isLoaded, setLoaded] = useState(true);
   useEffect(() => {
     let isOver = false;
     let timer = 0;
@@ -27,8 +28,9 @@ export function Glance({ server, model, onLayers }: Props) {
         try {
           const reading = readMetrics(await server.text("metrics"), model, performance.now());
           if (isOver) return;
-          onLayers(reading.blocksUsedPerLayer.length);
-          setReadings((before) => [...before.slice(1 - KEPT), reading]);
+          onLayers(reading?.blocksUsedPerLayer.length ?? 0);
+          setLoaded(reading !== null);
+          setReadings((before) => reading === null ? [] : [...before.slice(1 - KEPT), reading]);
           setLost(false);
         } catch {
           if (isOver) return;
@@ -43,6 +45,7 @@ export function Glance({ server, model, onLayers }: Props) {
       clearTimeout(timer);
     };
   }, []);
+  if (!isLoaded) return <p class="hint glance">Not loaded: the first question loads it</p>;
   const last = readings.at(-1);
   if (last === undefined) return isLost ? <p class="error">The server's metrics cannot be read.</p> : null;
   const used = last.blocksUsedPerLayer.reduce((sum, blocks) => sum + blocks, 0);
@@ -57,11 +60,13 @@ export function Glance({ server, model, onLayers }: Props) {
         <dt>Blocks of the cache</dt>
         <dd>
           {used} of {last.blocks}
-          <span class="spark" role="img" aria-label={`Blocks by layer: ${last.blocksUsedPerLayer.join(", ")}`}>
-            {last.blocksUsedPerLayer.map((blocks, layer) => (
-              <span key={layer} style={{ height: `${100 * blocks / most}%` }} />
-            ))}
-          </span>
+          {used > 0 && (
+            <span class="spark" role="img" aria-label={`Blocks by layer: ${last.blocksUsedPerLayer.join(", ")}`}>
+              {last.blocksUsedPerLayer.map((blocks, layer) => (
+                <span key={layer} style={{ height: `${100 * blocks / most}%` }} />
+              ))}
+            </span>
+          )}
         </dd>
       </div>
       {isLost && <div class="lost" role="status">No answer from the server</div>}

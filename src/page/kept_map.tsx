@@ -9,32 +9,41 @@ const TALLEST = 200;
 /** Most pixels of the width; longer prompts share them. */
 const WIDEST = 1200;
 
-export function KeptMap({ positions, tokens }: { readonly positions: Positions; readonly tokens: number }) {
+interface Props {
+  /** Of the layers that have been read so far. */
+  readonly positions: Positions;
+  /** Layers of the model; those that have not been read have an empty line. */
+  readonly layers: number;
+  readonly tokens: number;
+}
+
+export function KeptMap({ positions, layers, tokens }: Props) {
+  const lines = Math.max(layers, positions.length);
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (canvas.current === null) return;
-    const draw = () => drawMap(canvas.current!, positions, tokens);
+    const draw = () => drawMap(canvas.current!, { positions, layers: lines, tokens });
     draw();
     // Its colours are those of the page.
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", draw);
     return () => scheme.removeEventListener("change", draw);
-  }, [positions, tokens]);
+  }, [positions, lines, tokens]);
   return (
     <canvas
       ref={canvas}
       class="map"
-      style={{ height: `${Math.min(TALLEST, positions.length * LINE)}px` }}
+      style={{ height: `${Math.min(TALLEST, lines * LINE)}px` }}
       role="img"
       aria-label={`Where each of ${positions.length} layers keeps rows among ${tokens} tokens; the text below tells each of them`}
     />
   );
 }
 
-function drawMap(canvas: HTMLCanvasElement, positions: Positions, tokens: number): void {
+function drawMap(canvas: HTMLCanvasElement, { positions, layers, tokens }: Props): void {
   const columns = Math.min(tokens, WIDEST);
   canvas.width = columns;
-  canvas.height = positions.length * LINE;
+  canvas.height = layers * LINE;
   const context = canvas.getContext("2d")!;
   context.fillStyle = getComputedStyle(canvas).color;
   positions.forEach((_, layer) => {

@@ -2,7 +2,8 @@
  * @file The heat map over the text: each token of the prompt in the colour of how much of the cache keeps it. Hovered, touched, or
  * gone to with the arrow keys, a token tells who keeps it.
  */
-import { memo, useMemo, useRef, useState } from "hono/jsx/dom";
+import { memo, useEffect, useMemo, useRef, useState } from "hono/jsx/dom";
+import { directionOf } from "./token_texts.ts";
 import { tokenAfter } from "./keys.ts";
 import { describeToken, keptByLayer, keptShares, levelOf, type Positions } from "./kept_rows.ts";
 
@@ -19,6 +20,11 @@ export function KeptText({ tokens, positions, layer, marked }: Props) {
   const shares = useMemo(() => keptShares(positions, tokens.length, layer), [positions, tokens, layer]);
   const [at, setAt] = useState<number | null>(null);
   const text = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // What is marked is what one looks for: it is in sight, within the text's own frame.
+    const [frame, first] = [text.current, text.current?.children[marked?.start ?? -1] as HTMLElement | undefined];
+    if (frame && first) frame.scrollTop = first.offsetTop - frame.offsetTop - frame.clientHeight / 2;
+  }, [tokens, marked?.start]);
   const show = (next: number) => {
     // By hand: to draw thousands of tokens anew for one of them takes too long.
     text.current?.querySelector(".at")?.classList.remove("at");
@@ -44,7 +50,7 @@ export function KeptText({ tokens, positions, layer, marked }: Props) {
         role="group"
         tabindex={0}
         aria-label="The prompt's tokens. Arrow keys go from one kept token to the next."
-        dir="auto"
+        dir={directionOf(tokens)}
         ref={text}
         onKeyDown={onKeyDown}
         // Of a pointer that has moved: text that scrolls under one at rest tells nothing.

@@ -13,8 +13,8 @@ export interface Reading {
   readonly blocksUsedPerLayer: readonly number[];
 }
 
-/** What is told of a model. @throws {TypeError} where a metric is missing */
-export function readMetrics(text: string, model: string, time: number): Reading {
+/** What is told of a model; null of one that has not been loaded yet. @throws {TypeError} where a metric is missing */
+export function readMetrics(text: string, model: string, time: number): Reading | null {
   const samples = Map.groupBy(
     [...text.matchAll(/^(ebb_\w+)\{([^}]*)\} (\S+)/gm)].filter(([, , labels]) =>
       labels.includes(`model_name=${JSON.stringify(model)}`)
@@ -25,6 +25,7 @@ export function readMetrics(text: string, model: string, time: number): Reading 
     })),
     ({ name }) => name,
   );
+  if (!samples.has("ebb_kv_blocks")) return null;
   const one = (name: string) => {
     const sample = samples.get(name)?.[0];
     if (sample === undefined) throw new TypeError(`/metrics has no ${name}`);

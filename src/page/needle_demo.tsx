@@ -19,7 +19,7 @@ interface Result {
   readonly ratio: number;
 }
 
-export function NeedleDemo({ server, list, layers, initial, contextLength }: PanelProps) {
+export function NeedleDemo({ server, model, list, layers, initial, contextLength }: PanelProps) {
   const [choice, setChoice] = useState<KvChoice>({ ...initial, budget: DEMO_BUDGET });
   const [length, setLength] = useState("600");
   const [depth, setDepth] = useState("50");
@@ -43,8 +43,8 @@ export function NeedleDemo({ server, list, layers, initial, contextLength }: Pan
     }
     setNeedle(hidden);
     const { prompt, maxTokens } = hidden;
-    const ended = await start({ prompt, kvCache: kvCacheField(list, choice), maxTokens, temperature: 0 });
-    const cache = ended?.usage?.kv_cache;
+    const ended = await start({ model, prompt, kvCache: kvCacheField(list, choice), maxTokens, temperature: 0 });
+    const cache = ended?.cache;
     if (ended?.phase !== "ended" || !cache) return;
     setResults((before) => [{
       policy: chosen(list, choice).name,
@@ -141,7 +141,7 @@ function Results({ results }: { readonly results: readonly Result[] }) {
         <caption>Questions so far</caption>
         <thead>
           <tr>
-            {["Policy", "Budget", "Tokens", "Depth", "Cache", "Answer"].map((name) => (
+            {["Policy", "Answer", "Budget", "Cache", "Tokens", "Depth"].map((name) => (
               <th scope="col" key={name}>{name}</th>
             ))}
           </tr>
@@ -150,11 +150,11 @@ function Results({ results }: { readonly results: readonly Result[] }) {
           {results.map((result, at) => (
             <tr key={results.length - at}>
               <td>{result.policy}</td>
+              <td>{result.isRight ? "✓ right" : "✗ wrong"}</td>
               <td>{result.policy === "full" ? "–" : result.budget}</td>
+              <td>{Math.round(100 * result.ratio)} %</td>
               <td>{result.length}</td>
               <td>{Math.round(100 * result.depth)} %</td>
-              <td>{Math.round(100 * result.ratio)} %</td>
-              <td>{result.isRight ? "✓ right" : "✗ wrong"}</td>
             </tr>
           ))}
         </tbody>

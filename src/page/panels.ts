@@ -7,6 +7,8 @@ export const DEMO_BUDGET = "10%";
 
 export interface PanelProps {
   readonly server: Server;
+  /** Id of the model that is asked. */
+  readonly model: string;
   readonly list: PolicyList;
   /** Layers of the model; 0 while that is not known. */
   readonly layers: number;

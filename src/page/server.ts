@@ -28,21 +28,21 @@ export class Server {
 
   /** The reply to a GET, or to a POST where there is a body. @throws {ServerError} */
   async json<Reply>(path: string, body?: unknown, signal?: AbortSignal): Promise<Reply> {
-    return await (await this.#send(path, body, { signal })).json();
+    return await (await this.#send(path, body, signal)).json();
   }
 
   /** @throws {ServerError} */
   async text(path: string): Promise<string> {
-    return await (await this.#send(path, undefined, {})).text();
+    return await (await this.#send(path)).text();
   }
 
   /** The events of a stream up to its `[DONE]`, as JSON. @throws {ServerError} for an error event too */
   async *events<Event>(
     path: string,
     body: unknown,
-    options: { readonly signal: AbortSignal; readonly requestId: string },
+    signal: AbortSignal,
   ): AsyncGenerator<Event> {
-    const { body: stream } = await this.#send(path, body, options);
+    const { body: stream } = await this.#send(path, body, signal);
     const arrived: string[] = [];
     const parser = createParser({ onEvent: ({ data }) => arrived.push(data) });
     const reader = stream!.pipeThrough(new TextDecoderStream()).getReader();
@@ -64,8 +64,8 @@ export class Server {
 
   async #send(
     path: string,
-    body: unknown,
-    { signal, requestId }: { readonly signal?: AbortSignal; readonly requestId?: string },
+    body?: unknown,
+    signal?: AbortSignal,
   ): Promise<Response> {
     const response = await fetch(this.base + path, {
       method: body === undefined ? "GET" : "POST",
@@ -73,7 +73,6 @@ export class Server {
       headers: {
         ...body !== undefined && { "content-type": "application/json" },
         ...this.#key !== null && { authorization: `Bearer ${this.#key}` },
-        ...requestId !== undefined && { "x-request-id": requestId },
       },
       signal,
       credentials: "omit",

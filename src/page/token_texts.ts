@@ -14,6 +14,16 @@ export function readableTokens(tokens: readonly string[]): string[] {
   });
 }
 
+/**
+ * Where a prompt's text begins: at the side that most of its letters are written from. `dir="auto"` would ask its first letter, which
+ * is one of a chat template's.
+ */
+export function directionOf(tokens: readonly string[]): "ltr" | "rtl" {
+  const letters = tokens.join("").match(/\p{L}/gu) ?? [];
+  const fromTheRight = letters.filter((letter) => /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(letter));
+  return fromTheRight.length > letters.length / 2 ? "rtl" : "ltr";
+}
+
 function bytesOf(token: string): Uint8Array<ArrayBuffer> | null {
   if (!/^bytes:(\\x[0-9a-f]{2})+$/.test(token)) return null;
   return Uint8Array.from(token.matchAll(/\\x([0-9a-f]{2})/g), ([, digits]) => parseInt(digits, 16));

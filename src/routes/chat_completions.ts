@@ -87,7 +87,12 @@ export function chatCompletionsHandler(server: ServerContext) {
         ...usage,
       });
       const begun = new Set<number>();
-      for await (const { index, delta, tokens, finishReason } of chatDeltas(chat)) {
+      for await (const piece of chatDeltas(chat)) {
+        if ("kvCache" in piece) {
+          yield { ...chunkHead, choices: [], kv_cache: piece.kvCache, ...usage };
+          continue;
+        }
+        const { index, delta, tokens, finishReason } = piece;
         if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "" }, [], null);
         begun.add(index);
         yield chunk(index, delta, tokens, finishReason);

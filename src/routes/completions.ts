@@ -142,7 +142,12 @@ export function completionsHandler(server: ServerContext) {
         const echo = echoOf(index);
         if (echo) yield { ...head, choices: [choiceOf(index, echo, await echoedTokens(index), null)], ...usage };
       }
-      for await (const { index, text, tokens, finishReason } of run.deltas) {
+      for await (const piece of run.deltas) {
+        if ("kvCache" in piece) {
+          yield { ...head, choices: [], kv_cache: piece.kvCache, ...usage };
+          continue;
+        }
+        const { index, text, tokens, finishReason } = piece;
         if (text || tokens.length > 0) {
           yield { ...head, choices: [choiceOf(index, text, behindEcho(index, tokens), null)], ...usage };
         }

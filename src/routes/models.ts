@@ -85,7 +85,7 @@ function describeModel({ id, state, described }: ModelStatus, { created }: Serve
 /** The encoder, where there is one. */
 function describeEncoder({ encoder, created }: ServerContext) {
   if (encoder === undefined) return undefined;
-  const { id, kind, dimensions, maximumTokens } = encoder.model;
+  const { id, kind, dimensions, maximumTokens, device } = encoder.model;
   return {
     id,
     object: "model",
@@ -93,7 +93,7 @@ function describeEncoder({ encoder, created }: ServerContext) {
     owned_by: "ebb",
     status: { value: "loaded" },
     max_model_len: maximumTokens,
-    meta: { architecture: kind, n_embd: dimensions },
+    meta: { architecture: kind, n_embd: dimensions, device },
   };
 }
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import type { ModelConfig, RopeConfig } from "../../src/architecture/config.ts";
 import type { ModelFile } from "../../src/formats/model_file.ts";
 import { readModelConfig } from "../../src/architecture/read_config.ts";
 import { memoryModel } from "../support/memory_model.ts";
+import transformers from "../golden/transformers_configs.json" with { type: "json" };
 
 /** The metadata of Meta's Llama 3.2 1B as llama.cpp converts it, without the tokenizer. */
 const LLAMA_GGUF = {
@@ -213,6 +215,62 @@ Deno.test("readModelConfig() reads every rope scaling of config.json, under its 
   const { rope } = await readModelConfig(huggingFace({ rope_parameters: parameters, rope_theta: null }));
   assert.equal(rope.base, 5000);
   assert.deepEqual(rope.scaling, { type: "linear", factor: 3 });
+});
+
+/** What tools/golden/transformers_configs.py asks transformers to write. */
+const TRANSFORMERS: Readonly<Record<string, Partial<ModelConfig>>> = {
+  "llama": { architecture: "llama", headSize: 16, tiedEmbeddings: false, rope: plainRope(10000, 16) },
+  "llama3, tied": {
+    headSize: 32,
+    tiedEmbeddings: true,
+    rope: {
+      ...plainRope(500000, 32),
+      scaling: { type: "llama3", factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContext: 64 },
+    },
+  },
+  "llama yarn": {
+    // The stretched one.
+    contextLength: 1024,
+    rope: {
+      ...plainRope(10000, 16),
+      scaling: {
+        type: "yarn",
+        factor: 4,
+        originalContext: 256,
+        attentionFactor: 0.1 * Math.log(4) + 1,
+        betaFast: 32,
+        betaSlow: 1,
+      },
+    },
+  },
+  "llama linear": { rope: { ...plainRope(20000, 16), scaling: { type: "linear", factor: 4 } } },
+  "mistral": { architecture: "llama", attentionBias: false, contextLength: 512 },
+  "mistral with a window": { contextLength: 128 },
+  "qwen2": { architecture: "qwen2", attentionBias: true, headSize: 16, contextLength: 512 },
+  "qwen3, tied": { architecture: "qwen3", queryKeyNorm: true, headSize: 32, tiedEmbeddings: true },
+};
+
+function plainRope(base: number, dimensions: number): RopeConfig {
+  return { base, dimensions, pairing: "halves", scaling: { type: "none" } };
+}
+
+Deno.test("readModelConfig() reads config.json as transformers 5 writes it", async () => {
+  assert.deepEqual(Object.keys(transformers.configs), Object.keys(TRANSFORMERS));
+  for (const [name, config] of Object.entries(transformers.configs)) {
+    const file = memoryModel("safetensors", config, { a: [1], b: [1], c: [1] });
+    const expected = {
+      layerCount: 3,
+      hiddenSize: 64,
+      feedForwardSize: 112,
+      queryHeadCount: 4,
+      kvHeadCount: 2,
+      vocabularySize: 320,
+      rmsNormEpsilon: 1e-6,
+      ...TRANSFORMERS[name],
+    };
+    const read = await readModelConfig(file);
+    assert.deepEqual({ ...read, ...expected }, read, name);
+  }
 });
 
 Deno.test("readModelConfig() takes YaRN's context to be the stretched one", async () => {

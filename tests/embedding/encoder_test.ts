@@ -12,6 +12,7 @@ async function withEncoder<Result>(
   name: "embedder" | "reranker",
   action: (encoder: EncoderClient) => Promise<Result>,
   files: Readonly<Record<string, string>> = {},
+  device: "gpu" | "cpu" = "cpu",
 ): Promise<Result> {
   return await withDirectory({}, async (directory) => {
     await cp(encoderFolder(name), directory, { recursive: true });
@@ -19,7 +20,7 @@ async function withEncoder<Result>(
       await Deno.mkdir(join(directory, path, ".."), { recursive: true });
       await Deno.writeTextFile(join(directory, path), content);
     }
-    const encoder = await EncoderClient.start(directory, "golden");
+    const encoder = await EncoderClient.start(directory, { id: "golden", device });
     try {
       return await action(encoder);
     } finally {
@@ -45,6 +46,7 @@ Deno.test("vectors are those of Python's onnxruntime, alone and in a batch with 
       dimensions: 16,
       maximumTokens: 24,
       vocabularySize: 77,
+      device: "the CPU (onnxruntime, 1 thread)",
     });
     const together = await encoder.embed(golden.texts.map(({ text }) => text), FIELD);
     const ids = await encoder.embed(golden.texts.map(({ ids }) => ids), FIELD);
@@ -55,6 +57,19 @@ Deno.test("vectors are those of Python's onnxruntime, alone and in a batch with 
       assert.equal(together[at].tokens, length);
     }
   }));
+
+Deno.test("on WebGPU, vectors are those of Python's onnxruntime too", async () => {
+  const compare = async (encoder: EncoderClient) => {
+    const adapter = await navigator.gpu.requestAdapter();
+    assert.equal(encoder.model.device, adapter!.info.description || adapter!.info.device);
+    const together = await encoder.embed(golden.texts.map(({ text }) => text), FIELD);
+    for (const [at, { mean, ids: { length } }] of golden.texts.entries()) {
+      assertNear(together[at].values, mean);
+      assert.equal(together[at].tokens, length);
+    }
+  };
+  await withEncoder("embedder", compare, {}, "gpu");
+});
 
 Deno.test("the folder's modules decide how tokens are pooled, and whether vectors are scaled", () =>
   withEncoder("embedder", async (encoder) => {
@@ -146,7 +161,7 @@ for (const [files, message] of REFUSED) {
           await Deno.writeTextFile(join(directory, path), content);
         }
       }
-      await assert.rejects(EncoderClient.start(directory), (error: unknown) => {
+      await assert.rejects(EncoderClient.start(directory, { device: "cpu" }), (error: unknown) => {
         assert.ok(error instanceof ModelFileError, String(error));
         assert.match(error.message, message);
         return true;

@@ -7,6 +7,7 @@ import { seededRandom } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
 import type { GenerationEvent, GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
 import { type HeldKeys, loadCpuModel, runOnCpu } from "../support/cpu.ts";
+import { TurnPace } from "../../src/engine/turn_pace.ts";
 import { randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { runOnGpu } from "../support/gpu_rows.ts";
@@ -77,18 +78,54 @@ function assertReading(events: readonly GenerationEvent[]): void {
   assert.ok(!types.slice(before.length).includes("reading"));
 }
 
+/** Positions are told while the prompt is read, of the layers so far: as many as rows, and all that are kept in the end. */
+function assertLivePositions(events: readonly GenerationEvent[], choice: KvCacheChoice): void {
+  const told = events.flatMap((event) => event.type === "reading" && event.positions ? [event] : []);
+  if (choice.policy === "full") return assert.equal(told.length, 0);
+  const end = reported(events, 3);
+  assert.ok(told.length > 0, choice.policy);
+  for (const { rowsPerLayer, positions } of told) {
+    const lists = positions!.map((heads) =>
+      Array.from({ length: 3 }, (_, head) => Array.from(heads[head] ?? heads[0]))
+    );
+    assert.ok(rowsPerLayer.length < MODEL.layers!);
+    assert.deepEqual(lists.map((heads) => heads.reduce((sum, rows) => sum + rows.length, 0) / 3), rowsPerLayer);
+    lists.forEach((heads, layer) =>
+      heads.forEach((rows, head) => {
+        assert.deepEqual(rows, rows.toSorted((a, b) => a - b));
+        // Budgets are cut while other layers are read, and never raised.
+        assert.deepEqual(end[layer][head].filter((row) => !rows.includes(row)), [], choice.policy);
+      })
+    );
+  }
+}
+
+/** Has prompts read in small pieces, however fast the machine is. */
+async function atOneTileATurn<Result>(action: () => Promise<Result>): Promise<Result> {
+  const { tiles } = TurnPace.prototype;
+  TurnPace.prototype.tiles = () => 1;
+  try {
+    return await action();
+  } finally {
+    TurnPace.prototype.tiles = tiles;
+  }
+}
+
 Deno.test("the GPU reports the positions of the rows that it holds, and rows by layer meanwhile", async () => {
   const observed = await observedModel(MODEL, SERVING);
   const { held: full } = await runOnGpu(observed, request(PROMPT, { maxTokens: 2 }));
   for (const choice of CHOICES) {
     const { held, outcome } = await runOnGpu(observed, asking(choice));
-    const events: GenerationEvent[] = [];
-    const run = new TestRun(observed.model, (_, event) => events.push(event));
-    run.add(asking(choice));
-    await run.end();
+    const events = await atOneTileATurn(async () => {
+      const run = new TestRun(observed.model);
+      run.add(asking(choice));
+      await run.end();
+      return run.events[0];
+    });
     assert.deepEqual(reported(events, 3), positionsOf(held, full), choice.policy);
     assert.deepEqual(outcome.kvCache!.positions!.length, MODEL.layers);
     assertReading(events);
+    assertLivePositions(events, choice);
   }
 });
 
@@ -99,6 +136,7 @@ Deno.test("the CPU reports the positions of the rows that it holds, and rows by 
     const { held: [held], events: [events] } = await runOnCpu(cpu, [asking(choice)]);
     assert.deepEqual(reported(events, 3), positionsOf(held, full), choice.policy);
     assertReading(events);
+    assertLivePositions(events, choice);
   }
 });
 

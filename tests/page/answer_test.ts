@@ -27,18 +27,20 @@ Deno.test("an answer tells its text, the prompt's tokens, and the positions that
       assert.deepEqual([text!.trim(), phase], ["one two", "ended"]);
       assert.equal(tokens!.length, usage!.prompt_tokens);
       const cache = usage!.kv_cache!;
+      assert.deepEqual(answer.cache!.positions, cache.positions);
       assert.deepEqual(rows, cache.rows_per_layer);
       assert.deepEqual(cache.positions.map(([list]) => list.length), cache.rows_per_layer);
     });
   }
 });
 
-Deno.test("rows of the layers that have been read are told while the prompt is being read", async () => {
+Deno.test("rows and positions of the layers that have been read are told while the prompt is being read", async () => {
   const started = startApp({ tokens: TOKENS, hold: "prefill", reading: [7] });
   await withServer(started, async (url) => {
     const told: Partial<Answer>[] = [];
     const asking = ask(new Server(`${url}/`), ASKED, new AbortController().signal, (change) => told.push(change));
     await until(() => told.some(({ rows }) => rows?.length === 1), "rows of the first layer");
+    assert.deepEqual(told.find(({ rows }) => rows !== undefined)!.positions, [[[0, 1, 2, 3, 4, 5, 6]]]);
     assert.ok(!told.some(({ phase }) => phase !== undefined));
     started.engine.generations[0].release();
     await asking;
@@ -47,16 +49,40 @@ Deno.test("rows of the layers that have been read are told while the prompt is b
   });
 });
 
-Deno.test("rows of all layers are told once tokens come, not only when the answer ends", async () => {
-  const started = startApp({ tokens: TOKENS, hold: "decode", reading: [7] });
-  await withServer(started, async (url) => {
-    const told: Partial<Answer>[] = [];
-    const asking = ask(new Server(`${url}/`), ASKED, new AbortController().signal, (change) => told.push(change));
-    await until(() => told.some(({ rows }) => rows?.length === 2), "rows of both layers");
-    assert.ok(!told.some(({ usage }) => usage !== undefined));
-    started.engine.generations[0].release();
-    await asking;
-  });
+Deno.test("rows and positions of all layers are told before the first token, not only when the answer ends", async () => {
+  for (const prompt of [ASKED.prompt, [{ role: "user", content: "12" } as const]]) {
+    const started = startApp({ tokens: TOKENS, hold: "decode", reading: [7] });
+    await withServer(started, async (url) => {
+      const told: Partial<Answer>[] = [];
+      const asked = { ...ASKED, prompt };
+      const asking = ask(new Server(`${url}/`), asked, new AbortController().signal, (change) => told.push(change));
+      await until(() => told.some(({ text }) => text !== undefined), "the first token");
+      const cache = told.findIndex(({ cache }) => cache !== undefined);
+      assert.ok(cache >= 0 && cache < told.findIndex(({ text }) => text !== undefined), JSON.stringify(told));
+      assert.equal(told[cache].phase, "answering");
+      assert.deepEqual(told[cache].rows, told[cache].cache!.positions.map(([list]) => list.length));
+      assert.ok(!told.some(({ usage }) => usage !== undefined));
+      started.engine.generations[0].release();
+      await asking;
+    });
+  }
+});
+
+Deno.test("an answer comes from the model that is named, and so do its prompt's tokens", async () => {
+  for (const prompt of [ASKED.prompt, [{ role: "user", content: "12" } as const]]) {
+    const { app } = startApp({ tokens: TOKENS });
+    const named: string[] = [];
+    const listening = (request: Request) => {
+      request.clone().json().then(({ model }) => named.push(model), () => {});
+      return app.fetch(request);
+    };
+    await withServer({ app: { fetch: listening } as typeof app }, async (url) => {
+      await changes(url, { ...ASKED, prompt, model: "fake-model" });
+      assert.deepEqual(named, ["fake-model", "fake-model"]);
+      const error = await changes(url, { ...ASKED, prompt, model: "another" }).catch((error) => error);
+      assert.match(error.message, /'another' does not exist/);
+    });
+  }
 });
 
 Deno.test("an answer that is stopped stops the generation", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { tabAfter, tokenAfter } from "../../src/page/keys.ts";
 import { rate, type Reading, readMetrics } from "../../src/page/metrics_text.ts";
 import { commonLength, partingSentence } from "../../src/page/parting.ts";
-import { readableTokens } from "../../src/page/token_texts.ts";
+import { directionOf, readableTokens } from "../../src/page/token_texts.ts";
 import { startApp } from "../routes/harness.ts";
 
 Deno.test("answers part behind the last whole word that they have in common", () => {
@@ -30,6 +30,14 @@ Deno.test("readableTokens() puts characters together that several tokens make up
   assert.deepEqual(readableTokens(["bytes: none", "\ufeff"]), ["bytes: none", "\ufeff"]);
 });
 
+Deno.test("directionOf() asks most letters of a prompt, not those of its template", () => {
+  assert.equal(directionOf(["<s>", "<|user|>", " The", " fox"]), "ltr");
+  assert.equal(directionOf(["<|im_start|>", "user", "\n", "כמה הוא שתיים ועוד שתיים בבקשה"]), "rtl");
+  assert.equal(directionOf(["مر", "حبا", " 12"]), "rtl");
+  assert.equal(directionOf(["12", " 🙂"]), "ltr");
+  assert.equal(directionOf(["The word مرحبا means hello"]), "ltr");
+});
+
 Deno.test("readMetrics() finds what the page shows in what the server tells", async () => {
   const { app } = startApp({ tokens: [] });
   const reading = readMetrics(await (await app.request("/metrics")).text(), "fake-model", 5);
@@ -43,15 +51,17 @@ Deno.test("readMetrics() finds what the page shows in what the server tells", as
     blocks: 100,
     blocksUsedPerLayer: [10, 15],
   });
-  assert.throws(() => readMetrics("# nothing", "fake-model", 0), /has no ebb_num_requests_running/);
+  const half = 'ebb_kv_blocks{model_name="fake-model"} 100';
+  assert.throws(() => readMetrics(half, "fake-model", 0), /has no ebb_num_requests_running/);
 });
 
 Deno.test("readMetrics() takes each model's own", async () => {
   const { app } = startApp({ tokens: [] });
   const own = await (await app.request("/metrics")).text();
   const other = own.replaceAll("fake-model", "other-model").replaceAll(/ \d+$/gm, " 1");
-  assert.equal(readMetrics(other + own, "fake-model", 0).waiting, 3);
-  assert.equal(readMetrics(other + own, "other-model", 0).waiting, 1);
+  assert.equal(readMetrics(other + own, "fake-model", 0)?.waiting, 3);
+  assert.equal(readMetrics(other + own, "other-model", 0)?.waiting, 1);
+  assert.equal(readMetrics(other, "fake-model", 0), null, "of a model that has not been loaded nothing is told");
 });
 
 Deno.test("rate() is in tokens a second, and 0 where there is nothing to compare", () => {

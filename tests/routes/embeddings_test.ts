@@ -5,7 +5,14 @@ import { UnservableRequestError } from "../../src/contract/errors.ts";
 import { listen } from "../../src/routes/listener.ts";
 import { readError, startApp } from "./harness.ts";
 
-const MODEL: EncoderModel = { id: "vectors", kind: "embedder", dimensions: 3, maximumTokens: 8, vocabularySize: 100 };
+const MODEL: EncoderModel = {
+  id: "vectors",
+  kind: "embedder",
+  dimensions: 3,
+  maximumTokens: 8,
+  vocabularySize: 100,
+  device: "a device",
+};
 
 /** Vectors by text; [3, 4, 0] of token ids. A score is the document's length. */
 const VECTORS: Readonly<Record<string, number[]>> = {

@@ -53,6 +53,39 @@ Deno.test("/v1/kv/sequences tells what the layers that have been read keep, whil
   assert.deepEqual(usage.kv_cache.positions, [[[0, 2, 4, 6]], [[0, 2]]]);
 });
 
+Deno.test("a stream that asks for positions tells rows while the prompt is read, and positions before the first token", async () => {
+  const { post } = startApp({ tokens: [TOKEN.one, TOKEN.end], reading: [7] });
+  const shared = { stream: true, n: 2, temperature: 1, stream_options: { include_usage: true } };
+  const asked = [
+    ["/v1/completions", { prompt: "1234567", ...shared }],
+    ["/v1/chat/completions", { messages: [{ role: "user", content: "12" }], ...shared }],
+  ] as const;
+  for (const [path, body] of asked) {
+    const chunks = await readEvents(await post(path, { ...body, kv_cache: { report: "positions" } }));
+    const [first, second, third] = chunks;
+    assert.deepEqual([first.choices, first.usage], [[], null]);
+    const positions = [[[0, 1, 2, 3, 4, 5, 6]]];
+    assert.deepEqual(first.kv_cache, { state: "prompt", rows_per_layer: [7], positions });
+    // Of the first choice, as its usage has it in the end.
+    const { kv_cache: { decode_eviction: _, ...kv_cache } } = chunks.at(-1).usage;
+    assert.deepEqual([second.choices, second.kv_cache], [[], { state: "generating", ...kv_cache }]);
+    assert.equal(second.kv_cache.positions.length, 2);
+    assert.ok(third.choices.length === 1 && third.id === first.id, JSON.stringify(third));
+    assert.equal(chunks.filter(({ kv_cache }) => kv_cache !== undefined).length, 2);
+
+    const unasked = await readEvents(await post(path, { ...body, kv_cache: {} }));
+    assert.ok(!unasked.some(({ kv_cache }) => kv_cache !== undefined));
+  }
+});
+
+Deno.test("other APIs' streams have no such events, even where positions are asked for", async () => {
+  const { post } = startApp({ tokens: [TOKEN.one, TOKEN.end], reading: [7] });
+  const kv_cache = { report: "positions" };
+  const message = { max_tokens: 8, messages: [{ role: "user", content: "12" }], stream: true, kv_cache };
+  assert.doesNotMatch(await (await post("/v1/messages", message)).text(), /"state"/);
+  assert.doesNotMatch(await (await post("/v1/responses", { input: "12", stream: true, kv_cache })).text(), /"state"/);
+});
+
 Deno.test("usage has positions only where they are asked for, in streams too; anything else is refused by name", async () => {
   const { post } = startApp({ tokens: [TOKEN.one] });
   const body = { messages: [{ role: "user", content: "12" }], stream: true, stream_options: { include_usage: true } };

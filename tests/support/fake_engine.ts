@@ -35,7 +35,7 @@ export interface Script {
   readonly resumed?: (resumption: Resumption) => Pick<Script, "tokens"> & { readonly logits?: readonly Float32Array[] };
   /** Tokens of the prompt that are found in the prefix cache. Default: 0. */
   readonly cachedTokens?: number;
-  /** Rows by layer that are told while the prompt is read, before it is held there. */
+  /** Rows by layer, the first of the prompt, that are told while the prompt is read, before it is held there. */
   readonly reading?: readonly number[];
   /** Milliseconds before every event with tokens. Default: 0. */
   readonly delay?: number;
@@ -205,7 +205,10 @@ export class FakeGeneration implements Generation {
     let generated = 0;
     try {
       await this.#holdIn("queue");
-      if (this.script.reading) yield { type: "reading", rowsPerLayer: this.script.reading, share: 0.5 };
+      if (this.script.reading) {
+        const positions = this.script.reading.map((rows) => [Uint32Array.from({ length: rows }, (_, row) => row)]);
+        yield { type: "reading", rowsPerLayer: this.script.reading, share: 0.5, positions };
+      }
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) {
         const { waitedSeconds } = this.script;

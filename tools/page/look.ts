@@ -99,9 +99,13 @@ async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: `${options.out}/${name}.png`, fullPage: true });
   const figure = FIGURES[name];
   if (figure === undefined || !options.figures) return;
-  const path = new URL(`../../docs/figures/${figure.file}`, import.meta.url).pathname as `${string}.png`;
+  const path = figurePath(figure.file);
   const { width } = page.viewport()!;
   await page.screenshot({ path, captureBeyondViewport: true, clip: { x: 0, y: 0, width, height: figure.height } });
+}
+
+function figurePath(file: string): `${string}.png` {
+  return new URL(`../../docs/figures/${file}`, import.meta.url).pathname as `${string}.png`;
 }
 
 /** Waits for a text anywhere in what is shown. */
@@ -262,6 +266,112 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
   },
 ];
 
+/** How the picture and the tokens grow while a prompt is read: looked at in between, on a thread for it alone to take its time. */
+async function checkReading(browser: Browser): Promise<void> {
+  const server = await startServer([...modelFlags, ...options.device === "gpu" ? [] : ["--threads", "1"]]);
+  try {
+    const page = await openPage(browser, server.url, { ...VIEWS[0], viewport: { width: 1280, height: 1300 } });
+    await page.waitForSelector("#tab-needle");
+    await page.click("#tab-needle");
+    await setField(page, "#panel-needle input[type=number]", "1900");
+    // The layers that are in the picture, and what is said beside it, as they are seen.
+    await page.evaluate(() => {
+      const seen = (globalThis as any).seen = new Set<string>();
+      const look = () => {
+        const isDrawn = document.querySelector("#panel-needle .tokens .heat1, #panel-needle .tokens .heat2") !== null;
+        if (isDrawn) seen.add(document.querySelector("#panel-needle .cache .hint")!.textContent!);
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.click("#panel-needle button[type=submit]");
+    const isHalf = () => /Reading: [4-9]/.test(document.querySelector("#panel-needle .cache")?.textContent ?? "");
+    await page.waitForFunction(isHalf, { polling: "raf" });
+    const path = options.figures ? figurePath("playground-reading.png") : `${options.out}/reading.png` as const;
+    await page.screenshot({ path });
+    await page.waitForSelector("#panel-needle .verdict");
+    const seen: string[] = await page.evaluate(() => [...(globalThis as any).seen]);
+    const whileRead = seen.filter((said) => said.startsWith("Reading"));
+    console.log(`  tokens in colours: ${whileRead.join(" ")}`);
+    if (whileRead.length === 0) fail("tokens have no colours while the prompt is read");
+    await page.close();
+  } finally {
+    await server.stop();
+  }
+}
+
+/** What has the focus, in a few words. */
+function focused(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    const element = document.activeElement as HTMLElement;
+    return `${element.id || element.getAttribute("aria-label") || element.innerText || element.tagName}`.slice(0, 60);
+  });
+}
+
+/** Goes on with the Tab key until something has the focus. */
+async function tabTo(page: Page, name: RegExp): Promise<void> {
+  const passed: string[] = [];
+  for (let presses = 0; presses < 80; presses++) {
+    await page.keyboard.press("Tab");
+    const now = await focused(page);
+    if (name.test(now)) return;
+    passed.push(now);
+  }
+  assert.fail(`The Tab key does not lead to ${name}, but to ${passed.join(" | ")}`);
+}
+
+/** A question is asked, its answer read, a layer chosen and a token looked at, with the keyboard alone. */
+async function checkKeyboard(page: Page): Promise<void> {
+  await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+  await tabTo(page, /^tab-/);
+  await page.keyboard.press("End");
+  assert.equal(await focused(page), "tab-needle");
+  await tabTo(page, /^Hide and ask/);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#panel-needle .verdict");
+  await page.waitForSelector("#panel-needle .tokens");
+  await tabTo(page, /^Layer\s*0/);
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement!).outlineStyle), "none");
+  await page.keyboard.press("Space");
+  await waitForText(page, "Tokens that layer 0 keeps");
+  await tabTo(page, /^The prompt's tokens/);
+  await page.keyboard.press("End");
+  assert.match(await textOf(page, "#panel-needle .told"), /^Token \d+ of \d+, /);
+  // Nothing holds the focus: it comes to the end of the page.
+  await tabTo(page, /^The HTTP API/);
+}
+
+/** Of several models, the one that is chosen is asked, and loaded for it. */
+async function checkModels(browser: Browser): Promise<void> {
+  const file = options.model ?? new URL("../../models/ebb-mini.gguf", import.meta.url).pathname;
+  const models = ["first", "second"].flatMap((id) => ["--model", `${id}=${file}`]);
+  const server = await startServer([...models, "--max-models", "1", "--device", options.device]);
+  try {
+    for (const view of [VIEWS[0], VIEWS[2]]) {
+      const page = await openPage(browser, server.url, view);
+      await page.waitForSelector(".model select");
+      const chosen = view === VIEWS[0] ? "second" : "first";
+      await page.select(".model select", chosen);
+      await waitForText(page, "Not loaded: the first question loads it");
+      await page.type("#panel-chat textarea", "Hello");
+      await setField(page, "#panel-chat fieldset:nth-of-type(2) input", "16");
+      const asked = page.waitForRequest((request) => /"max_tokens"/.test(request.postData() ?? ""));
+      await page.keyboard.press("Enter");
+      assert.equal(JSON.parse((await asked).postData()!).model, chosen);
+      await page.waitForFunction(() => /written/.test(document.querySelector("#panel-chat .speed")?.textContent ?? ""));
+      // What is known of it once it is loaded.
+      await page.waitForSelector("dl.glance");
+      await page.waitForSelector(".model .hint");
+      await checkWidth(page, "several models");
+      await examine(page, "several models");
+      await picture(page, `models-${view.name}`);
+      await page.close();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
 async function checkTabs(page: Page): Promise<void> {
   await page.focus("#tab-chat");
   await page.keyboard.press("ArrowRight");
@@ -333,10 +443,16 @@ async function main(): Promise<void> {
           await picture(page, `${name}-${view.name}`);
         }
         await page.close();
+        const other = await openPage(browser, server.url, view);
+        await other.waitForSelector("#tab-chat");
+        await checkKeyboard(other);
+        await other.close();
       }
     } finally {
       await server.stop();
     }
+    await checkReading(browser);
+    await checkModels(browser);
     await checkKey(browser);
     await checkLost(browser);
   } finally {

@@ -19,9 +19,9 @@ const BUNDLED = ["onnxruntime-web"];
 const KEPT: Readonly<Record<string, RegExp>> = {
   // Four copies of a dictionary of 4 MB; "node" comes first in its exports.
   "jieba-wasm": /^(package\.json|LICENSE|pkg\/nodejs\/)/,
-  // 140 MB of bundles; the CPU engine and encoders use the plain WebAssembly build.
+  // 140 MB of bundles; the CPU engine and encoders use the plain WebAssembly build, encoders on a GPU the one for it.
   "onnxruntime-web":
-    /^(package\.json|LICENSE|dist\/ort-wasm-simd-threaded\.(mjs|wasm)$|dist\/ort\.wasm\.bundle\.min\.mjs$)/,
+    /^(package\.json|LICENSE|dist\/ort-wasm-simd-threaded\.(mjs|wasm|jspi\.wasm)$|dist\/ort\.(wasm|jspi)\.bundle\.min\.mjs$)/,
   // Names of what is not settled yet are an entry of their own, which nothing imports.
   "@opentelemetry/semantic-conventions": /^(?!dist\/(experimental|index-incubating))/,
   "esbuild-wasm": /^(package\.json|LICENSE\.md|esbuild\.wasm|esm\/browser\.js)$/,

@@ -56,7 +56,8 @@ export const EVAL_COMPARE_FLAGS = {
   mode: {
     value: oneOf(...MODES),
     default: "query-aware",
-    help: "Compress with the question, before it, or ask a second one of the same cache; or evict while tokens are fed",
+    help:
+      "Compress with the question, before it, or ask a second one of the same cache; or evict while tokens are fed, of the prompt or of a long answer",
   },
   policies: {
     value: listOf(policyName),

@@ -1,10 +1,11 @@
 /**
  * @file Answers of models in this process whose caches evict while tokens are generated.
  *
- *     prompt   fed as if it had been generated: document, question   answer
- *     [whole | interval evict interval evict interval evict interval | drawn ...
+ *     decoding      16 tokens            | document, question                    | answer
+ *     long-answer   document, question   | other text, what the answer begins by | answer
+ *                   prompt, read as such | fed as if generated, evict, evict ... | drawn
  *
- * The prompt is shorter than budgets are, so that nothing is compressed at its end: all that is lost is lost by evictions.
+ * Where the prompt is within the budget, nothing is compressed at its end: all that is lost is lost by evictions.
  */
 import { parseBudget } from "../../cache/budgets.ts";
 import type { Continuation, KvCacheChoice } from "../../contract/generation.ts";
@@ -14,9 +15,41 @@ import type { Askable } from "./ask.ts";
 import type { Answerer } from "../comparison/compare.ts";
 import { type Contender, FULL } from "../comparison/contender.ts";
 import { comparisonOf } from "./engine_answers.ts";
+import type { Mode } from "./modes.ts";
+import { fillerProse } from "../suites/prose.ts";
+import { seededRandom } from "../suites/random.ts";
+import type { Question } from "../suites/question.ts";
 
-/** Tokens of the prompt that are read as one: fewer than any budget worth measuring has rows. */
+export type DecodingMode = Extract<Mode, "decoding" | "long-answer">;
+
+/** Tokens of the prompt that `decoding` reads as one: fewer than any budget worth measuring has rows. */
 const PROMPT_TOKENS = 16;
+/** Tokens of other text in the answers of `long-answer`. */
+export const OTHER_TOKENS = 1024;
+/** Sentences that have more tokens than that. */
+const OTHER_SENTENCES = 300;
+
+/** A question in two parts. */
+interface Parts {
+  readonly prompt: Uint32Array;
+  /** What is fed as if it had been generated. */
+  readonly fed: Uint32Array;
+  /** Tokens that budgets are shares of. */
+  readonly length: number;
+}
+
+async function partsOf(text: Askable["text"], question: Question, mode: DecodingMode): Promise<Parts> {
+  if (mode === "decoding") {
+    const whole = await text.encode(question.prompt);
+    return { prompt: whole.slice(0, PROMPT_TOKENS), fed: whole.slice(PROMPT_TOKENS), length: whole.length };
+  }
+  const { task, index, prompt, answerStart } = question;
+  const prose = fillerProse(seededRandom(task, index, "long answer"), OTHER_SENTENCES);
+  const other = (await text.encode(prose, { addSpecial: false })).slice(0, OTHER_TOKENS);
+  const begun = await text.encode("\n" + prompt.slice(answerStart), { addSpecial: false });
+  const fed = Uint32Array.from([...other, ...begun]);
+  return { prompt: await text.encode(prompt.slice(0, answerStart)), fed, length: fed.length };
+}
 
 /** What came of feeding a text. */
 interface Generated {
@@ -28,26 +61,26 @@ interface Generated {
   readonly rowsPerLayer: readonly number[];
 }
 
-/**
- * Answers questions with a running engine.
- *
- * @param parseChoice the contender's field `kv_cache` as the engine is to be told
- */
+export interface DecodingAnswersOptions {
+  readonly mode: DecodingMode;
+  /** A contender's field `kv_cache` as the engine is to be told. */
+  parseChoice(
+    kvCache: { readonly policy: string; readonly budget: number; readonly decode_eviction?: boolean },
+  ): KvCacheChoice;
+}
+
+/** Answers questions with a running engine. */
 export function decodingAnswerer(
   { engine, text }: Askable,
-  parseChoice: (
-    kvCache: { readonly policy: string; readonly budget: number; readonly decode_eviction?: boolean },
-  ) => KvCacheChoice,
+  { mode, parseChoice }: DecodingAnswersOptions,
 ): Answerer {
   const { tokenizer } = text;
   return async (question, contenders, onAnswer = () => {}) => {
-    const whole = await text.encode(question.prompt);
-    const prompt = whole.slice(0, PROMPT_TOKENS);
-    const fed = whole.slice(PROMPT_TOKENS);
+    const { prompt, fed, length } = await partsOf(text, question, mode);
     const choiceOf = ({ policy, budget }: Contender) =>
       budget === null
-        ? parseChoice({ policy, budget: whole.length })
-        : parseChoice({ policy, budget: parseBudget(budget, whole.length), decode_eviction: true });
+        ? parseChoice({ policy, budget: prompt.length + fed.length })
+        : parseChoice({ policy, budget: parseBudget(budget, length), decode_eviction: true });
     const generate = async (
       kvCache: KvCacheChoice,
       continuation: Continuation,
@@ -60,7 +93,7 @@ export function decodingAnswerer(
       let rowsPerLayer: readonly number[] = [];
       for await (const event of events) {
         if (event.type === "failed") throw new Error(`The generation failed: ${event.message}`);
-        if (event.type === "prefilled") rowsPerLayer = event.kvCache.rowsPerLayer.map(() => whole.length);
+        if (event.type === "prefilled") rowsPerLayer = event.kvCache.rowsPerLayer.map(() => prompt.length + fed.length);
         if (event.type === "tokens") tokens.push(...event.tokens.map(({ id }) => id));
         if (event.type === "logits") logits.push(...event.logits);
         if (event.type === "evicted") rowsPerLayer = event.rowsPerLayer;
@@ -84,7 +117,7 @@ export function decodingAnswerer(
       return {
         task: question.task,
         length: question.length,
-        promptTokens: whole.length,
+        promptTokens: prompt.length + fed.length,
         index: question.index,
         depth: question.depth ?? null,
         ...contender,

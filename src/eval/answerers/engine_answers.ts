@@ -17,11 +17,12 @@ import { type Answerer, secondTurn } from "../comparison/compare.ts";
 import { type Contender, FULL } from "../comparison/contender.ts";
 import { Dialogue, type Part } from "./dialogue.ts";
 import { divergence, likeliest } from "./divergence.ts";
+import type { DecodingMode } from "./decoding_answers.ts";
 import type { Mode } from "./modes.ts";
 import type { Question } from "../suites/question.ts";
 
 export interface EngineAnswersOptions {
-  readonly mode: Exclude<Mode, "decoding">;
+  readonly mode: Exclude<Mode, DecodingMode>;
   /** The contender as the engine is to be told. */
   parseChoice(contender: { readonly policy: string; readonly budget: number | string }): KvCacheChoice;
 }

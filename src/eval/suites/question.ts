@@ -15,6 +15,8 @@ export interface Question {
   readonly prompt: string;
   /** Characters of the prompt before what is asked; not given where that cannot be told. */
   readonly questionStart?: number;
+  /** Characters of the prompt before what the answer is begun with. */
+  readonly answerStart: number;
   readonly maxTokens: number;
   /** The score, in [0, 1], of an answer. */
   score(answer: string): number;
@@ -49,7 +51,7 @@ export interface QuestionRequest {
 /** How a model is asked: by its chat template, behind which an answer may have been begun. */
 export interface Asking {
   /** A first question. */
-  ask(parts: PromptParts): Pick<Question, "prompt" | "questionStart">;
+  ask(parts: PromptParts): Pick<Question, "prompt" | "questionStart" | "answerStart">;
   /** What comes between an answer and the next. */
   askNext(question: string, answerPrefix: string): string;
   /** Tokens that the chat template takes. */
@@ -66,7 +68,11 @@ export function askedBy({ chatTemplate, tokenizer }: Pick<QuestionRequest, "chat
     ask({ context, question, answerPrefix }) {
       const begun = render([user(context + question)]);
       const start = question === "" ? -1 : begun.indexOf(context + question);
-      return { prompt: begun + answerPrefix, questionStart: start === -1 ? undefined : start + context.length };
+      return {
+        prompt: begun + answerPrefix,
+        questionStart: start === -1 ? undefined : start + context.length,
+        answerStart: begun.length,
+      };
     },
     askNext(question, answerPrefix) {
       const text = render([user("First"), { role: "assistant", content: ANSWER }, user(question)]);

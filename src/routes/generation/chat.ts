@@ -18,7 +18,7 @@ import { type AnswerForm, AnswerReader } from "./answer_reader.ts";
 import { encodeTexts } from "./encode.ts";
 import type { FinishReason } from "./outcome.ts";
 import { planGeneration, requireRoom } from "./plan.ts";
-import { GenerationRun, type RequestOrigin } from "./run.ts";
+import { type CachePiece, GenerationRun, type RequestOrigin } from "./run.ts";
 import { Turns } from "./turns.ts";
 
 /** A piece of one reply. */
@@ -126,9 +126,14 @@ function renderChat({ chatTemplate }: RouteContext, request: ChatRequest, member
 }
 
 /** The pieces of all replies as they come. Read once. @throws {HttpError} if the generation failed */
-export async function* chatDeltas({ run, form, showsTokens }: ChatRun): AsyncGenerator<ChatDelta, void> {
+export async function* chatDeltas({ run, form, showsTokens }: ChatRun): AsyncGenerator<ChatDelta | CachePiece, void> {
   const readers = new Map<number, AnswerReader>();
-  for await (const { index, text, tokens, finishReason, stopString } of run.deltas) {
+  for await (const piece of run.deltas) {
+    if ("kvCache" in piece) {
+      yield piece;
+      continue;
+    }
+    const { index, text, tokens, finishReason, stopString } = piece;
     const reader = readers.get(index) ?? new AnswerReader(form);
     readers.set(index, reader);
     const deltas = deltasOf([reader.push(text), ...finishReason ? [reader.flush()] : []], reader);

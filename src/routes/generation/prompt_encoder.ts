@@ -14,8 +14,8 @@ export class PromptEncoder implements Embedder {
   readonly model: EncoderModel;
 
   constructor(readonly context: Pick<RouteContext, "engine" | "text">) {
-    const { id, hiddenSize, contextLength, vocabularySize } = context.engine.model;
-    this.model = { id, kind: "embedder", dimensions: hiddenSize, maximumTokens: contextLength, vocabularySize };
+    const { model: { id, hiddenSize, contextLength, vocabularySize }, device } = context.engine;
+    this.model = { id, kind: "embedder", dimensions: hiddenSize, maximumTokens: contextLength, vocabularySize, device };
   }
 
   async embed(texts: readonly EncoderInput[], options: EncodeTextsOptions): Promise<Encoded[]> {

@@ -3,7 +3,7 @@
  *
  *     plan --admit--> one generation per choice --tokens--> ChoiceText --deltas--> stream or reply
  */
-import type { Generation, KvCacheChoice } from "../../contract/generation.ts";
+import type { Generation, KvCacheChoice, KvCacheUsage } from "../../contract/generation.ts";
 import { ChoiceClock } from "./choice_observer.ts";
 import { Channel } from "./channel.ts";
 import { ChoiceText, type PlacedToken } from "./choice_text.ts";
@@ -28,6 +28,22 @@ export interface ChoiceDelta {
   readonly finishReason: FinishReason | null;
   /** The stop string that ended it, in that last delta, if one did. */
   readonly stopString: string | null;
+}
+
+/** `[layer][kvHead][row]`, one list where all heads of a layer keep the same rows. */
+type Positions = readonly (readonly (readonly number[])[])[];
+
+/** What is told of the first sequence's cache before its first token, where the request asks for positions. */
+export interface CachePiece {
+  readonly kvCache:
+    /** Of the layers that have been read so far. */
+    | {
+      readonly state: "prompt";
+      readonly rows_per_layer: readonly number[];
+      readonly positions?: Positions;
+    }
+    /** As it is when the prompt has been read. */
+    | { readonly state: "generating" } & NonNullable<Usage["kv_cache"]>;
 }
 
 /** A whole choice. */
@@ -57,13 +73,13 @@ export class GenerationRun implements RunReport {
   readonly #plan: GenerationPlan;
   readonly #requestId: string;
   readonly #generations: Generation[] = [];
-  readonly #deltas = new Channel<ChoiceDelta>();
+  readonly #deltas = new Channel<ChoiceDelta | CachePiece>();
   readonly #outcomes: Outcome[] = [];
   #completionTokens = 0;
   #cachedTokens = 0;
   readonly #sequences: readonly LiveSequence[];
   /** Of the first sequence: usage is asked for several times. */
-  #positions: readonly (readonly (readonly number[])[])[] | undefined;
+  #positions: Positions | undefined;
   readonly pace: RunPace;
   #aborted = false;
 
@@ -141,7 +157,7 @@ export class GenerationRun implements RunReport {
         prompt_rows: cache.promptRows,
         rows_per_layer: cache.rowsPerLayer,
         rows_per_head: cache.rowsPerHead,
-        positions: this.#positions ??= cache.positions?.map((heads) => heads.map((rows) => Array.from(rows))),
+        positions: this.#positions ??= cache.positions && asArrays(cache.positions),
         rows_ratio: mean(cache.rowsPerLayer) / cache.promptRows,
         ...cache.mass !== undefined && {
           mass: { wanted: cache.mass.wanted, kept: cache.mass.kept, max_rows: cache.mass.maxRows },
@@ -159,7 +175,7 @@ export class GenerationRun implements RunReport {
   }
 
   /** The choices' pieces as they come, interleaved. Read once. @throws {HttpError} if the generation failed */
-  get deltas(): AsyncIterable<ChoiceDelta> {
+  get deltas(): AsyncIterable<ChoiceDelta | CachePiece> {
     return this.#deltas;
   }
 
@@ -170,7 +186,9 @@ export class GenerationRun implements RunReport {
       tokens: [] as PlacedToken[],
       finishReason: "stop" as FinishReason,
     }));
-    for await (const { index, text, tokens, finishReason } of this.#deltas) {
+    for await (const piece of this.#deltas) {
+      if ("kvCache" in piece) continue;
+      const { index, text, tokens, finishReason } = piece;
       const choice = choices[index];
       choice.text += text;
       choice.tokens.push(...tokens);
@@ -217,7 +235,8 @@ export class GenerationRun implements RunReport {
 
   async #readEvents(sequence: LiveSequence, clock: ChoiceClock): Promise<Outcome> {
     const { index } = sequence;
-    const { stopTokens } = this.#plan.requests[index];
+    const { stopTokens, kvCache: { report } } = this.#plan.requests[index];
+    const tellsCache = index === 0 && report !== undefined;
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
     const emit = (finishReason: FinishReason | null) => {
       if (finishReason) text.finish();
@@ -230,6 +249,10 @@ export class GenerationRun implements RunReport {
       switch (event.type) {
         case "reading":
           sequence.reading(event.rowsPerLayer);
+          if (tellsCache) {
+            const positions = event.positions && asArrays(event.positions);
+            this.#deltas.push({ kvCache: { state: "prompt", rows_per_layer: event.rowsPerLayer, positions } });
+          }
           break;
         case "prefilled":
           sequence.prefilled(event.kvCache);
@@ -238,6 +261,7 @@ export class GenerationRun implements RunReport {
           if (this.#plan.requests[index].prompt !== this.#plan.requests[index - 1]?.prompt) {
             this.#cachedTokens += event.cachedTokens;
           }
+          if (tellsCache) this.#deltas.push({ kvCache: { state: "generating", ...this.usage.kv_cache! } });
           break;
         case "evicted":
           sequence.evicted(event.rowsPerLayer, event.fallback);
@@ -281,6 +305,11 @@ export class GenerationRun implements RunReport {
     if (this.#aborted) return "abort";
     throw new Error(`The events of choice ${index} ended without a last one`);
   }
+}
+
+/** As JSON has them. */
+function asArrays(positions: NonNullable<KvCacheUsage["positions"]>): Positions {
+  return positions.map((heads) => heads.map((rows) => Array.from(rows)));
 }
 
 function mean(values: readonly number[]): number {

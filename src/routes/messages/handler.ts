@@ -48,6 +48,7 @@ export function messagesHandler(server: ServerContext) {
 async function* eventsOf(chat: ChatRun, events: MessageEvents): AsyncGenerator<MessageEvent, void> {
   yield* events.start(chat.run.usage);
   for await (const delta of chatDeltas(chat)) {
+    if ("kvCache" in delta) continue;
     yield* events.push(delta);
     if (delta.finishReason) return yield* events.finish(delta, chat.run.usage);
   }

@@ -47,6 +47,7 @@ export function responsesHandler(server: ServerContext) {
 async function* eventsOf(chat: ChatRun, events: ResponseEvents): AsyncGenerator<ResponseEvent, void> {
   yield* events.start();
   for await (const delta of chatDeltas(chat)) {
+    if ("kvCache" in delta) continue;
     yield* events.push(delta);
     if (delta.finishReason) return yield* events.finish(delta.finishReason, chat.run.usage);
   }

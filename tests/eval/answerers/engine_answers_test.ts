@@ -13,6 +13,7 @@ const QUESTION: Question = {
   length: 400,
   index: 3,
   prompt: `${CONTEXT}Who has the cat?`,
+  answerStart: CONTEXT.length + "Who has the cat?".length,
   questionStart: CONTEXT.length,
   maxTokens: 12,
   score: (answer) => answer === "Bob" ? 1 : 0,

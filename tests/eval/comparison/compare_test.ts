@@ -20,6 +20,7 @@ function questions(count: number): Question[] {
     length: 16,
     index,
     prompt: `Question ${index}`,
+    answerStart: `Question ${index}`.length,
     maxTokens: 8,
     score: (answer) => answer === "yes" ? 1 : 0,
   }));

@@ -56,9 +56,11 @@ const LOADS_EVERYTHING = `
   console.log(typeof await Onnxruntime.open(1));
   console.log((await bundlePlugins([Deno.args[0]])).length);
   await stopBundling();
-  const encoder = await EncoderClient.start("tests/golden/encoder/embedder");
-  console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
-  encoder.close();
+  for (const device of ["cpu", "gpu"]) {
+    const encoder = await EncoderClient.start("tests/golden/encoder/embedder", { device });
+    console.log((await encoder.embed([[2, 3]], { field: "input" }))[0].values.length);
+    encoder.close();
+  }
   const grammars = await GrammarEngine.create([Uint8Array.of(97), Uint8Array.of(98)]);
   const { mask } = await (await grammars.match(await grammars.compile('root ::= "b"'))).next();
   console.log(mask[0]);
@@ -102,7 +104,7 @@ Deno.test("deno task compile embeds the program, its workers and the model, and 
         env: { DENO_DIR: cache },
       }).output();
       assert.equal(new TextDecoder().decode(run.stderr), "");
-      assert.equal(new TextDecoder().decode(run.stdout), "object\n1\n16\n2\n我 来到 北京 清华大学\n");
+      assert.equal(new TextDecoder().decode(run.stdout), "object\n1\n16\n16\n2\n我 来到 北京 清华大学\n");
     }));
 });
 

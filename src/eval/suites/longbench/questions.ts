@@ -14,9 +14,15 @@ export async function longBenchTasks(folder: string): Promise<string[]> {
 }
 
 /** A prompt without a chat template. */
-function asItIs({ context, question, answerPrefix }: PromptParts): Pick<Question, "prompt" | "questionStart"> {
-  const prompt = context + question + answerPrefix;
-  return { prompt, questionStart: question === "" ? undefined : context.length };
+function asItIs(
+  { context, question, answerPrefix }: PromptParts,
+): Pick<Question, "prompt" | "questionStart" | "answerStart"> {
+  const begun = context + question;
+  return {
+    prompt: begun + answerPrefix,
+    questionStart: question === "" ? undefined : context.length,
+    answerStart: begun.length,
+  };
 }
 
 /**
