@@ -15,12 +15,10 @@ import type { Askable } from "./ask.ts";
 import type { Answerer } from "../comparison/compare.ts";
 import { type Contender, FULL } from "../comparison/contender.ts";
 import { comparisonOf } from "./engine_answers.ts";
-import type { Mode } from "./modes.ts";
+import type { DecodingMode } from "./modes.ts";
 import { fillerProse } from "../suites/prose.ts";
 import { seededRandom } from "../suites/random.ts";
 import type { Question } from "../suites/question.ts";
-
-export type DecodingMode = Extract<Mode, "decoding" | "long-answer">;
 
 /** Tokens of the prompt that `decoding` reads as one: fewer than any budget worth measuring has rows. */
 const PROMPT_TOKENS = 16;

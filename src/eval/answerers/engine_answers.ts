@@ -17,8 +17,7 @@ import { type Answerer, secondTurn } from "../comparison/compare.ts";
 import { type Contender, FULL } from "../comparison/contender.ts";
 import { Dialogue, type Part } from "./dialogue.ts";
 import { divergence, likeliest } from "./divergence.ts";
-import type { DecodingMode } from "./decoding_answers.ts";
-import type { Mode } from "./modes.ts";
+import type { DecodingMode, Mode } from "./modes.ts";
 import type { Question } from "../suites/question.ts";
 
 export interface EngineAnswersOptions {

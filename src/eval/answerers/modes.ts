@@ -10,3 +10,5 @@ export const MODES = ["query-aware", "query-agnostic", "two-turn", "decoding", "
  * - `long-answer`: other text is fed as if the answer began with it, and its rows are evicted meanwhile; the prompt's stay.
  */
 export type Mode = typeof MODES[number];
+/** Those that evict while tokens are fed as if they had been generated. */
+export type DecodingMode = Extract<Mode, "decoding" | "long-answer">;
