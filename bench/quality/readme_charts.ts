@@ -1,5 +1,5 @@
 /** @file The pictures of the README, drawn from the results that docs/quality.md reports. */
-import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../../src/charts/heat_map_panel.ts";
+import { type HeatMapPanel, heatMapPanel } from "../../src/charts/heat_map_panel.ts";
 import { type Bar, drawChart, drawFigure, type Panel } from "../../src/charts/svg.ts";
 import { lookOf } from "../../src/eval/comparison/comparison_charts.ts";
 import { averageTasks, type Summary, turnsOf } from "../../src/eval/comparison/aggregate.ts";
@@ -46,13 +46,7 @@ function layersChart({ tasks: { results } }: Reports): string {
       columns: 2,
       panelWidth: PANEL_WIDTH,
     },
-    ["dynamickv", "readahead"].map((policy) => {
-      const own = panel(policy);
-      return {
-        height: heatMapHeight(own),
-        draw: (left, top) => drawHeatMap(own, left, top, PANEL_WIDTH),
-      };
-    }),
+    [["dynamickv", "readahead"].map((policy) => heatMapPanel(panel(policy)))],
   );
 }
 
@@ -83,6 +77,7 @@ function situationsChart(reports: Reports): string {
       return {
         title: `${title}, n = ${samples}`,
         axis: `per cent, at ${budget} of ${length} tokens`,
+        highest: 100,
         rows: SHOWN_POLICIES.flatMap((policy) => {
           const average = averages.find((average) => average.policy === policy && average.budget === budget);
           return average === undefined ? [] : [{ label: policy, bars: [bar(average)] }];

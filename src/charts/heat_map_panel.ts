@@ -1,5 +1,5 @@
 /** @file A grid of coloured cells with their values, as a panel of a figure (see svg.ts). */
-import { CHARACTER_WIDTH, rectangle, text } from "./svg.ts";
+import { CHARACTER_WIDTH, type FigurePanel, rectangle, text } from "./svg.ts";
 
 /** What a panel shows. */
 export interface HeatMapPanel {
@@ -27,12 +27,15 @@ const BOTTOM = 42;
 /** Below this mean of red, green and blue, text is white. */
 const DARK = 120;
 
-export function heatMapHeight({ rows }: HeatMapPanel): number {
-  return TOP + rows.length * CELL_HEIGHT + BOTTOM;
+/** A panel of cells. */
+export function heatMapPanel(panel: HeatMapPanel): FigurePanel {
+  return {
+    height: TOP + panel.rows.length * CELL_HEIGHT + BOTTOM,
+    draw: (left, top, width) => drawHeatMap(panel, left, top, width),
+  };
 }
 
-/** Draws a panel with its corner at `(left, top)`. */
-export function drawHeatMap(panel: HeatMapPanel, left: number, top: number, width: number): string {
+function drawHeatMap(panel: HeatMapPanel, left: number, top: number, width: number): string {
   const { columns, rows, values, highest = 100 } = panel;
   const labelWidth = Math.max(...rows.map(({ length }) => length)) * CHARACTER_WIDTH + 8;
   const cellWidth = (width - labelWidth) / columns.length;

@@ -2,13 +2,15 @@
 import { drawMark } from "./marks.ts";
 import { digits } from "./text_table.ts";
 import { round } from "./round.ts";
-import { axisTicks, CHARACTER_WIDTH, type Series, text } from "./svg.ts";
+import { axisTicks, CHARACTER_WIDTH, type FigurePanel, type Series, text } from "./svg.ts";
 
 /** What a panel shows. */
 export interface LinePanel {
   readonly title: string;
   /** What the lower axis names, such as a budget, and its places from left to right. */
   readonly axis: string;
+  /** What the other axis counts, with its unit. */
+  readonly upwards: string;
   readonly places: readonly string[];
   /** Where the places are, in units of the axis, ascending. Default: at equal distances. */
   readonly positions?: readonly number[];
@@ -24,8 +26,9 @@ export interface LinePanel {
   readonly level?: { readonly series: Series; readonly value: number };
 }
 
-export const LINE_PANEL_HEIGHT = 250;
-const LEFT = 40;
+/** Pixels, where nothing else is said. */
+const HEIGHT = 250;
+const LEFT = 58;
 const TOP = 28;
 const BOTTOM = 46;
 const RIGHT = 14;
@@ -33,14 +36,21 @@ const RIGHT = 14;
 const INSET = 18;
 const MARK_SIZE = 4;
 
-/** Draws a panel with its corner at `(left, top)`. */
-export function drawLinePanel(
-  { title, axis, places, positions = places.map((_, place) => place), highest, lines, level }: LinePanel,
+/** A panel of lines. */
+export function linePanel(
+  panel: LinePanel,
+  { height = HEIGHT, span }: Partial<Pick<FigurePanel, "height" | "span">> = {},
+): FigurePanel {
+  return { height, span, draw: (left, top, width) => drawLinePanel(panel, left, top, width, height) };
+}
+
+function drawLinePanel(
+  { title, axis, upwards, places, positions = places.map((_, place) => place), highest, lines, level }: LinePanel,
   left: number,
   top: number,
   width: number,
-  height: number = LINE_PANEL_HEIGHT,
-) {
+  height: number,
+): string {
   const ticks = axisTicks(highest);
   const plot = { left: left + LEFT, right: left + width - RIGHT, top: top + TOP, bottom: top + height - BOTTOM };
   const [first, last] = [positions[0], positions.at(-1)!];
@@ -51,7 +61,10 @@ export function drawLinePanel(
   const y = (value: number) => plot.bottom - value / ticks.at(-1)! * (plot.bottom - plot.top);
   const across = (value: number, style: string) =>
     `<path d="M${round(plot.left)} ${round(y(value))}H${round(plot.right)}" fill="none" ${style}/>`;
-  const parts = [text(left, top + 13, title, { weight: 600, size: 13 })];
+  const parts = [
+    text(left, top + 13, title, { weight: 600, size: 13 }),
+    text(left + 12, (plot.top + plot.bottom) / 2, upwards, { anchor: "middle", colour: "#555", isUpwards: true }),
+  ];
   for (const tick of ticks) {
     parts.push(
       across(tick, `stroke="${tick === 0 ? "#888" : "#e4e4e4"}"`),

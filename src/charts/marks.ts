@@ -25,10 +25,13 @@ function cross(quarter: readonly (readonly [number, number])[]): [number, number
   );
 }
 
-/** A mark around a point, `size` pixels from its middle to its side. */
+/** Around each mark, so that those that lie on one another can be told apart. */
+const EDGE = 'stroke="#fff" stroke-width="1" paint-order="stroke"';
+
+/** A mark around a point, `size` pixels from its middle to its side, with a white edge. */
 export function drawMark(mark: Mark, x: number, y: number, size: number, colour: string): string {
   const corners = CORNERS[mark];
-  if (corners === null) return `<circle cx="${round(x)}" cy="${round(y)}" r="${size}" fill="${colour}"/>`;
+  if (corners === null) return `<circle cx="${round(x)}" cy="${round(y)}" r="${size}" ${EDGE} fill="${colour}"/>`;
   const path = corners.map(([across, down]) => `${round(x + size * across)} ${round(y + size * down)}`).join("L");
-  return `<path d="M${path}Z" fill="${colour}"/>`;
+  return `<path d="M${path}Z" ${EDGE} fill="${colour}"/>`;
 }

@@ -33,6 +33,8 @@ export interface Panel {
   readonly title: string;
   /** What the axis counts, with its unit. */
   readonly axis: string;
+  /** What the axis reaches at least, so that panels can share it. Default: the longest bar. */
+  readonly highest?: number;
   readonly rows: readonly { readonly label: string; readonly bars: readonly Bar[] }[];
 }
 
@@ -42,7 +44,7 @@ export interface Chart {
   readonly notes: readonly string[];
   readonly series: readonly Series[];
   readonly panels: readonly Panel[];
-  /** Panels beside each other. */
+  /** Panels beside each other, and how wide they are where a line is full of them; else they share its width. */
   readonly columns: number;
   readonly panelWidth: number;
 }
@@ -55,34 +57,50 @@ const AXIS_HEIGHT = 42;
 const LINE_HEIGHT = 17;
 /** Room for the number at the end of the longest bar. */
 const TEXT_ROOM = 52;
+const TEXT_SIZE = 12;
+const TITLE_SIZE = 17;
 /** Mean advance of a character at the size of labels, in a font that is as wide as they come. */
 export const CHARACTER_WIDTH = 7.4;
 
 /** A panel of any kind. */
 export interface FigurePanel {
   readonly height: number;
+  /** How many columns it takes of those that its line is divided into. Default: 1. */
+  readonly span?: number;
   /** Draws it with its corner at `(left, top)`. */
-  draw(left: number, top: number): string;
+  draw(left: number, top: number, width: number): string;
 }
 
 /** Draws a chart. */
 export function drawChart(chart: Chart): string {
-  const { panels } = chart;
-  return drawFigure(chart, panels.map((panel) => barPanel(panel, chart.panelWidth)));
+  return drawFigure(chart, inLines(chart.panels.map(barPanel), chart.columns));
 }
 
-/** A panel of bars, so many pixels wide. */
-export function barPanel(panel: Panel, width: number): FigurePanel {
-  return { height: panelHeight(panel), draw: (left, top) => drawPanel(panel, left, top, width) };
+/** A panel of bars. */
+export function barPanel(panel: Panel): FigurePanel {
+  return { height: panelHeight(panel), draw: (left, top, width) => drawPanel(panel, left, top, width) };
 }
 
-/** Draws a title, notes and a legend, and below them panels in a grid. */
+/** As few lines of so many columns as there can be, one as full as the next, the first ones fuller. */
+export function inLines<Item>(items: readonly Item[], columns: number): Item[][] {
+  const lines = Math.ceil(items.length / columns);
+  const start = (line: number) => Math.ceil(line * items.length / lines);
+  return Array.from({ length: lines }, (_, line) => items.slice(start(line), start(line + 1)));
+}
+
+/** Draws a title, notes and a legend, and below them panels in lines. The panels of a line share all of its width. */
 export function drawFigure(
   { columns, panelWidth, title, notes, series }: Omit<Chart, "panels">,
-  panels: readonly FigurePanel[],
+  lines: readonly (readonly FigurePanel[])[],
 ): string {
-  const width = columns * (panelWidth + MARGIN) + MARGIN;
-  const parts: string[] = [text(MARGIN, 32, title, { size: 17, weight: 600 })];
+  const texts = [
+    title.length * CHARACTER_WIDTH * TITLE_SIZE / TEXT_SIZE,
+    ...notes.map((note) => note.length * CHARACTER_WIDTH),
+  ];
+  const width = Math.ceil(
+    Math.max(columns * (panelWidth + MARGIN) + MARGIN, ...texts.map((text) => text + 2 * MARGIN)),
+  );
+  const parts: string[] = [text(MARGIN, 32, title, { size: TITLE_SIZE, weight: 600 })];
   let y = 54;
   for (const note of notes) {
     parts.push(text(MARGIN, y, note, { colour: "#555" }));
@@ -100,9 +118,15 @@ export function drawFigure(
     x += entry + 20;
   }
   if (series.length > 0) y += 28;
-  for (let first = 0; first < panels.length; first += columns) {
-    const line = panels.slice(first, first + columns);
-    line.forEach((panel, column) => parts.push(panel.draw(MARGIN + column * (panelWidth + MARGIN), y)));
+  for (const line of lines) {
+    const spans = line.reduce((sum, { span = 1 }) => sum + span, 0);
+    const column = (width - MARGIN) / spans - MARGIN;
+    let left = MARGIN;
+    for (const panel of line) {
+      const own = (panel.span ?? 1) * (column + MARGIN) - MARGIN;
+      parts.push(panel.draw(left, y, own));
+      left += own + MARGIN;
+    }
     y += Math.max(...line.map(({ height }) => height)) + MARGIN;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" ` +
@@ -121,7 +145,7 @@ function drawPanel(panel: Panel, left: number, top: number, width: number): stri
   const plotLeft = left + labelWidth;
   const plotWidth = width - labelWidth - TEXT_ROOM;
   const sum = ({ segments }: Bar) => segments.reduce((total, { value }) => total + value, 0);
-  const ticks = axisTicks(Math.max(...rows.flatMap(({ bars }) => bars.map(sum))));
+  const ticks = axisTicks(Math.max(panel.highest ?? 0, ...rows.flatMap(({ bars }) => bars.map(sum))));
   const scale = plotWidth / ticks.at(-1)!;
   const plotTop = top + TITLE_HEIGHT;
   const plotBottom = top + panelHeight(panel) - AXIS_HEIGHT;
@@ -147,7 +171,9 @@ function drawPanel(panel: Panel, left: number, top: number, width: number): stri
       if (bar.error) {
         const [middle, reach] = [y + BAR_HEIGHT / 2, bar.error * scale];
         const start = Math.max(plotLeft, x - reach);
-        parts.push(`<path d="M${round(start)} ${round(middle)}H${round(x + reach)}" stroke="#333"/>`);
+        const path = `<path d="M${round(start)} ${round(middle)}H${round(x + reach)}"`;
+        // A bar may be as dark as the line.
+        parts.push(`${path} stroke="#fff" stroke-width="3"/>`, `${path} stroke="#333"/>`);
         x += reach;
       }
       parts.push(text(x + 5, y + BAR_HEIGHT - 3, bar.text ?? digits(sum(bar)), { colour: "#333", halo: true }));
@@ -173,13 +199,16 @@ interface TextStyle {
   readonly weight?: number;
   /** A white edge, for text on grid lines. */
   readonly halo?: boolean;
+  /** Written from below to above. */
+  readonly isUpwards?: boolean;
 }
 
 /** Text at a point; its baseline there. */
 export function text(x: number, y: number, content: string, style: TextStyle = {}): string {
-  const { anchor = "start", colour = "#222", size = 12, weight = 400, halo = false } = style;
+  const { anchor = "start", colour = "#222", size = TEXT_SIZE, weight = 400, halo = false, isUpwards = false } = style;
+  const turn = isUpwards ? ` transform="rotate(-90 ${round(x)} ${round(y)})"` : "";
   return `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" fill="${colour}" font-size="${size}" ` +
-    `font-weight="${weight}"${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke"' : ""}>` +
+    `font-weight="${weight}"${turn}${halo ? ' stroke="#fff" stroke-width="3" paint-order="stroke"' : ""}>` +
     `${escaped(content)}</text>`;
 }
 

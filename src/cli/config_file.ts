@@ -3,6 +3,7 @@ import { ExitError } from "./exit_codes.ts";
 import { flagName } from "./option_names.ts";
 import { nearest } from "../text/nearest.ts";
 import type { AnyFlag } from "./values.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** An option as text, and how its place is called. */
 export interface Given {
@@ -23,7 +24,7 @@ export function readConfigFile(
   try {
     entries = JSON.parse(read(path));
   } catch (error) {
-    throw new ExitError("usage", `--config ${path} cannot be read: ${(error as Error).message}`);
+    throw new ExitError("usage", `--config ${path} cannot be read: ${systemReason(error)}`);
   }
   if (typeof entries !== "object" || entries === null || Array.isArray(entries)) {
     throw new ExitError("usage", `--config ${path} must hold a JSON object`);

@@ -21,6 +21,7 @@ import { readModelConfig } from "../architecture/read_config.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import { EMBEDDED_MODEL } from "../serving/embedded_model.ts";
 import { chooseDevice } from "../serving/device.ts";
+import { suggestion } from "../text/nearest.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { EvalCompareOptions, EvalScoreOptions } from "./flags/measuring.ts";
 import { localModel } from "./local_model.ts";
@@ -28,6 +29,7 @@ import { requireOutFile } from "./out_file.ts";
 import { policiesOf } from "./policies.ts";
 import { extentLines, probedSeconds } from "./comparison_extent.ts";
 import { comparisonProgress, progressDisplay } from "./progress.ts";
+import { type ReadingProgress, watchReading } from "./watch_reading.ts";
 import { loadText, type RunningEngine, startEngine } from "../serving/start_engine.ts";
 
 /** Prints the score of each task, in per cent, as JSON: `{"TASK": score}`. */
@@ -82,10 +84,16 @@ export async function runComparison(
   const known = sources.records ? await longBenchTasks(sources.records) : suiteTasks(suite as SuiteName, sources.texts);
   const unknown = options.tasks?.find((task) => !known.includes(task));
   if (unknown !== undefined) {
-    throw new ExitError("usage", `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}`);
+    throw new ExitError(
+      "usage",
+      `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}${suggestion(unknown, known)}`,
+    );
   }
   const local = { ...options, model: await localModel(options.model) };
-  const asking = options.url === undefined ? await askModel(local, start) : await askServer(local, options.url);
+  const progress = comparisonProgress();
+  const asking = options.url === undefined
+    ? await askModel(local, start, progress.reading)
+    : await askServer(local, options.url);
   try {
     const { model, contenders, answerer, text: { tokenizer }, chatTemplate } = asking;
     const file = await openAnswers(answersFile, { suite, mode, model, seed });
@@ -100,8 +108,9 @@ export async function runComparison(
       async onStart(questions, answers) {
         const seconds = asking.probe ? await asking.probe(questions, answers) : null;
         for (const line of extentLines(questions, answers, seconds)) console.error(line);
+        progress.answered({ questions: 0, allQuestions: questions.length, answers: 0, allAnswers: answers });
       },
-      onProgress: comparisonProgress(),
+      onProgress: progress.answered,
     });
     const tasks = summariseTasks(answers);
     const averages = averageTasks(tasks);
@@ -137,6 +146,7 @@ async function askModel(
     sandboxPlugins,
   }: EvalCompareOptions,
   start: typeof startEngine,
+  onReading: (progress: ReadingProgress | null) => void,
 ): Promise<Asking> {
   const registry = await policiesOf({ plugin, sandboxPlugins, policies });
   const device = await chooseDevice(choice, console.error);
@@ -159,14 +169,15 @@ async function askModel(
     progressDisplay(),
   );
   const { engine } = running;
+  const watched = { ...running, engine: watchReading(engine, onReading) };
   const parseChoice = (choice: unknown) => parseKvCacheChoice(choice, engine.defaultKvCache, registry);
   return {
     ...running,
     model: engine.model.id,
     contenders,
     answerer: mode === "decoding" || mode === "long-answer"
-      ? decodingAnswerer(running, { mode, parseChoice })
-      : engineAnswerer(running, { mode, parseChoice }),
+      ? decodingAnswerer(watched, { mode, parseChoice })
+      : engineAnswerer(watched, { mode, parseChoice }),
     probe: (questions, answers) => probedSeconds(running, questions, answers),
     close: () => running.close(),
   };

@@ -9,6 +9,7 @@ export const EXIT_CODES = {
   modelUnusable: { code: 4, meaning: "Model file missing, damaged or not supported" },
   pluginUnusable: { code: 5, meaning: "Policy plugin missing, damaged or not supported" },
   interrupted: { code: 130, meaning: "Stopped at once by SIGINT (generate: the first, serve: the second)" },
+  unheard: { code: 141, meaning: "Whoever read its output has gone, such as head" },
   terminated: { code: 143, meaning: "Stopped at once by SIGTERM (generate: the first, serve: the second)" },
 } as const;
 

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { type Given, readConfigFile } from "./config_file.ts";
 import { ExitError } from "./exit_codes.ts";
-import { nearest } from "../text/nearest.ts";
+import { nearest, suggestion } from "../text/nearest.ts";
 import { environmentName, flagName } from "./option_names.ts";
 import type { AnyFlag, OptionsOf } from "./values.ts";
 
@@ -91,7 +91,12 @@ function readArguments(
 function parseValue(flag: AnyFlag, name: string, text: string): unknown {
   const value = flag.value.parse(text);
   if (value === undefined) {
-    throw new ExitError("usage", `${name} must be ${flag.value.expectation}, not ${JSON.stringify(text)}`);
+    const { expectation, words = [] } = flag.value;
+    const slip = text.split(",").map((part) => part.trim()).find((part) => !words.includes(part)) ?? text;
+    throw new ExitError(
+      "usage",
+      `${name} must be ${expectation}, not ${JSON.stringify(text)}${suggestion(slip, words)}`,
+    );
   }
   return value;
 }

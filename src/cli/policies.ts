@@ -4,6 +4,7 @@ import type { KvCacheChoice } from "../contract/generation.ts";
 import { parseKvCacheChoice } from "../policy/choice.ts";
 import { COMBINATION_EXAMPLE, type PolicyRegistry } from "../policy/registry.ts";
 import { loadPolicies } from "../serving/policies.ts";
+import { suggestion } from "../text/nearest.ts";
 import { ExitError } from "./exit_codes.ts";
 import { DEFAULT_BUDGET } from "./flags/shared.ts";
 
@@ -31,11 +32,13 @@ export async function policiesOf(
 }
 
 function requirePolicies(flag: string, names: readonly string[], list: string, registry: PolicyRegistry): void {
-  if (names.every((name) => registry.find(name) !== undefined)) return;
-  const known = registry.policies.map(({ name }) => name).join(", ");
+  const unknown = names.find((name) => registry.find(name) === undefined);
+  if (unknown === undefined) return;
+  const known = registry.policies.map(({ name }) => name);
   throw new ExitError(
     "usage",
-    `${flag} must be ${list}${known} or ${COMBINATION_EXAMPLE}, not ${JSON.stringify(names.join(","))}`,
+    `${flag} must be ${list}${known.join(", ")} or ${COMBINATION_EXAMPLE}, not ${JSON.stringify(unknown)}` +
+      suggestion(unknown, known),
   );
 }
 

@@ -1,6 +1,6 @@
 /** @file `main.ts policy check`: faults of users' policies, found without a model, and a picture of what they keep. */
-import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../charts/heat_map_panel.ts";
-import { drawFigure } from "../charts/svg.ts";
+import { type HeatMapPanel, heatMapPanel } from "../charts/heat_map_panel.ts";
+import { drawFigure, inLines } from "../charts/svg.ts";
 import { compileWgsl, userScoresVariant } from "../compression/steps/wgsl.ts";
 import { compileKernels } from "../engine/plugin_kernels.ts";
 import { Gpu, NoAdapterError } from "../gpu/gpu.ts";
@@ -97,9 +97,6 @@ function keptRowsPicture(checked: readonly CheckedPolicy[]): string {
   };
   return drawFigure(
     frame,
-    panels.map((panel) => ({
-      height: heatMapHeight(panel),
-      draw: (left, top) => drawHeatMap(panel, left, top, frame.panelWidth),
-    })),
+    inLines(panels.map(heatMapPanel), frame.columns),
   );
 }

@@ -1,7 +1,8 @@
-/** @file Shows how far loading a model, or asking it questions, has come, on standard error. */
+/** @file Shows how far loading a model, reading a prompt or asking questions has come, on standard error. */
 import type { LoadProgress } from "../contract/engine.ts";
 import type { ComparisonProgress } from "../eval/comparison/compare.ts";
-import { formatBytes } from "./units.ts";
+import { formatBytes, formatCount } from "./units.ts";
+import type { ReadingProgress } from "./watch_reading.ts";
 
 /** Where progress is shown. */
 export interface ProgressOutput {
@@ -17,6 +18,11 @@ const STAGES = { tensors: "Loading tensors", shaders: "Compiling shaders", kerne
 /** Least milliseconds between two states shown: what an eye can follow, what a log can bear. */
 const TERMINAL_INTERVAL = 100;
 const LOG_INTERVAL = 5000;
+/** Milliseconds that a prompt is read before it is worth a word. */
+const READING_PATIENCE = 1000;
+
+/** Takes away what a terminal's line shows. */
+const CLEAR_LINE = "\r\x1b[K";
 
 /** A state: how much of how much is done. */
 interface Progress {
@@ -42,14 +48,74 @@ export function requestProgress(output: ProgressOutput = standardError): (done: 
   return (done, total) => show({ done, total });
 }
 
-/** Returns a function that shows how far a comparison has come, within a question too, and the time that the rest will take. */
-export function comparisonProgress(output: ProgressOutput = standardError): (progress: ComparisonProgress) => void {
+/**
+ * Returns a function that shows how far a long prompt has been read, and how fast; null takes it away again, on a terminal.
+ * Prompts that are soon read are not worth it.
+ */
+export function readingProgress(output: ProgressOutput = standardError): (progress: ReadingProgress | null) => void {
+  const describe = readingClock(output);
+  let line: string | undefined;
+  let isShown = false;
+  const show = display(output, () => line!);
+  return (progress) => {
+    line = describe(progress);
+    if (line !== undefined) {
+      isShown = true;
+      show(progress!);
+    } else if (progress === null) {
+      if (isShown && output.columns() !== undefined) output.write(CLEAR_LINE);
+      isShown = false;
+    }
+  };
+}
+
+/** Returns a function that describes a reading once it takes its time, by when it began. */
+function readingClock({ now }: ProgressOutput): (progress: ReadingProgress | null) => string | undefined {
+  let startedAt: number | undefined;
+  return (progress) => {
+    if (progress === null) {
+      startedAt = undefined;
+      return undefined;
+    }
+    startedAt ??= now();
+    const milliseconds = now() - startedAt;
+    const { done, total, read } = progress;
+    if (milliseconds < READING_PATIENCE || done >= total) return undefined;
+    const speed = Math.round(read / milliseconds * 1000);
+    return `Reading the prompt: ${formatCount(Math.floor(done))} of ${formatCount(total)} tokens, ${
+      formatCount(speed)
+    } tokens/s`;
+  };
+}
+
+/** Shows how far a comparison has come. */
+export interface ComparisonDisplay {
+  answered(progress: ComparisonProgress): void;
+  /** Within a question whose prompt is long; null where none is being read. */
+  reading(progress: ReadingProgress | null): void;
+}
+
+/** Shows how far a comparison has come, within a question too, and the time that the rest will take. */
+export function comparisonProgress(output: ProgressOutput = standardError): ComparisonDisplay {
   const startedAt = output.now();
+  const describeReading = readingClock(output);
+  let reading: string | undefined;
+  let last: Progress & ComparisonProgress | undefined;
   const show = display(output, ({ done, total, questions, allQuestions }: Progress & ComparisonProgress) => {
     const left = done === 0 ? "" : `, ${formatMinutes((output.now() - startedAt) / done * (total - done))} left`;
-    return `${questions} of ${allQuestions} questions asked (${done} of ${total} answers)${left}`;
+    const within = reading === undefined || done === total ? "" : `. ${reading}`;
+    return `${questions} of ${allQuestions} questions asked (${done} of ${total} answers)${left}${within}`;
   });
-  return (progress) => show({ ...progress, done: progress.answers, total: progress.allAnswers });
+  return {
+    answered(progress) {
+      last = { ...progress, done: progress.answers, total: progress.allAnswers };
+      show(last);
+    },
+    reading(progress) {
+      reading = describeReading(progress);
+      if (reading !== undefined && last !== undefined && last.done < last.total) show(last);
+    },
+  };
 }
 
 /** Returns a function that shows how many of how many bytes have come, how fast, and the time that the others will take. */
@@ -85,7 +151,7 @@ function display<State extends Progress>(
     } else {
       // Some terminals do not know how wide they are, and say 0.
       const line = columns > 0 ? describe(progress).slice(0, columns - 1) : describe(progress);
-      output.write(`\r\x1b[K${line}${isLast ? "\n" : ""}`);
+      output.write(`${CLEAR_LINE}${line}${isLast ? "\n" : ""}`);
     }
   };
 }

@@ -1,6 +1,8 @@
 /** @file From the program's arguments to its exit code. */
 import { SizeError } from "../contract/errors.ts";
+import { OutputFileError } from "../conversion/write_model.ts";
 import { ModelFileError } from "../formats/model_file.ts";
+import { systemReason } from "../formats/system_reason.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
 import { HubError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
@@ -18,11 +20,29 @@ export async function run(args: readonly string[]): Promise<number> {
   try {
     return await dispatch(args);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
+    tell(error);
     return exitCodeOf(error);
   } finally {
     await workersEnded();
   }
+}
+
+/** Says why. Where nobody listens any more, as behind `| head`, nothing is to be said. */
+function tell(error: unknown): void {
+  if (error instanceof Deno.errors.BrokenPipe) return;
+  try {
+    console.error(error instanceof Error ? sentenceOf(error) : String(error));
+  } catch (unheard) {
+    if (!(unheard instanceof Deno.errors.BrokenPipe)) throw unheard;
+  }
+}
+
+/** What the system's own errors say ends with the file; those of standard output name none. */
+function sentenceOf(error: Error): string {
+  const path = / \(os error \d+\): \w+ '(.*)'$/.exec(error.message)?.[1];
+  if (path !== undefined) return `${path}: ${systemReason(error)}`;
+  const isOfOutput = /^(No space left on device|Input\/output error) \(os error \d+\)$/.test(error.message);
+  return isOfOutput ? `Standard output cannot be written: ${systemReason(error)}` : error.message;
 }
 
 async function dispatch(given: readonly string[]): Promise<number> {
@@ -41,7 +61,9 @@ async function dispatch(given: readonly string[]): Promise<number> {
   }
   if (!Object.hasOwn(COMMANDS, name)) {
     const near = nearest(name, Object.keys(COMMANDS));
-    const advice = near ? `did you mean ${near}?` : `expected ${Object.keys(COMMANDS).join(", ")}; see --help`;
+    const group = Object.keys(COMMANDS).filter((command) => command.startsWith(`${name.split(" ")[0]} `));
+    const expected = group.length > 0 ? group : Object.keys(COMMANDS);
+    const advice = near ? `did you mean ${near}?` : `expected ${expected.join(", ")}; see --help`;
     throw new ExitError("usage", `Unknown command ${JSON.stringify(name)}: ${advice}`);
   }
   const { flags, positionals, load } = COMMANDS[name];
@@ -68,6 +90,8 @@ function commandOf(given: readonly string[]): [name: string | undefined, args: r
 }
 
 function exitCodeOf(error: unknown): number {
+  if (error instanceof Deno.errors.BrokenPipe) return EXIT_CODES.unheard.code;
+  if (error instanceof OutputFileError) return (error.isTaken ? EXIT_CODES.usage : EXIT_CODES.failure).code;
   if (error instanceof ExitError) return EXIT_CODES[error.reason].code;
   if (error instanceof SizeError) return EXIT_CODES.usage.code;
   if (error instanceof NoAdapterError) return EXIT_CODES.noAdapter.code;

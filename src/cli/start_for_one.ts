@@ -5,7 +5,8 @@ import type { PolicyRegistry } from "../policy/registry.ts";
 import type { ChatOptions } from "./flags/serving.ts";
 import { localModel } from "./local_model.ts";
 import { defaultKvCacheOf, policiesOf } from "./policies.ts";
-import { progressDisplay } from "./progress.ts";
+import { progressDisplay, readingProgress } from "./progress.ts";
+import { watchReading } from "./watch_reading.ts";
 
 /** What the engine is told by the flags of `generate` and `chat`. */
 export type EngineFlags =
@@ -13,7 +14,7 @@ export type EngineFlags =
   & Pick<ChatOptions, "device" | "threads" | "cpuWeights">;
 
 /**
- * Loads a model. Prompts that begin as earlier ones are not read again, as far as the memory of one context goes.
+ * Loads a model, whose engine shows how far it is with a long prompt. Prompts that begin as earlier ones are not read again, as far as the memory of one context goes.
  *
  * @param beforeLoading as of {@linkcode startEngine}
  * @throws {ExitError} with the reason `usage` @throws {SizeError} @throws {ModelFileError} @throws {PluginError} @throws {NoAdapterError}
@@ -42,5 +43,5 @@ export async function startForOne(
     progressDisplay(),
     beforeLoading,
   );
-  return { ...running, policies };
+  return { ...running, engine: watchReading(running.engine, readingProgress()), policies };
 }

@@ -3,6 +3,7 @@ import { createSecureContext } from "node:tls";
 import { ExitError } from "./exit_codes.ts";
 import { flagName } from "./option_names.ts";
 import type { ServeOptions } from "./flags/serving.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** @throws {ExitError} if only one is named, or one cannot be used */
 export async function readTls(
@@ -29,7 +30,7 @@ async function readPem(option: string, path: string | undefined): Promise<string
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    throw new ExitError("usage", `${flagName(option)} ${path} cannot be read: ${(error as Error).message}`);
+    throw new ExitError("usage", `${flagName(option)} ${path} cannot be read: ${systemReason(error)}`);
   }
   if (text.includes("-----BEGIN ")) return text;
   throw new ExitError("usage", `${flagName(option)} ${path} must be a PEM file, which has a line -----BEGIN ...-----`);

@@ -13,6 +13,8 @@ export interface ValueType<T> {
   readonly expectation: string;
   /** The value, or undefined where the text is none. */
   parse(text: string): T | undefined;
+  /** All that is accepted, where it is a few words, or a list of them. */
+  readonly words?: readonly string[];
 }
 
 /** Stands between texts that may hold commas; no argument holds it itself. */
@@ -84,6 +86,7 @@ export function oneOf<const Words extends readonly string[]>(...words: Words): V
     placeholder: words.join("|"),
     expectation: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
     parse: (text) => words.find((word) => word === text),
+    words,
   };
 }
 
@@ -175,8 +178,9 @@ export const origin: ValueType<string> = {
 };
 
 /** Values with commas between them; repeated ones count once. */
-export function listOf<T>({ placeholder, expectation, parse }: ValueType<T>): ValueType<readonly T[]> {
+export function listOf<T>({ placeholder, expectation, parse, words }: ValueType<T>): ValueType<readonly T[]> {
   return {
+    words,
     placeholder: `${placeholder},...`,
     expectation: `a list, with commas, each entry ${expectation}`,
     parse(text) {

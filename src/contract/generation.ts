@@ -104,6 +104,8 @@ export interface GenerationRequest {
   readonly resumableTokens?: number;
   /** Ends the generation with the prompt: its hidden states are reported, and no token is drawn. */
   readonly embed?: PromptPooling;
+  /** Whether `reading` is reported. Default: where `kvCache.report` asks for positions. */
+  readonly reportsReading?: boolean;
 }
 
 /** Tokens that a sequence is given as if it had drawn them. They are not reported and stop nothing. */
@@ -173,12 +175,13 @@ export interface KeptMass {
 /** What a running generation reports, in order; exactly one `finished` or `failed` comes last. */
 export type GenerationEvent =
   /**
-   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far, and perhaps
-   * their positions, as in {@link KvCacheUsage}. Only where the request asks for positions.
+   * The prompt is being read: the rows that each layer keeps of it for now, of the layers that have been read so far, the share of
+   * the work that is done, in [0, 1], and perhaps the rows' positions, as in {@link KvCacheUsage}. Only where the request asks for it.
    */
   | {
     readonly type: "reading";
     readonly rowsPerLayer: readonly number[];
+    readonly share: number;
     readonly positions?: KvCacheUsage["positions"];
   }
   /**

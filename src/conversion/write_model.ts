@@ -7,6 +7,7 @@ import { type ModelFile, ModelFileError, type TensorType } from "../formats/mode
 import { quote } from "../formats/quote.ts";
 import { dequantise, quantise } from "../formats/quantisation.ts";
 import { TENSOR_TYPES, tensorByteLength } from "../formats/tensor_types.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** A tensor to write. */
 export interface TensorToWrite {
@@ -20,6 +21,15 @@ export interface TensorToWrite {
 /** How many of how many bytes of weights are written. */
 export type OnProgress = (done: number, total: number) => void;
 
+/** A file that cannot be written. */
+export class OutputFileError extends Error {
+  override name = "OutputFileError";
+  /** @param isTaken whether there is something at its path already */
+  constructor(message: string, readonly isTaken: boolean) {
+    super(message);
+  }
+}
+
 /** Elements that are held at once; whole blocks of every type. */
 const PIECE_ELEMENTS = 2 ** 20;
 
@@ -29,7 +39,8 @@ const LARGEST_F16 = 65504;
 /**
  * Writes the file.
  *
- * @throws {ModelFileError} when there is something at the path already, or it cannot be written
+ * @throws {OutputFileError} when there is something at the path already, or it cannot be written
+ * @throws {ModelFileError} when a tensor cannot be read, or its type cannot hold it
  */
 export async function writeModel(
   path: string,
@@ -64,20 +75,20 @@ export async function writeModel(
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    if (error instanceof ModelFileError) throw error;
-    throw new ModelFileError(`${path} cannot be written: ${(error as Error).message}`);
+    if (error instanceof ModelFileError || error instanceof OutputFileError) throw error;
+    throw new OutputFileError(`${path} cannot be written: ${systemReason(error)}`, false);
   }
 }
 
-/** @throws {ModelFileError} where there is something at the path already */
+/** @throws {OutputFileError} where there is something at the path already */
 export async function requireFree(path: string): Promise<void> {
   try {
     await Deno.lstat(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
-    throw new ModelFileError(`${path} cannot be written: ${(error as Error).message}`);
+    throw new OutputFileError(`${path} cannot be written: ${systemReason(error)}`, false);
   }
-  throw new ModelFileError(`${path} is there already: delete it, or give another name`);
+  throw new OutputFileError(`${path} is there already: delete it, or give another name`, true);
 }
 
 /** The data of a whole tensor of a file in another type, or as it is. */

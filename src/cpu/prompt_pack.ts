@@ -101,6 +101,22 @@ export class PromptPack {
     return this.#segments.flatMap(({ sequences }) => sequences);
   }
 
+  /** Layers that all of its prompts have passed. */
+  get layersRead(): number {
+    return this.#layer;
+  }
+
+  /** Whether all of its prompts stand behind the same layer. */
+  get isBetweenLayers(): boolean {
+    return this.#tile === 0;
+  }
+
+  /** The part of its work that is done, from 0 to 1. */
+  get share(): number {
+    const { length } = this.#tiles;
+    return (this.#layer * length + this.#tile) / (this.forward.config.layerCount * length);
+  }
+
   get isDone(): boolean {
     return this.#layer === this.forward.config.layerCount || this.sequences.every(({ isFinished }) => isFinished);
   }

@@ -16,7 +16,7 @@ import type { DecodeEviction } from "../engine/eviction.ts";
 import type { Fallback } from "../engine/sequence.ts";
 import { type Guidance, type Guides, type GuidesMaker, NO_GUIDANCE } from "../engine/guides.ts";
 import { keptPositions } from "../engine/kept_positions.ts";
-import { kvCacheUsage } from "../engine/kv_cache_usage.ts";
+import { isToldReading, kvCacheUsage } from "../engine/kv_cache_usage.ts";
 import { readingEvent } from "../engine/reading_event.ts";
 import { withoutStops } from "../engine/token_masks.ts";
 import { WaitingLine } from "../engine/waiting_line.ts";
@@ -208,6 +208,7 @@ export class Scheduler {
     if (pack === undefined) return;
     if (!pack.isDone) {
       pack.runTile((sequence, layer, rows) => this.#store(sequence, layer, rows));
+      this.#tellReading(pack);
     }
     if (!pack.isDone) {
       this.#packs.push(pack);
@@ -241,9 +242,19 @@ export class Scheduler {
       this.#counts.rebalances++;
       this.#counts.rebalanceSeconds += (performance.now() - begun) / 1000;
     }
-    if (sequence.request.kvCache.report === undefined) return;
-    const { rankedPositions } = sequence;
-    this.emit(sequence.id, readingEvent(sequence, layer + 1, (layer, head) => rankedPositions[layer][head]));
+  }
+
+  /** A pack has been read further: tells those that want to know; of positions, whenever a layer is complete. */
+  #tellReading(pack: PromptPack): void {
+    for (const sequence of pack.sequences) {
+      const { id, isFinished, request, rankedPositions } = sequence;
+      const tellsPositions = request.kvCache.report !== undefined;
+      if (isFinished || !isToldReading(request) || (tellsPositions && !pack.isBetweenLayers)) continue;
+      this.emit(
+        id,
+        readingEvent(sequence, pack, tellsPositions ? (layer, head) => rankedPositions[layer][head] : null),
+      );
+    }
   }
 
   /** The prompt is in the cache for good: says so. */

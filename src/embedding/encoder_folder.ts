@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { isJsonObject, type JsonObject, readJsonObject } from "../formats/json_object.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import type { Pooling } from "./pooling.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** What a folder says about its encoder. */
 export interface EncoderFolder {
@@ -93,7 +94,7 @@ async function readModules(folder: string): Promise<Pick<EncoderFolder, "pooling
     modules = JSON.parse(await Deno.readTextFile(join(folder, "modules.json")));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { pooling: "mean", normalises: true };
-    throw new ModelFileError(`${folder}/modules.json cannot be read: ${(error as Error).message}`);
+    throw new ModelFileError(`${folder}/modules.json cannot be read: ${systemReason(error)}`);
   }
   const found: { pooling?: Pooling; normalises: boolean } = { normalises: false };
   for (const module of Array.isArray(modules) ? modules.filter(isJsonObject) : []) {

@@ -20,6 +20,11 @@ export interface CachedSequence {
   readonly fallback: { readonly reason: string | undefined };
 }
 
+/** Whether what its layers keep is told while the prompt is read. */
+export function isToldReading({ reportsReading, kvCache: { report } }: GenerationRequest): boolean {
+  return reportsReading ?? report !== undefined;
+}
+
 /** Prompt rows kept in each of the first `layers` layers; the mean of its KV heads, which can be a fraction. */
 export function promptRowsPerLayer(
   { policy, window, context: { promptLength, kvHeadCount }, residence: { cache } }: CachedSequence,

@@ -91,6 +91,12 @@ export class Pack {
     return this.#layer;
   }
 
+  /** The part of its work that is recorded, from 0 to 1. */
+  get share(): number {
+    const { length } = this.#tiles;
+    return (this.#layer * length + this.#tile) / (this.model.config.layerCount * length);
+  }
+
   /** Those that have not ended. */
   get sequences(): readonly Sequence[] {
     return this.#members.flatMap(({ sequence }) => sequence.isFinished ? [] : [sequence]);

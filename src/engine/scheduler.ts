@@ -15,7 +15,7 @@ import { type CacheShape, type Forecast, forecastRequest } from "./forecast.ts";
 import { type Correction, GuidedDecoding } from "./guided_decoding.ts";
 import type { Guidance, Guides } from "./guides.ts";
 import { keptPositions, type RankedPositions } from "./kept_positions.ts";
-import { kvCacheUsage } from "./kv_cache_usage.ts";
+import { isToldReading, kvCacheUsage } from "./kv_cache_usage.ts";
 import { groupByPrompt } from "./prompt_groups.ts";
 import { readingEvent } from "./reading_event.ts";
 import { type Fallback, Sequence } from "./sequence.ts";
@@ -159,10 +159,12 @@ export class Scheduler {
   }
 
   /** Prompts have been read further: tells those that want to know what their layers keep for now. */
-  reading({ sequences, layersRead }: Turn["reading"]): void {
+  reading({ sequences, ...progress }: Turn["reading"]): void {
     for (const sequence of sequences) {
-      if (sequence.isFinished || sequence.request.kvCache.report === undefined) continue;
-      this.emit(sequence.id, readingEvent(sequence, layersRead, rankedPositions(sequence)));
+      const { isFinished, request } = sequence;
+      if (isFinished || !isToldReading(request)) continue;
+      const ranked = request.kvCache.report === undefined ? null : rankedPositions(sequence);
+      this.emit(sequence.id, readingEvent(sequence, progress, ranked));
     }
   }
 

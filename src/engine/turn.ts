@@ -6,6 +6,7 @@ import type { PositionTransfer } from "./position_report.ts";
 import type { Readback } from "./readback.ts";
 import type { ScoreTransfer } from "./score_transfer.ts";
 import type { Sequence } from "./sequence.ts";
+import type { ReadingProgress } from "./reading_event.ts";
 
 export interface Turn {
   readonly readback: Readback;
@@ -27,7 +28,7 @@ export interface Turn {
   /** Positions of the layers that it reads, of those that are to tell them. */
   readonly positions: readonly PositionTransfer[];
   /** Whose prompts it reads, and through which layer. */
-  readonly reading: { readonly sequences: readonly Sequence[]; readonly layersRead: number };
+  readonly reading: { readonly sequences: readonly Sequence[] } & ReadingProgress;
   /** Those whose prompts' vectors are read back, by their place. */
   readonly embedded: readonly Sequence[];
 }

@@ -195,14 +195,14 @@ export class TurnLoop {
     const decoding = this.#recordDecoding(batch, readback, pack !== undefined);
     const turn = { readback, batch, ...decoding };
     if (pack === undefined) {
-      const reading = { sequences: [], layersRead: 0 };
+      const reading = { sequences: [], layersRead: 0, share: 0 };
       return { ...turn, tiles: 0, transfers: [], hostScorings: [], positions: [], reading, firsts: [], embedded: [] };
     }
 
     const read = pack.record(this.#recorder, readback, this.#pace.tiles(decoding.steps));
-    const { sequences, layersRead } = pack;
+    const { sequences, layersRead, share } = pack;
     const positions = sequences.flatMap(({ residence }) => residence.positions?.transfer() ?? []);
-    const prefill = { ...turn, ...read, positions, reading: { sequences, layersRead } };
+    const prefill = { ...turn, ...read, positions, reading: { sequences, layersRead, share } };
     if (!pack.isDone) return { ...prefill, firsts: [], embedded: [] };
     pack.end();
     const firsts = pack.recordFirstTokens(this.#recorder);

@@ -4,6 +4,7 @@ import { openGguf } from "./gguf.ts";
 import { type ModelFile, ModelFileError } from "./model_file.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
 import { openSafetensors } from "./safetensors.ts";
+import { systemReason } from "./system_reason.ts";
 
 /** What a file that is no model turns out to be, by its first bytes (as Latin-1), and what to do about it. */
 const OTHER_FORMATS: readonly { readonly start: RegExp; readonly advice: string }[] = [
@@ -39,7 +40,7 @@ async function statModel(path: string): Promise<Deno.FileInfo> {
     return await Deno.stat(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
-      throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
+      throw new ModelFileError(`${path} cannot be opened: ${systemReason(error)}`);
     }
     throw new ModelFileError(`${path} does not exist: expected a GGUF file, or a directory with a safetensors model`);
   }

@@ -1,6 +1,7 @@
 /** @file A file that is read in pieces, at any offset. */
 
 import { ModelFileError } from "./model_file.ts";
+import { systemReason } from "./system_reason.ts";
 
 export class RandomAccessFile {
   readonly path: string;
@@ -24,7 +25,7 @@ export class RandomAccessFile {
     } catch (error) {
       if (error instanceof ModelFileError) throw error;
       if (error instanceof Deno.errors.NotFound) throw new ModelFileError(`${path} does not exist`);
-      throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
+      throw new ModelFileError(`${path} cannot be opened: ${systemReason(error)}`);
     }
   }
 
@@ -50,7 +51,7 @@ export class RandomAccessFile {
         filled += count;
       }
     } catch (error) {
-      throw new ModelFileError(`${this.path} cannot be read at byte ${offset + filled}: ${(error as Error).message}`);
+      throw new ModelFileError(`${this.path} cannot be read at byte ${offset + filled}: ${systemReason(error)}`);
     }
     if (filled < length) {
       throw new ModelFileError(

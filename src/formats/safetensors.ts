@@ -13,6 +13,7 @@ import { quote } from "./quote.ts";
 import { RandomAccessFile } from "./random_access_file.ts";
 import { checkPlacement, modelFile, type StoredTensor } from "./stored_tensors.ts";
 import { tensorByteLength } from "./tensor_types.ts";
+import { fileExists } from "./file_exists.ts";
 
 /** The limit that the format's reference implementation sets. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -37,7 +38,7 @@ export async function openSafetensors(directory: string): Promise<ModelFile> {
     return readTensorInfos(file);
   };
   try {
-    const tensors = await exists(`${directory}/model.safetensors`)
+    const tensors = await fileExists(`${directory}/model.safetensors`)
       ? await readShard("model.safetensors")
       : await readShards(directory, readShard);
     return modelFile({ path: directory, format: "safetensors", metadata, tensors, files });
@@ -53,7 +54,7 @@ async function readShards(
   readShard: (name: string) => Promise<StoredTensor[]>,
 ): Promise<StoredTensor[]> {
   const path = `${directory}/model.safetensors.index.json`;
-  if (!await exists(path)) {
+  if (!await fileExists(path)) {
     throw new ModelFileError(
       `${directory} has no weights: expected model.safetensors, or model.safetensors.index.json and the files it lists`,
     );
@@ -76,7 +77,7 @@ async function readShards(
     else names.push(name);
   }
   for (const shard of namesByShard.keys()) {
-    if (!await exists(`${directory}/${shard}`)) {
+    if (!await fileExists(`${directory}/${shard}`)) {
       throw new ModelFileError(`${directory} has no file ${quote(shard)}, which its index lists: download it too`);
     }
   }
@@ -161,16 +162,6 @@ function parseObject(bytes: Uint8Array, what: string): Record<string, unknown> {
   }
   if (!isJsonObject(value)) throw new ModelFileError(`${what} is ${describe(value)}: expected a JSON object`);
   return value;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
-  }
 }
 
 /** A JSON value as it stands in the file, cut short. Not JSON.stringify, which overflows the stack on deep nesting. */

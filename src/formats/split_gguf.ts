@@ -7,6 +7,7 @@
 import { basename, dirname, join } from "node:path";
 import { ModelFileError } from "./model_file.ts";
 import { quote } from "./quote.ts";
+import { fileExists } from "./file_exists.ts";
 
 const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 
@@ -29,20 +30,10 @@ export async function partPaths(path: string, count: number): Promise<string[]> 
     return join(dirname(path), `${prefix}-${String(i + 1).padStart(5, "0")}-of-${named}.gguf`);
   });
   for (const [i, part] of paths.entries()) {
-    if (await isThere(part)) continue;
+    if (await fileExists(part)) continue;
     throw new ModelFileError(`${part} does not exist: it is part ${i + 1} of ${count} of the model, get it too`);
   }
   return paths;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw new ModelFileError(`${path} cannot be opened: ${(error as Error).message}`);
-  }
 }
 
 /** One part's own account of itself. */

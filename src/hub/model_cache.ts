@@ -4,6 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { HubError } from "./hub_error.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** A file of a cached model. */
 export interface CachedFile {
@@ -120,7 +121,7 @@ export class ModelCache {
       text = await Deno.readTextFile(this.#indexPath);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return { version: 1, models: [] };
-      throw new HubError(`${this.#indexPath} cannot be read: ${(error as Error).message}`);
+      throw new HubError(`${this.#indexPath} cannot be read: ${systemReason(error)}`);
     }
     try {
       const index: Index = JSON.parse(text);

@@ -3,6 +3,7 @@
  * far each of its chunks is. A process may be killed at any time: what the second says is in the first.
  */
 import { HubError } from "./hub_error.ts";
+import { systemReason } from "../formats/system_reason.ts";
 
 /** What tells that a later download is one of the same file. */
 export interface FileIdentity {
@@ -77,7 +78,7 @@ export class PartFile {
       this.#file.seekSync(this.chunks[chunk].start + this.done(chunk), Deno.SeekMode.Start);
       for (let written = 0; written < bytes.length;) written += this.#file.writeSync(bytes.subarray(written));
     } catch (error) {
-      throw new HubError(`${this.path}.part cannot be written: ${(error as Error).message}`);
+      throw new HubError(`${this.path}.part cannot be written: ${systemReason(error)}`);
     }
     this.#state.done[chunk] += bytes.length;
     if (performance.now() - this.#savedAt > SAVE_INTERVAL) this.save();

@@ -13,6 +13,12 @@ export function nearest(word: string, candidates: readonly string[], mostEdits =
   return best?.candidate;
 }
 
+/** `: did you mean X?`, to end a sentence about a word with; empty where it is near none. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const near = nearest(word, candidates);
+  return near === undefined ? "" : `: did you mean ${near}?`;
+}
+
 /** Levenshtein's distance: how many letters are inserted, dropped or replaced between two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -353,6 +353,11 @@ Deno.test("readModelConfig() refuses by name what it would compute wrongly", asy
     ["num_local_experts", 8, /mixture of experts/],
     ["quantization_config", { quant_method: "awq" }, /weights quantised for another engine/],
   ];
+  // What multiplies by 1 does nothing.
+  for (const field of ["embedding_multiplier", "residual_multiplier", "logits_scaling"]) {
+    await readModelConfig(huggingFace({ [field]: 1 }));
+    await assertRefused(huggingFace({ [field]: 2 }), new RegExp(`"${field}" is 2`));
+  }
   for (const [field, value, reason] of inConfig) {
     await assertRefused(huggingFace({ [field]: value }), new RegExp(`"${field}" is `));
     await assertRefused(huggingFace({ [field]: value }), reason);

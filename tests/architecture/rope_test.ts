@@ -54,6 +54,13 @@ Deno.test("ropeFrequencies() ramps from whole to divided frequencies as YaRN doe
     betaSlow: 1,
   } as const;
   assertClose(ropeFrequencies(rope(scaling), 16), [1, 0.1, 0.01 * (0.5 + 0.5 / 4), 0.001 / 4]);
+  // 8 ln(64 / (32 * 2 pi)) / (2 ln 10000) is below 0 and 8 ln(64 / 2 pi) / (2 ln 10000) = 1.008: beyond pair 2 nothing is left.
+  assertClose(ropeFrequencies(rope({ ...scaling, originalContext: 64 }), 16), [
+    1,
+    0.1 * (0.5 + 0.5 / 4),
+    0.01 / 4,
+    0.001 / 4,
+  ]);
 });
 
 Deno.test("ropeFrequencies() raises the base of dynamic scaling for a context beyond the original", () => {

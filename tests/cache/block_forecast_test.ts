@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BlockPool } from "../../src/cache/block_pool.ts";
-import { forecastBlocks } from "../../src/cache/block_forecast.ts";
+import { forecastBlocks, forecastEvictingBlocks, forecastProtectingBlocks } from "../../src/cache/block_forecast.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { sharingSchedule } from "../../src/engine/forecast.ts";
 import adakv from "../../src/plugins/adakv.ts";
@@ -23,6 +23,36 @@ Deno.test("forecastBlocks() of a full cache is every row of every layer", () => 
   };
   assert.equal(forecastBlocks(context, null, 2), 6);
   assert.equal(forecastBlocks(context, null, 3), 9);
+});
+
+/** Layers are given 64 ranked rows, 4 blocks, beside a window of 4; the budget leaves each of them 32, 2 blocks. */
+const SHAPE = { layerCount: 3, kvHeadCount: 2, promptLength: 52, budget: 36 };
+const SHARED_TWICE = [false, true, true].map((isShared) => ({ provisionalRows: 64, isShared }));
+
+Deno.test("forecastBlocks() is what three layers can come to that are shared twice, by hand", () => {
+  const blocks = (newRows: number) =>
+    forecastBlocks(SHAPE, { window: 4, perHead: false, layers: SHARED_TWICE }, newRows);
+  // While the third layer arrives with its 4 blocks, the first two have theirs, as yet uncut, and each has a block of its window.
+  assert.equal(blocks(12), 4 + 8 + 3);
+  // At the end 96 rows are left, of which each layer ends one in a block of its own: (96 + 3 * 15) / 16. Behind them 48 rows each.
+  assert.equal(blocks(44), 8 + 3 * 3);
+});
+
+Deno.test("forecastBlocks() of heads that are packed reckons with half-filled slots, by hand", () => {
+  // (96 + 3 * 15) / 16 and half a slot a layer: 10, and 64 rows behind them.
+  assert.equal(forecastBlocks(SHAPE, { window: 4, perHead: true, layers: SHARED_TWICE }, 60), 10 + 3 * 4);
+});
+
+Deno.test("forecastProtectingBlocks() keeps the prompt, the budget and an interval, by hand", () => {
+  // 30 of the prompt, 16 + 4 of the budget, 10 of the interval, and 15 as a layer may begin a block: 75 rows of 2 layers.
+  const shape = { layerCount: 2, kvHeadCount: 1, promptLength: 30, budget: 20 };
+  assert.equal(forecastProtectingBlocks(shape, null, 4, 10), 2 * 5);
+});
+
+Deno.test("forecastEvictingBlocks() keeps what is shared, each layer's last block begun, and what is generated, by hand", () => {
+  // 4 * 32 ranked rows are (4 * (32 + 15)) / 16 blocks at worst; 1 + 16 rows of each layer behind them.
+  const shape = { layerCount: 4, kvHeadCount: 1, promptLength: 10, budget: 33 };
+  assert.equal(forecastEvictingBlocks(shape, null, 1, 16), 11 + 4 * 2);
 });
 
 for (const isLate of [false, true]) {

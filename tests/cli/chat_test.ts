@@ -92,8 +92,19 @@ Deno.test("/policy and /budget hold from the next message on; wrong ones change 
 });
 
 Deno.test("/rows draws the rows of the last answer, /help names the commands, others are unknown", async () => {
-  const { notes } = await talk({ script: () => says("Hi.") }, ["a", "/rows", "/help", "/rwos", "/"]);
-  assert.match(notes[0], /^\(dynamickv kept [\d.]+ of \d+ rows per layer; 4 tokens, the first after /);
+  const { notes, requests: [{ prompt: { length } }] } = await talk({ script: () => says("Hi.") }, [
+    "a",
+    "/rows",
+    "/help",
+    "/rwos",
+    "/",
+  ]);
+  // As the engine that plays scripts keeps them.
+  const mean = (Math.ceil(length / 2) + Math.ceil(length / 4)) / 2;
+  assert.ok(
+    notes[0].startsWith(`(dynamickv kept ${mean} of ${length} rows per layer; 4 tokens, the first after `),
+    notes[0],
+  );
   assert.match(notes[1], /^Rows kept of \d+ by dynamickv:$/);
   assert.match(notes[2], /^layer 0 +\d+ █+$/);
   const help = notes.findIndex((note) => note.startsWith("/policy NAME"));
@@ -147,7 +158,9 @@ Deno.test("The flags of drawing go with every message", async () => {
 
 Deno.test("main.ts chat takes lines from a pipe, answers on standard output, and tells the rest apart", async () => {
   const lines = "/policy readahead\nHello! Who are you?\n/rows\n";
-  const { code, stdout, stderr } = await runMainOn(lines, "chat", "--device", "cpu", "--temperature", "0");
+  // Threads are not what is tested, and starting one more takes longer than the answer.
+  const device = ["--device", "cpu", "--threads", "1"];
+  const { code, stdout, stderr } = await runMainOn(lines, "chat", ...device, "--temperature", "0");
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^[^\n]+\n$/);
   assert.match(stderr, /^Policy: readahead\n\(readahead kept /m);

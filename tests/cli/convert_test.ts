@@ -35,11 +35,15 @@ Deno.test("a folder is converted, the file quantised, and what is there is not w
 
     const again = await main("quantize", plain, small, "--type", "Q8_0");
     assert.deepEqual(again, {
-      code: 4,
+      code: 2,
       stdout: "",
       stderr: `${small} is there already: delete it, or give another name\n`,
     });
     assert.equal(await typeOf(small), "Q4_0");
+
+    const nowhere = await main("quantize", plain, `${folder}/none/a.gguf`, "--type", "Q8_0");
+    assert.equal(nowhere.code, 1);
+    assert.match(nowhere.stderr, /\/none\/a\.gguf cannot be written: No such file or directory\n$/);
 
     const third = await main("quantize", small, `${folder}/third.gguf`, "--type", "Q8_0");
     assert.match(third.stderr, /^.*small\.gguf is quantised already \(token_embd\.weight is Q4_0\): /);

@@ -64,7 +64,13 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     /^Unknown command "toString": expected serve, generate, [^\n]*; see --help\n$/,
   ],
   [["eval", "compar"], {}, 2, /^Unknown command "eval compar": did you mean eval compare\?\n$/],
-  [["eval"], {}, 2, /^Unknown command "eval": expected [^\n]*eval compare, eval score[^\n]*\n$/],
+  [["eval"], {}, 2, /^Unknown command "eval": expected eval compare, eval score; see --help\n$/],
+  [
+    ["policy", "nonsense"],
+    {},
+    2,
+    /^Unknown command "policy nonsense": expected policy new, policy check, policy try; [^\n]*\n$/,
+  ],
   [["serve", "--prot", "1"], {}, 2, /^Unknown flag --prot: did you mean --port\?\n$/],
   [["serve"], { EBB_MODEL: "m", EBB_PORT: "x" }, 2, /^EBB_PORT must be a whole number from 0 to 65535, not "x"\n$/],
   [["serve", "--api-key", "clé"], {}, 2, /^--api-key must be a key of visible ASCII [^\n]*, not "clé"\n$/],
@@ -104,8 +110,28 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     ["eval", "compare", "--out", "a.json", "--policies", "snapkv,snapkw"],
     {},
     2,
-    /^--policies must be a list, with commas, each entry dynamickv, [^\n]*, not "snapkv,snapkw"\n$/,
+    /^--policies must be a list, with commas, each entry dynamickv, [^\n]*, not "snapkw": did you mean snapkv\?\n$/,
   ],
+  [
+    ["eval", "compare", "--out", "a.json", "--tasks", "code,nedle"],
+    {},
+    2,
+    /^--tasks must name tasks of tasks, [^\n]*code, not nedle: did you mean needle\?\n$/,
+  ],
+  [
+    ["chat", "--policy", "dynamicv"],
+    {},
+    2,
+    /^--policy must be dynamickv, [^\n]*, not "dynamicv": did you mean dynamickv\?\n$/,
+  ],
+  [["tasks", "--family", "nedle"], {}, 2, /^--family must be [^\n]*, not "nedle": did you mean needle\?\n$/],
+  [
+    ["serve", "--config", "no-such-file.json"],
+    {},
+    2,
+    /^--config no-such-file\.json cannot be read: No such file or directory\n$/,
+  ],
+  [["policy", "new", "no-such-folder/mine.ts"], {}, 2, /^[^\n]*no-such-folder[^\n]*\n$/],
   [
     ["eval", "compare", "--out", "a.json", "--budgets", "64,0%"],
     {},
@@ -188,6 +214,32 @@ for (const [args, environment, expected, message] of REFUSED) {
     assert.equal(code, expected);
   });
 }
+
+Deno.test("whoever stops reading ends the program, without a word", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", MAIN, "generate", "--prompt", "Once upon a time", "--max-tokens", "8000"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  const stderr = await new Response(child.stderr).text();
+  assert.doesNotMatch(stderr, /pipe|error|at file:/i);
+  assert.equal((await child.status).code, 141);
+});
+
+Deno.test({
+  name: "output that finds no room is said to find none",
+  ignore: !await Deno.stat("/dev/full").then(() => true, () => false),
+  async fn() {
+    const command = `"${Deno.execPath()}" run -A --no-check "${MAIN}" --version > /dev/full`;
+    const { code, stderr } = await new Deno.Command("sh", { args: ["-c", command] }).output();
+    assert.equal(new TextDecoder().decode(stderr), "Standard output cannot be written: No space left on device\n");
+    assert.equal(code, 1);
+  },
+});
 
 Deno.test({
   name: "inspect --json tells the truth about a real model",

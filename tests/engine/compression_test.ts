@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import type { GenerationRequest, KvCacheChoice } from "../../src/contract/generation.ts";
-import { openModel } from "../../src/formats/open.ts";
 import type { PolicyContext } from "../../src/policy/context.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { policies } from "../support/policies.ts";
@@ -14,7 +13,7 @@ import { withFile } from "../support/files.ts";
 import { prefill } from "../support/prefill.ts";
 import { publishedRows } from "../support/published_dynamickv.ts";
 import { seededRandom } from "../../fixtures/random.ts";
-import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
+import { openReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
 import { observedModel, runTogether, TestRun } from "../support/scheduling.ts";
 import { referencePool, referenceWindowScores } from "../support/scores.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
@@ -28,14 +27,7 @@ const MODEL: TinyModelOptions = {
 };
 const observed = await observedModel(MODEL, { contextLength: 700 });
 const { model } = observed;
-const reference: ReferenceModel = await withFile(tinyGguf(MODEL), async (path) => {
-  const file = await openModel(path);
-  try {
-    return await loadReferenceModel(file);
-  } finally {
-    file.close();
-  }
-});
+const reference: ReferenceModel = await withFile(tinyGguf(MODEL), openReferenceModel);
 
 interface Options {
   readonly window: number;

@@ -14,14 +14,13 @@ import {
   type KvCacheChoice,
 } from "../../src/contract/generation.ts";
 import { forecastRequest } from "../../src/engine/forecast.ts";
-import { openModel } from "../../src/formats/open.ts";
 import { attention, attentionOfAll, keyNorm, type Score } from "../../src/policy/mod.ts";
 import { needsOf, windowOf } from "../../src/policy/steps.ts";
 import { findPolicy, parseKvCacheChoice, POLICY_NAMES, registry } from "../support/policies.ts";
 import { type Outcome, randomPrompt, request, until } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
-import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
+import { openReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
 import { observedModel, runTogether, TestRun, watchingPromises } from "../support/scheduling.ts";
 import { referencePool, referenceTop } from "../support/scores.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
@@ -39,14 +38,7 @@ const observed = await observedModel(MODEL, { contextLength: CONTEXT, maxBatch: 
 const { model } = observed;
 const { kvHeadCount, queryHeadCount, headSize } = model.config;
 const GROUP = queryHeadCount / kvHeadCount;
-const reference: ReferenceModel = await withFile(tinyGguf(MODEL), async (path) => {
-  const file = await openModel(path);
-  try {
-    return await loadReferenceModel(file);
-  } finally {
-    file.close();
-  }
-});
+const reference: ReferenceModel = await withFile(tinyGguf(MODEL), openReferenceModel);
 
 /** A choice that evicts, with the defaults of its policy. */
 function evicting(

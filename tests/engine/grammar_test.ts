@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { GREEDY } from "../../src/contract/sampling.ts";
 import type { GenerationRequest, Reasoning } from "../../src/contract/generation.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
-import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
+import { collect, ENGINES, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { seededRandom } from "../../fixtures/random.ts";
 import { choiceGrammar, patternGrammar, schemaGrammar } from "../support/grammars.ts";
 
@@ -41,11 +41,6 @@ const spelled = (ids: readonly number[]) =>
     Uint8Array.from(ids.filter((id) => id !== END).flatMap((id) => Array.from(TOKENS[id], (c) => GPT2_BYTES.get(c)!))),
   );
 
-/** The engines keep to grammars alike. */
-const ENGINES = {
-  "the GPU engine": {},
-  "the CPU engine": { thread: new URL("../../src/cpu/worker.ts", import.meta.url), threads: 1 },
-};
 for (const [name, options] of Object.entries(ENGINES)) {
   testEngine(name, await startTestEngine(MODEL, { maxBatch: 4, ...options }));
 }

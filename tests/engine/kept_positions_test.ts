@@ -71,6 +71,10 @@ function assertReading(events: readonly GenerationEvent[]): void {
   const counts = before.map((event) => event.type === "reading" ? event.rowsPerLayer.length : -1);
   assert.deepEqual(counts, counts.toSorted((a, b) => a - b), "layers are read one after the other");
   assert.equal(counts.at(-1), MODEL.layers);
+  const shares = before.map((event) => event.type === "reading" ? event.share : -1);
+  assert.deepEqual(shares, [...new Set(shares)].sort((a, b) => a - b), "each tells of more work");
+  assert.ok(shares[0] > 0);
+  assert.equal(shares.at(-1), 1);
   assert.ok(!types.slice(before.length).includes("reading"));
 }
 
@@ -157,6 +161,13 @@ Deno.test("positions are reported only where they are asked for, and their buffe
   const { outcomes: [{ kvCache, types }] } = await silent.end();
   assert.equal(kvCache!.positions, undefined);
   assert.ok(!types.includes("reading"));
+
+  // How far it is may be asked for alone.
+  const told = new TestRun(observed.model);
+  told.add({ ...request(PROMPT, { kvCache: CHOICES[0] }), reportsReading: true });
+  const { outcomes: [watched] } = await told.end();
+  assert.equal(watched.kvCache!.positions, undefined);
+  assert.ok(watched.types.includes("reading"));
 
   const before = gpu.bytes;
   const run = new TestRun(observed.model, (id, event) => {

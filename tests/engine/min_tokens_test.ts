@@ -4,7 +4,7 @@ import type { GenerationRequest } from "../../src/contract/generation.ts";
 import { FORBIDDEN_BIAS, GREEDY } from "../../src/contract/sampling.ts";
 import type { EngineClient } from "../../src/engine/client.ts";
 import { withoutStops } from "../../src/engine/token_masks.ts";
-import { collect, randomPrompt, request, startTestEngine } from "../support/engine.ts";
+import { collect, ENGINES, randomPrompt, request, startTestEngine } from "../support/engine.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 import { choiceGrammar } from "../support/grammars.ts";
 
@@ -19,10 +19,6 @@ const STOPS = [END, ...Array.from({ length: 120 }, () => randomInteger(random, 0
 const FORBIDDEN = STOPS.map((token) => ({ token, bias: FORBIDDEN_BIAS }));
 const prompt = randomPrompt(random, 30);
 
-const ENGINES = {
-  "the GPU engine": {},
-  "the CPU engine": { thread: new URL("../../src/cpu/worker.ts", import.meta.url), threads: 1 },
-};
 for (const [name, options] of Object.entries(ENGINES)) {
   testEngine(name, await startTestEngine(MODEL, { maxBatch: 4, ...options }));
 }

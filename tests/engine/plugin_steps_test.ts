@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import type { GenerationRequest } from "../../src/contract/generation.ts";
 import { compileKernels } from "../../src/engine/plugin_kernels.ts";
-import { openModel } from "../../src/formats/open.ts";
 import { BUILT_IN_POLICIES } from "../../src/plugins/built_in.ts";
 import type { LayerContext } from "../../src/policy/context.ts";
 import { evaluatePlugin } from "../../src/policy/loading/evaluate_plugin.ts";
@@ -29,7 +28,7 @@ import { PolicyRegistry } from "../../src/policy/registry.ts";
 import { randomPrompt, request } from "../support/engine.ts";
 import { withFile } from "../support/files.ts";
 import { bundled, pluginTest } from "../support/plugins.ts";
-import { loadReferenceModel, referenceForward } from "../support/reference_forward.ts";
+import { openReferenceModel, referenceForward } from "../support/reference_forward.ts";
 import { observedModel, TestRun } from "../support/scheduling.ts";
 import { seededRandom } from "../../fixtures/random.ts";
 import { tinyGguf, type TinyModelOptions } from "../../fixtures/tiny_model.ts";
@@ -40,10 +39,7 @@ const { model } = await observedModel(MODEL, { contextLength: 400 });
 const { kvHeadCount, queryHeadCount, headSize } = model.config;
 const PROMPT = randomPrompt(seededRandom(4), 150);
 const reference = referenceForward(
-  await withFile(tinyGguf(MODEL), async (path) => {
-    const file = await openModel(path);
-    return await loadReferenceModel(file).finally(() => file.close());
-  }),
+  await withFile(tinyGguf(MODEL), openReferenceModel),
   PROMPT,
 );
 

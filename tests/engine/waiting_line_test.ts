@@ -19,6 +19,7 @@ Deno.test("WaitingLine lets in the lowest priority first, and equal ones as they
   assert.deepEqual(order(undefined, 0, undefined), [0, 1, 2]);
   assert.deepEqual(order(5, undefined, -1, 5, 0, -1, 4), [2, 5, 1, 4, 6, 0, 3]);
   assert.deepEqual(order(3, 2, 1), [2, 1, 0]);
+  assert.deepEqual(order(1, undefined, 0), [1, 2, 0]);
 });
 
 Deno.test("WaitingLine forgets whoever leaves it, and minds nobody who is not in it", () => {

@@ -5,7 +5,7 @@ import { decodeLossless, encodeLossless } from "../../src/formats/lossless_utf8.
 import { withFile } from "../support/files.ts";
 
 Deno.test("Text stays text, and bytes that are not UTF-8 come back as they were", () => {
-  for (const text of ["", "a", "é▁你😀", "\ufeff\u0000"]) {
+  for (const text of ["", "a", "é▁你😀", "\ufeff\u0000", "\u{10000}\u{10ffff}", "\u0800\uffff"]) {
     assert.equal(decodeLossless(new TextEncoder().encode(text)), text);
     assert.deepEqual(encodeLossless(text), new TextEncoder().encode(text));
   }

@@ -18,6 +18,7 @@ Deno.test("the hub's variables and the system's folders decide", () => {
   assert.equal(hubSettings({ XDG_CACHE_HOME: "/x", HOME: "/h" }, "linux").directory, "/x/ebb/models");
   assert.equal(hubSettings({ HOME: "/Users/a" }, "darwin").directory, "/Users/a/Library/Caches/ebb/models");
   assert.match(hubSettings({ LOCALAPPDATA: "C:\\L" }, "windows").directory, /^C:\\L.ebb.models$/);
+  for (const on of ["1", "on", "TRUE"]) assert.equal(hubSettings({ HF_HUB_OFFLINE: on }, "linux").offline, true);
   for (const off of ["0", "off", ""]) assert.equal(hubSettings({ HF_HUB_OFFLINE: off }, "linux").offline, false);
 });
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { openModel } from "../../src/formats/open.ts";
 import { withDirectory, withFile } from "../support/files.ts";
 import {
   GOLDEN_MODELS,
@@ -10,19 +9,10 @@ import {
   STORIES_MODEL,
   type TokenLogProbability,
 } from "../../fixtures/golden_models.ts";
-import { loadReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
+import { openReferenceModel, referenceForward, type ReferenceModel } from "../support/reference_forward.ts";
 import { tinyGguf, type TinyModelOptions, tinySafetensors } from "../../fixtures/tiny_model.ts";
 
 const goldens = await readGoldens();
-
-async function load(path: string): Promise<ReferenceModel> {
-  const file = await openModel(path);
-  try {
-    return await loadReferenceModel(file);
-  } finally {
-    file.close();
-  }
-}
 
 function logProbabilities(logits: Float64Array): Float64Array {
   const highest = logits.reduce((a, b) => Math.max(a, b));
@@ -57,7 +47,7 @@ for (const [name, options] of Object.entries(GOLDEN_MODELS)) {
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     assert.equal(sha256, goldens[name].sha256, "tiny_model.ts makes other bytes: run tools/golden/llama_cpp.mjs again");
 
-    const model = await withFile(bytes, load);
+    const model = await withFile(bytes, openReferenceModel);
     const { top, topF32Cache } = goldens[name];
     assertGolden(model, name, top, true, goldenTolerance(name));
     // With a cache in single precision all that differs is f32 against f64, and five decimals in the golden file.
@@ -70,7 +60,7 @@ Deno.test({
   name: `the reference continues stories260K as llama.cpp does${storiesMissing ? ` (no ${STORIES_MODEL})` : ""}`,
   ignore: storiesMissing,
   async fn() {
-    const model = await load(STORIES_MODEL);
+    const model = await openReferenceModel(STORIES_MODEL);
     const { top, topF32Cache } = goldens.stories260K;
     assertGolden(model, "stories260K", top, true, goldenTolerance("stories260K"));
     assertGolden(model, "stories260K", topF32Cache!, false, 5e-5);
@@ -91,8 +81,8 @@ const IN_BOTH_FORMATS: readonly TinyModelOptions[] = [
 
 Deno.test("a model's GGUF and Hugging Face files mean the same, although they order, pack and name weights differently", async () => {
   for (const options of IN_BOTH_FORMATS) {
-    const gguf = await withFile(tinyGguf(options), load);
-    const huggingFace = await withDirectory(tinySafetensors(options), load);
+    const gguf = await withFile(tinyGguf(options), openReferenceModel);
+    const huggingFace = await withDirectory(tinySafetensors(options), openReferenceModel);
     const expected = referenceForward(gguf, GOLDEN_PROMPT).logits.at(-1)!;
     const actual = referenceForward(huggingFace, GOLDEN_PROMPT).logits.at(-1)!;
     // GGUF keeps scaling factors in f32.

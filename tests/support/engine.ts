@@ -33,6 +33,12 @@ export function randomPrompt(random: () => number, length: number): number[] {
   return Array.from({ length }, () => randomInteger(random, 3, 285));
 }
 
+/** What must be alike on both engines is tested with each of them: by its name, what starts it. */
+export const ENGINES: Readonly<Record<string, { readonly thread?: URL; readonly threads?: number }>> = {
+  "the GPU engine": {},
+  "the CPU engine": { thread: new URL("../../src/cpu/worker.ts", import.meta.url), threads: 1 },
+};
+
 /** What a generation reported. */
 export interface Outcome {
   readonly ids: number[];

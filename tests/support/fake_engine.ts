@@ -207,7 +207,7 @@ export class FakeGeneration implements Generation {
       await this.#holdIn("queue");
       if (this.script.reading) {
         const positions = this.script.reading.map((rows) => [Uint32Array.from({ length: rows }, (_, row) => row)]);
-        yield { type: "reading", rowsPerLayer: this.script.reading, positions };
+        yield { type: "reading", rowsPerLayer: this.script.reading, share: 0.5, positions };
       }
       await this.#holdIn("prefill");
       if (!this.#abort.signal.aborted) {

@@ -3,6 +3,7 @@
  * itself tested against llama.cpp (tests/model/reference_forward_test.ts).
  */
 
+import { openModel } from "../../src/formats/open.ts";
 import type { ModelFile } from "../../src/formats/model_file.ts";
 import { dequantise } from "../../src/formats/quantisation.ts";
 import { elementCount } from "../../src/formats/tensor_types.ts";
@@ -58,6 +59,16 @@ export async function loadReferenceModel(file: ModelFile): Promise<ReferenceMode
     outputNorm: await load(tensors.outputNorm),
     output: await load(tensors.output),
   };
+}
+
+/** The model in a file. */
+export async function openReferenceModel(path: string): Promise<ReferenceModel> {
+  const file = await openModel(path);
+  try {
+    return await loadReferenceModel(file);
+  } finally {
+    file.close();
+  }
 }
 
 async function loadWeight(file: ModelFile, { name, rows, shape }: TensorSlice): Promise<Weight> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { JsonFloat, jsonMembers, type JsonValue, parseJson } from "../../src/text/json_text.ts";
+import { JsonFloat, jsonMembers, jsonText, type JsonValue, parseJson } from "../../src/text/json_text.ts";
 
 /** As `JSON.parse` would give it. */
 function plain(value: JsonValue): unknown {
@@ -63,4 +63,18 @@ Deno.test("Hostile JSON is refused or passed in time that grows with its length"
   assert.equal(jsonMembers(`{"a": ${deep}}`).get("a"), deep);
   const quoted = JSON.stringify("\\".repeat(500_000));
   assert.equal(jsonMembers(`{"a": ${quoted}}`).get("a"), quoted);
+});
+
+Deno.test("Values are written as they were read, without white space", () => {
+  for (
+    const text of [
+      '{"2":1234567890123456789,"1":1.0,"x":-0.5,"none":null,"all":[true,false,"a\\"b"],"in":{"":[]}}',
+      "[]",
+      '"\u00fc"',
+    ]
+  ) {
+    const value = parseJson(text);
+    assert.equal(jsonText(value), text.replace("\\u00fc", "ü"));
+    assert.deepEqual(parseJson(jsonText(value)), value);
+  }
 });

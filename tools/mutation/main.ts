@@ -2,9 +2,13 @@
  * @file `deno run -A tools/mutation/main.ts RESULTS.jsonl [PART-OF-A-PATH]`: makes one fault at a time in a copy of the project
  * and runs the tests that must notice it. Reports those that no test noticed. A run that was stopped goes on where it was,
  * from the file of results; a fault whose lines have changed since is tried again.
+ *
+ * With `--random SEED [--count N]` the faults are drawn (random_faults.ts) instead of those of mutations.ts.
  */
 import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
 import { type Mutation, MUTATIONS } from "./mutations.ts";
+import { randomFaults } from "./random_faults.ts";
 
 /** What became of a fault. */
 interface Outcome {
@@ -66,9 +70,8 @@ async function passes(folder: string, tests: readonly string[]): Promise<boolean
   return (await child.status).success;
 }
 
-async function main(results: string, part: string): Promise<void> {
+async function main(results: string, chosen: readonly Mutation[]): Promise<void> {
   const known = await outcomesOf(results);
-  const chosen = MUTATIONS.filter(({ file }) => file.includes(part));
   const open = chosen.filter((mutation) => !known.has(keyOf(mutation)));
   const folder = await Deno.makeTempDir({ prefix: "ebb-mutation-" });
   try {
@@ -96,12 +99,20 @@ async function main(results: string, part: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [results, part = ""] = Deno.args;
+  const { values: { random, count }, positionals: [results, part = ""] } = parseArgs({
+    options: { random: { type: "string" }, count: { type: "string", default: "100" } },
+    allowPositionals: true,
+  });
   if (results === undefined) {
     console.error(
-      "A file for the results is missing: deno run -A tools/mutation/main.ts RESULTS.jsonl [PART-OF-A-PATH]",
+      "A file for the results is missing: deno run -A tools/mutation/main.ts RESULTS.jsonl [PART-OF-A-PATH] [--random SEED]",
     );
     Deno.exit(2);
   }
-  await main(results, part);
+  await main(
+    results,
+    random === undefined
+      ? MUTATIONS.filter(({ file }) => file.includes(part))
+      : await randomFaults(ROOT, Number(random), Number(count), part),
+  );
 }

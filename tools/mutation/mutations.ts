@@ -60,6 +60,10 @@ export const MUTATIONS: readonly Mutation[] = [
     ["(layer + 1) * blocksFor(window)", "layer * blocksFor(window)"],
     ["Math.max(peak, settled + layerCount * blocksFor(window + newRows))", "peak"],
     ["blocksFor(Math.max(provisionalRows, base))", "blocksFor(base)"],
+    ["sharedLayers = layer + 1;", "sharedLayers = layer + 2;"],
+    ["perHead ? 1 - 1 / kvHeadCount : 0", "0"],
+    ["+ window + interval + BLOCK_ROWS - 1;", "+ window + interval;"],
+    ["Math.floor(layerCount * (rows + BLOCK_ROWS - 1) / BLOCK_ROWS)", "Math.floor(layerCount * rows / BLOCK_ROWS)"],
   ),
   ...of(
     "src/cache/sequence_cache.ts",
@@ -107,6 +111,31 @@ export const MUTATIONS: readonly Mutation[] = [
     ["wider.length > prompts ||", "wider.length > 1 + prompts ||"],
     ['this.#finish(sequence, "aborted");', ""],
     ["if (sequence.policy !== null) this.#running.push(sequence);", "this.#running.push(sequence);"],
+  ),
+  ...of(
+    "src/engine/waiting_line.ts",
+    ["tests/engine/waiting_line_test.ts"],
+    ["const { priority = 0 } = member.request;", "const { priority = 1 } = member.request;"],
+  ),
+  ...of(
+    "src/architecture/rope.ts",
+    ["tests/architecture/rope_test.ts"],
+    ["Math.max(high - low, 0.001), 0), 1)", "Math.max(high - low, 0.001), 0), 2)"],
+  ),
+  ...of(
+    "src/policy/loading/bounded_loops.ts",
+    ["tests/policy/loading/bounded_loops_test.ts"],
+    ["directive !== undefined).at(-1)", "directive !== undefined).at(-2)"],
+  ),
+  ...of(
+    "src/text/message_ranges.ts",
+    ["tests/text/message_ranges_test.ts"],
+    ["(row + 1) / tokens.length * text.length", "row / tokens.length * text.length"],
+  ),
+  ...of(
+    "src/text/grammar/own_grammar.ts",
+    ["tests/text/grammar/own_grammar_test.ts"],
+    ['skip("*")) body = repeat(body, 0)', 'skip("*")) body = repeat(body, 1)'],
   ),
   ...of(
     "src/text/detokenizer.ts",

@@ -1,6 +1,7 @@
 /** @file The answers of a comparison, kept one a line, so that a run which was stopped goes on where it was. */
 import { z } from "zod";
 import { readJsonLines } from "../suites/json_lines.ts";
+import { systemReason } from "../../formats/system_reason.ts";
 
 const answerSchema = z.object({
   task: z.string(),
@@ -68,7 +69,7 @@ export async function openAnswers(path: string, origin: AnswersOrigin): Promise<
   const append = async (objects: readonly unknown[]) => {
     const lines = objects.map((object) => `${JSON.stringify(object)}\n`).join("");
     await Deno.writeTextFile(path, lines, { append: true }).catch((error: Error) => {
-      throw new Error(`${path} cannot be written: ${error.message}`);
+      throw new Error(`${path} cannot be written: ${systemReason(error)}`);
     });
   };
   if (await dropUnfinishedLine(path)) {
@@ -101,7 +102,7 @@ export async function openAnswers(path: string, origin: AnswersOrigin): Promise<
 async function dropUnfinishedLine(path: string): Promise<boolean> {
   const text = await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "";
-    throw new Error(`${path} cannot be read: ${error.message}`);
+    throw new Error(`${path} cannot be read: ${systemReason(error)}`);
   });
   const end = text.lastIndexOf("\n") + 1;
   if (end < text.length) await Deno.writeTextFile(path, text.slice(0, end));

@@ -20,6 +20,8 @@ export interface Summary {
   readonly sameAnswers: number | null;
   /** Means over the answers of what {@link Answer} has; null where nothing was compared. */
   readonly agreement: number | null;
+  /** Standard error of the mean of the agreement; null for a single sample. Results of before it was computed have none. */
+  readonly agreementError?: number | null;
   readonly divergence: number | null;
   /** Bytes of the kept rows as a part, in [0, 1], of those of all rows; null where they are not known. */
   readonly keptBytes: number | null;
@@ -74,6 +76,7 @@ export function summariseTasks(answers: readonly Answer[]): TaskSummary[] {
         pairs.map(({ answer, full }) => full ? Number(wordsOf(answer) === wordsOf(full)) : null),
       ),
       agreement: meanOfKnown(pairs.map(({ answer }) => answer.agreement)),
+      agreementError: standardError(pairs.flatMap(({ answer }) => answer.agreement ?? [])),
       divergence: meanOfKnown(pairs.map(({ answer }) => answer.divergence)),
       keptBytes: meanOfKnown(pairs.map(({ answer: { bytes, fullBytes } }) => bytes && fullBytes && bytes / fullBytes)),
       rowsPerLayer,
@@ -99,12 +102,11 @@ export function averageTasks(tasks: readonly TaskSummary[]): Summary[] {
       samples: sum((task) => task.samples),
       score,
       percentOfFull: shareOf(score, mean((fulls.get(length) ?? []).map((task) => task.score))),
-      differenceError: group.some((task) => task.differenceError === null)
-        ? null
-        : Math.sqrt(sum((task) => task.differenceError! ** 2)) / group.length,
+      differenceError: errorOfAverage(group.map((task) => task.differenceError)),
       // Results of before it was looked at have none.
       sameAnswers: meanOfKnown(group.map((task) => task.sameAnswers ?? null)),
       agreement: meanOfKnown(group.map((task) => task.agreement)),
+      agreementError: errorOfAverage(group.map((task) => task.agreementError ?? null)),
       divergence: meanOfKnown(group.map((task) => task.divergence)),
       keptBytes: meanOfKnown(group.map((task) => task.keptBytes)),
       compressible: sum((task) => task.compressible),
@@ -197,6 +199,12 @@ function mean(values: readonly number[]): number {
 function meanOfKnown(values: readonly (number | null)[]): number | null {
   const known = values.filter((value) => value !== null);
   return known.length > 0 ? mean(known) : null;
+}
+
+/** Of the average of means that were measured one by one; null if that of one is not known. */
+function errorOfAverage(errors: readonly (number | null)[]): number | null {
+  if (errors.some((error) => error === null)) return null;
+  return Math.hypot(...errors as number[]) / errors.length;
 }
 
 /** Of the mean; null for a single value. */

@@ -1,9 +1,10 @@
 /** @file Comparisons as figures. */
 import { parseBudget } from "../../cache/budgets.ts";
-import { drawHeatMap, heatMapHeight, type HeatMapPanel } from "../../charts/heat_map_panel.ts";
-import { drawLinePanel, LINE_PANEL_HEIGHT, type LinePanel } from "../../charts/line_panel.ts";
-import { barPanel, type Chart, drawFigure, type FigurePanel, type Series } from "../../charts/svg.ts";
+import { heatMapPanel } from "../../charts/heat_map_panel.ts";
+import { linePanel } from "../../charts/line_panel.ts";
+import { barPanel, type Chart, drawFigure, type FigurePanel, inLines, type Series } from "../../charts/svg.ts";
 import { type DepthSummary, type Summary, type TaskSummary, turnsOf, undecidedTasks } from "./aggregate.ts";
+import type { TaskFamilyName } from "../tasks/families.ts";
 import { isSecondTurn } from "./compare.ts";
 import type { ComparisonResults } from "./results.ts";
 
@@ -42,19 +43,28 @@ export function lookOf(policy: string): Series {
 const NO_LOOK: Pick<Series, "colour" | "mark"> = { colour: "#bbbbbb", mark: "circle" };
 const COLUMNS = 3;
 const PANEL_WIDTH = 330;
-/** From panel to panel; see svg.ts. */
-const GAP = 20;
-/** The average is what is looked at first. */
-const AVERAGE = { width: COLUMNS * PANEL_WIDTH + (COLUMNS - 1) * GAP, height: 340 };
-
-const ERRORS = "Thin lines are standard errors of the distance from the full cache";
+/** Pixels. The average is what is looked at first. */
+const AVERAGE_HEIGHT = 340;
+/** The task whose questions are asked by depth. */
+const NEEDLE: TaskFamilyName = "needle";
+/** What panels of per cent share. */
+const HIGHEST = 100;
 
 /** Both in per cent; the full cache's score is a dashed line. */
 const MEASURES = {
-  score: { title: "Score", value: ({ score }: Summary) => score, hasFull: true },
+  score: {
+    title: "Score",
+    value: ({ score }: Summary) => score,
+    error: ({ differenceError }: Summary) => differenceError,
+    ofWhat: "of the distance from the full cache",
+    hasFull: true,
+  },
   agreement: {
     title: "Tokens of the full cache's answer that are the likeliest with the compressed one too",
     value: ({ agreement }: Summary) => agreement === null ? null : 100 * agreement,
+    // Results of before it was looked at have none.
+    error: ({ agreementError = null }: Summary) => agreementError === null ? null : 100 * agreementError,
+    ofWhat: "of the mean",
     hasFull: false,
   },
 };
@@ -70,39 +80,75 @@ export function comparisonCharts(
     scores: budgetsChart("score", tasks, note),
     ...(tasks.some(({ agreement }) => agreement !== null) && { agreement: budgetsChart("agreement", tasks, note) }),
     ...(tasks.every(({ rowsPerLayer }) => rowsPerLayer.length > 0) && { rows: rowsChart(tasks, note) }),
-    ...(depths.length > 0 && { depths: depthsChart(depths, note) }),
+    ...(depths.length > 0 && { depths: depthsChart(depths, tasks, note) }),
   };
 }
 
 /** A measure in per cent against the budget, by policy: for each turn and length, the average and every task that tells policies apart. */
 function budgetsChart(measure: keyof typeof MEASURES, tasks: readonly TaskSummary[], note: string): string {
-  const { title, hasFull } = MEASURES[measure];
+  const { title, hasFull, error, ofWhat } = MEASURES[measure];
   const series = seriesOf(tasks);
   const undecided = hasFull ? undecidedTasks(tasks) : [];
   const groups = turnsOf(tasks).flatMap(({ name, tasks, averages }) =>
     [...Map.groupBy(tasks, ({ length }) => length)].map(([length, own]) => {
       const byTask = [...Map.groupBy(own, ({ task }) => task)];
       const told = byTask.filter(([task]) => !undecided.includes(task));
-      const panels = (told.length > 0 ? told : byTask).map(([task, own]) =>
-        measurePanel(measure, own, byTask.length === 1 ? `${task}, ${length} tokens` : task, series)
-      );
-      if (byTask.length === 1) return panels;
-      const average = averages.filter((average) => average.length === length);
-      const called = `${
-        name === null ? "average" : `average of the ${name}`
-      } of ${byTask.length} tasks, ${length} tokens`;
-      return [...alone(measurePanel(measure, average, called, series, AVERAGE)), ...panels];
+      const called = `${name === null ? "average" : `average of the ${name}`} of ${byTask.length} tasks`;
+      return {
+        average: byTask.length > 1
+          ? {
+            name: `${called}, ${length} tokens`,
+            summaries: averages.filter((average) => average.length === length),
+          }
+          : undefined,
+        tasks: (told.length > 0 ? told : byTask).map(([task, summaries]) => ({
+          name: byTask.length > 1 ? task : `${task}, ${length} tokens`,
+          summaries,
+        })),
+      };
     })
   );
+  const panel = ({ name, summaries }: Measured, size: PanelSize = {}) =>
+    measurePanel(measure, summaries, name, series, size);
+  // Single tasks, of several lengths, stand beside each other.
+  const lines = groups.some(({ average }) => average)
+    ? groups.flatMap(({ average, tasks }) => aroundAverage(average, tasks, panel))
+    : inLines(groups.flatMap(({ tasks }) => tasks.map((task) => panel(task))), COLUMNS);
+  const hasLegend = new Set(tasks.flatMap(({ budget }) => budget ?? [])).size > 1;
   const notes = [
     note,
-    ...hasFull ? [ERRORS] : [],
+    ...tasks.some((task) => error(task)) ? [`Thin lines are standard errors ${ofWhat}`] : [],
     ...undecided.length > 0 ? [`Left out, for nobody lost anything there: ${undecided.join(", ")}`] : [],
   ];
-  return drawFigure(
-    { ...frame(`${title}, in per cent`, ...notes), series: hasFull ? [FULL, ...series] : series },
-    inLines(groups),
-  );
+  // Bars have their names beside them.
+  const legend = hasLegend ? [...hasFull ? [FULL] : [], ...series] : [];
+  return drawFigure({ ...frame(`${title}, in per cent`, ...notes), series: legend }, lines);
+}
+
+/** What a panel is of. */
+interface Measured {
+  readonly name: string;
+  readonly summaries: readonly Summary[];
+}
+
+type PanelSize = Partial<Pick<FigurePanel, "height" | "span">>;
+
+/** The average as wide as a line, unless a task would be alone in one: then it stands beside the average. */
+function aroundAverage(
+  average: Measured | undefined,
+  tasks: readonly Measured[],
+  panel: (measured: Measured, size?: PanelSize) => FigurePanel,
+): FigurePanel[][] {
+  if (average === undefined) return inLines(tasks.map((task) => panel(task)), COLUMNS);
+  const height = AVERAGE_HEIGHT;
+  const beside = tasks.length % COLUMNS === 1 ? 1 : 0;
+  return [
+    [
+      panel(average, { height, span: COLUMNS - beside }),
+      ...tasks.slice(0, beside).map((task) => panel(task, { height })),
+    ],
+    ...inLines(tasks.slice(beside).map((task) => panel(task)), COLUMNS),
+  ];
 }
 
 /** Lines over the share of the rows that is kept; with a single budget, bars. */
@@ -111,58 +157,52 @@ function measurePanel(
   summaries: readonly Summary[],
   name: string,
   series: readonly Series[],
-  size: { readonly width: number; readonly height: number } = { width: PANEL_WIDTH, height: LINE_PANEL_HEIGHT },
+  size: PanelSize,
 ): FigurePanel {
-  const { value, hasFull } = MEASURES[measure];
+  const { value, error, hasFull } = MEASURES[measure];
   const [{ length, samples }] = summaries;
   const title = `${name}, n = ${samples}`;
   const full = summaries.find(({ policy }) => policy === FULL.name);
   const budgets = budgetsOf(summaries);
   const found = ({ name }: Series, budget: number | string) =>
     summaries.find((summary) => summary.policy === name && summary.budget === budget);
-  const errorOf = (summary: Summary | undefined) => hasFull ? summary?.differenceError ?? null : null;
   if (budgets.length === 1) {
-    const rows = series.flatMap((one) => {
-      const summary = found(one, budgets[0]);
+    const row = (one: Series, summary: Summary | undefined) => {
       const shown = summary && value(summary);
       if (!summary || shown === null || shown === undefined) return [];
-      const error = errorOf(summary) ?? 0;
-      return [{
-        label: one.name,
-        bars: [{ segments: [{ series: one, value: shown }], text: shown.toFixed(0), error }],
-      }];
-    });
-    const level = full && hasFull
-      ? [{ label: FULL.name, bars: [{ segments: [{ series: FULL, value: value(full)! }] }] }]
-      : [];
-    return barPanel({
-      title,
-      axis: `per cent, at ${shareOf(budgets[0], length)} of the rows`,
-      rows: [...level, ...rows],
-    }, size.width);
+      const bar = { segments: [{ series: one, value: shown }], text: shown.toFixed(0), error: error(summary) ?? 0 };
+      return [{ label: one.name, bars: [bar] }];
+    };
+    return {
+      ...barPanel({
+        title,
+        axis: `per cent, at ${shareOf(budgets[0], length)} of the rows`,
+        highest: HIGHEST,
+        rows: [...hasFull ? row(FULL, full) : [], ...series.flatMap((one) => row(one, found(one, budgets[0])))],
+      }),
+      span: size.span,
+    };
   }
-  const panel: LinePanel = {
+  return linePanel({
     title,
-    axis: "KV rows kept, share of the prompt's (logarithmic)",
+    axis: "share of KV rows kept (logarithmic)",
+    upwards: "per cent",
     places: budgets.map((budget) => shareOf(budget, length)),
     positions: budgets.map((budget) => Math.log(parseBudget(budget, length))),
-    highest: 100,
+    highest: HIGHEST,
     lines: series.map((one) => ({
       series: one,
       values: budgets.map((budget) => {
         const summary = found(one, budget);
         return summary ? value(summary) : null;
       }),
-      errors: budgets.map((budget) => errorOf(found(one, budget))),
+      errors: budgets.map((budget) => {
+        const summary = found(one, budget);
+        return summary ? error(summary) : null;
+      }),
     })),
     level: hasFull && full ? { series: FULL, value: value(full)! } : undefined,
-  };
-  return { height: size.height, draw: (left, top) => drawLinePanel(panel, left, top, size.width, size.height) };
-}
-
-/** A panel as wide as a line of them. */
-function alone(panel: FigurePanel): FigurePanel[] {
-  return [panel, ...Array<FigurePanel>(COLUMNS - 1).fill({ height: 0, draw: () => "" })];
+  }, size);
 }
 
 /** A budget as a share of the prompt, to two digits. */
@@ -186,7 +226,8 @@ function rowsChart(tasks: readonly TaskSummary[], note: string): string {
   const panels = [...Map.groupBy(shown, ({ task }) => task)].map(([task, summaries]) =>
     linePanel({
       title: `${task}, n = ${summaries[0].samples}`,
-      axis: "layer (upwards: rows)",
+      axis: "layer",
+      upwards: "rows kept",
       places: summaries[0].rowsPerLayer.map((_, layer) => String(layer)),
       highest,
       lines: series.flatMap((one) => {
@@ -197,7 +238,7 @@ function rowsChart(tasks: readonly TaskSummary[], note: string): string {
     })
   );
   const title = `Rows that each layer keeps of ${length} tokens at a budget of ${budget}, mean over the questions`;
-  return drawFigure({ ...frame(title, note), series }, panels);
+  return drawFigure({ ...frame(title, note), series }, inLines(panels, COLUMNS));
 }
 
 /** Policies that keep as many rows in every layer, of every task, if there are several: one line stands for all of them. */
@@ -210,13 +251,16 @@ function uniformPolicies(tasks: readonly TaskSummary[]): string[] {
 }
 
 /** Scores by policy and depth, a panel for each length and budget. */
-function depthsChart(depths: readonly DepthSummary[], note: string): string {
+function depthsChart(depths: readonly DepthSummary[], tasks: readonly TaskSummary[], note: string): string {
+  const budgets = budgetsOf(depths);
   const places = [...new Set(depths.map(({ depth }) => depth))].sort((a, b) => a - b);
   const policies = [...new Set(depths.map(({ policy }) => policy))];
-  const lines = [...Map.groupBy(depths, ({ length }) => length)].map(([length, own]) =>
+  // No other task has depths.
+  const samplesOf = (length: number) => tasks.find((task) => task.task === NEEDLE && task.length === length)!.samples;
+  const groups = [...Map.groupBy(depths, ({ length }) => length)].map(([length, own]) =>
     budgetsOf(own).map((budget) =>
-      heatMap({
-        title: `${length} tokens, budget ${budget}`,
+      heatMapPanel({
+        title: `${length} tokens, budget ${budget}, n = ${samplesOf(length)}`,
         columns: places.map(String),
         rows: policies,
         axis: "depth, in per cent of the document",
@@ -230,24 +274,12 @@ function depthsChart(depths: readonly DepthSummary[], note: string): string {
       })
     )
   );
-  return drawFigure({ ...frame("Score by depth of the needle, in per cent", note), series: [] }, inLines(lines));
-}
-
-function linePanel(panel: LinePanel): FigurePanel {
-  return { height: LINE_PANEL_HEIGHT, draw: (left, top) => drawLinePanel(panel, left, top, PANEL_WIDTH) };
-}
-
-function heatMap(panel: HeatMapPanel): FigurePanel {
-  return { height: heatMapHeight(panel), draw: (left, top) => drawHeatMap(panel, left, top, PANEL_WIDTH) };
-}
-
-/** Lets every group of several panels begin a line of its own. */
-function inLines(groups: readonly (readonly FigurePanel[])[]): FigurePanel[] {
-  const isBroken = groups.some(({ length }) => length > 1);
-  return groups.flatMap((panels) => {
-    const gap = isBroken ? (COLUMNS - panels.length % COLUMNS) % COLUMNS : 0;
-    return [...panels, ...Array<FigurePanel>(gap).fill({ height: 0, draw: () => "" })];
-  });
+  // With a single budget, lengths stand beside each other.
+  const lines = budgets.length === 1 ? inLines(groups.flat(), COLUMNS) : groups.flatMap((one) => inLines(one, COLUMNS));
+  return drawFigure({
+    ...frame("Score by depth of the needle, in per cent", note, "n questions, spread over the depths"),
+    series: [],
+  }, lines);
 }
 
 function frame(title: string, ...notes: string[]): Omit<Chart, "series" | "panels"> {

@@ -1,5 +1,6 @@
 /** @file Files with one JSON object a line, and errors that name the line and the field. */
 import { quote } from "../../formats/quote.ts";
+import { systemReason } from "../../formats/system_reason.ts";
 
 /** An object of a file, and how to speak of it. */
 export interface JsonLine {
@@ -24,7 +25,7 @@ export async function readJsonLines(path: string): Promise<JsonLine[]> {
 
 async function readText(path: string): Promise<string> {
   const bytes = await Deno.readFile(path).catch((error: Error) => {
-    throw new Error(`${path} cannot be read: ${error.message}`);
+    throw new Error(`${path} cannot be read: ${systemReason(error)}`);
   });
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -3,12 +3,13 @@
  *
  *     s[kvHead][j] = PROTECTED_SCORE  where |v_j| > times * mean over i < scored of |v_i|
  *
- * with |v| the mean of the absolute values of a row's elements, of one KV head.
+ * with |v| the mean of the absolute values of a row's elements (value_norm.ts), of one KV head.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
 import { type Dispatch, floatBits } from "../../gpu/recorder.ts";
 import { PROTECTED_SCORE } from "../../scores/limits.ts";
-import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
+import type { KvElement } from "../kv_element.ts";
+import { valueNormFunction } from "./value_norm.ts";
 
 const THREADS = 256;
 
@@ -23,16 +24,8 @@ export function loudValues(element: KvElement, headSize: number): Kernel {
     wgsl: `
 struct Params { start: u32, scored: u32, capacity: u32, times: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> values: array<${kvVec4Type(element)}>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
-${kvFunctions(element)}
-fn value_norm(kv_head: u32, j: u32) -> f32 {
-  let first = (kv_head * params.capacity + params.start + j) * ${headSize / 4}u;
-  var sum: vec4<f32> = vec4<f32>();
-  for (var d: u32 = 0u; d < ${headSize / 4}u; d++) { sum += abs(load_kv(values[first + d])); }
-  return dot(sum, vec4<f32>(${1 / headSize}));
-}
-
+${valueNormFunction(element, headSize)}
 var<workgroup> sums: array<f32, ${THREADS}>;
 
 @compute @workgroup_size(${THREADS})

@@ -5,28 +5,20 @@
  *     head    s[kvHead][j] *= max over i < scored of |v_i|
  *     share   s[kvHead][j] *= |v_j| / sum over all KV heads of |v_j|, and 0 where all are
  *
- * with |v| the mean of the absolute values of a row's elements, that is, the L1 norm over the head size: all rows are alike
- * in that, so that the order is the norm's. `head` is what LAVa does (arXiv 2509.09754, its equation of the score): it makes
+ * with |v| the mean of the absolute values of a row's elements (value_norm.ts). `head` is what LAVa does (arXiv 2509.09754, its equation of the score): it makes
  * heads comparable and leaves the order within a head alone. `share` is how DefensiveKV compares heads (arXiv 2510.13334).
  */
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
-import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
+import type { KvElement } from "../kv_element.ts";
+import { valueNormFunction } from "./value_norm.ts";
 
 const THREADS = 256;
 
 const norm = (element: KvElement, headSize: number) => `
 struct Params { start: u32, scored: u32, capacity: u32, kv_heads: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> values: array<${kvVec4Type(element)}>;
-${kvFunctions(element)}
-fn value_norm(kv_head: u32, j: u32) -> f32 {
-  let first = (kv_head * params.capacity + params.start + j) * ${headSize / 4}u;
-  var sum: vec4<f32> = vec4<f32>();
-  for (var d: u32 = 0u; d < ${headSize / 4}u; d++) { sum += abs(load_kv(values[first + d])); }
-  return dot(sum, vec4<f32>(${1 / headSize}));
-}
-`;
+${valueNormFunction(element, headSize)}`;
 
 /**
  * Multiplies scores by the norms of their rows' values.

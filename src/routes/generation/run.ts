@@ -145,7 +145,7 @@ export class GenerationRun implements RunReport {
     const { promptTokens } = this.#plan;
     const { kvCache: cache, decoding, request } = this.#sequences[0];
     const { decodeInterval, decodeProtection } = request.kvCache;
-    const notes = kvCacheNotes(request);
+    const notes = kvCacheNotes(request, cache);
     return {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,

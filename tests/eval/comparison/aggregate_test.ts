@@ -56,6 +56,8 @@ Deno.test("A task's summary holds the means over its answers", () => {
     differenceError: 50,
     sameAnswers: 1,
     agreement: (1 + 1 / 4) / 2,
+    // Both are 3/8 from their mean: deviation 3/8 sqrt(2), over sqrt(2) for two samples.
+    agreementError: 3 / 8,
     divergence: 0.25,
     keptBytes: (160 / 800 + 320 / 800) / 2,
     rowsPerLayer: [25, 15],
@@ -94,6 +96,19 @@ Deno.test("The error of an average comes from those of its tasks, and a single s
   assert.ok(Math.abs(snapkv.differenceError! - Math.sqrt(50 ** 2 + 50 ** 2) / 2) < 1e-9);
   const [, single] = averageTasks(summariseTasks([answer("full", "a", 0, 1), answer("snapkv", "a", 0, 1)]));
   assert.equal(single.differenceError, null);
+});
+
+Deno.test("The error of an agreement's average comes from those of its tasks, if all of them have one", () => {
+  const agreeing = (task: string, agreements: readonly number[]) =>
+    agreements.flatMap((agreement, index) => [
+      answer("full", task, index, 1),
+      answer("snapkv", task, index, 1, { agreement }),
+    ]);
+  const errorOf = (...tasks: readonly number[][]) =>
+    averageTasks(summariseTasks(tasks.flatMap((agreements, i) => agreeing(String(i), agreements))))[1].agreementError;
+  // 0.3 and 0.4 from the means.
+  assert.ok(Math.abs(errorOf([0.2, 0.8], [0.1, 0.9])! - Math.sqrt(0.3 ** 2 + 0.4 ** 2) / 2) < 1e-9);
+  assert.equal(errorOf([0.2, 0.8], [0.1]), null);
 });
 
 Deno.test("Only prompts longer than the budget count as compressible, and only lost rows as compression", () => {

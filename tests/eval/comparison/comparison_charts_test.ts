@@ -56,9 +56,26 @@ Deno.test("How far a score may be off is drawn, and how many questions there wer
   assert.match(scores, />needle, 1000 tokens, n = 2</);
 });
 
-Deno.test("A single budget is drawn as bars, the full cache's among them", () => {
+Deno.test("How far an agreement may be off is drawn where it is known", () => {
+  const { agreement } = comparisonCharts(
+    THREE.map((task) => ({ ...task, agreement: 0.5, agreementError: task.budget === 64 ? 0.25 : null })),
+  );
+  const bars = [...agreement.matchAll(/<path d="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#0072b2"/g)];
+  assert.equal(bars.length, 1);
+  const [bottom, ...higher] = [...agreement.matchAll(/<path d="M[\d.]+ ([\d.]+)H/g)].map(([, y]) => Number(y));
+  const height = bottom - Math.min(...higher);
+  assert.deepEqual(bars[0].slice(1, 3).map((y) => Math.round(100 * (bottom - Number(y)) / height)), [25, 75]);
+  assert.match(agreement, /Thin lines are standard errors of the mean/);
+  const { agreement: unknown } = comparisonCharts(THREE);
+  assert.doesNotMatch(unknown, /Thin lines/);
+});
+
+Deno.test("A single budget is drawn as bars, the full cache's among them, all on one scale and with their names", () => {
   const { scores } = comparisonCharts(TASKS.slice(0, 2));
   assert.match(scores, /per cent, at 10% of the rows/);
+  // No score is above 80.
+  assert.match(scores, />100</);
+  assert.equal([...scores.matchAll(/>snapkv</g)].length, 1);
   const widths = [...scores.matchAll(/<rect [^>]*width="([\d.]+)" height="12" fill="(#0072b2|#888888)"/g)];
   const widest = Object.fromEntries(widths.map(([, width, colour]) => [colour, Number(width)]));
   assert.ok(Math.abs(widest["#888888"] - 2 * widest["#0072b2"]) < 0.5, JSON.stringify(widest));
@@ -91,6 +108,21 @@ Deno.test("Every policy has one colour and one mark in all figures, and no two h
   const all = looksOf(names);
   assert.equal(new Set(names.map((name) => all.get(name)!.colour)).size, names.length);
   for (const name of names) assert.deepEqual(looksOf([name, "h2o+dynamickv"]).get(name), all.get(name), name);
+});
+
+Deno.test("A task that would be alone in its line stands beside the average, and single tasks beside each other", () => {
+  /** How many panels have their title at each height. */
+  const linesOf = (tasks: readonly TaskSummary[]) => {
+    const { scores } = comparisonCharts(tasks);
+    const tops = [...scores.matchAll(/y="([\d.]+)"[^>]*>[^<>]+, n = \d/g)].map(([, y]) => Number(y));
+    return [...Map.groupBy(tops, (top) => top).values()].map(({ length }) => length);
+  };
+  const named = (count: number) =>
+    Array.from({ length: count }, (_, i) => THREE.map((one) => ({ ...one, task: `task ${i}` }))).flat();
+  assert.deepEqual(linesOf(named(4)), [2, 3]);
+  assert.deepEqual(linesOf(named(5)), [1, 3, 2]);
+  assert.deepEqual(linesOf(named(6)), [1, 3, 3]);
+  assert.deepEqual(linesOf(THREE.flatMap((one) => [one, { ...one, length: 2000 }])), [2]);
 });
 
 Deno.test("Each turn has an average and panels of its own", () => {
@@ -131,6 +163,12 @@ Deno.test("Policies that keep as many rows in every layer are drawn once", () =>
   assert.equal([...rows.matchAll(/fill="none" stroke="#\w+" stroke-width="1\.5"/g)].length, 2);
 });
 
+Deno.test("A server that does not tell its rows has no picture of them", () => {
+  const { scores, rows } = comparisonCharts(TASKS.map((task) => ({ ...task, rowsPerLayer: [] })));
+  assert.ok(scores);
+  assert.equal(rows, undefined);
+});
+
 Deno.test("The full cache alone has no figures", () => {
   assert.deepEqual(comparisonCharts(TASKS.slice(0, 1)), {});
 });
@@ -148,7 +186,7 @@ Deno.test("Scores by depth are drawn from the top of the document to its end, th
   const texts = [...chart.matchAll(/>([^<>\n]+)<\/text>/g)].map(([, content]) => content);
   const rows = texts.slice(texts.indexOf("full"), texts.indexOf("0"));
   assert.deepEqual(rows, ["full", "99", "1", "snapkv", "97", "3"]);
-  assert.ok(texts.includes("1000 tokens, budget 10%"));
+  assert.ok(texts.includes("1000 tokens, budget 10%, n = 2"));
   // The darker the better, in one hue: less of every colour.
   const cells = [...chart.matchAll(/fill="#([0-9a-f]{6})"\/>\n<text[^>]*>(\d+)</g)].map(([, colour, score]) => ({
     score: Number(score),

@@ -28,6 +28,9 @@ class Box { #x = 1; get x() { return this.#x; } add(y = (() => 2)()) { return th
 label: for (;;) { for (;;) break label; }
 return [object().value, nested(1)(2), new Box().add(), n];`;
   assert.deepEqual(run(code), [2 * (10 + 21 + 1), 3, 3, 4]);
+  // Strings that begin a function mean something, as long as nothing stands before them.
+  assert.equal(run("return (function () { 'use strict'; return this; })();"), undefined);
+  assert.equal(run("return (function () { 'a'; 'use strict'; return this; })();"), undefined);
   assert.equal(withBoundedLoops(code).split("\n").length, code.split("\n").length);
 });
 

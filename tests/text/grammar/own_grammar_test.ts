@@ -155,3 +155,9 @@ Deno.test("no text is so odd that it is not refused or followed, and quickly", a
   }
   assert.ok(followed > 100, `${followed}`);
 });
+
+Deno.test("what stands behind a star may be there once, several times or not at all", async () => {
+  const lengths = new Set<number>();
+  for await (const text of walks('root ::= "x" "a"*', 100)) lengths.add(Math.min(text.length, 3));
+  assert.deepEqual([...lengths].sort(), [1, 2, 3]);
+});
