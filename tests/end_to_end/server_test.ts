@@ -167,7 +167,9 @@ Deno.test("a client that hangs up before its request has been read is no error o
       line.startsWith("ebb_http_requests_total") && /status="(499|5..)"/.test(line)
     );
   };
-  for (let i = 0; i < 10; i++) await hangUp(JSON.stringify({ prompt: IDS, max_tokens: 100 }));
+  // Long enough that no answer is done before anybody notices.
+  const body = JSON.stringify({ prompt: IDS.slice(0, 20), max_tokens: 400, min_tokens: 400, n: 8 });
+  for (let i = 0; i < 10; i++) await hangUp(body);
   await until(async () => (await replies()).length > 0, "a request that was given up");
   await server.untilIdle();
   assert.deepEqual((await replies()).filter((line) => !line.includes('status="499"')), []);
