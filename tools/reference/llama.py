@@ -26,11 +26,11 @@ class Llama:
     def __init__(self, directory):
         with open(os.path.join(directory, "model.json")) as file:
             description = json.load(file)
-        field = lambda name: description["metadata"]["llama." + name]
+        field = lambda name, otherwise=None: description["metadata"].get("llama." + name, otherwise)
         self.layers = field("block_count")
         self.heads = field("attention.head_count")
         self.kv_heads = field("attention.head_count_kv")
-        self.head_size = field("attention.key_length")
+        self.head_size = field("attention.key_length", field("embedding_length") // self.heads)
         self.epsilon = field("attention.layer_norm_rms_epsilon")
         self.base = field("rope.freq_base")
         self.end_tokens = set(description["endTokens"])

@@ -4,8 +4,9 @@
  *     deno run -A tools/reference/write_inputs.ts MODEL.gguf DIRECTORY LENGTH FIRST_SEED SAMPLES
  *
  * `model.json` and `weights.f32` hold the model as this repository reads it, dequantised; `questions-LENGTH.json` the prompts
- * as token ids, chat template and the beginning of the answer included.
+ * as token ids, chat template and the beginning of the answer included, and how many of them stand before the question.
  */
+import { askedBy } from "../../src/eval/suites/question.ts";
 import { NEEDLE_DEPTHS } from "../../src/eval/suites/suites.ts";
 import { generateTask, TASK_FAMILY_NAMES } from "../../src/eval/tasks/families.ts";
 import { tokenCounter } from "../../src/eval/tasks/token_counter.ts";
@@ -49,18 +50,19 @@ await Deno.writeTextFile(
 );
 
 const countTokens = tokenCounter(tokenizer);
+const { ask } = askedBy({ chatTemplate, tokenizer });
 const questions = TASK_FAMILY_NAMES.flatMap((family) =>
   Array.from({ length: samples }, (_, index) => {
     const depth = family === "needle" ? NEEDLE_DEPTHS[index % NEEDLE_DEPTHS.length] / 100 : undefined;
     const seed = firstSeed + index;
     const sample = generateTask(family, { length, seed, split: "evaluation", depth, countTokens });
-    const { metric, answers, answerPrefix, maxTokens, reply } = sample;
-    const prompt = [
-      ...tokenizer.encode(
-        chatTemplate.render({ messages: [{ role: "user", content: sample.prompt }] }).text + answerPrefix,
-      ),
-    ];
-    return { family, index, seed, metric, answers, answerPrefix, maxTokens, reply, prompt };
+    const { metric, answers, answerPrefix, maxTokens, reply, question } = sample;
+    const asked = ask({ context: sample.prompt.slice(0, -question.length), question, answerPrefix });
+    const prompt = [...tokenizer.encode(asked.prompt)];
+    const document = tokenizer.encode(asked.prompt.slice(0, asked.questionStart));
+    // A token may cross the place.
+    const differs = prompt.findIndex((token, i) => token !== document[i]);
+    return { family, index, seed, metric, answers, answerPrefix, maxTokens, reply, prompt, documentTokens: differs };
   })
 );
 await Deno.writeTextFile(`${directory}/questions-${length}.json`, JSON.stringify(questions));
