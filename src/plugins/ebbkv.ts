@@ -5,6 +5,7 @@
 import { definePolicy, defineScorer, plus, rehearsal, z } from "ebb/policy";
 import { dynamickvHeadsAllocator } from "./defensive.ts";
 import { readaheadScorer, readaheadWindow } from "./readahead.ts";
+import { rehearsalDefaults } from "./rehearsal.ts";
 
 const options = z.strictObject({
   ...readaheadScorer.options.shape,
@@ -31,6 +32,5 @@ export default definePolicy({
     "Keeps what the end of the prompt leads to, then what the text would look up if it came again; the KV heads of all layers compete",
   scorer: ebbkvScorer,
   allocator: dynamickvHeadsAllocator,
-  // Few heads find things again, and these need most of their rows: none is cut before it has been compared with others.
-  defaults: { maximumRatio: 1000 },
+  defaults: rehearsalDefaults,
 });

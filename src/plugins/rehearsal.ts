@@ -20,12 +20,14 @@ export const rehearsalScorer = defineScorer({
   score: ({ budget }, { window = defaultWindow(8, budget) }) => [rehearsal({ window })],
 });
 
+/** Few heads find things again, and these need most of their rows: none is cut before it has been compared with others. */
+export const rehearsalDefaults = { maximumRatio: 1000 };
+
 /** Our own: rows that the text itself finds again, in the heads that find them. */
 export default definePolicy({
   name: "rehearsal",
   description: "Keeps what the text would look up if it came again; the KV heads of all layers compete for one budget",
   scorer: rehearsalScorer,
   allocator: dynamickvHeadsAllocator,
-  // Few heads find things again, and these need most of their rows: none is cut before it has been compared with others.
-  defaults: { maximumRatio: 1000 },
+  defaults: rehearsalDefaults,
 });

@@ -3,7 +3,8 @@ import type { ChunkAttention } from "../../policy/steps/chunk_attention.ts";
 import type { Leverage } from "../../policy/steps/leverage.ts";
 import { leverageOf } from "../../scores/leverage.ts";
 import { ATTENTION_CHUNK, LEVERAGE_CHUNK } from "../../scores/sketch.ts";
-import type { CpuStep, ScoredRows } from "./scored_rows.ts";
+import { byChunk } from "./by_chunk.ts";
+import type { CpuStep } from "./scored_rows.ts";
 
 /** The CPU half of `chunkAttention`. */
 export const scoreByChunkAttention: CpuStep<ChunkAttention> = (rows) => {
@@ -26,18 +27,3 @@ export const scoreByLeverage: CpuStep<Leverage> = (rows) => {
     (head, first, count) => leverageOf(plain[head].subarray(first * headSize, (first + count) * headSize), headSize),
   );
 };
-
-/** Scores of the rows of chunks, of which those before the window are taken. */
-function byChunk(
-  { kvHeadCount, length, scored }: ScoredRows,
-  chunk: number,
-  scoresOf: (head: number, first: number, count: number) => Float64Array,
-): Float32Array[] {
-  return Array.from({ length: kvHeadCount }, (_, head) => {
-    const scores = new Float32Array(scored);
-    for (let first = 0; first < scored; first += chunk) {
-      scores.set(scoresOf(head, first, Math.min(chunk, length - first)).subarray(0, scored - first), first);
-    }
-    return scores;
-  });
-}

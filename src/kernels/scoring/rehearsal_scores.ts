@@ -11,6 +11,7 @@ import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
 import { REHEARSAL_CHUNK, REHEARSAL_DISTANCE, rehearsalChunkRows } from "../../scores/rehearsal.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
+import type { ChunkAttentionShape } from "./chunk_attention.ts";
 import type { Pairing } from "./linear_scores.ts";
 
 const THREADS = 256;
@@ -105,22 +106,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   };
 }
 
-/** One prompt of a pack, as {@link rehearsalScores} sees it. */
-export interface RehearsalScoresShape {
-  readonly kvHeadCount: number;
-  readonly queryHeadCount: number;
-  /** First row of the prompt in the queries and keys, and its rows. */
-  readonly start: number;
-  readonly length: number;
-  /** Rows that get a score, from the first on. */
-  readonly scored: number;
-  /** Rows of the keys and scores per KV head. */
-  readonly capacity: number;
-}
-
 /** A dispatch of {@link rehearsalScores}. */
 export function rehearsalScoresDispatch(
-  { kvHeadCount, queryHeadCount, start, length, scored, capacity }: RehearsalScoresShape,
+  { kvHeadCount, queryHeadCount, start, length, scored, capacity }: ChunkAttentionShape,
 ): Dispatch {
   const chunkRows = rehearsalChunkRows(length);
   return {
