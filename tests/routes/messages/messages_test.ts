@@ -223,7 +223,8 @@ function clientOfPieces(deltas: readonly Partial<ChatDelta>[]) {
     const events = new MessageEvents({ id: "msg_1", model }, { maxTokens: 9, stopSequences: [] });
     yield* events.start(USAGE);
     for (const delta of deltas) {
-      const piece = { index: 0, delta: {}, tokens: [], finishReason: null, stopString: null, ...delta };
+      const rest = { completionTokens: 0, finishReason: null, stopString: null };
+      const piece = { index: 0, delta: {}, tokens: [], ...rest, ...delta };
       yield* events.push(piece);
       if (piece.finishReason) yield* events.finish(piece, USAGE);
     }
@@ -272,6 +273,7 @@ Deno.test("a call that its limit cuts has no input", () => {
     index: 0,
     delta,
     tokens: [],
+    completionTokens: 0,
     finishReason,
     stopString: null,
   });

@@ -225,7 +225,8 @@ function clientOf(deltas: readonly Partial<ChatDelta>[]) {
     const events = new ResponseEvents({ id: "resp_1", object: "response", model, tools: [] });
     yield* events.start();
     for (const delta of deltas) {
-      const piece = { index: 0, delta: {}, tokens: [], finishReason: null, stopString: null, ...delta };
+      const rest = { completionTokens: 0, finishReason: null, stopString: null };
+      const piece = { index: 0, delta: {}, tokens: [], ...rest, ...delta };
       yield* events.push(piece);
       if (piece.finishReason) yield* events.finish(piece.finishReason, USAGE);
     }
