@@ -37,7 +37,7 @@ async function measure(planned: PlannedComparison): Promise<void> {
   const defaults = parseOptions(["--out", "none"], EVAL_COMPARE_FLAGS, {});
   const started = performance.now();
   const results = await runComparison({ ...defaults, ...CONTENDERS, ...asked }, answersFile);
-  console.log(`\n${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}\n`);
+  console.log(`\n${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks, results.mode)}\n`);
   console.log(`Written: ${await writeReport(reportOf(`quality-${name}`, false, results))}`);
   console.error(`${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
 }

@@ -65,7 +65,10 @@ export async function evalCompare(
   for (const [name, svg] of Object.entries(comparisonCharts(results))) {
     await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
   }
-  const statements = [compressionStatement(results.tasks), undecidedStatement(results.tasks)];
+  const statements = [
+    compressionStatement(results.tasks, results.mode),
+    undecidedStatement(results.tasks, results.mode),
+  ];
   console.log(
     [comparisonTables(results.tasks), ...statements.filter((statement) => statement !== undefined)].join("\n\n"),
   );
