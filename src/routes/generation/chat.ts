@@ -169,7 +169,11 @@ function templateVariables(
   members: TemplateMembers,
 ): Map<string, unknown> {
   const variables = new Map<string, unknown>();
-  if (typeof reasoning_effort === "string") variables.set("reasoning_effort", reasoning_effort);
+  if (typeof reasoning_effort === "string") {
+    variables.set("reasoning_effort", reasoning_effort);
+    // As in vLLM: most templates know of thoughts only whether there are to be some.
+    variables.set("enable_thinking", reasoning_effort !== "none");
+  }
   if (documents) variables.set("documents", members.value("documents"));
   if (chat_template_kwargs) {
     for (const [name, value] of members.value("chat_template_kwargs") as Map<string, unknown>) {

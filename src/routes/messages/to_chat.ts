@@ -13,7 +13,6 @@ type JsonObject = Map<string, JsonValue>;
 const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [
   [/^stop\b/, "stop_sequences"],
   [/^response_format\b/, "output_config.format"],
-  [/^reasoning_effort\b/, "output_config.effort"],
   [/^thinking_token_budget\b/, "thinking.budget_tokens"],
 ];
 
@@ -49,7 +48,11 @@ export function toChat(
     throw new HttpError(400, "messages holds no block of content; expected a text to answer", { param: "messages" });
   }
   const isBegun = messages.at(-1)!.role === "assistant";
-  const kwargs = thinking && { enable_thinking: thinking.type !== "disabled" };
+  // An effort says here how much is to be done, not whether there are to be thoughts.
+  const kwargs = {
+    ...thinking && { enable_thinking: thinking.type !== "disabled" },
+    ...typeof output?.effort === "string" && { reasoning_effort: output.effort },
+  };
   const body = {
     ...pickSampling(request),
     messages,
@@ -64,7 +67,6 @@ export function toChat(
       parallel_tool_calls: choice?.disable_parallel_tool_use ? false : undefined,
     },
     response_format: responseFormat(output?.format ?? undefined),
-    reasoning_effort: output?.effort,
     chat_template_kwargs: kwargs,
     thinking_token_budget: thinking?.type === "enabled" ? thinking.budget_tokens : undefined,
   };
@@ -72,7 +74,7 @@ export function toChat(
     request: validate(chatRequest, body, messagesField),
     members: {
       value(name) {
-        if (name === "chat_template_kwargs") return new Map<string, JsonValue>(Object.entries(kwargs!));
+        if (name === "chat_template_kwargs") return new Map<string, JsonValue>(Object.entries(kwargs));
         if (name !== "tools") return members.value(name);
         return (members.value(name) as JsonObject[])
           .filter((tool) => isOwnTool({ type: tool.get("type") as string | undefined }))
