@@ -12,7 +12,7 @@ type JsonObject = Map<string, JsonValue>;
 /** What the client calls the fields of a chat completion. */
 const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [
   [/^stop\b/, "stop_sequences"],
-  [/^response_format\b/, "output_config.format"],
+  [/^response_format(\.json_schema)?\b/, "output_config.format"],
   [/^thinking_token_budget\b/, "thinking.budget_tokens"],
 ];
 
@@ -66,7 +66,7 @@ export function toChat(
       tool_choice: choice && toolChoice(choice),
       parallel_tool_calls: choice?.disable_parallel_tool_use ? false : undefined,
     },
-    response_format: responseFormat(output?.format ?? undefined),
+    response_format: responseFormat(output?.format),
     chat_template_kwargs: kwargs,
     thinking_token_budget: thinking?.type === "enabled" ? thinking.budget_tokens : undefined,
   };
@@ -107,9 +107,8 @@ function toolChoice({ type, name }: NonNullable<MessagesRequest["tool_choice"]>)
   }
 }
 
-function responseFormat(format: { readonly type: string; readonly schema?: unknown } | undefined): unknown {
-  if (format?.type !== "json_schema") return format;
-  return { type: "json_schema", json_schema: { name: "output", schema: format.schema, strict: true } };
+function responseFormat(format: { readonly [field: string]: unknown } | null | undefined): unknown {
+  return format && { type: "json_schema", json_schema: { name: "output", schema: format.schema, strict: true } };
 }
 
 /**
