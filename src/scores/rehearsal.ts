@@ -5,9 +5,26 @@ export const REHEARSAL_CHUNK = 512;
 /** Positions between the end of a chunk and the place at which its queries are asked again. */
 export const REHEARSAL_DISTANCE = 64;
 
-/** Rows of all chunks of a prompt of `length` rows but the last, which may have a few less: none is much shorter than the others. */
-export function rehearsalChunkRows(length: number): number {
-  return Math.ceil(length / Math.ceil(length / REHEARSAL_CHUNK));
+/** Rows of a prompt that ask each other. */
+export interface RehearsalChunk {
+  readonly first: number;
+  readonly count: number;
+  /** The first that gets its score here; those before it get theirs in the chunk before. */
+  readonly scoredFrom: number;
+}
+
+/**
+ * The chunks of a prompt. All begin at the same rows whatever comes behind them, so that their scores can be kept; but the rows
+ * behind the last whole chunk, which may be few, are asked by as many as the others are.
+ *
+ * @param known rows whose scores are known, whole chunks
+ */
+export function rehearsalChunks(length: number, known = 0): RehearsalChunk[] {
+  const count = Math.min(REHEARSAL_CHUNK, length);
+  return Array.from({ length: Math.ceil((length - known) / REHEARSAL_CHUNK) }, (_, chunk) => {
+    const scoredFrom = known + chunk * REHEARSAL_CHUNK;
+    return { first: Math.min(scoredFrom, length - count), count, scoredFrom };
+  });
 }
 
 /**

@@ -23,17 +23,16 @@ DISTANCE = 64
 
 
 def chunks_of(length, most):
-    """Bounds of chunks as equal as can be."""
-    count = -(-length // most)
-    rows = -(-length // count)
-    return [(start, min(start + rows, length)) for start in range(0, length, rows)]
+    """First row, end and first row that is scored of each chunk: the last one reaches back over rows of the one before it."""
+    rows = min(length, most)
+    return [(min(start, length - rows), min(start + rows, length), start) for start in range(0, length, rows)]
 
 
 def rehearsal(model, dense, most=512, sees_before=True, step=1, total="maximum"):
     """[L, H, N]: what the queries of each chunk pay to its rows, asked again behind its end beside what they saw before."""
     scores = torch.zeros_like(dense.keys[..., 0])
     for layer in range(model.layers):
-        for start, end in chunks_of(dense.length, most):
+        for start, end, scored in chunks_of(dense.length, most):
             rows = torch.arange(0, end - start, step)
             queries = dense.queries[layer, :, :, start:end][:, :, rows]
             keys = dense.keys[layer, :, None, start:end].transpose(-1, -2) * model.head_size ** -0.5
@@ -43,7 +42,8 @@ def rehearsal(model, dense, most=512, sees_before=True, step=1, total="maximum")
                 before = (queries @ keys).masked_fill(torch.arange(end - start) > rows[:, None], -torch.inf)
                 logits = torch.cat([logits, before], -1)
             paid = logits.softmax(-1)[..., :end - start]
-            scores[layer, :, start:end] = paid.amax((1, 2)) if total == "maximum" else paid.sum((1, 2))
+            paid = paid.amax((1, 2)) if total == "maximum" else paid.sum((1, 2))
+            scores[layer, :, scored:end] = paid[:, scored - start:]
     return scores
 
 

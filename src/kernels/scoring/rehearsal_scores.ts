@@ -5,11 +5,11 @@
  *     n_i = sum over j of exp(r_i . k_j / sqrt(d)) + sum over j <= i of exp(q_i . k_j / sqrt(d))
  *     s[kvHead][j] = maximum over i and the query heads of the KV head of exp(r_i . k_j / sqrt(d)) / n_i
  *
- * i and j are rows of one chunk. The second sum stands for what a query that is asked again has before it once more.
+ * i and j are rows of one chunk (scores/rehearsal.ts): the last one reaches back over rows that the one before it scores. The second sum stands for what a query that is asked again has before it once more.
  */
 import type { Kernel } from "../../gpu/gpu.ts";
 import type { Dispatch } from "../../gpu/recorder.ts";
-import { REHEARSAL_CHUNK, REHEARSAL_DISTANCE, rehearsalChunkRows } from "../../scores/rehearsal.ts";
+import { REHEARSAL_CHUNK, REHEARSAL_DISTANCE, rehearsalChunks } from "../../scores/rehearsal.ts";
 import { type KvElement, kvFunctions, kvVec4Type } from "../kv_element.ts";
 import type { ChunkAttentionShape } from "./chunk_attention.ts";
 import type { Pairing } from "./linear_scores.ts";
@@ -29,7 +29,7 @@ export function rehearsalScores(element: KvElement, headSize: number, pairing: P
     label: `rehearsal-scores-${element}-${headSize}-${pairing}`,
     bindings: ["read", "read", "read", "write"],
     wgsl: `
-struct Params { start: u32, length: u32, scored: u32, capacity: u32, query_heads: u32, group: u32, chunk_rows: u32 }
+struct Params { start: u32, length: u32, scored: u32, capacity: u32, query_heads: u32, group: u32, known: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> keys: array<${kvVec4Type(element)}>;
@@ -63,8 +63,9 @@ fn turn(by: u32) {
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let kv_head = workgroup.y;
-  let first = workgroup.x * params.chunk_rows;
-  let count = min(params.chunk_rows, params.length - first);
+  let scored_from = params.known + workgroup.x * ${REHEARSAL_CHUNK}u;
+  let count = min(${REHEARSAL_CHUNK}u, params.length);
+  let first = min(scored_from, params.length - count);
   let behind = min(count + ${REHEARSAL_DISTANCE}u, arrayLength(&table) / ${pairs}u - 1u);
   let first_key = (kv_head * params.capacity + params.start + first) * ${quads}u;
   for (var row: u32 = thread; row < count; row += ${THREADS}u) { atomicStore(&paid[row], 0u); }
@@ -98,21 +99,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
   }
   workgroupBarrier();
-  for (var row: u32 = thread; row < count && first + row < params.scored; row += ${THREADS}u) {
-    scores[kv_head * params.capacity + first + row] = bitcast<f32>(atomicLoad(&paid[row]));
+  for (var row: u32 = scored_from + thread; row < min(first + count, params.scored); row += ${THREADS}u) {
+    scores[kv_head * params.capacity + row] = bitcast<f32>(atomicLoad(&paid[row - first]));
   }
 }
 `,
   };
 }
 
-/** A dispatch of {@link rehearsalScores}. */
+/** A dispatch of {@link rehearsalScores}. @param known rows whose scores are known, whole chunks, and fewer than there are */
 export function rehearsalScoresDispatch(
   { kvHeadCount, queryHeadCount, start, length, scored, capacity }: ChunkAttentionShape,
+  known = 0,
 ): Dispatch {
-  const chunkRows = rehearsalChunkRows(length);
   return {
-    params: [start, length, scored, capacity, queryHeadCount, queryHeadCount / kvHeadCount, chunkRows],
-    grid: [Math.ceil(length / chunkRows), kvHeadCount],
+    params: [start, length, scored, capacity, queryHeadCount, queryHeadCount / kvHeadCount, known],
+    grid: [rehearsalChunks(length, known).length, kvHeadCount],
   };
 }

@@ -1,19 +1,32 @@
 /** @file What a prompt would look up if it came again, against sums written out in f64. */
 import assert from "node:assert/strict";
 import { rehearsalScores, rehearsalScoresDispatch } from "../../../src/kernels/scoring/rehearsal_scores.ts";
-import { rehearsalChunkRows, rehearsalPosition } from "../../../src/scores/rehearsal.ts";
+import { rehearsalChunks, rehearsalPosition } from "../../../src/scores/rehearsal.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../../fixtures/kv.ts";
 import { normalValues, seededRandom } from "../../../fixtures/random.ts";
 
 const EMPTY = -7;
 
-Deno.test("rehearsalChunkRows() cuts prompts into chunks of at most 512 rows, none of which is much shorter", () => {
-  assert.deepEqual([1, 511, 512, 513, 1025, 2000].map(rehearsalChunkRows), [1, 511, 512, 257, 342, 500]);
+Deno.test("rehearsalChunks() begin at the same rows for every prompt, and score each row once, beside as many as there are", () => {
+  assert.deepEqual(rehearsalChunks(1), [{ first: 0, count: 1, scoredFrom: 0 }]);
+  assert.deepEqual(rehearsalChunks(512), [{ first: 0, count: 512, scoredFrom: 0 }]);
+  assert.deepEqual(rehearsalChunks(1100), [
+    { first: 0, count: 512, scoredFrom: 0 },
+    { first: 512, count: 512, scoredFrom: 512 },
+    { first: 588, count: 512, scoredFrom: 1024 },
+  ]);
+  assert.deepEqual(rehearsalChunks(1100, 1024), rehearsalChunks(1100).slice(2));
+  assert.deepEqual(rehearsalChunks(1024, 1024), []);
   for (let length = 1; length < 3000; length++) {
-    const rows = rehearsalChunkRows(length);
-    const chunks = Math.ceil(length / rows);
-    assert.ok(rows <= 512 && length - (chunks - 1) * rows > rows - chunks, `${length}`);
+    let end = 0;
+    for (const { first, count, scoredFrom } of rehearsalChunks(length)) {
+      assert.equal(scoredFrom, end, `${length}`);
+      assert.equal(count, Math.min(512, length));
+      assert.ok(first === end || first + count === length);
+      end = first + count;
+    }
+    assert.equal(end, length);
   }
 });
 
@@ -56,13 +69,15 @@ for (const pairing of ["adjacent", "halves"] as const) {
     const gpu = await testGpu();
     const random = seededRandom(21);
     for (
-      const [element, kvHeadCount, group, headSize, start, length, window, positions, lengthen] of [
-        ["f32", 1, 1, 8, 0, 2, 1, 128, 1],
-        ["f32", 2, 3, 16, 5, 290, 8, 512, 1.3],
-        ["f32", 1, 1, 8, 2, 600, 8, 700, 1],
-        ["f16", 1, 2, 64, 3, 257, 4, 512, 1],
+      const [element, kvHeadCount, group, headSize, start, length, window, positions, lengthen, known] of [
+        ["f32", 1, 1, 8, 0, 2, 1, 128, 1, 0],
+        ["f32", 2, 3, 16, 5, 290, 8, 512, 1.3, 0],
+        ["f32", 1, 1, 8, 2, 600, 8, 700, 1, 0],
+        ["f32", 2, 1, 8, 2, 600, 8, 700, 1, 512],
+        ["f32", 1, 1, 8, 2, 600, 90, 700, 1, 512],
+        ["f16", 1, 2, 64, 3, 257, 4, 512, 1, 0],
         // The place behind the chunk has no rotation of its own.
-        ["f32", 1, 2, 24, 1, 60, 59, 60, 1],
+        ["f32", 1, 2, 24, 1, 60, 59, 60, 1, 0],
       ] as const
     ) {
       const capacity = start + length + 3;
@@ -90,18 +105,17 @@ for (const pairing of ["adjacent", "halves"] as const) {
       const shape = { kvHeadCount, queryHeadCount, start, length, scored, capacity };
       const kernel = rehearsalScores(element, headSize, pairing);
       const inputs = [queries, keys, table, scores];
-      const [, , , data] = await runKernel(gpu, kernel, rehearsalScoresDispatch(shape), inputs);
+      const [, , , data] = await runKernel(gpu, kernel, rehearsalScoresDispatch(shape, known), inputs);
       const actual = new Float32Array(data);
       const stored = readKv(element, keys.buffer);
-      const chunk = rehearsalChunkRows(length);
       for (let kvHead = 0; kvHead < kvHeadCount; kvHead++) {
         const key = (row: number) => {
           const at = (kvHead * capacity + start + row) * headSize;
           return stored.subarray(at, at + headSize);
         };
         const expected = new Float64Array(length);
-        for (let first = 0; first < length; first += chunk) {
-          const rows = Array.from({ length: Math.min(chunk, length - first) }, (_, i) => first + i);
+        for (const { first, count, scoredFrom } of rehearsalChunks(length, known)) {
+          const rows = Array.from({ length: count }, (_, i) => first + i);
           const place = first + rehearsalPosition(rows.length, positions);
           for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
             for (const asking of rows) {
@@ -112,13 +126,15 @@ for (const pairing of ["adjacent", "halves"] as const) {
               const again = rows.map(weight(place));
               const before = rows.filter((row) => row <= asking).map(weight(asking));
               const sum = [...again, ...before].reduce((a, b) => a + b);
-              rows.forEach((row, i) => expected[row] = Math.max(expected[row], again[i] / sum));
+              rows.forEach((row, i) => {
+                if (row >= scoredFrom) expected[row] = Math.max(expected[row], again[i] / sum);
+              });
             }
           }
         }
         for (let row = 0; row < capacity; row++) {
           const score = actual[kvHead * capacity + row];
-          if (row >= scored) assert.equal(score, EMPTY);
+          if (row < known || row >= scored) assert.equal(score, EMPTY);
           // Logits of size 10 or so in f32.
           else assert.ok(Math.abs(score - expected[row]) < 5e-5, `${length}, ${row}: ${score}, ${expected[row]}`);
         }
