@@ -114,6 +114,7 @@ function layerToScore(
     lastQueries,
     allQueries: null,
     sums: null,
+    knownScores: null,
   };
   if (!eviction.policy.needs.attentionSums) return source;
   return { ...source, sums: addedSums(forward, sequence, layer, source, own, eviction) };

@@ -8,6 +8,7 @@
  * at a time. Sequences with the same prompt share its rows. Rows that the prefix cache has pass no layer.
  */
 import type { SequencePolicy } from "../policy/policy.ts";
+import { keepsQueries } from "../policy/steps/step_rules.ts";
 import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
 import { queryWindow } from "../engine/prompt_prefix.ts";
 import { type Tile, tilesOf } from "../engine/tiles.ts";
@@ -75,7 +76,7 @@ export class PromptPack {
         tokens,
         start,
         lastQueries: new Float32Array(window * querySize),
-        allQueries: sequences.some(({ policy }) => policy?.needs.layerQueries)
+        allQueries: sequences.some(({ policy }) => policy !== null && keepsQueries(policy.needs))
           ? new Float32Array(tokens.length * querySize)
           : null,
         sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
@@ -246,7 +247,7 @@ export class PromptPack {
   }
 
   #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
-    const { start, tokens: { length }, lastQueries, allQueries, sums } = segment;
+    const { start, tokens: { length }, prefix, lastQueries, allQueries, sums } = segment;
     return {
       ...this.#rowsOf(segment),
       index: layer,
@@ -256,6 +257,7 @@ export class PromptPack {
       lastQueries,
       allQueries,
       sums,
+      knownScores: prefix.scoresOf(layer),
     };
   }
 

@@ -5,14 +5,17 @@ import type { CpuStep } from "./scored_rows.ts";
 
 /** The CPU half of the step. */
 export const scoreByRehearsal: CpuStep<Rehearsal> = (rows) => {
-  const { kvHeadCount, length, scored } = rows;
-  const chunks = rehearsalChunks(length);
-  return Array.from({ length: kvHeadCount }, (_, head) => {
-    const scores = new Float32Array(scored);
+  const { kvHeadCount, length, scored, knownScores } = rows;
+  const chunks = rehearsalChunks(length, knownScores?.rows);
+  const scores = Array.from({ length: kvHeadCount }, (_, head) => {
+    const own = new Float32Array(scored);
+    knownScores?.restore(head, own);
     for (const { first, count, scoredFrom } of chunks) {
       if (scoredFrom >= scored) continue;
-      scores.set(rows.rehearsed(head, first, count).subarray(scoredFrom - first, scored - first), scoredFrom);
+      own.set(rows.rehearsed(head, first, count).subarray(scoredFrom - first, scored - first), scoredFrom);
     }
-    return scores;
+    return own;
   });
+  knownScores?.store(scores);
+  return scores;
 };
