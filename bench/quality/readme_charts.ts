@@ -22,7 +22,7 @@ function layersChart({ tasks: { results } }: Reports): string {
   const shown = results.tasks.filter(({ budget }) => budget === LAYERS_BUDGET);
   const [{ length, samples }] = shown;
   const highest = Math.max(
-    ...shown.filter(({ policy }) => ["dynamickv", "readahead"].includes(policy)).flatMap((task) => task.rowsPerLayer),
+    ...shown.filter(({ policy }) => ["dynamickv", "ebbkv"].includes(policy)).flatMap((task) => task.rowsPerLayer),
   );
   const panel = (policy: string): HeatMapPanel => {
     const tasks = shown.filter((task) => task.policy === policy);
@@ -46,7 +46,7 @@ function layersChart({ tasks: { results } }: Reports): string {
       columns: 2,
       panelWidth: PANEL_WIDTH,
     },
-    [["dynamickv", "readahead"].map((policy) => heatMapPanel(panel(policy)))],
+    [["dynamickv", "ebbkv"].map((policy) => heatMapPanel(panel(policy)))],
   );
 }
 

@@ -12,7 +12,7 @@ import { policiesOf } from "./policies.ts";
 import { policiesToCheck } from "./policy_check.ts";
 
 /** Whom a new policy is measured by. */
-const RIVALS = ["dynamickv", "snapkv", "readahead"];
+const RIVALS = ["ebbkv", "dynamickv", "snapkv"];
 /** Families of tasks that tell policies apart, and whose answers are short. */
 const TASKS = ["needle", "key-value", "variable-chain", "single-document-qa"];
 

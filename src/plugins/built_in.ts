@@ -23,8 +23,8 @@ import triattention from "./triattention.ts";
 
 /** Every policy that comes with Ebb. */
 export const BUILT_IN_POLICIES: readonly Policy[] = [
-  dynamickv,
   ebbkv,
+  dynamickv,
   readahead,
   rehearsal,
   full,

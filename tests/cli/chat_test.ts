@@ -85,7 +85,7 @@ Deno.test("/policy and /budget hold from the next message on; wrong ones change 
   ]);
   const replies = notes.filter((note) => !note.startsWith("("));
   assert.deepEqual(replies.slice(0, 2), ["Policy: snapkv", "Budget: 6.9%"]);
-  assert.match(replies[2], /^Unknown KV cache policy "snapkw": .* must be one of dynamickv, /);
+  assert.match(replies[2], /^Unknown KV cache policy "snapkw": .* must be one of ebbkv, /);
   assert.match(replies[3], /^\/budget must be a whole number of rows .*, not "0"$/);
   assert.match(replies[4], /^Policy: snapkv; others: .*dynamickv/);
   assert.equal(replies[5], "Budget: 6.9%");

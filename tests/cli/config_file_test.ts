@@ -15,7 +15,7 @@ Deno.test("the command line wins over the environment, the environment over the 
   await withFile(content, (path) => {
     const environment = { EBB_PORT: "11", EBB_MAX_BATCH: "12", EBB_CONFIG: path };
     const { port, maxBatch, maxQueue, allowedHosts, policy } = parse(["--port", "21"], environment);
-    assert.deepEqual([port, maxBatch, maxQueue, policy], [21, 12, 3, "dynamickv"]);
+    assert.deepEqual([port, maxBatch, maxQueue, policy], [21, 12, 3, "ebbkv"]);
     assert.deepEqual(allowedHosts, ["a.example", "b.example"]);
     assert.equal(parse(["--config", path]).maxBatch, 2);
     return Promise.resolve();

@@ -20,7 +20,7 @@ Deno.test("serve has defaults for everything but names", () => {
   assert.deepEqual(Object.keys(options), Object.keys(SERVE_FLAGS));
   assert.deepEqual(Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)), {
     model: ["m.gguf"],
-    policy: "dynamickv",
+    policy: "ebbkv",
     kvBudget: 1024,
     sandboxPlugins: false,
     watchPlugins: false,

@@ -33,7 +33,8 @@ Deno.test("an answer that is longer than the cache is generated where rows are e
     assert.equal(refused.error.code, "kv_memory_exceeded");
     const unable = await complete({ policy: "full", decode_eviction: true });
     assert.match(unable.error.message, /"full" cannot evict while tokens are generated/);
-    const published = await complete({ budget: 64, decode_eviction: true, options: { mode: "published" } });
+    const options = { mode: "published" };
+    const published = await complete({ policy: "dynamickv", budget: 64, decode_eviction: true, options });
     assert.match(published.error.message, /cannot evict while generating with these options, .* the mode "mended"$/);
 
     const policies = ["dynamickv", "tova", "h2o"];

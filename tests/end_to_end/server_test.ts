@@ -37,7 +37,7 @@ Deno.test("usage tells what the cache of a request came to, in the order of the 
 
   for (const [choice, budget] of [[undefined, 64], [{ budget: 32 }, 32], [{ budget: "10%" }, 30]] as const) {
     const cache = await complete(choice);
-    assert.deepEqual([cache.policy, cache.prompt_rows, cache.full_bytes], ["dynamickv", 300, full.full_bytes]);
+    assert.deepEqual([cache.policy, cache.prompt_rows, cache.full_bytes], ["ebbkv", 300, full.full_bytes]);
     const rows = cache.rows_per_layer.reduce((sum: number, count: number) => sum + count);
     assert.ok(rows <= 4 * budget && rows > 4 * (budget - 16), `${cache.rows_per_layer} of ${budget}`);
     assert.equal(cache.budget, budget);
@@ -205,7 +205,7 @@ Deno.test("a Hugging Face directory is served like a GGUF file with the same wei
     assert.equal(code, 0);
     assert.match(stderr, /^model {5}.*: qwen2, /m);
     assert.match(stderr, new RegExp(`^try {7}curl ${server.url}/`, "m"));
-    assert.match(stderr, /"policy":"dynamickv","budget":1024,"rows_kept":30,"first_token_seconds":/);
+    assert.match(stderr, /"policy":"ebbkv","budget":1024,"rows_kept":30,"first_token_seconds":/);
     return choices[0];
   });
   assert.equal(fromDirectory.text, fromFile.text);
@@ -220,7 +220,7 @@ Deno.test("generate compresses a long prompt and says what was kept", async () =
     );
     assert.equal(code, 0, stderr);
     assert.ok(stdout.endsWith("\n"));
-    const [, prompt, rows] = /^KV rows kept per layer \(dynamickv\), of (\d+): ([\d ]+)$/m.exec(stderr)!;
+    const [, prompt, rows] = /^KV rows kept per layer \(ebbkv\), of (\d+): ([\d .]+)$/m.exec(stderr)!;
     assert.ok(Number(prompt) >= 100, prompt);
     const kept = rows.split(" ").map(Number);
     assert.equal(kept.length, 4);

@@ -42,7 +42,7 @@ storyTest("generate streams the story to standard output, and the rows kept to s
   );
   assert.equal(code, 0, stderr);
   assert.equal(stdout, `${STORY}\n`);
-  assert.match(stderr, /^KV rows kept per layer \(dynamickv\), of 5: 5 5 5 5 5$/m);
+  assert.match(stderr, /^KV rows kept per layer \(ebbkv\), of 5: 5 5 5 5 5$/m);
   assert.match(stderr, /^40 tokens, the first after /m);
 });
 

@@ -54,7 +54,17 @@ const names = POLICY_NAMES.filter((name) => !name.includes("cake") && findPolicy
 
 Deno.test("policies that score by attention are known, and combinations with them", () => {
   const ready = registry.policies.filter(({ scoresAttention }) => scoresAttention).map(({ name }) => name);
-  assert.deepEqual(ready, ["dynamickv", "readahead", "h2o", "tova", "snapkv", "pyramidkv", "adakv"]);
+  assert.deepEqual(ready, [
+    "ebbkv",
+    "dynamickv",
+    "readahead",
+    "rehearsal",
+    "h2o",
+    "tova",
+    "snapkv",
+    "pyramidkv",
+    "adakv",
+  ]);
   assert.ok(names.length > 20);
 });
 

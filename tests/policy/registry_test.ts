@@ -183,7 +183,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "full", decode_eviction: true },
       "kv_cache.decode_eviction",
-      /policy "full" cannot evict while tokens are generated: .* one of dynamickv, .*readahead, .*h2o, tova, snapkv, .*keydiff, .*random$/,
+      /policy "full" cannot evict while tokens are generated: .* one of ebbkv, dynamickv, .*readahead, .*h2o, tova, snapkv, .*keydiff, .*random$/,
     ],
     [{ scorer: "streaming", decode_eviction: 64 }, "kv_cache.decode_eviction", /"streaming\+uniform" cannot evict/],
     [{ report: "everything" }, "kv_cache.report", /kv_cache.report "everything": must be "positions", or left out$/],
@@ -195,7 +195,7 @@ Deno.test("parseKvCacheChoice() names the field at fault, its value and what was
     [
       { policy: "keydiff", budget: "auto" },
       "kv_cache.budget",
-      /"keydiff" does not score by attention alone.* one of the policies dynamickv, readahead, h2o, tova, snapkv, pyramidkv, adakv$/,
+      /"keydiff" does not score by attention alone.* one of the policies ebbkv, dynamickv, readahead, rehearsal, h2o, tova, snapkv, pyramidkv, adakv$/,
     ],
     [
       { policy: "snapkv", budget: { mass: 0.9 }, decode_eviction: { protect: "boundaries" } },

@@ -62,7 +62,7 @@ export const EVAL_COMPARE_FLAGS = {
   },
   policies: {
     value: listOf(policyName),
-    default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv"],
+    default: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "ebbkv"],
     help: "KV cache policies; the full cache is always asked too",
   },
   ...PLUGIN_FLAGS,

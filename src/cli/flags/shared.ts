@@ -44,7 +44,7 @@ export const ENGINE_FLAGS = {
   },
   policy: {
     value: policyName,
-    default: "dynamickv",
+    default: "ebbkv",
     help: "KV cache policy of requests that name none, such as snapkv or snapkv+pyramidkv",
   },
   kvBudget: {

@@ -24,6 +24,7 @@ export const plusRules: StepRules<Plus> = {
   role: "modifier",
   rankingAgain: "works",
   takesNegative: () => true,
+  isAttention: ({ weight }) => weight >= 0,
   givesNegative: ({ weight }, given) => given || weight < 0,
   nested: ({ score }) => score,
   withNested: (step, score) => ({ ...step, score }),

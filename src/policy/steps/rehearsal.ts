@@ -25,6 +25,7 @@ export const rehearsalRules: StepRules<Rehearsal> = {
   role: "source",
   rankingAgain: "impossible",
   otherwiseGenerated: ({ window }) => attention({ window: Math.min(window, MAX_WINDOW) }),
+  isAttention: () => true,
   check: ({ window }, context) => checkWindow(window, context),
   needs: () => ({ chunkScores: true }),
 };

@@ -80,8 +80,8 @@ export interface StepRules<Step> {
   /** @throws {RangeError} naming the parameter, its value and what was expected */
   check(step: Step, context: PolicyContext): void;
   /**
-   * Whether its scores are shares of the attention: of a source, that rows are paid; of a modifier, at most smoothed. Only of such scores
-   * can a budget keep a share.
+   * Whether its scores are shares of the attention: of a source, that rows are paid; of a modifier, at most smoothed or added up. Only of
+   * such scores can a budget keep a share.
    */
   isAttention?(step: Step): boolean;
   /** What it needs beside the keys and values of the layer. */
