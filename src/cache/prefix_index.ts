@@ -4,8 +4,12 @@
  *
  *     arena 0   root -- "You are a helpful as" -- "sistant. <document>" -- ... -- "What is the name"     16 tokens each, with
  *                                                                            \--- "Who wrote the le"     a block for every layer
+ *               root of the salt "kP2..." -- "You are a helpful as" -- ...
  *     arena 1   root -- ...
  *
+ * - Who gives a salt finds what was kept with the same salt, and nothing else; without one, what was kept without. So nobody learns
+ *   from how fast an answer comes what those have asked whose salt is not known to him. Roots of salts are there as long as anything
+ *   hangs on them.
  * - What is kept are whole blocks of a full cache, which hang on the tokens before them and on nothing else. What a policy has
  *   compressed, and whatever was generated behind it, never gets here.
  * - A sequence that keeps every row has the blocks in its own tables: they are shared, holders are counted (block_pool.ts), and
@@ -25,15 +29,20 @@
 import { BLOCK_ROWS } from "./block.ts";
 import type { BlockPool } from "./block_pool.ts";
 
-interface Root {
+/** What others hang on. */
+interface Node {
   readonly arena: number;
   /** By a hash of their tokens. Of two that have the same hash, only one is kept. */
   readonly children: Map<number, Chunk>;
 }
 
+interface Root extends Node {
+  readonly salt: string;
+}
+
 /** `BLOCK_ROWS` tokens of a prompt behind those of its parent. */
-interface Chunk extends Root {
-  readonly parent: Root;
+interface Chunk extends Node {
+  readonly parent: Root | Chunk;
   readonly tokens: Uint32Array;
   readonly hash: number;
   /** Its block of every layer. */
@@ -42,9 +51,14 @@ interface Chunk extends Root {
   scoreSlot: number | null;
 }
 
-/** The beginning of some tokens, as far as it is kept in an arena. */
+/** The beginning of some tokens, as far as it is kept in an arena with a salt. */
 export class CachedPrefix {
-  constructor(readonly pool: BlockPool, readonly arena: number, readonly chunks: readonly Chunk[]) {}
+  constructor(
+    readonly pool: BlockPool,
+    readonly arena: number,
+    readonly salt: string,
+    readonly chunks: readonly Chunk[],
+  ) {}
 
   get rows(): number {
     return this.chunks.length * BLOCK_ROWS;
@@ -62,7 +76,7 @@ export class CachedPrefix {
       if (!isHeld(this.pool, chunk)) idle += chunk.blocks.length;
       return idle > most;
     });
-    return end < 0 ? this : new CachedPrefix(this.pool, this.arena, this.chunks.slice(0, end));
+    return end < 0 ? this : new CachedPrefix(this.pool, this.arena, this.salt, this.chunks.slice(0, end));
   }
 }
 
@@ -117,9 +131,13 @@ export interface PrefixDraft {
   abandon(): void;
 }
 
+/** What stands for no salt, which is never empty. */
+const UNSALTED = "";
+
 /** Finds, keeps and gives up prefixes. */
 export class PrefixIndex {
-  readonly #roots: readonly Root[];
+  /** By arena, then by salt; only those that have children. */
+  readonly #roots: readonly Map<string, Root>[];
   /** All chunks, those used least recently first; of those used at the same time, the last of a prompt first. */
   readonly #byRecency = new Set<Chunk>();
   readonly #drafts = new Set<Draft>();
@@ -141,7 +159,7 @@ export class PrefixIndex {
       { length: pool.arenaCount },
       (_, arena) => Array.from({ length: this.scoreSlots(arena) }, (_, slot) => slot).reverse(),
     );
-    this.#roots = Array.from({ length: pool.arenaCount }, (_, arena) => ({ arena, children: new Map() }));
+    this.#roots = Array.from({ length: pool.arenaCount }, () => new Map());
     pool.giveUpIdle = (arena, count) => this.#giveUp(arena, count);
   }
 
@@ -155,11 +173,17 @@ export class PrefixIndex {
     return this.#keptBlocks;
   }
 
-  /** What each arena has of the beginning of `tokens`, of its first `mostRows` rows: the longest first. */
-  find(tokens: Uint32Array, mostRows: number): CachedPrefix[] {
+  /** Roots that there are; none has nothing behind it. */
+  get rootCount(): number {
+    return this.#roots.reduce((sum, roots) => sum + roots.size, 0);
+  }
+
+  /** What each arena has of the beginning of `tokens` with a salt, of its first `mostRows` rows: the longest first. */
+  find(tokens: Uint32Array, mostRows: number, salt = UNSALTED): CachedPrefix[] {
     const most = Math.floor(mostRows / BLOCK_ROWS);
-    return this.#roots.map((root) => new CachedPrefix(this.pool, root.arena, pathOf(root, tokens, most)))
-      .sort((a, b) => b.rows - a.rows);
+    return this.#roots.map((_, arena) =>
+      new CachedPrefix(this.pool, arena, salt, pathOf(this.#root(arena, salt), tokens, most))
+    ).sort((a, b) => b.rows - a.rows);
   }
 
   /** Holds a prefix that has just been found. */
@@ -172,15 +196,16 @@ export class PrefixIndex {
    * Keeps blocks of a sequence that has every row of `tokens`, as far as there is room. It must not write to them any more.
    *
    * @param table Ids of a layer's blocks within the arena
+   * @param salt of those who are to find them
    */
-  add(arena: number, tokens: Uint32Array, table: (layer: number) => readonly number[]): void {
-    const { path, count } = this.#begin(arena, tokens);
+  add(arena: number, tokens: Uint32Array, table: (layer: number) => readonly number[], salt = UNSALTED): void {
+    const { path, count } = this.#begin(arena, tokens, salt);
     if (path.length < count) {
       const tables = Array.from({ length: this.layerCount }, (_, layer) => table(layer));
       const idle = this.#idleChunks(new Set(path));
       while (path.length < count && this.#makeRoom(idle)) {
         const blocks = Uint32Array.from(tables, (ids) => ids[path.length]);
-        const chunk = attach(path.at(-1) ?? this.#roots[arena], tokens, path.length, blocks);
+        const chunk = this.#attach(path.at(-1) ?? this.#root(arena, salt), tokens, path.length, blocks);
         if (chunk === null) break;
         this.pool.keep(arena, blocks);
         this.#keptBlocks += this.layerCount;
@@ -190,9 +215,11 @@ export class PrefixIndex {
     this.#touch(path);
   }
 
-  /** Blocks for those rows of `tokens` that an arena does not have, as far as there is room; `null` if that is nothing. */
-  draft(arena: number, tokens: Uint32Array): PrefixDraft | null {
-    const { path, count } = this.#begin(arena, tokens);
+  /**
+   * Blocks for those rows of `tokens` that an arena does not have with a salt, as far as there is room; `null` if that is nothing.
+   */
+  draft(arena: number, tokens: Uint32Array, salt = UNSALTED): PrefixDraft | null {
+    const { path, count } = this.#begin(arena, tokens, salt);
     const idle = this.#idleChunks(new Set(path));
     const blocks: Uint32Array[] = [];
     while (path.length + blocks.length < count && this.#makeRoom(idle, arena)) {
@@ -203,7 +230,7 @@ export class PrefixIndex {
     }
     if (blocks.length === 0) return null;
     this.#touch(path);
-    const draft = new Draft(arena, tokens, path.length, blocks, {
+    const draft = new Draft(arena, salt, tokens, path.length, blocks, {
       commit: (draft) => this.#commit(draft),
       abandon: (draft) => this.#forgetDraft(draft, draft.blocks),
     });
@@ -236,11 +263,17 @@ export class PrefixIndex {
   /**
    * Keeps scores that have been written to slots, of groups that follow each other, where the rows of these are kept and have none yet.
    *
+   * @param prefix what was found of `tokens`: says where they are kept, and with which salt
    * @param firstGroup the first one's place among those of `tokens`
    */
-  keepScores(arena: number, tokens: Uint32Array, firstGroup: number, slots: readonly number[]): void {
+  keepScores(
+    { arena, salt }: CachedPrefix,
+    tokens: Uint32Array,
+    firstGroup: number,
+    slots: readonly number[],
+  ): void {
     const blocks = this.groupRows / BLOCK_ROWS;
-    const path = pathOf(this.#roots[arena], tokens, (firstGroup + slots.length) * blocks);
+    const path = pathOf(this.#root(arena, salt), tokens, (firstGroup + slots.length) * blocks);
     slots.forEach((slot, i) => {
       const last = path[(firstGroup + i + 1) * blocks - 1];
       if (last === undefined || last.scoreSlot !== null) this.freeScores(arena, [slot]);
@@ -255,14 +288,40 @@ export class PrefixIndex {
 
   /** Forgets everything. */
   clear(): void {
-    for (const { children } of this.#roots) for (const chunk of children.values()) this.#remove(chunk);
+    for (const { children } of this.#roots.flatMap((roots) => [...roots.values()])) {
+      for (const chunk of children.values()) this.#remove(chunk);
+    }
     for (const draft of this.#drafts) draft.abandon();
   }
 
   /** What is kept already of all whole blocks of `tokens`, and how many of these there are. */
-  #begin(arena: number, tokens: Uint32Array): { path: Chunk[]; count: number } {
+  #begin(arena: number, tokens: Uint32Array, salt: string): { path: Chunk[]; count: number } {
     const count = this.isOn ? Math.floor(tokens.length / BLOCK_ROWS) : 0;
-    return { path: pathOf(this.#roots[arena], tokens, count), count };
+    return { path: pathOf(this.#root(arena, salt), tokens, count), count };
+  }
+
+  /** The root of a salt; where there is none, one that nothing hangs on yet. */
+  #root(arena: number, salt: string): Root {
+    return this.#roots[arena].get(salt) ?? { arena, salt, children: new Map() };
+  }
+
+  /** A new chunk behind a parent, for the tokens of a place; `null` if another has its hash. */
+  #attach(parent: Root | Chunk, tokens: Uint32Array, place: number, blocks: Uint32Array): Chunk | null {
+    const first = place * BLOCK_ROWS;
+    const hash = hashOf(tokens, first);
+    if (parent.children.has(hash)) return null;
+    const chunk: Chunk = {
+      arena: parent.arena,
+      parent,
+      tokens: tokens.slice(first, first + BLOCK_ROWS),
+      hash,
+      blocks,
+      scoreSlot: null,
+      children: new Map(),
+    };
+    parent.children.set(hash, chunk);
+    if ("salt" in parent) this.#roots[parent.arena].set(parent.salt, parent);
+    return chunk;
   }
 
   /** Puts the chunks of a path behind all others, its first one last. */
@@ -312,7 +371,9 @@ export class PrefixIndex {
 
   /** Forgets a chunk, and all that follow it: without it they are not found. */
   #remove(chunk: Chunk): void {
-    chunk.parent.children.delete(chunk.hash);
+    const { parent } = chunk;
+    parent.children.delete(chunk.hash);
+    if ("salt" in parent && parent.children.size === 0) this.#roots[parent.arena].delete(parent.salt);
     const open = [chunk];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       open.push(...next.children.values());
@@ -324,14 +385,14 @@ export class PrefixIndex {
   }
 
   #commit(draft: Draft): void {
-    const { arena, tokens, firstChunk, blocks } = draft;
-    const path = pathOf(this.#roots[arena], tokens, firstChunk + blocks.length);
+    const { arena, salt, tokens, firstChunk, blocks } = draft;
+    const path = pathOf(this.#root(arena, salt), tokens, firstChunk + blocks.length);
     // Others may have stored the same, or given up what comes before.
     let stored = path.length - firstChunk;
     const surplus = stored < 0 ? blocks : blocks.slice(0, stored);
     if (stored >= 0) {
       for (; stored < blocks.length; stored++) {
-        const chunk = attach(path.at(-1) ?? this.#roots[arena], tokens, path.length, blocks[stored]);
+        const chunk = this.#attach(path.at(-1) ?? this.#root(arena, salt), tokens, path.length, blocks[stored]);
         if (chunk === null) break;
         path.push(chunk);
       }
@@ -355,6 +416,7 @@ class Draft implements PrefixDraft {
   /** @param blocks of every chunk, those of each layer */
   constructor(
     readonly arena: number,
+    readonly salt: string,
     readonly tokens: Uint32Array,
     readonly firstChunk: number,
     readonly blocks: Uint32Array[],
@@ -395,7 +457,7 @@ function isHeld(pool: BlockPool, { arena, blocks }: Chunk): boolean {
 /** The chunks of `tokens` that follow a root, at most `most`. */
 function pathOf(root: Root, tokens: Uint32Array, most: number): Chunk[] {
   const path: Chunk[] = [];
-  for (let parent = root; path.length < most;) {
+  for (let parent: Node = root; path.length < most;) {
     const first = path.length * BLOCK_ROWS;
     const child = parent.children.get(hashOf(tokens, first));
     if (child === undefined || child.tokens.some((token, i) => token !== tokens[first + i])) break;
@@ -403,24 +465,6 @@ function pathOf(root: Root, tokens: Uint32Array, most: number): Chunk[] {
     parent = child;
   }
   return path;
-}
-
-/** A new chunk behind a parent, for the tokens of a place; `null` if another has its hash. */
-function attach(parent: Root, tokens: Uint32Array, place: number, blocks: Uint32Array): Chunk | null {
-  const first = place * BLOCK_ROWS;
-  const hash = hashOf(tokens, first);
-  if (parent.children.has(hash)) return null;
-  const chunk: Chunk = {
-    arena: parent.arena,
-    parent,
-    tokens: tokens.slice(first, first + BLOCK_ROWS),
-    hash,
-    blocks,
-    scoreSlot: null,
-    children: new Map(),
-  };
-  parent.children.set(hash, chunk);
-  return chunk;
 }
 
 /** A number for the `BLOCK_ROWS` tokens from `first` on, which need not be unique: tokens are compared. */

@@ -50,9 +50,9 @@ export class PromptScores {
   end(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    const { index, lease: { arena }, tokens, known, slots } = this;
+    const { index, lease: { arena, prefix }, tokens, known, slots } = this;
     const written = Math.min(...this.#written);
-    index.keepScores(arena, tokens, known, slots.slice(known, written));
+    index.keepScores(prefix, tokens, known, slots.slice(known, written));
     index.freeScores(arena, slots.slice(Math.max(known, written)));
   }
 }

@@ -81,6 +81,11 @@ export interface GenerationRequest {
   readonly minTokens?: number;
   /** Who waits for admission is let in by this, lowest first, and in the order of arrival where it is equal. Default: 0. */
   readonly priority?: number;
+  /**
+   * What the prefix cache knows of the prompt is found, and kept, with this salt alone; not empty. Default: with none, where all find
+   * it who give none either.
+   */
+  readonly cacheSalt?: string;
   readonly sampling: SamplingParameters;
   /** How many alternatives to report with log-probabilities for each token: undefined none at all, 0 only the chosen. */
   readonly topLogprobs?: number;

@@ -33,7 +33,8 @@ export class Admission {
   tryAdmit(sequence: Sequence): boolean {
     const spare = this.#unpromised() - sequence.forecast.blocks;
     if (this.#residents.size === this.places || spare < 0) return false;
-    const [found] = this.prefixIndex.find(sequence.request.prompt, mostUsefulRows(sequence));
+    const { prompt, cacheSalt } = sequence.request;
+    const [found] = this.prefixIndex.find(prompt, mostUsefulRows(sequence), cacheSalt);
     const { config: { layerCount, kvHeadCount, headSize }, runtime } = this.forward;
     sequence.reside({
       cache: new SequenceCache(this.pool, ARENA, layerCount),

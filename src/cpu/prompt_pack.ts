@@ -10,6 +10,7 @@
 import type { SequencePolicy } from "../policy/policy.ts";
 import { keepsQueries } from "../policy/steps/step_rules.ts";
 import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
+import { isReadAlike } from "../engine/prompt_groups.ts";
 import { queryWindow } from "../engine/prompt_prefix.ts";
 import { type Tile, tilesOf } from "../engine/tiles.ts";
 import type { SourceRows } from "./cache/layer_rows.ts";
@@ -36,14 +37,11 @@ interface Segment {
   readonly sums: readonly Float32Array[] | null;
 }
 
-/** Groups sequences that have the same prompt. */
+/** Groups sequences that have the same prompt and the same salt. */
 export function groupByPrompt(sequences: readonly Sequence[]): Sequence[][] {
   const groups: Sequence[][] = [];
   for (const sequence of sequences) {
-    const { prompt } = sequence.request;
-    const group = groups.find(([{ request }]) =>
-      request.prompt.length === prompt.length && request.prompt.every((token, i) => token === prompt[i])
-    );
+    const group = groups.find(([{ request }]) => isReadAlike(request, sequence.request));
     if (group === undefined) groups.push([sequence]);
     else group.push(sequence);
   }

@@ -15,7 +15,7 @@ export class PromptPrefix {
   readonly #lease: PrefixLease | null;
   readonly #draft: PrefixDraft | null;
 
-  /** @param group sequences that have the same prompt */
+  /** @param group sequences that have the same prompt and salt */
   constructor(readonly cache: PrefixCache, group: readonly Sequence[]) {
     const { lease, rows, scores } = takeFound(cache.index, group);
     this.#lease = lease;
@@ -23,7 +23,8 @@ export class PromptPrefix {
     this.#scores = scores;
     // What is only embedded is not asked about again: others' prompts are kept for its place.
     const isKept = group.some(({ request }) => request.embed === undefined);
-    this.#draft = isKept ? cache.draft(group[0].request.prompt) : null;
+    const [{ request: { prompt, cacheSalt } }] = group;
+    this.#draft = isKept ? cache.draft(prompt, cacheSalt) : null;
   }
 
   /** Copies the cached rows of a layer to the beginning of the prompt's. */

@@ -404,9 +404,10 @@ export class Scheduler {
 
   /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
   #keepPrefix(sequence: Sequence): void {
-    const { request: { prompt }, keepsRows, acceptedTokens } = sequence;
+    const { request: { prompt, cacheSalt }, keepsRows, acceptedTokens } = sequence;
     if (!keepsRows || acceptedTokens.length === 0) return;
-    const draft = this.prefixCache.draft(Uint32Array.from([...prompt, ...acceptedTokens.slice(0, -1)]));
+    const all = Uint32Array.from([...prompt, ...acceptedTokens.slice(0, -1)]);
+    const draft = this.prefixCache.draft(all, cacheSalt);
     if (draft === null) return;
     sequence.layers.forEach((rows, layer) => this.prefixCache.store(draft, layer, rows.source));
     draft.commit();

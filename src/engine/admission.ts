@@ -37,7 +37,7 @@ export class Admission {
   tryAdmit(sequence: Sequence): boolean {
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
-    for (const found of this.prefixIndex.find(sequence.request.prompt, mostUsefulRows(sequence))) {
+    for (const found of this.#findPrefixes(sequence)) {
       const usable = this.#usable(found, sequence);
       if (usable === null) continue;
       this.#freeSlots.pop();
@@ -66,10 +66,17 @@ export class Admission {
 
   /** Lets the rows of a sequence that has ended be found, where it has all of them: a conversation may go on. */
   #keepPrefix(sequence: Sequence): void {
-    const { keepsRows, request: { prompt }, tokens } = sequence;
+    const { keepsRows, request: { prompt, cacheSalt }, tokens } = sequence;
     if (!this.prefixIndex.isOn || !keepsRows || tokens.recorded === 0) return;
     const { cache } = sequence.residence;
-    this.prefixIndex.add(cache.arena, Uint32Array.from([...prompt, ...tokens.fed]), (layer) => cache.table(layer));
+    const all = Uint32Array.from([...prompt, ...tokens.fed]);
+    this.prefixIndex.add(cache.arena, all, (layer) => cache.table(layer), cacheSalt);
+  }
+
+  /** What arenas know of a sequence's prompt, as far as it can use it: the longest first. */
+  #findPrefixes(sequence: Sequence): CachedPrefix[] {
+    const { prompt, cacheSalt } = sequence.request;
+    return this.prefixIndex.find(prompt, mostUsefulRows(sequence), cacheSalt);
   }
 
   /** What a sequence can use of what was found, if its arena has room for it; else `null`. */

@@ -98,7 +98,7 @@ export class PromptPrefix {
   readonly #draft: PrefixDraft | null;
 
   /**
-   * @param group sequences that have the same prompt; what was found of it for each is taken over
+   * @param group sequences that have the same prompt and salt; what was found of it for each is taken over
    * @param start row of the pack where it begins
    */
   constructor(readonly model: Model, readonly group: readonly Sequence[], readonly start: number) {
@@ -153,11 +153,11 @@ export class PromptPrefix {
   commit(): void {
     this.#draft?.commit();
     for (const sequence of this.group) {
-      const { request: { prompt, embed } } = sequence;
+      const { request: { prompt, cacheSalt, embed } } = sequence;
       // What is only embedded is not asked about again: others' prompts are kept for its place.
       if (sequence.isFinished || !sequence.keepsRows || embed !== undefined) continue;
       const { cache } = sequence.residence;
-      this.model.prefixIndex.add(cache.arena, prompt, (layer) => cache.table(layer));
+      this.model.prefixIndex.add(cache.arena, prompt, (layer) => cache.table(layer), cacheSalt);
     }
   }
 
@@ -169,8 +169,8 @@ export class PromptPrefix {
   }
 
   #makeDraft(): PrefixDraft | null {
-    const [{ request: { prompt } }] = this.group;
-    return this.#lease === null ? null : this.model.prefixIndex.draft(this.#lease.arena, prompt);
+    const [{ request: { prompt, cacheSalt } }] = this.group;
+    return this.#lease === null ? null : this.model.prefixIndex.draft(this.#lease.arena, prompt, cacheSalt);
   }
 
   #writeTables(): void {

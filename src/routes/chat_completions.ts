@@ -52,11 +52,11 @@ export function chatCompletionsHandler(server: ServerContext) {
       });
       return c.body(events, 200, EVENT_STREAM_HEADERS);
     }
-    const count = request.prompt_logprobs;
+    const { prompt_logprobs: count, priority, cache_salt: cacheSalt } = request;
     const [choices, promptTokens] = await Promise.all([
       run.collect(),
       typeof count === "number"
-        ? promptLogprobs(context, run.prompt, { count, signal: client, priority: request.priority })
+        ? promptLogprobs(context, run.prompt, { count, signal: client, priority, cacheSalt })
         : undefined,
     ]);
     return c.json({

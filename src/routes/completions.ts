@@ -131,8 +131,8 @@ export function completionsHandler(server: ServerContext) {
       if (counts.length === 0) return prompts.map(() => []);
       const scored: PromptToken[][] = [];
       for (const { tokens } of prompts) {
-        const { priority } = request;
-        scored.push(await promptLogprobs(context, tokens, { count: Math.max(...counts), signal, priority }));
+        const { priority, cache_salt: cacheSalt } = request;
+        scored.push(await promptLogprobs(context, tokens, { count: Math.max(...counts), signal, priority, cacheSalt }));
       }
       return scored;
     }

@@ -20,14 +20,15 @@ function setUp(arenas: readonly number[], mostBlocks = Infinity) {
 }
 
 /** A sequence that has read `tokens` and is found from now on. */
-function read(index: PrefixIndex, arena: number, tokens: Uint32Array): SequenceCache {
+function read(index: PrefixIndex, arena: number, tokens: Uint32Array, salt?: string): SequenceCache {
   const cache = new SequenceCache(index.pool, arena, LAYERS);
   for (let layer = 0; layer < LAYERS; layer++) cache.appendRecent(layer, tokens.length);
-  index.add(arena, tokens, (layer) => cache.table(layer));
+  index.add(arena, tokens, (layer) => cache.table(layer), salt);
   return cache;
 }
 
-const rowsFound = (index: PrefixIndex, tokens: Uint32Array) => index.find(tokens, tokens.length)[0].rows;
+const rowsFound = (index: PrefixIndex, tokens: Uint32Array, salt?: string) =>
+  index.find(tokens, tokens.length, salt)[0].rows;
 
 Deno.test("PrefixIndex finds whole blocks of what begins alike, and no more rows than it is asked for", () => {
   const { index } = setUp([100]);
@@ -354,18 +355,72 @@ Deno.test("what is found is what was stored, counts are right, and nothing share
   }
 });
 
+Deno.test("what is kept with a salt is found with it alone, whether it was added or drafted, and takes blocks of its own", () => {
+  const { index } = setUp([100]);
+  read(index, 0, tokensOf(1, 2));
+  read(index, 0, tokensOf(1, 2, 3), "salt");
+  const draft = index.draft(0, tokensOf(1, 4), "other")!;
+  assert.deepEqual([draft.firstRow, draft.rows], [0, 32]);
+  assert.equal(rowsFound(index, tokensOf(1, 4), "other"), 0);
+  draft.commit();
+  assert.equal(index.keptBlocks, (2 + 3 + 2) * LAYERS);
+  const all = [undefined, "salt", "other", "salt ", "Salt"];
+  assert.deepEqual(all.map((salt) => rowsFound(index, tokensOf(1, 2, 3), salt)), [32, 48, 16, 0, 0]);
+  assert.deepEqual(all.map((salt) => rowsFound(index, tokensOf(1, 4), salt)), [16, 16, 32, 0, 0]);
+  // Drafts know what is there already with the same salt.
+  assert.equal(index.draft(0, tokensOf(1, 4, 5), "other")!.firstRow, 32);
+});
+
+Deno.test("a salt with which nothing is kept any more is forgotten", () => {
+  const { pool, index } = setUp([10 * LAYERS, LAYERS]);
+  for (let user = 0; user < 1000; user++) {
+    read(index, 0, tokensOf(1, user), `salt ${user}`).release();
+    assert.equal(rowsFound(index, tokensOf(1, user), `salt ${user}`), 32);
+    assert.ok(index.rootCount <= 5, "each has two of ten blocks of a layer");
+  }
+  // Looking for something keeps nothing, neither does what was never committed.
+  index.find(tokensOf(1), 16, "unknown");
+  index.draft(1, tokensOf(1), "abandoned")!.abandon();
+  assert.equal(index.rootCount, 5);
+  read(index, 1, tokensOf(1)).release();
+  pool.release(0, pool.allocate(0, 10 * LAYERS, 0));
+  assert.equal(index.rootCount, 1);
+  index.clear();
+  assert.equal(index.rootCount, 0);
+  assert.equal(index.keptBlocks, 0);
+});
+
+Deno.test("a draft may be committed when all else of its salt has been given up, or has come meanwhile", () => {
+  const { pool, index } = setUp([4 * LAYERS]);
+  read(index, 0, tokensOf(1), "salt").release();
+  const draft = index.draft(0, tokensOf(2, 3), "salt")!;
+  pool.release(0, pool.allocate(0, 2 * LAYERS, 0));
+  assert.equal(index.rootCount, 0);
+  draft.commit();
+  assert.deepEqual([rowsFound(index, tokensOf(2, 3), "salt"), rowsFound(index, tokensOf(2, 3))], [32, 0]);
+  const [one, other] = [index.draft(0, tokensOf(4), "new")!, index.draft(0, tokensOf(5), "new")!];
+  one.commit();
+  other.commit();
+  assert.deepEqual([4, 5].map((block) => rowsFound(index, tokensOf(block), "new")), [16, 16]);
+});
+
 /** Reads `tokens` with scores for all groups, or gives them up. */
-function readWithScores(index: PrefixIndex, tokens: Uint32Array, { isRead = true, scoredLayers = LAYERS } = {}): void {
-  const lease = index.acquire(index.find(tokens, tokens.length)[0]);
+function readWithScores(
+  index: PrefixIndex,
+  tokens: Uint32Array,
+  { isRead = true, scoredLayers = LAYERS, salt = undefined as string | undefined } = {},
+): void {
+  const lease = index.acquire(index.find(tokens, tokens.length, salt)[0]);
   const scores = new PromptScores(index, lease, tokens);
   for (let layer = 0; layer < scoredLayers; layer++) scores.markWritten(layer, tokens.length);
-  if (isRead) read(index, 0, tokens).release();
+  if (isRead) read(index, 0, tokens, salt).release();
   scores.end();
   scores.end();
   lease.release();
 }
 
-const slotsFound = (index: PrefixIndex, tokens: Uint32Array) => index.scoresOf(index.find(tokens, tokens.length)[0]);
+const slotsFound = (index: PrefixIndex, tokens: Uint32Array, salt?: string) =>
+  index.scoresOf(index.find(tokens, tokens.length, salt)[0]);
 
 Deno.test("scores are found with the whole groups of rows that they were written for, and not by what parts within one", () => {
   const { index } = setUp([16 * LAYERS]);
@@ -379,6 +434,16 @@ Deno.test("scores are found with the whole groups of rows that they were written
   const others = slotsFound(index, tokensOf(1, 2, 3, 7));
   assert.deepEqual([others[0], others.length], [slots[0], 2]);
   assert.notEqual(others[1], slots[1]);
+});
+
+Deno.test("scores are found with the salt that they were kept with", () => {
+  const { index } = setUp([16 * LAYERS]);
+  readWithScores(index, tokensOf(1, 2), { salt: "one" });
+  read(index, 0, tokensOf(1, 2)).release();
+  read(index, 0, tokensOf(1, 2), "two").release();
+  assert.deepEqual([undefined, "one", "two"].map((salt) => slotsFound(index, tokensOf(1, 2), salt).length), [0, 1, 0]);
+  readWithScores(index, tokensOf(1, 2));
+  assert.notDeepEqual(slotsFound(index, tokensOf(1, 2)), slotsFound(index, tokensOf(1, 2), "one"));
 });
 
 Deno.test("scores that were not written in every layer, or whose rows are not kept, are not found, and their slots are free", () => {

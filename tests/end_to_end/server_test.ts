@@ -65,8 +65,8 @@ Deno.test("no stop token ends a reply before it has min_tokens", async () => {
 });
 
 Deno.test("a prompt that begins like an earlier one is found, and usage and metrics say how much of it", async () => {
-  const complete = async (prompt: readonly number[], policy: string) => {
-    const body = { prompt, max_tokens: 4, temperature: 0, kv_cache: { policy } };
+  const complete = async (prompt: readonly number[], policy: string, cache_salt?: string) => {
+    const body = { prompt, max_tokens: 4, temperature: 0, kv_cache: { policy }, cache_salt };
     const { usage: { prompt_tokens_details }, choices: [{ text }] } = await server.post("/v1/completions", body);
     return { ...prompt_tokens_details, text };
   };
@@ -79,6 +79,9 @@ Deno.test("a prompt that begins like an earlier one is found, and usage and metr
   assert.equal((await complete([...document, 8, 9], "full")).cached_tokens, 288);
   assert.equal((await complete([...document, 8, 9], "h2o")).cached_tokens, 0);
   assert.deepEqual(await server.metric("ebb_prefix_cache_hits_total"), [hits + 2 * 288]);
+  for (const cached_tokens of [0, 288]) {
+    assert.deepEqual(await complete([...document, 5, 6, 7], "dynamickv", "salt"), { ...first, cached_tokens });
+  }
   // 18 blocks of 4 layers at least.
   assert.ok((await server.metric("ebb_kv_blocks_cached"))[0] >= 18 * 4);
   await server.untilIdle();

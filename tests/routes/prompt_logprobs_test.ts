@@ -55,9 +55,11 @@ Deno.test("a prompt's log-probabilities are those that its tokens would have bee
 Deno.test("an echoed prompt has log-probabilities like the tokens behind it, streamed and not", async () => {
   const { post, engine } = startApp({ script });
   const body = { prompt: "abc", echo: true, logprobs: 2, max_tokens: 1, add_special_tokens: true };
-  const { choices: [{ text, logprobs }] } = await (await post(PATH, { ...body, priority: -2 })).json();
+  const { choices: [{ text, logprobs }] } = await (await post(PATH, { ...body, priority: -2, cache_salt: "salt" }))
+    .json();
   assert.equal(text, "abc one");
   assert.deepEqual(new Set(engine.requests.map(({ priority }) => priority)), new Set([-2]));
+  assert.deepEqual(new Set(engine.requests.map(({ cacheSalt }) => cacheSalt)), new Set(["salt"]));
   assert.deepEqual(logprobs.tokens, ["<s>", "a", "b", "c", " one"]);
   assert.deepEqual(logprobs.text_offset, [0, 0, 1, 2, 3]);
   const [first, a, b, c, one] = logprobs.token_logprobs;
@@ -78,7 +80,7 @@ Deno.test("an echoed prompt has log-probabilities like the tokens behind it, str
 });
 
 Deno.test("prompt_logprobs are vLLM's: by id, with rank and text, of completions and chats", async () => {
-  const { post } = startApp({ script });
+  const { post, engine } = startApp({ script });
   const { choices: [{ prompt_logprobs }] } = await (await post(PATH, { prompt: "abc", prompt_logprobs: 1 })).json();
   assert.equal(prompt_logprobs[0], null);
   const c = prompt_logprobs[3];
@@ -88,6 +90,10 @@ Deno.test("prompt_logprobs are vLLM's: by id, with rank and text, of completions
   const chat = await (await post("/v1/chat/completions", body)).json();
   assert.equal(chat.prompt_logprobs[0], null);
   assert.deepEqual(Object.keys(chat.prompt_logprobs[1]), ["97", "120"]);
+  // They leave the prompt in the prefix cache, too.
+  const before = engine.requests.length;
+  await post("/v1/chat/completions", { ...body, cache_salt: "salt" });
+  assert.deepEqual(engine.requests.slice(before).map(({ cacheSalt }) => cacheSalt), ["salt", "salt", "salt"]);
   const { status, param } = await readError(await post(PATH, { prompt: "a", prompt_logprobs: 1, stream: true }));
   assert.deepEqual([status, param], [400, "prompt_logprobs"]);
 });

@@ -27,9 +27,10 @@ export class PrefixCache {
    * Room for those rows of a prompt that are not kept yet; `null` if there is none, or nothing to keep.
    *
    * @param tokens all of the prompt
+   * @param salt of those who are to find it
    */
-  draft(tokens: Uint32Array): PrefixDraft | null {
-    return this.index.draft(ARENA, tokens);
+  draft(tokens: Uint32Array, salt: string | undefined): PrefixDraft | null {
+    return this.index.draft(ARENA, tokens, salt);
   }
 
   /** Copies the rows of a layer that a draft has room for. */

@@ -89,6 +89,7 @@ export function planGeneration(
       stopTokens,
       ...minTokens > 0 && { minTokens },
       ...fields.priority && { priority: fields.priority },
+      ...typeof fields.cache_salt === "string" && { cacheSalt: fields.cache_salt },
       sampling: {
         temperature: fields.temperature ?? defaults.temperature,
         // More than all tokens are all of them; the GPU counts with 32 bits.

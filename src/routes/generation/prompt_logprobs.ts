@@ -26,12 +26,18 @@ export interface PromptToken {
  * @param count how many likely tokens to report at each place
  * @param signal aborted when nobody waits for it any more
  * @param priority as in GenerationRequest
+ * @param cacheSalt as in GenerationRequest: the prompt is left in the prefix cache
  * @throws {QueueFullError} {@link UnservableRequestError} {@link HttpError} as a request for one token
  */
 export async function promptLogprobs(
   { engine }: RouteContext,
   prompt: Uint32Array,
-  { count, signal, priority }: { count: number; signal: AbortSignal; priority?: number | null },
+  { count, signal, priority, cacheSalt }: {
+    count: number;
+    signal: AbortSignal;
+    priority?: number | null;
+    cacheSalt?: string | null;
+  },
 ): Promise<PromptToken[]> {
   const tokens: PromptToken[] = [{ id: prompt[0] }];
   if (prompt.length === 1) return tokens;
@@ -43,6 +49,7 @@ export async function promptLogprobs(
     topLogprobs: count,
     kvCache: { policy: "full", budget: 1 },
     ...priority && { priority },
+    ...typeof cacheSalt === "string" && { cacheSalt },
   };
   const second = prompt.slice(1, 2);
   const drawn = { ...request, sampling: { ...GREEDY, allowedTokens: second } };

@@ -15,6 +15,9 @@ const MAX_ALLOWED_TOKENS = 500_000;
 const MAX_BAD_WORDS = 256;
 const MAX_BAD_WORD_CHARACTERS = 100;
 const PRIORITY_ERROR = "expected an integer";
+/** Far more than 256 random bits take, however they are written. */
+const MAX_SALT_CHARACTERS = 256;
+const SALT_ERROR = `expected a string of 1 to ${MAX_SALT_CHARACTERS} characters`;
 
 const stopError = `expected a non-empty string or an array of at most ${MAX_STOP_STRINGS} of them`;
 const isStop = (value: unknown) => typeof value === "string" && value !== "";
@@ -120,6 +123,9 @@ export const sharedFields = {
   add_special_tokens: boolean.nullish(),
   // vLLM's: who waits is let in lowest first.
   priority: z.number({ error: PRIORITY_ERROR }).int({ error: PRIORITY_ERROR }).nullish(),
+  // vLLM's: what the prefix cache knows of the prompt is for those alone who give the same.
+  cache_salt: z.string({ error: SALT_ERROR }).min(1, { error: SALT_ERROR })
+    .max(MAX_SALT_CHARACTERS, { error: SALT_ERROR }).nullish(),
   // vLLM's: how many likely tokens are reported at each place of the prompt.
   prompt_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
   return_tokens_as_token_ids: boolean.nullish(),

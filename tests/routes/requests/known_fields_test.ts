@@ -105,6 +105,9 @@ const HONOURED: readonly [fields: object, expected: (request: GenerationRequest)
   [{ min_tokens: 3 }, ({ minTokens }) => minTokens, 3],
   [{ min_tokens: 0 }, ({ minTokens }) => minTokens, undefined],
   [{ priority: -1 }, ({ priority }) => priority, -1],
+  [{ cache_salt: "K3 /+=" }, ({ cacheSalt }) => cacheSalt, "K3 /+="],
+  [{ cache_salt: "x".repeat(256) }, ({ cacheSalt }) => cacheSalt, "x".repeat(256)],
+  [{ cache_salt: null }, (request) => "cacheSalt" in request, false],
   [{ suffix: "" }, ({ prompt }) => prompt[0] === TOKEN.begin, true],
   // More than the vocabulary is all of it, and never a number modulo 2^32.
   [{ top_k: 2 ** 32 + 1 }, ({ sampling }) => sampling.topK, 300],

@@ -174,6 +174,12 @@ for (
   });
 }
 
+Deno.test("a response has the salt of its prefix cache that it asks for", async () => {
+  const app = startApp({ tokens: TOKENS });
+  assert.equal((await app.post(PATH, { input: "Hi", cache_salt: "salt" })).status, 200);
+  assert.equal(app.engine.requests[0].cacheSalt, "salt");
+});
+
 Deno.test("what OpenAI's clients send without asking for anything is taken", async () => {
   const app = startApp({ tokens: TOKENS });
   const response = await app.post(PATH, {
