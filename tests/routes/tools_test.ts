@@ -27,6 +27,10 @@ const template = (source: string, prompt = ""): ChatTemplate => ({
   ...prompt && { render: () => ({ text: prompt, encoding: {}, messages: [] }) },
 });
 const HERMES = template("<tool_call>");
+const allowed = (mode: string, ...names: string[]) => ({
+  type: "allowed_tools",
+  allowed_tools: { mode, tools: names.map((name) => ({ type: "function", function: { name } })) },
+});
 const CALLS =
   'I add.\n<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>\n<tool_call>\n{"name": "say", "arguments": {}}\n</tool_call>';
 
@@ -227,11 +231,61 @@ Deno.test("a required call comes behind the thoughts of a model that thinks", as
   assert.equal(message.tool_calls[0].function.name, "say");
 });
 
+for (const mode of ["auto", "required"] as const) {
+  const seen: unknown[] = [];
+  const watched: ChatTemplate = {
+    ...HERMES,
+    render({ tools }) {
+      seen.push(...(tools ?? []) as Map<string, Map<string, unknown>>[]);
+      return { text: "x", encoding: {}, messages: [] };
+    },
+  };
+  withClient(
+    `openai gets calls of allowed tools alone, ${mode}`,
+    // What begins a required call is in the prompt.
+    mode === "auto" ? CALLS : CALLS.slice(CALLS.indexOf("{")),
+    watched,
+    async (client, engine) => {
+      const { choices: [{ message, finish_reason }] } = await client.chat.completions.create({
+        model,
+        messages,
+        tools,
+        tool_choice: {
+          type: "allowed_tools",
+          allowed_tools: { mode, tools: [{ type: "function", function: { name: "add" } }] },
+        },
+      });
+      assert.equal(finish_reason, "tool_calls");
+      assert.deepEqual(message.tool_calls!.map((call) => call.type === "function" && call.function.name), ["add"]);
+      assert.deepEqual(seen, [new Map<string, unknown>([["type", "function"], ["function", mapOf(ADD.function)]])]);
+      const [{ grammar }] = engine.requests;
+      if (mode === "auto") assert.equal(grammar, undefined);
+      else {
+        assert.match(grammar!, /add/);
+        assert.doesNotMatch(grammar!, /say/);
+        assert.match(grammar!, /tool_call/, "several calls may follow each other");
+      }
+    },
+  );
+}
+
+/** An object as templates get it. */
+function mapOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(mapOf);
+  if (typeof value !== "object" || value === null) return value;
+  return new Map(Object.entries(value).map(([key, inner]) => [key, mapOf(inner)]));
+}
+
 Deno.test("choices among tools that cannot be are refused by name", async () => {
   const cases: [fields: object, param: string][] = [
     [{ tool_choice: "required" }, "tool_choice"],
     [{ tools, tool_choice: { type: "function", function: { name: "fly" } } }, "tool_choice"],
     [{ tools, tool_choice: "perhaps" }, "tool_choice"],
+    [{ tools, tool_choice: allowed("perhaps", "add") }, "tool_choice"],
+    [{ tools, tool_choice: allowed("required") }, "tool_choice.allowed_tools.tools"],
+    [{ tools, tool_choice: { type: "allowed_tools", mode: "auto", tools: [SAY] } }, "tool_choice"],
+    [{ tools, tool_choice: allowed("auto", "add", "fly") }, "tool_choice.allowed_tools.tools[1].function.name"],
+    [{ tool_choice: allowed("required", "add") }, "tool_choice.allowed_tools.tools[0].function.name"],
     [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
     [
       { tools, response_format: { type: "json_schema", json_schema: { schema: { not: {} } } } },

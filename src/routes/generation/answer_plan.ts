@@ -10,6 +10,7 @@ import { toolCallFormat } from "../../text/tool_calls/formats.ts";
 import { HttpError } from "../errors.ts";
 import type { ChatRequest } from "../requests/chat_request.ts";
 import { answerRules, followed } from "../requests/structured_output.ts";
+import { offeredTools } from "../requests/tools.ts";
 import type { AnswerForm } from "./answer_reader.ts";
 import { callsOf } from "./planned_calls.ts";
 
@@ -46,12 +47,13 @@ export function planAnswer(
   tokenizer: Tokenizer,
   prompt: string,
 ): AnswerPlan {
-  const tools = request.tool_choice === "none" ? [] : request.tools ?? [];
+  const offered = offeredTools(request);
+  const { tools } = offered;
   const source = tools.length > 0 ? template.toolUseSource ?? template.source : template.source;
   const marks = reasoningMarks(source);
   const start = startOf(request, prompt, marks);
   const document = answerRules(request);
-  const calls = callsOf(request, tools, document, toolCallFormat(source), tokenizer, start);
+  const calls = callsOf(request, offered, document, toolCallFormat(source), tokenizer, start);
   const grammar = calls?.grammar ??
     (document === null ? undefined : followed(document.field, () => printGrammar(document.rules)));
   // Where thoughts cannot be told by tokens, what begins a call is looked for in them, too.

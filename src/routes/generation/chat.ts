@@ -11,6 +11,7 @@ import { messageRows } from "../../text/message_ranges.ts";
 import type { RouteContext } from "../context.ts";
 import type { ChatRequest, MessageField } from "../requests/chat_request.ts";
 import type { TemplateMembers } from "../requests/lossless_members.ts";
+import { offeredTools } from "../requests/tools.ts";
 import type { PlacedToken } from "./choice_text.ts";
 import { type AnswerDelta, deltasOf, finishReasonOf } from "./answer_deltas.ts";
 import { planAnswer } from "./answer_plan.ts";
@@ -110,10 +111,16 @@ export async function encodeChat(
   return { text, tokens, texts, messages };
 }
 
+/** A tool as it was sent: the name of the function is a text, as the request has been validated. */
+type ToolMember = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
 /** The prompt as a text, and how to encode it. @throws {ChatTemplateError} {@link HttpError} */
 function renderChat({ chatTemplate }: RouteContext, request: ChatRequest, members: TemplateMembers) {
-  const tools = request.tools?.length && request.tool_choice !== "none"
-    ? members.value("tools") as readonly unknown[]
+  const offered = new Set(offeredTools(request).tools.map((tool) => tool.function.name));
+  const tools = offered.size > 0
+    ? (members.value("tools") as readonly ToolMember[]).filter((tool) =>
+      offered.has(tool.get("function")!.get("name")!)
+    )
     : undefined;
   const { text, encoding, messages } = chatTemplate.render({
     messages: request.messages.map(templateMessage),

@@ -13,9 +13,8 @@ import { callMarks, marksOf, type ToolCallFormat } from "../../text/tool_calls/f
 import { HttpError } from "../errors.ts";
 import type { ChatRequest } from "../requests/chat_request.ts";
 import { followed } from "../requests/structured_output.ts";
+import type { OfferedTools } from "../requests/tools.ts";
 import type { AnswerForm } from "./answer_reader.ts";
-
-export type Tools = NonNullable<ChatRequest["tools"]>;
 
 /** The calls that an answer may hold, or has to. */
 export interface PlannedCalls {
@@ -32,19 +31,19 @@ export interface PlannedCalls {
 /** @param document what an answer has to be that is no call; null if nothing */
 export function callsOf(
   request: ChatRequest,
-  tools: Tools,
+  { tools, isRequired, named }: OfferedTools,
   document: AskedDocument | null,
   format: ToolCallFormat,
   tokenizer: Tokenizer,
   start: ReasoningStart,
 ): PlannedCalls | null {
   if (tools.length === 0) return null;
-  const { tool_choice: choice, parallel_tool_calls: parallel = true } = request;
+  const { parallel_tool_calls: parallel = true } = request;
   const names = new Set(tools.map((tool) => tool.function.name));
   const several = parallel !== false;
   const reading = { format, tools: names, isBegun: false, most: several ? Infinity : 1 };
   const marks = callMarks(format);
-  if (choice !== "required" && typeof choice !== "object" || choice === null) {
+  if (!isRequired) {
     if (request.parse_tool_calls === false) return { reading, marks };
     if (document !== null) {
       return { reading, marks, ...callsOrDocument(tools, document, several, format, tokenizer) };
@@ -52,7 +51,6 @@ export function callsOf(
     const isStrict = tools.some((tool) => tool.function.strict);
     return { reading, marks, ...isStrict && strictCalls(tools, several, format, tokenizer) };
   }
-  const named = typeof choice === "object" ? choice.function.name : null;
   const callable = tools.map((tool) => tool.function).filter(({ name }) => named === null || name === named);
   // Thoughts come between the prompt and the call: then what begins the call is the model's to write, if it is a text.
   const isText = marks.every((mark) => !tokenizer.isSpecial(tokenizer.idOf(mark) ?? -1));
@@ -81,7 +79,7 @@ interface AskedDocument {
 
 /** What holds an answer to be calls, or else what the request asks for. */
 function callsOrDocument(
-  tools: Tools,
+  tools: OfferedTools["tools"],
   { field, rules }: AskedDocument,
   several: boolean,
   format: ToolCallFormat,
@@ -110,7 +108,7 @@ function callsOrDocument(
 }
 
 /** Of others than strict tools, any arguments will do. */
-function callableOf(tools: Tools): Tool[] {
+function callableOf(tools: OfferedTools["tools"]): Tool[] {
   return tools.map(({ function: { name, parameters, strict } }) => ({
     name,
     parameters: strict ? parameters ?? undefined : { type: "object" },
@@ -118,7 +116,7 @@ function callableOf(tools: Tools): Tool[] {
 }
 
 /** What holds calls to their tools' schemas, where the model decides whether to call any, and some tool is strict. */
-function strictCalls(tools: Tools, several: boolean, format: ToolCallFormat, tokenizer: Tokenizer) {
+function strictCalls(tools: OfferedTools["tools"], several: boolean, format: ToolCallFormat, tokenizer: Tokenizer) {
   const callable = callableOf(tools);
   const { begin, space } = format;
   if (begin === null) return { grammar: followed("tools", () => callsOrTextGrammar(format, callable, { several })) };

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { boolean, integerFrom, listOf, text } from "./checks.ts";
 import { refusals, REFUSED_CHAT_FIELDS } from "./refused_fields.ts";
 import { checkTogether, MAX_TOP_LOGPROBS, sharedFields } from "./shared_fields.ts";
+import { checkTools, toolFields } from "./tools.ts";
 
 const MAX_MESSAGES = 2048;
 const MAX_PARTS = 2048;
-const MAX_TOOLS = 128;
 const MAX_TOOL_CALLS = 128;
 const MAX_DOCUMENTS = 128;
 
@@ -49,22 +49,6 @@ const message = z.looseObject({
 /** One message of a conversation. */
 export type MessageField = z.infer<typeof message>;
 
-const toolError = 'expected {"type": "function", "function": {"name": ...}}: other kinds are not supported';
-const tool = z.looseObject({
-  type: z.literal("function", { error: toolError }),
-  function: z.looseObject({
-    name: z.string({ error: toolError }).min(1, { error: "expected at least one character" }),
-    parameters: z.looseObject({}, { error: "expected a JSON schema" }).nullish(),
-    strict: boolean.nullish(),
-  }, { error: toolError }),
-}, { error: toolError });
-
-const choiceError = 'expected "auto", "none", "required" or {"type": "function", "function": {"name": ...}}';
-const toolChoice = z.union([
-  z.enum(["auto", "none", "required"]),
-  z.looseObject({ type: z.literal("function"), function: z.looseObject({ name: z.string() }) }),
-], { error: choiceError });
-
 function isBegunReply(messages: readonly MessageField[]): boolean {
   const { role, content } = messages.at(-1)!;
   return messages.length > 1 && role === "assistant" && typeof content === "string";
@@ -84,8 +68,7 @@ export const chatRequest = z.object({
   max_completion_tokens: integerFrom(1).nullish(),
   logprobs: boolean.nullish(),
   top_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
-  tools: listOf(tool, MAX_TOOLS, "expected an array of tools").nullish(),
-  tool_choice: toolChoice.nullish(),
+  ...toolFields,
   parallel_tool_calls: boolean.nullish(),
   // llama-server's: false leaves calls in the text.
   parse_tool_calls: boolean.nullish(),
@@ -134,22 +117,6 @@ export const chatRequest = z.object({
   })
   .superRefine(checkTogether)
   .superRefine(checkTools);
-
-/** What a choice among tools must have beside it. */
-function checkTools(
-  { tools, tool_choice: choice }: {
-    tools?: z.infer<typeof tool>[] | null;
-    tool_choice?: z.infer<typeof toolChoice> | null;
-  },
-  context: z.core.$RefinementCtx<unknown>,
-): void {
-  const problem = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
-  const names = (tools ?? []).map(({ function: { name } }) => name);
-  if (choice === "required" && names.length === 0) problem("tool_choice", "expected tools beside it");
-  if (typeof choice === "object" && choice !== null && !names.includes(choice.function.name)) {
-    problem("tool_choice", "expected the name of one of the tools");
-  }
-}
 
 /** Bodies of `POST /apply-template`: those of chat completions, and what is to be told of the prompt. */
 export const applyTemplateRequest = chatRequest.safeExtend({
