@@ -38,6 +38,15 @@ export function toChat(
       param: "tool_choice",
     });
   }
+  if (choice?.type === "any" && tools.length === 0) {
+    throw new HttpError(
+      400,
+      "tool_choice requires a call, but there is no tool beside it that is defined by a schema",
+      {
+        param: "tool_choice",
+      },
+    );
+  }
   const system = withoutBillingHeader(request.system ?? "");
   const messages = [
     ...system ? [{ role: "system", content: system }] : [],

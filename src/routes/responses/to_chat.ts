@@ -49,6 +49,13 @@ export function toChat(
       },
     );
   }
+  const isRequired = choice === "required" ||
+    (typeof choice === "object" && choice.type === "allowed_tools" && choice.mode === "required");
+  if (isRequired && functions.length === 0) {
+    throw new HttpError(400, "tool_choice requires a call, but there is no function among the tools that it allows", {
+      param: "tool_choice",
+    });
+  }
   const withLogprobs = request.include?.includes(INCLUDE_LOGPROBS) === true;
   const body = {
     ...pickSampling(request),

@@ -188,6 +188,11 @@ for (
     ],
     [{ context_management: { edits: [{ type: "clear_tool_uses_20250919" }] } }, /context_management/],
     [{ tool_choice: { type: "tool", name: "g" } }, /tool_choice names the tool "g"/],
+    [{ tool_choice: { type: "any" } }, /^tool_choice requires a call, but there is no tool/],
+    [
+      { tool_choice: { type: "any" }, tools: [{ type: "bash_20250124", name: "bash" }] },
+      /^tool_choice requires a call, but there is no tool/,
+    ],
     [{ messages: [{ role: "user", content: [{ type: "tool_use", id: "a", name: "b", input: {} }] }] }, /role user/],
   ] as const
 ) {
