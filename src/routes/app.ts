@@ -29,7 +29,7 @@ import { ServerMetrics } from "./metrics/server_metrics.ts";
 import { openApiHandler } from "./openapi/document.ts";
 import { docsHandler } from "./openapi/page.ts";
 import { playgroundHandler } from "./playground/page.ts";
-import { responsesHandler } from "./responses/handler.ts";
+import { inputTokensHandler, responsesHandler } from "./responses/handler.ts";
 import { defaultTracer, RequestTrace } from "./tracing.ts";
 import { modelHandler, modelsHandler } from "./models.ts";
 import { isWorthALine, requestDetails } from "./request_line.ts";
@@ -164,6 +164,7 @@ export function createApp(
   app.post("/v1/messages", messagesHandler(context));
   app.post("/v1/messages/count_tokens", countTokensHandler(context));
   app.post("/v1/responses", responsesHandler(context));
+  app.post("/v1/responses/input_tokens", inputTokensHandler(context));
   app.post("/tokenize", tokenizeHandler(context));
   app.post("/detokenize", detokenizeHandler(context));
   app.post("/apply-template", applyTemplateHandler(context));

@@ -45,6 +45,9 @@ export interface ChatTask extends RequestOrigin {
   readonly mostTokens?: number;
 }
 
+/** Where a conversation comes from: the members of its request, and the client who waits. */
+type ChatSource = Pick<ChatTask, "members" | "client">;
+
 /** A conversation at work. */
 export interface ChatRun {
   readonly run: GenerationRun;
@@ -60,13 +63,9 @@ export async function startChat(
   request: ChatRequest,
   { members, mostTokens = Infinity, ...origin }: ChatTask,
 ): Promise<ChatRun> {
-  const { engine, chatTemplate, text: { tokenizer } } = context;
+  const { engine, chatTemplate } = context;
   requireRoom(1, request.n ?? 1, engine.maxSequences, "messages");
-  const { text, tokens, messages } = await encodeChat(context, request, { members, client: origin.client });
-  const answer = planAnswer(request, chatTemplate, tokenizer, text);
-  const prompt = new Uint32Array(tokens.length + answer.opening.length);
-  prompt.set(tokens);
-  prompt.set(answer.opening, tokens.length);
+  const { prompt, messages, answer } = await planChat(context, request, { members, client: origin.client });
   const stop = [...(request.stop ?? []), ...chatTemplate.stopStrings];
   const plan = planGeneration(context, { ...request, stop }, [prompt], {
     promptField: "messages",
@@ -89,6 +88,25 @@ export async function startChat(
   };
 }
 
+/** Tokens of the prompt that a reply to a conversation is generated from. @throws as {@link startChat} */
+export async function countChatTokens(
+  context: RouteContext,
+  request: ChatRequest,
+  source: ChatSource,
+): Promise<number> {
+  return (await planChat(context, request, source)).prompt.length;
+}
+
+/** The prompt, with what the answer has begun with, and what the answer has to be. @throws as {@link startChat} */
+async function planChat(context: RouteContext, request: ChatRequest, source: ChatSource) {
+  const { text, tokens, messages } = await encodeChat(context, request, source);
+  const answer = planAnswer(request, context.chatTemplate, context.text.tokenizer, text);
+  const prompt = new Uint32Array(tokens.length + answer.opening.length);
+  prompt.set(tokens);
+  prompt.set(answer.opening, tokens.length);
+  return { prompt, messages, answer };
+}
+
 /** A conversation as the model reads it. */
 export interface ChatPrompt {
   readonly text: string;
@@ -102,7 +120,7 @@ export interface ChatPrompt {
 export async function encodeChat(
   context: RouteContext,
   request: ChatRequest,
-  { members, client }: { members: TemplateMembers; client: AbortSignal },
+  { members, client }: ChatSource,
 ): Promise<ChatPrompt> {
   const { text, encoding, messages: texts } = renderChat(context, request, members);
   const [tokens] = await encodeTexts(context, [text], { field: "messages", client, options: encoding });

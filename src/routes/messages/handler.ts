@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { RouteEnvironment, ServerContext } from "../context.ts";
 import { ClientGoneError } from "../errors.ts";
-import { chatDeltas, type ChatRun, encodeChat, startChat } from "../generation/chat.ts";
+import { chatDeltas, type ChatRun, countChatTokens, startChat } from "../generation/chat.ts";
 import { useModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
 import { readRequest } from "../requests/read.ts";
@@ -61,7 +61,6 @@ export function countTokensHandler(server: ServerContext) {
     const { request, text } = await readRequest(server, c.req.raw, countTokensRequest);
     const context = await useModel(server, c, request.model);
     const { request: chat, members } = toChat(request, new LosslessMembers(text));
-    const { tokens } = await encodeChat(context, chat, { members, client: c.req.raw.signal });
-    return c.json({ input_tokens: tokens.length });
+    return c.json({ input_tokens: await countChatTokens(context, chat, { members, client: c.req.raw.signal }) });
   };
 }

@@ -30,6 +30,11 @@ const ENDPOINTS: readonly Endpoint[] = [
     streams: true,
   },
   {
+    path: "/v1/responses/input_tokens",
+    summary: "Counts the tokens that would be read for a response",
+    body: responsesRequest,
+  },
+  {
     path: "/v1/messages",
     summary: "Replies to a conversation, in the form of Anthropic's API",
     body: messagesRequest,

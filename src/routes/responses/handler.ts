@@ -1,8 +1,11 @@
-/** @file `POST /v1/responses`: replies in the form that OpenAI's newer clients, and Codex, speak alone. Nothing is kept. */
+/**
+ * @file `POST /v1/responses` and `POST /v1/responses/input_tokens`: replies in the form that OpenAI's newer clients, and Codex, speak
+ * alone. Nothing is kept.
+ */
 import type { Context } from "hono";
 import { ClientGoneError } from "../errors.ts";
 import type { RouteEnvironment, ServerContext } from "../context.ts";
-import { chatDeltas, type ChatRun, startChat } from "../generation/chat.ts";
+import { chatDeltas, type ChatRun, countChatTokens, startChat } from "../generation/chat.ts";
 import { chatLogprob } from "../generation/token_text.ts";
 import { useModel } from "../models.ts";
 import { requireReady } from "../readiness.ts";
@@ -41,6 +44,19 @@ export function responsesHandler(server: ServerContext) {
       toHttpError: (error) => context.reportError(error, c.var.requestId),
     });
     return c.body(stream, 200, EVENT_STREAM_HEADERS);
+  };
+}
+
+/** Handles `POST /v1/responses/input_tokens`, with the body of a response: how many tokens would be read for it. */
+export function inputTokensHandler(server: ServerContext) {
+  return async (c: Context<RouteEnvironment>): Promise<Response> => {
+    const { request, text } = await readRequest(server, c.req.raw, responsesRequest);
+    const context = await useModel(server, c, request.model);
+    const { request: chat, members } = toChat(request, new LosslessMembers(text));
+    const count = countChatTokens(context, chat, { members, client: c.req.raw.signal }).catch((error) => {
+      throw context.reportError(error, c.var.requestId).renamed(responsesField);
+    });
+    return c.json({ object: "response.input_tokens", input_tokens: await count });
   };
 }
 

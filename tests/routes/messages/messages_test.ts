@@ -4,7 +4,7 @@ import { HttpError } from "../../../src/routes/errors.ts";
 import type { ChatDelta } from "../../../src/routes/generation/chat.ts";
 import { MessageEvents } from "../../../src/routes/messages/events.ts";
 import { eventStream, namedEvent } from "../../../src/routes/sse.ts";
-import { byteTokens, fakeTokenizer, TOKEN } from "../../support/fake_text.ts";
+import { byteTokens, fakeChatTemplate, fakeTokenizer, TOKEN } from "../../support/fake_text.ts";
 import { keys, readBlocks, startApp, until, withServer } from "../harness.ts";
 
 const TEXT = "Grüße, 世界 😀";
@@ -133,14 +133,18 @@ Deno.test("calls, results and thoughts reach the template as chat completions wo
 });
 
 Deno.test("count_tokens counts what a message of the same would read", async () => {
-  const app = startApp({ tokens: TOKENS });
+  // Its calls begin with a mark, which comes behind the conversation where one is required.
+  const app = startApp({ tokens: TOKENS }, {}, { ...fakeChatTemplate, source: "<tool_call>" });
   await withServer(app, async (url) => {
     const client = clientOf(url);
-    const system = "Be short";
-    const { input_tokens } = await client.messages.countTokens({ model, messages, system });
-    const { usage } = await client.messages.create({ model, messages, system, max_tokens: 9 });
-    assert.equal(input_tokens, usage.input_tokens);
-    assert.equal(app.engine.generations.length, 1);
+    const tools = [{ name: "f", input_schema: { type: "object" as const } }];
+    for (const body of [{ system: "Be short" }, { tools }, { tools, tool_choice: { type: "any" as const } }]) {
+      const before = app.engine.generations.length;
+      const { input_tokens } = await client.messages.countTokens({ model, messages, ...body });
+      assert.equal(app.engine.generations.length, before);
+      const { usage } = await client.messages.create({ model, messages, ...body, max_tokens: 9 });
+      assert.equal(input_tokens, usage.input_tokens);
+    }
   });
 });
 

@@ -4,7 +4,7 @@ import { HttpError } from "../../../src/routes/errors.ts";
 import type { ChatDelta } from "../../../src/routes/generation/chat.ts";
 import { ResponseEvents } from "../../../src/routes/responses/events.ts";
 import { eventStream, namedEvent } from "../../../src/routes/sse.ts";
-import { byteTokens, fakeTokenizer, TOKEN } from "../../support/fake_text.ts";
+import { byteTokens, fakeChatTemplate, fakeTokenizer, TOKEN } from "../../support/fake_text.ts";
 import { readBlocks, readError, startApp, until, withServer } from "../harness.ts";
 
 const TEXT = "Grüße, 世界 😀";
@@ -203,6 +203,48 @@ Deno.test("what OpenAI's clients send without asking for anything is taken", asy
   });
   assert.equal(response.status, 200);
   assert.equal((await response.json()).store, false);
+});
+
+Deno.test("input_tokens counts what a response to the same would read, and generates nothing", async () => {
+  const strict = { type: "function" as const, name: "f", parameters: { type: "object", properties: {} }, strict: true };
+  const HERMES = { ...fakeChatTemplate, source: "<tool_call>" };
+  for (
+    const body of [
+      { input: "Hi", instructions: "Be short" },
+      { input: [{ role: "user" as const, content: "Hi" }, { role: "assistant" as const, content: "Oh" }] },
+      { input: "Hi", tools: [strict], tool_choice: "auto" as const },
+      // What begins the call is part of the prompt.
+      { input: "Hi", tools: [strict], tool_choice: "required" as const },
+    ]
+  ) {
+    const app = startApp({ tokens: TOKENS }, {}, HERMES);
+    await withServer(app, async (url) => {
+      const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "key", maxRetries: 0 });
+      const counted = await client.responses.inputTokens.count({ model, ...body });
+      assert.equal(app.engine.generations.length, 0);
+      const { usage } = await client.responses.create({ model, ...body });
+      assert.deepEqual(counted, { object: "response.input_tokens", input_tokens: usage!.input_tokens });
+    });
+  }
+});
+
+Deno.test("a count of input tokens is refused for what a response would be, by the same names", async () => {
+  const app = startApp({ tokens: TOKENS });
+  for (
+    const [fields, param] of [
+      [{ previous_response_id: "resp_1" }, "previous_response_id"],
+      [{ input: undefined }, "input"],
+      [{ instrutcions: "x" }, "instrutcions"],
+      [{ tool_choice: "required" }, "tool_choice"],
+      [{ text: { format: { type: "json_schema", schema: { properties: { a: { not: {} } } } } } }, "text.format.schema"],
+      [{ reasoning: { effort: 3 } }, "reasoning.effort"],
+    ] as const
+  ) {
+    const error = await readError(await app.post(`${PATH}/input_tokens`, { input: "Hi", ...fields }));
+    assert.deepEqual([error.status, error.param], [400, param], error.message);
+  }
+  const get = await app.app.request(`${PATH}/input_tokens`);
+  assert.deepEqual([get.status, get.headers.get("allow")], [405, "POST"]);
 });
 
 Deno.test("log-probabilities of a response come with its text, if they are included", async () => {
