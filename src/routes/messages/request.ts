@@ -3,6 +3,7 @@ import { z } from "zod";
 import { integerFrom, listOf, refused, text } from "../requests/checks.ts";
 import { refusals, REFUSED_MESSAGES_FIELDS } from "../requests/refused_fields.ts";
 import { samplingFields } from "../requests/sampling_fields.ts";
+import { spelledObject } from "../requests/slips.ts";
 
 const MAX_MESSAGES = 4096;
 const MAX_BLOCKS = 2048;
@@ -60,22 +61,28 @@ const fields = {
     "expected an array of strings",
   ).nullish(),
   tools: listOf(
-    z.looseObject({ name: text.optional(), type: text.nullish() }, { error: "expected an object" }),
+    spelledObject({ name: text.optional(), type: text.nullish() }, {
+      error: "expected an object",
+      others: ["description", "input_schema", "strict", "cache_control"],
+    }),
     MAX_TOOLS,
     "expected an array",
   ).nullish(),
-  tool_choice: z.looseObject({
+  tool_choice: spelledObject({
     type: z.enum(["auto", "any", "tool", "none"], { error: 'expected "auto", "any", "tool" or "none"' }),
     name: text.optional(),
     disable_parallel_tool_use: z.boolean().nullish(),
   }, { error: "expected an object with a type" }).nullish(),
-  thinking: z.looseObject({
+  thinking: spelledObject({
     type: z.enum(["enabled", "adaptive", "disabled"], { error: 'expected "enabled", "adaptive" or "disabled"' }),
     budget_tokens: integerFrom(0).nullish(),
   }, { error: "expected an object with a type" }).nullish(),
-  output_config: z.looseObject({
+  output_config: spelledObject({
     effort: text.nullish(),
-    format: z.looseObject({ type: z.literal("json_schema", { error: formatError }) }, { error: formatError }).nullish(),
+    format: spelledObject({ type: z.literal("json_schema", { error: formatError }) }, {
+      error: formatError,
+      others: ["schema"],
+    }).nullish(),
   }, { error: "expected an object" }).nullish(),
   context_management: refused(
     "nothing is taken out of a conversation",

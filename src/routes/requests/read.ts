@@ -1,19 +1,14 @@
 /** @file Reads and validates the body of a request, and words what is wrong with it. */
 import type { z } from "zod";
 import type { ServerContext } from "../context.ts";
-import { nearest } from "../../text/nearest.ts";
 import { clipped, HttpError } from "../errors.ts";
 import { type BodySource, readJson } from "./body.ts";
+import { FIELD_SLIPS, slipOf } from "./slips.ts";
 
 /** Problems of one request that are named in one reply. */
 const MAX_PROBLEMS = 3;
 const MAX_SHOWN_CHARACTERS = 60;
 const MAX_SHOWN_ENTRIES = 20;
-
-/** Fields that may be slips of the pen: of so many, names so long, and at most so many letters of them wrong. */
-const MAX_SLIPS = 64;
-const SLIP_LENGTHS = { from: 6, to: 40 };
-const SLIP_SHARE = 1 / 4;
 
 /**
  * Reads and validates a request's body. Unknown fields are ignored, but for those that are hardly meant to be: `kv_cahce`.
@@ -38,15 +33,9 @@ export async function readRequest<Schema extends z.ZodObject>(
 /** @throws {HttpError} 400, if a field is misspelt: ignored, it would change the answer */
 function requireNoSlip(body: unknown, known: readonly string[]): void {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return;
-  const fields = new Set(known);
-  let looked = 0;
-  for (const name of Object.keys(body)) {
-    if (fields.has(name) || name.length < SLIP_LENGTHS.from || name.length > SLIP_LENGTHS.to) continue;
-    if (++looked > MAX_SLIPS) return;
-    const near = nearest(name, known, SLIP_SHARE);
-    if (near === undefined || (body as Record<string, unknown>)[name] === null) continue;
-    throw new HttpError(400, `Unknown field ${name}: did you mean ${near}?`, { param: name });
-  }
+  const slip = slipOf(body as Record<string, unknown>, known, FIELD_SLIPS);
+  if (slip === undefined) return;
+  throw new HttpError(400, `Unknown field ${slip.name}: did you mean ${slip.meant}?`, { param: slip.name });
 }
 
 /**

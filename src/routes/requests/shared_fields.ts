@@ -3,6 +3,7 @@ import { z } from "zod";
 import { boolean, integerFrom, isTokenId, listOf, numberFrom, text, tokenIds } from "./checks.ts";
 import { structuredOutputFields } from "./structured_output.ts";
 import { refusals, REFUSED_FIELDS } from "./refused_fields.ts";
+import { spelledObject } from "./slips.ts";
 
 const MAX_STOP_STRINGS = 16;
 export const MAX_TOP_LOGPROBS = 20;
@@ -76,11 +77,11 @@ function isSmall(value: unknown, depth = 1): boolean {
     entries.every(([name, inner]) => name.length <= MAX_KV_CACHE_CHARACTERS && isSmall(inner, depth + 1));
 }
 
-const streamOptions = z.object({
+const streamOptions = spelledObject({
   include_usage: boolean.nullish(),
   // vLLM's.
   continuous_usage_stats: boolean.nullish(),
-}, { error: "expected an object" }).nullish();
+}, { error: "expected an object", others: ["include_obfuscation"] }).nullish();
 /** What a stream is to tell beside its choices. */
 export type StreamOptions = z.infer<typeof streamOptions>;
 

@@ -7,6 +7,7 @@ import { ownRules } from "../../text/grammar/own_grammar.ts";
 import { UnsupportedGrammarError } from "../../text/grammar/unsupported.ts";
 import { HttpError } from "../errors.ts";
 import { boolean, listOf, refused, text } from "./checks.ts";
+import { spelledObject } from "./slips.ts";
 
 const MOST_CHOICES = 4096;
 
@@ -20,10 +21,13 @@ const formatError =
 const responseFormat = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("text") }),
   // With a schema as llama-server takes it.
-  z.looseObject({ type: z.literal("json_object"), schema: schema.nullish() }),
+  spelledObject({ type: z.literal("json_object"), schema: schema.nullish() }),
   z.looseObject({
     type: z.literal("json_schema"),
-    json_schema: z.looseObject({ schema: schema.nullish() }, { error: "expected an object with a schema" }),
+    json_schema: spelledObject({ schema: schema.nullish() }, {
+      error: "expected an object with a schema",
+      others: ["name", "description", "strict"],
+    }),
   }),
 ], { error: formatError });
 
@@ -33,7 +37,7 @@ export const structuredOutputFields = {
   guided_regex: text.nullish(),
   guided_choice: choices.nullish(),
   guided_grammar: text.nullish(),
-  structured_outputs: z.looseObject({
+  structured_outputs: spelledObject({
     json: schema.nullish(),
     json_object: boolean.nullish(),
     regex: text.nullish(),

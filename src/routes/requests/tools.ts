@@ -1,17 +1,18 @@
 /** @file The tools of a chat completion, and what the model is to do with them. */
 import { z } from "zod";
 import { boolean, listOf } from "./checks.ts";
+import { spelledObject } from "./slips.ts";
 
 const MAX_TOOLS = 128;
 
 const toolError = 'expected {"type": "function", "function": {"name": ...}}: other kinds are not supported';
 const tool = z.looseObject({
   type: z.literal("function", { error: toolError }),
-  function: z.looseObject({
+  function: spelledObject({
     name: z.string({ error: toolError }).min(1, { error: "expected at least one character" }),
     parameters: z.looseObject({}, { error: "expected a JSON schema" }).nullish(),
     strict: boolean.nullish(),
-  }, { error: toolError }),
+  }, { error: toolError, others: ["description"] }),
 }, { error: toolError });
 
 /** A function that the model may call. */

@@ -4,6 +4,7 @@ import { boolean, integerFrom, listOf, text } from "../requests/checks.ts";
 import { refusals, REFUSED_RESPONSES_FIELDS } from "../requests/refused_fields.ts";
 import { samplingFields } from "../requests/sampling_fields.ts";
 import { MAX_TOP_LOGPROBS, sharedFields } from "../requests/shared_fields.ts";
+import { spelledObject } from "../requests/slips.ts";
 
 const MAX_ITEMS = 4096;
 const MAX_PARTS = 2048;
@@ -85,7 +86,10 @@ export const responsesRequest = z.object({
   top_logprobs: integerFrom(0, MAX_TOP_LOGPROBS).nullish(),
   include: listOf(text, MAX_INCLUDES, "expected an array of strings").nullish(),
   tools: listOf(
-    z.looseObject({ type: text }, { error: "expected an object with a type" }),
+    spelledObject({ type: text }, {
+      error: "expected an object with a type",
+      others: ["name", "description", "parameters", "strict"],
+    }),
     MAX_TOOLS,
     "expected an array",
   )
@@ -100,10 +104,10 @@ export const responsesRequest = z.object({
     }),
   ], { error: 'expected "auto", "none", "required", a function or allowed_tools' }).nullish(),
   parallel_tool_calls: boolean.nullish(),
-  text: z.looseObject({ format: format.nullish(), verbosity: text.nullish() }, {
+  text: spelledObject({ format: format.nullish(), verbosity: text.nullish() }, {
     error: "expected an object",
   }).nullish(),
-  reasoning: z.looseObject({ effort: text.nullish() }, { error: "expected an object" }).nullish(),
+  reasoning: spelledObject({ effort: text.nullish() }, { error: "expected an object" }).nullish(),
   metadata: z.record(z.string(), text, { error: "expected an object of strings" }).nullish(),
   store: boolean.nullish(),
 }, { error: "expected a JSON object" });
