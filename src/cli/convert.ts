@@ -8,6 +8,7 @@ import { TENSOR_TYPES } from "../formats/tensor_types.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ConvertOptions, QuantizeOptions } from "./flags/models.ts";
 import { localModel } from "./local_model.ts";
+import { requireFolderOf } from "./out_file.ts";
 import { transferProgress } from "./progress.ts";
 import { formatBytes } from "./units.ts";
 
@@ -33,6 +34,7 @@ async function make(
   write: (file: ModelFile, onProgress: (done: number, total: number) => void) => Promise<void>,
 ): Promise<number> {
   // Before a model is pulled.
+  await requireFolderOf("OUT.gguf", out);
   await requireFree(out);
   const file = await openModel(await localModel(model));
   try {

@@ -4,7 +4,7 @@ import { OutputFileError } from "../conversion/write_model.ts";
 import { ModelFileError } from "../formats/model_file.ts";
 import { systemReason } from "../formats/system_reason.ts";
 import { NoAdapterError } from "../gpu/gpu.ts";
-import { HubError } from "../hub/hub_error.ts";
+import { HubError, SourceError } from "../hub/hub_error.ts";
 import { workersEnded } from "../gpu/worker_end.ts";
 import { PluginError } from "../policy/loading/plugin_bundle.ts";
 import { COMMANDS } from "./commands.ts";
@@ -96,6 +96,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof SizeError) return EXIT_CODES.usage.code;
   if (error instanceof NoAdapterError) return EXIT_CODES.noAdapter.code;
   if (error instanceof ModelFileError) return EXIT_CODES.modelUnusable.code;
+  if (error instanceof SourceError) return EXIT_CODES.usage.code;
   if (error instanceof HubError && error.isMissing) return EXIT_CODES.modelUnusable.code;
   if (error instanceof PluginError) return EXIT_CODES.pluginUnusable.code;
   return EXIT_CODES.failure.code;

@@ -9,6 +9,11 @@ export class HubError extends Error {
   }
 }
 
+/** What the user wrote names no model, or no hub, whatever there is. */
+export class SourceError extends HubError {
+  override name = "SourceError";
+}
+
 /** A failure that may pass: the connection broke, or the server is busy. */
 export class TemporaryError extends Error {
   override name = "TemporaryError";

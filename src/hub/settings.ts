@@ -1,7 +1,7 @@
 /** @file Where the hub is, who asks, and where models are kept: from environment variables that other tools read too. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { HubError } from "./hub_error.ts";
+import { SourceError } from "./hub_error.ts";
 
 export interface HubSettings {
   /** Without a slash at the end. */
@@ -20,7 +20,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` as the hub's own client reads them; `EBB_CACHE`, or where the system has its
  * caches.
  *
- * @throws {HubError} when `HF_ENDPOINT` is no URL
+ * @throws {SourceError} when `HF_ENDPOINT` is no URL
  */
 export function hubSettings(
   environment: Environment = Deno.env.toObject(),
@@ -28,7 +28,7 @@ export function hubSettings(
 ): HubSettings {
   const endpoint = environment.HF_ENDPOINT || "https://huggingface.co";
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
-    throw new HubError(`HF_ENDPOINT must be a URL such as https://huggingface.co, not ${JSON.stringify(endpoint)}`);
+    throw new SourceError(`HF_ENDPOINT must be a URL such as https://huggingface.co, not ${JSON.stringify(endpoint)}`);
   }
   return {
     endpoint: endpoint.replace(/\/+$/, ""),

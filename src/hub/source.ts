@@ -1,5 +1,5 @@
 /** @file Where a model comes from, as users write it: `hf:OWNER/REPO`, `hf:OWNER/REPO:FILE`, or a URL. */
-import { HubError } from "./hub_error.ts";
+import { SourceError } from "./hub_error.ts";
 
 /** A repository of the hub; what of it, see choose_files.ts. */
 export interface HubSource {
@@ -23,18 +23,18 @@ export function isRemote(model: string): boolean {
   return /^(hf:|https?:\/\/)/i.test(model);
 }
 
-/** @throws {HubError} when the text names neither a repository nor a URL */
+/** @throws {SourceError} when the text names neither a repository nor a URL */
 export function parseSource(text: string): ModelSource {
   if (/^https?:\/\//i.test(text)) {
     const url = URL.parse(text);
     if (url === null || /\/$/.test(url.pathname)) {
-      throw new HubError(`${text} is no file's URL: expected one such as https://example.com/model.gguf`, true);
+      throw new SourceError(`${text} is no file's URL: expected one such as https://example.com/model.gguf`);
     }
     return { kind: "url", url };
   }
   const match = /^hf:([\w-][\w.-]*\/[\w-][\w.-]*)(?::(.+))?$/i.exec(text);
   if (match === null || match[1].includes("..")) {
-    throw new HubError(`${text} names no model: expected hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL`, true);
+    throw new SourceError(`${text} names no model: expected hf:OWNER/REPO, hf:OWNER/REPO:FILE or a URL`);
   }
   const [, repository, file] = match;
   return file === undefined ? { kind: "hub", repository } : { kind: "hub", repository, file };

@@ -42,8 +42,15 @@ Deno.test("a folder is converted, the file quantised, and what is there is not w
     assert.equal(await typeOf(small), "Q4_0");
 
     const nowhere = await main("quantize", plain, `${folder}/none/a.gguf`, "--type", "Q8_0");
-    assert.equal(nowhere.code, 1);
-    assert.match(nowhere.stderr, /\/none\/a\.gguf cannot be written: No such file or directory\n$/);
+    assert.deepEqual(nowhere, {
+      code: 2,
+      stdout: "",
+      stderr: `OUT.gguf must be a file in a folder that is there, but ${folder}/none does not exist\n`,
+    });
+    // Before the model is looked at.
+    const within = await main("convert", "hf:o/r", `${plain}/a.gguf`);
+    assert.deepEqual([within.code, within.stdout], [2, ""]);
+    assert.equal(within.stderr, `OUT.gguf must be a file in a folder that is there, but ${plain} is none\n`);
 
     const third = await main("quantize", small, `${folder}/third.gguf`, "--type", "Q8_0");
     assert.match(third.stderr, /^.*small\.gguf is quantised already \(token_embd\.weight is Q4_0\): /);

@@ -72,7 +72,10 @@ Deno.test("what cannot be pulled or deleted is a sentence and an exit code", () 
       [["pull"], 2, /^MODEL is missing: name hf:OWNER\/REPO, hf:OWNER\/REPO:FILE or a URL, or set EBB_MODEL\n$/],
       [["pull", "model.gguf"], 2, /^model\.gguf names no model to pull: expected hf:OWNER\/REPO, [^\n]* or a URL\n$/],
       [["pull", "hf:o/other"], 4, /^hf:o\/other does not exist \(RepoNotFound\)\n$/],
-      [["inspect", "hf:o"], 4, /^hf:o names no model: expected [^\n]*\n$/],
+      [["pull", "hf:o"], 2, /^hf:o names no model: expected [^\n]*\n$/],
+      [["inspect", "hf:o"], 2, /^hf:o names no model: expected [^\n]*\n$/],
+      [["pull", "https://example.com/"], 2, /^https:\/\/example\.com\/ is no file's URL: expected [^\n]*\n$/],
+      [["generate", "--model", "hf:o", "--prompt", "x"], 2, /^hf:o names no model: expected [^\n]*\n$/],
       [["rm", "hf:o/r"], 2, /^hf:o\/r is not in the cache; there: no model\n$/],
     ];
     for (const [args, expected, message] of cases) {
@@ -81,6 +84,17 @@ Deno.test("what cannot be pulled or deleted is a sentence and an exit code", () 
       assert.equal(stdout, "");
       assert.equal(code, expected);
     }
+  }));
+
+Deno.test("a hub's address that is none is a bad value", () =>
+  withDirectory({}, async (cache) => {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", MAIN, "pull", "hf:o/r"],
+      env: { HF_ENDPOINT: "hub", EBB_CACHE: cache, NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    const words = 'HF_ENDPOINT must be a URL such as https://huggingface.co, not "hub"\n';
+    assert.deepEqual([code, new TextDecoder().decode(stderr)], [2, words]);
   }));
 
 Deno.test("a process that was killed left what it had, and the next one asks for the rest", () =>

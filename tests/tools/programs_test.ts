@@ -46,6 +46,14 @@ const PROGRAMS: readonly [
   ]]],
   ["tools/release/main.ts", ["--targets", "--out"], [[["--zzz"], /^Unknown option '--zzz': /]]],
   ["tools/mutation/main.ts", ["--random", "--count"], [[[], /^A file for the results is missing\. Usage: /]]],
+  ["tools/docs/main.ts", [], [
+    [["--zzz"], /^Unknown option '--zzz': --help lists what there is\n$/],
+    [["cli"], /^Unexpected argument 'cli': /],
+  ]],
+  ["tools/page/main.ts", [], [
+    [["--zzz"], /^Unknown option '--zzz': --help lists what there is\n$/],
+    [["src/page"], /^Unexpected argument 'src\/page': /],
+  ]],
   ["tools/train/main.ts", ["--work", "--recipe", "--prose", "--python"], [[[], /^--work is missing: /]]],
 ];
 
