@@ -14,6 +14,7 @@ import { attentionGraph, meanAttentionGraph, probabilitiesGraph, rehearsalGraph 
 import { queryKeyValueSize } from "./products/graphs.ts";
 import { type Products, TILE_ROWS } from "./products/products.ts";
 import { type Place, runGraph } from "./products/run_graph.ts";
+import { RehearsalOnCrew } from "./rehearsal.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
 import { fitsCrew, StepAttention } from "./step_attention.ts";
@@ -65,6 +66,8 @@ export class Forward {
   readonly #stepAttention: StepAttention | null;
   /** Null where onnxruntime computes tiles. */
   readonly #tileAttention: TileAttention | null;
+  /** Null where onnxruntime scores chunks by their own queries. */
+  readonly rehearsalOnCrew: RehearsalOnCrew | null;
   /** How queries and keys are rotated. */
   readonly rotary: Rotary;
 
@@ -93,6 +96,9 @@ export class Forward {
       ? new StepAttention(runtime, config, crew, logitRows)
       : null;
     this.#tileAttention = crew !== null && fitsTileKernel(config) ? new TileAttention(runtime, config, crew) : null;
+    this.rehearsalOnCrew = crew !== null && fitsTileKernel(config)
+      ? new RehearsalOnCrew(runtime, config, crew, ropeTable, config.rope.pairing)
+      : null;
     this.#mask = runtime.floats(1);
     this.#padding = runtime.floats(0);
   }

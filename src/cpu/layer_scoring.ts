@@ -3,7 +3,7 @@
  * KV head and number of queries.
  */
 import type { AttentionStatistics } from "../scores/layer_record.ts";
-import { rehearsalPosition } from "../scores/rehearsal.ts";
+import { type RehearsalChunk, rehearsalPosition } from "../scores/rehearsal.ts";
 import { histogramOf } from "../scores/score_histogram.ts";
 import type { ScoredLayer } from "../engine/layer_budgets.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
@@ -131,18 +131,27 @@ export class LayerRowsInHeap implements ScoredRows {
     return this.#taken(this.forward.probabilitiesOf(queries, count, address, count, () => true), queries);
   }
 
-  rehearsed(head: number, first: number, count: number): Float32Array {
-    if (this.source.allQueries === null) throw new Error("The queries of all rows were not kept");
+  rehearsed({ first, count }: RehearsalChunk): Float32Array[] {
+    const { headSize, kvHeadCount, forward: { querySize, rehearsalOnCrew }, source: { allQueries, keyAddress } } = this;
+    if (allQueries === null) throw new Error("The queries of all rows were not kept");
+    const keys = (head: number) => keyAddress(head) + first * headSize * 4;
+    if (rehearsalOnCrew === null) {
+      return Array.from({ length: kvHeadCount }, (_, head) => this.#rehearsedByGraph(head, first, count, keys(head)));
+    }
+    const queries = allQueries.subarray(first * querySize, (first + count) * querySize);
+    return rehearsalOnCrew.run(queries, keys(0), keys(1) - keys(0));
+  }
+
+  #rehearsedByGraph(head: number, first: number, count: number, keys: number): Float32Array {
     const { headSize, group, forward: { ropeTable, rotary, runtime } } = this;
-    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries);
+    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries!);
     const turned = runtime.floats(queries.values.length);
     turned.values.set(queries.values);
     const position = rehearsalPosition(count, ropeTable.length / headSize);
     for (let i = 0; i < group * count; i++) {
       turnOn(turned.values, i * headSize, position - i % count, ropeTable, headSize, rotary.pairing);
     }
-    const address = this.source.keyAddress(head) + first * headSize * 4;
-    const result = this.#taken(this.forward.rehearsed(queries, turned, count, address), queries);
+    const result = this.#taken(this.forward.rehearsed(queries, turned, count, keys), queries);
     runtime.free(turned);
     return result;
   }

@@ -1,8 +1,9 @@
 /** @file Attention of a tile of a prompt's rows, by a crew of threads. */
 import type { ModelConfig } from "../architecture/config.ts";
 import type { Crew } from "./kernels/crew.ts";
-import { LARGEST_HEAD, QUERIES, TILE_RECORD, TILE_RECORD_WORDS } from "./kernels/tile_attention.ts";
+import { LARGEST_HEAD, QUERIES } from "./kernels/query_block.ts";
 import { HEAD_MULTIPLE } from "./kernels/row_attention.ts";
+import { TILE_RECORD, TILE_RECORD_WORDS } from "./kernels/tile_attention.ts";
 import type { Onnxruntime } from "./runtime/onnxruntime.ts";
 
 /** Whether the crew's kernel takes a model's heads. */

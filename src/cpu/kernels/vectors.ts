@@ -2,6 +2,12 @@
 
 export const splat = (value: number) => `(v128.const f32x4 ${Array(4).fill(value).join(" ")})`;
 
+export const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+/** A vector of 32-bit lanes 0 to 7 of two. */
+export const lanes = (wanted: readonly number[], one: string, other: string) =>
+  `(i8x16.shuffle ${wanted.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)).join(" ")} ${one} ${other})`;
+
 /** An operation on two f32, over the four lanes of a local. */
 const overLanes = (operator: string, vector: string) =>
   `(${operator}
