@@ -5,7 +5,7 @@
  * A thread works in memory of its own, at the beginning of which lie the scaled queries, f32 `[QUERIES][headSize]`.
  */
 import { blockProduct } from "./block_product.ts";
-import { largestLane, splat, sumOfLanes } from "./vectors.ts";
+import { exponential, exponentialConstants, exponentialLocals, largestLane, splat, sumOfLanes } from "./vectors.ts";
 
 /** Query rows of a block. */
 export const QUERIES = 32;
@@ -43,6 +43,8 @@ ${blockProduct("scores4x8", QUERY_STRIDE, false)}
 ;; Logits of a row become weights: "visible" of them count, and the others up to "count" become 0.
 (func $softmaxRow (param $weights i32) (param $visible i32) (param $count i32) (param $max i32) (param $sum i32)
   (param $shrink i32) (local $at i32) (local $end i32) (local $largest v128) (local $total v128) (local $new f32)
+  (local $x0 v128) (local $x1 v128) (local $n0 v128) (local $n1 v128) (local $p0 v128) (local $p1 v128)
+  ${exponentialLocals}
   (local.set $end (i32.add (local.get $weights)
     (i32.and (i32.add (i32.shl (local.get $count) (i32.const 2)) (i32.const 28)) (i32.const -32))))
   (if (i32.le_s (local.get $visible) (i32.const 0)) (then
@@ -58,20 +60,27 @@ ${blockProduct("scores4x8", QUERY_STRIDE, false)}
     (local.set $at (i32.add (local.get $at) (i32.const 4)))
     (br $unseen))))
   (local.set $largest (v128.load32_splat (local.get $max)))
+  (local.set $total (local.get $largest))
   (local.set $at (local.get $weights))
   (loop $maxima
     (local.set $largest (f32x4.relaxed_max (local.get $largest) (v128.load (local.get $at))))
-    (br_if $maxima (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
+    (local.set $total (f32x4.relaxed_max (local.get $total) (v128.load offset=16 (local.get $at))))
+    (br_if $maxima (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end))))
+  (local.set $largest (f32x4.relaxed_max (local.get $largest) (local.get $total)))
   (local.set $new ${largestLane("(local.get $largest)")})
   (local.set $largest (f32x4.splat (local.get $new)))
   (f32.store (local.get $shrink) (f32x4.extract_lane 0
     (call $exp (f32x4.sub (v128.load32_splat (local.get $max)) (local.get $largest)))))
   (f32.store (local.get $max) (local.get $new))
+  ${exponentialConstants}
   (local.set $total ${splat(0)})
   (local.set $at (local.get $weights))
   (loop $exponentials
-    (v128.store (local.get $at) (call $exp (f32x4.sub (v128.load (local.get $at)) (local.get $largest))))
-    (local.set $total (f32x4.add (local.get $total) (v128.load (local.get $at))))
-    (br_if $exponentials (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
+    ${exponential("(f32x4.sub (v128.load (local.get $at)) (local.get $largest))", "x0", "n0", "p0")}
+    ${exponential("(f32x4.sub (v128.load offset=16 (local.get $at)) (local.get $largest))", "x1", "n1", "p1")}
+    (v128.store (local.get $at) (local.get $x0))
+    (v128.store offset=16 (local.get $at) (local.get $x1))
+    (local.set $total (f32x4.add (local.get $total) (f32x4.add (local.get $x0) (local.get $x1))))
+    (br_if $exponentials (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end))))
   (f32.store (local.get $sum) (f32.add ${sumOfLanes("(local.get $total)")}
     (f32.mul (f32.load (local.get $sum)) (f32.load (local.get $shrink))))))`;
