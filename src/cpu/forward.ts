@@ -56,6 +56,8 @@ export class Forward {
   readonly attended: HeapFloats;
   /** f32 `[rows, vocabularySize]`. */
   readonly logits: HeapFloats;
+  /** f32 `[TILE_ROWS, queryHeadCount, 2]`: see {@link TileRows}. Of {@link attendTile}, where {@link rehearsalOnCrew} can use it. */
+  readonly chunkSums: HeapFloats;
   /** Queries and outputs of attention, heads first. */
   readonly #headQueries: HeapFloats;
   readonly #headOutputs: HeapFloats;
@@ -91,6 +93,7 @@ export class Forward {
     this.#headQueries = runtime.floats(TILE_ROWS * this.querySize);
     this.#headOutputs = runtime.floats(TILE_ROWS * this.querySize);
     this.logits = runtime.floats(logitRows * vocabularySize);
+    this.chunkSums = runtime.floats(TILE_ROWS * queryHeadCount * 2);
     const { crew } = products;
     this.#stepAttention = crew !== null && fitsCrew(config)
       ? new StepAttention(runtime, config, crew, logitRows)
@@ -214,6 +217,7 @@ export class Forward {
         keys: keys(0),
         values: values(0),
         headStride: keys(1) - keys(0),
+        chunkSums: this.chunkSums.address + first * this.config.queryHeadCount * 8,
       });
     }
     return rows;

@@ -29,8 +29,9 @@ interface Segment {
   readonly start: number;
   /** Queries of its last rows in the layer at hand, `[row][querySize]`. */
   readonly lastQueries: Float32Array;
-  /** Queries of all its rows, where a policy looks rows up. */
+  /** Queries of all its rows, where a policy looks rows up, and what they saw of their chunks. */
   readonly allQueries: Float32Array | null;
+  readonly chunkSums: Float32Array | null;
   /** What its rows have been paid in the layer at hand, by KV head; where a policy asks. */
   readonly sums: readonly Float32Array[] | null;
 }
@@ -64,19 +65,21 @@ export class PromptPack {
 
   /** @param groups sequences with equal prompts, which must have been admitted */
   constructor(readonly forward: Forward, prefixCache: PrefixCache, groups: readonly (readonly Sequence[])[]) {
-    const { config: { kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
+    const { config: { queryHeadCount, kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
     let start = 0;
     this.#segments = groups.map((sequences): Segment => {
       const tokens = sequences[0].request.prompt;
       const window = Math.max(...sequences.map(queryWindow));
+      const keepsQueries = sequences.some(({ policy }) => policy?.needs.layerQueries);
       const segment: Segment = {
         sequences,
         prefix: new PromptPrefix(prefixCache, sequences),
         tokens,
         start,
         lastQueries: new Float32Array(window * querySize),
-        allQueries: sequences.some(({ policy }) => policy?.needs.layerQueries)
-          ? new Float32Array(tokens.length * querySize)
+        allQueries: keepsQueries ? new Float32Array(tokens.length * querySize) : null,
+        chunkSums: keepsQueries && forward.rehearsalOnCrew !== null
+          ? new Float32Array(tokens.length * queryHeadCount * 2)
           : null,
         sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
           ? Array.from({ length: kvHeadCount }, () => new Float32Array(tokens.length))
@@ -152,6 +155,11 @@ export class PromptPack {
         (head) => this.#values.address + this.#element(head, segment.start) * 4,
       );
       this.#sumAttention(segment, attended);
+      const sums = 2 * forward.config.queryHeadCount;
+      segment.chunkSums?.set(
+        forward.chunkSums.values.subarray((begin - first) * sums, (end - first) * sums),
+        (begin - segment.start) * sums,
+      );
     }
     forward.after(layer, hidden, count);
     if (this.#tile < this.#tiles.length) return;
@@ -246,7 +254,7 @@ export class PromptPack {
   }
 
   #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
-    const { start, tokens: { length }, lastQueries, allQueries, sums } = segment;
+    const { start, tokens: { length }, lastQueries, allQueries, chunkSums, sums } = segment;
     return {
       ...this.#rowsOf(segment),
       index: layer,
@@ -255,6 +263,7 @@ export class PromptPack {
       keyAddress: (head) => this.#keys.address + this.#element(head, start) * 4,
       lastQueries,
       allQueries,
+      chunkSums,
       sums,
     };
   }

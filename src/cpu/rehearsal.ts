@@ -13,6 +13,8 @@ type HeadSizes = Pick<ModelConfig, "headSize" | "kvHeadCount" | "queryHeadCount"
 interface Rooms {
   /** `[REHEARSAL_CHUNK][queryHead][headSize]` */
   readonly queries: HeapFloats;
+  /** `[REHEARSAL_CHUNK][queryHead][2]` */
+  readonly sums: HeapFloats;
   /** `[kvHead][row of the chunk]` */
   readonly paid: HeapFloats;
   /** By positions that a query is turned on by: cosines `[headSize / 2]`, sines `[headSize / 2]`, times the scale. */
@@ -46,19 +48,23 @@ export class RehearsalOnCrew {
    * Scores of a chunk's rows, `[count]` by KV head.
    *
    * @param queries of its rows, `[count][queryHead][headSize]`, at most {@link REHEARSAL_CHUNK} of them
+   * @param sums of its rows, `[count][queryHead][2]`, as tile_attention.ts has them, where that knows the chunk; else they are computed
    * @param keys address of its first row's key of the first KV head, of `headStride` bytes from head to head
    */
-  run(queries: Float32Array, keys: number, headStride: number): Float32Array[] {
+  run(queries: Float32Array, sums: Float32Array | null, keys: number, headStride: number): Float32Array[] {
     const { kvHeadCount, queryHeadCount, headSize } = this.sizes;
     const count = queries.length / this.#querySize;
     const rooms = this.#rooms ??= this.#makeRooms();
     rooms.queries.values.set(queries);
+    if (sums !== null) rooms.sums.values.set(sums);
     rooms.paid.values.fill(0, 0, kvHeadCount * count);
     const blocks = Math.ceil(count / QUERIES);
     const position = rehearsalPosition(count, this.ropeTable.length / headSize);
     const fields: { readonly [Field in Exclude<keyof typeof REHEARSAL_RECORD, "scale">]: number } = {
       queries: rooms.queries.address,
       queryStride: this.#querySize * 4,
+      chunkSums: sums === null ? 0 : rooms.sums.address,
+      chunkSumsStride: queryHeadCount * 8,
       keys,
       headStride,
       count,
@@ -78,10 +84,11 @@ export class RehearsalOnCrew {
   }
 
   #makeRooms(): Rooms {
-    const { runtime, sizes: { kvHeadCount, headSize }, ropeTable } = this;
+    const { runtime, sizes: { kvHeadCount, queryHeadCount, headSize }, ropeTable } = this;
     const turns = Math.min(REHEARSAL_CHUNK + REHEARSAL_DISTANCE + 1, ropeTable.length / headSize);
     const rooms: Rooms = {
       queries: runtime.floats(REHEARSAL_CHUNK * this.#querySize),
+      sums: runtime.floats(REHEARSAL_CHUNK * queryHeadCount * 2),
       paid: runtime.floats(kvHeadCount * REHEARSAL_CHUNK),
       turns: runtime.floats(turns * headSize),
     };

@@ -46,6 +46,20 @@ interface Shape {
   readonly positions: number;
 }
 
+/** Logits of a query and the first rows of a chunk. */
+function logitsOf(query: ArrayLike<number>, keys: Float32Array, rows: number): number[] {
+  const { length } = query;
+  return Array.from({ length: rows }, (_, row) => {
+    let dot = 0;
+    for (let i = 0; i < length; i++) dot += query[i] * keys[row * length + i];
+    return dot / Math.sqrt(length);
+  });
+}
+
+const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b));
+const sumOfExponentials = (logits: readonly number[], most: number) =>
+  logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+
 /** Scores of a KV head of a chunk. @param queries `[row][queryHead][headSize]`; keys of the head, `[row][headSize]` */
 function expectedScores(
   queries: Float32Array,
@@ -60,20 +74,30 @@ function expectedScores(
     for (let inGroup = 0; inGroup < group; inGroup++) {
       const at = (asking * kvHeads * group + head * group + inGroup) * headSize;
       const query = queries.subarray(at, at + headSize);
-      const logits = (asked: ArrayLike<number>, rows: number) =>
-        Array.from({ length: rows }, (_, row) => {
-          let dot = 0;
-          for (let i = 0; i < headSize; i++) dot += asked[i] * keys[row * headSize + i];
-          return dot / Math.sqrt(headSize);
-        });
-      const before = logits(query, asking + 1);
-      const again = logits(turned(query, place - asking, pairing), count);
-      const most = before.concat(again).reduce((a, b) => Math.max(a, b));
-      const sum = before.concat(again).reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+      const before = logitsOf(query, keys, asking + 1);
+      const again = logitsOf(turned(query, place - asking, pairing), keys, count);
+      const most = largest([...before, ...again]);
+      const sum = sumOfExponentials([...before, ...again], most);
       again.forEach((logit, row) => scores[row] = Math.max(scores[row], Math.exp(logit - most) / sum));
     }
   }
   return scores;
+}
+
+/** What the queries saw of their chunk, `[row][queryHead][2]`: see tile_attention.ts. */
+function sumsBefore(
+  queries: Float32Array,
+  keysOf: (head: number) => Float32Array,
+  { headSize, group, kvHeads }: Shape,
+) {
+  return Float32Array.from({ length: 2 * queries.length / headSize }, (_, i) => {
+    const asked = Math.floor(i / 2);
+    const [row, head] = [Math.floor(asked / (kvHeads * group)), Math.floor(asked % (kvHeads * group) / group)];
+    const query = queries.subarray(asked * headSize, (asked + 1) * headSize);
+    const before = logitsOf(query, keysOf(head), row + 1);
+    const most = largest(before);
+    return i % 2 === 0 ? most : sumOfExponentials(before, most);
+  });
 }
 
 const SHAPES: readonly Shape[] = [
@@ -101,18 +125,23 @@ for (const shape of SHAPES) {
       const rowsBetween = count + 5;
       const keys = runtime.floats(kvHeads * rowsBetween * headSize);
       keys.values.set(normalValues(random, keys.values.length));
-      const scores = rehearsal.run(queries, keys.address, rowsBetween * headSize * 4);
-      assert.equal(scores.length, kvHeads);
-      scores.forEach((own, head) => {
+      const keysOf = (head: number) => {
         const first = head * rowsBetween * headSize;
-        const expected = expectedScores(queries, keys.values.subarray(first, first + count * headSize), head, shape);
-        assert.equal(own.length, count);
-        own.forEach((score, row) => {
-          const error = Math.abs(score - expected[row]);
-          // Logits of up to some dozens carry the rounding of f32 into the exponentials.
-          assert.ok(error < 5e-5, `${count} rows: row ${row} of head ${head} is off by ${error}`);
+        return keys.values.subarray(first, first + count * headSize);
+      };
+      const expected = Array.from({ length: kvHeads }, (_, head) => expectedScores(queries, keysOf(head), head, shape));
+      for (const sums of [null, sumsBefore(queries, keysOf, shape)]) {
+        const scores = rehearsal.run(queries, sums, keys.address, rowsBetween * headSize * 4);
+        assert.equal(scores.length, kvHeads);
+        scores.forEach((own, head) => {
+          assert.equal(own.length, count);
+          own.forEach((score, row) => {
+            const error = Math.abs(score - expected[head][row]);
+            // Logits of up to some dozens carry the rounding of f32 into the exponentials.
+            assert.ok(error < 5e-5, `${count} rows: row ${row} of head ${head} is off by ${error}`);
+          });
         });
-      });
+      }
       runtime.free(keys);
     }
     crew.close();

@@ -5,7 +5,7 @@
  * A piece of the job is one KV head and {@link QUERIES} rows that ask. It packs the keys of the chunk, eight side by side, in which order
  * products read them, and takes the query heads of the group one after the other:
  *
- *     before    logits of the rows up to each query, of which the maximum and the sum of exponentials stay
+ *     before    logits of the rows up to each query, of which the maximum and the sum of exponentials stay; both may be known
  *     again     logits of the turned queries and all rows, which become exponentials and go into the same sum
  *     most      maximum over the queries of what each pays a row
  *
@@ -42,8 +42,11 @@ export const REHEARSAL_RECORD = {
   paid: 10,
   /** f32: what logits are multiplied by. */
   scale: 11,
+  /** f32, a row's query heads side by side: what tile_attention.ts has of them; 0 where it does not know the chunk. */
+  chunkSums: 12,
+  chunkSumsStride: 13,
 } as const;
-export const REHEARSAL_RECORD_WORDS = 12;
+export const REHEARSAL_RECORD_WORDS = 14;
 
 /** Keys side by side. */
 const PANEL = 8;
@@ -210,6 +213,16 @@ export const REHEARSAL_FUNCTIONS = `
     (local.set $at (i32.add (local.get $at) (i32.const 4)))
     (br_if $all (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
+;; What the block's queries saw of the chunk.
+(func $loadChunkSums (param $from i32) (param $stride i32) (param $count i32) (local $to i32)
+  (local.set $to (global.get $scratch))
+  (loop $rows
+    (f32.store offset=${MAXIMA} (local.get $to) (f32.load (local.get $from)))
+    (f32.store offset=${SUMS} (local.get $to) (f32.load offset=4 (local.get $from)))
+    (local.set $from (i32.add (local.get $from) (local.get $stride)))
+    (local.set $to (i32.add (local.get $to) (i32.const 4)))
+    (br_if $rows (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
+
 (func $rehearse (param $record i32) (param $piece i32)
   (local $head i32) (local $first i32) (local $count i32) (local $rows i32) (local $headBytes i32) (local $inGroup i32)
   (local $queries i32) (local $i i32)
@@ -225,6 +238,12 @@ export const REHEARSAL_FUNCTIONS = `
   (local.set $queries (i32.add (i32.add ${field("queries")} (i32.mul (local.get $first) ${field("queryStride")}))
     (i32.mul (i32.mul (local.get $head) ${field("group")}) (local.get $headBytes))))
   (loop $heads
+    (if ${field("chunkSums")} (then
+      (call $loadChunkSums
+        (i32.add (i32.add ${field("chunkSums")} (i32.mul (local.get $first) ${field("chunkSumsStride")}))
+          (i32.shl (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup)) (i32.const 3)))
+        ${field("chunkSumsStride")} (local.get $count)))
+    (else
     (local.set $i (i32.const 0))
     (loop $states
       (v128.store offset=${MAXIMA} (i32.add (global.get $scratch) (local.get $i)) ${splat(-1e30)})
@@ -234,7 +253,7 @@ export const REHEARSAL_FUNCTIONS = `
     (call $scaleQueries (local.get $queries) ${field("queryStride")} (local.get $count) (local.get $headBytes)
       (v128.load32_splat offset=${4 * REHEARSAL_RECORD.scale} (local.get $record)))
     (call $logitsOfBlock (local.get $count) (i32.add (local.get $first) (local.get $count)) (local.get $headBytes))
-    (call $exponentialsOfBlock (local.get $count) (i32.add (local.get $first) (i32.const 1)) (i32.const 1))
+    (call $exponentialsOfBlock (local.get $count) (i32.add (local.get $first) (i32.const 1)) (i32.const 1))))
 
     (call $turnQueries (local.get $record) (local.get $queries)
       (i32.sub ${field("turn")} (i32.mul (local.get $first) (local.get $headBytes))) (local.get $count))

@@ -1,19 +1,22 @@
 /**
  * @file Causal attention of a tile of a prompt's rows, in WebAssembly's text format, with an online softmax.
  *
- * Query i of the tile sees the first `seen + i` rows. A piece of the job is one KV head and {@link QUERIES} rows: it walks the rows in
- * blocks of {@link KEYS}, turns the keys of a block once, and takes the query heads of the group one after the other:
+ * Query i of the tile sees the first `seen + i` rows. A piece of the job is one KV head and {@link QUERIES} rows, or those of them that
+ * are in the tile, from a multiple of {@link QUERIES} on: it walks the rows in blocks of {@link KEYS}, turns the keys of a block once, and
+ * takes the query heads of the group one after the other:
  *
  *     scores    4 queries x 8 keys at a time: queries times turned keys
  *     softmax   a row at a time; what there was is rescaled as the maximum moves (Milakov and Gimelshein, 2018)
  *     output    4 queries x 8 elements at a time: weights times values, added to what there was
  *
- * Blocks begin at the same rows whatever the tile, so what a row gets does not hang on where its tile begins.
+ * The rows of its own chunk come first (see scores/rehearsal.ts), then those of the chunks before it: what a query has seen in between is
+ * what a rehearsal asks for. Blocks begin at the same rows whatever the tile, so what a row gets does not hang on where its tile begins.
  *
  * Dao, FlashAttention-2, 2023.
  */
 import { blockProduct } from "./block_product.ts";
 import { BEHIND_QUERIES, LARGEST_HEAD, own, QUERIES, QUERY_STRIDE, SCALED_QUERIES } from "./query_block.ts";
+import { REHEARSAL_CHUNK } from "../../scores/rehearsal.ts";
 import { range, splat } from "./vectors.ts";
 
 /** Rows that are attended to together. */
@@ -41,6 +44,9 @@ export const TILE_RECORD = {
   blocks: 11,
   /** f32: what logits are multiplied by. */
   scale: 12,
+  /** f32, a row's query heads side by side: maximum of the logits of the rows that it sees of its chunk, and their sum of exponentials. */
+  chunkSums: 13,
+  chunkSumsStride: 14,
 } as const;
 export const TILE_RECORD_WORDS = 16;
 
@@ -85,17 +91,45 @@ ${blockProduct("outputs4x8", WEIGHT_STRIDE, true)}
     (local.set $keys (i32.add (local.get $keys) (local.get $headBytes)))
     (br_if $all (i32.lt_u (local.tee $key (i32.add (local.get $key) (i32.const 1))) (local.get $count)))))
 
+;; Maxima and sums of a piece's rows as they are now.
+(func $storeChunkSums (param $record i32) (param $head i32) (param $first i32) (param $count i32)
+  (local $inGroup i32) (local $state i32) (local $i i32) (local $to i32)
+  (local.set $state ${own(HEADS)})
+  (loop $heads
+    (local.set $i (i32.const 0))
+    (local.set $to (i32.add ${field("chunkSums")} (i32.shl (i32.add
+      (i32.mul (local.get $first) (i32.shr_u ${field("chunkSumsStride")} (i32.const 3)))
+      (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup))) (i32.const 3))))
+    (loop $rows
+      (f32.store (local.get $to) (f32.load offset=${MAXIMA} (i32.add (local.get $state) (local.get $i))))
+      (f32.store offset=4 (local.get $to) (f32.load offset=${SUMS} (i32.add (local.get $state) (local.get $i))))
+      (local.set $to (i32.add (local.get $to) ${field("chunkSumsStride")}))
+      (local.set $i (i32.add (local.get $i) (i32.const 4)))
+      (br_if $rows (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
+    (local.set $count (i32.shr_u (local.get $i) (i32.const 2)))
+    (local.set $state (i32.add (i32.add (local.get $state) (i32.const ${OUTPUTS}))
+      (i32.mul (i32.const ${QUERIES}) ${field("headBytes")})))
+    (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")}))))
+
 (func $attendTile (param $record i32) (param $piece i32)
   (local $head i32) (local $first i32) (local $count i32) (local $headBytes i32) (local $seen i32) (local $end i32)
   (local $key i32) (local $keys i32) (local $inGroup i32) (local $state i32) (local $i i32) (local $j i32)
-  (local $at i32) (local $to i32) (local $inverse v128)
+  (local $chunk i32) (local $at i32) (local $to i32) (local $inverse v128)
   (local.set $headBytes ${field("headBytes")})
   (local.set $head (i32.div_u (local.get $piece) ${field("blocks")}))
-  (local.set $first (i32.mul (i32.rem_u (local.get $piece) ${field("blocks")}) (i32.const ${QUERIES})))
+  (local.set $first (i32.sub
+    (i32.mul (i32.rem_u (local.get $piece) ${field("blocks")}) (i32.const ${QUERIES}))
+    (i32.and (i32.sub ${field("seen")} (i32.const 1)) (i32.const ${QUERIES - 1}))))
   (local.set $count (i32.sub ${field("count")} (local.get $first)))
-  (if (i32.gt_u (local.get $count) (i32.const ${QUERIES})) (then (local.set $count (i32.const ${QUERIES}))))
+  (if (i32.gt_s (local.get $count) (i32.const ${QUERIES})) (then (local.set $count (i32.const ${QUERIES}))))
+  ;; The first piece may begin before the tile does.
+  (if (i32.lt_s (local.get $first) (i32.const 0)) (then
+    (local.set $count (i32.add (local.get $count) (local.get $first)))
+    (local.set $first (i32.const 0))))
   (local.set $seen (i32.add ${field("seen")} (local.get $first)))
   (local.set $end (i32.sub (i32.add (local.get $seen) (local.get $count)) (i32.const 1)))
+  (local.set $chunk (i32.and (i32.sub (local.get $seen) (i32.const 1)) (i32.const ${-REHEARSAL_CHUNK})))
+  (local.set $key (local.get $chunk))
 
   (local.set $state ${own(HEADS)})
   (loop $heads
@@ -110,6 +144,7 @@ ${blockProduct("outputs4x8", WEIGHT_STRIDE, true)}
       (i32.mul (i32.const ${QUERIES}) (local.get $headBytes))))
     (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")})))
 
+  (loop $parts
   (loop $blocks
     (local.set $keys (i32.sub (local.get $end) (local.get $key)))
     (if (i32.gt_u (local.get $keys) (i32.const ${KEYS})) (then (local.set $keys (i32.const ${KEYS}))))
@@ -174,6 +209,13 @@ ${blockProduct("outputs4x8", WEIGHT_STRIDE, true)}
         (i32.mul (i32.const ${QUERIES}) (local.get $headBytes))))
       (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")})))
     (br_if $blocks (i32.lt_u (local.tee $key (i32.add (local.get $key) (i32.const ${KEYS}))) (local.get $end))))
+  (if (i32.ge_s (local.get $chunk) (i32.const 0)) (then
+    (call $storeChunkSums (local.get $record) (local.get $head) (local.get $first) (local.get $count))
+    ;; Then the chunks before it, if there are any.
+    (local.set $key (i32.const 0))
+    (local.set $end (local.get $chunk))
+    (local.set $chunk (i32.const -1))
+    (br_if $parts (local.get $end)))))
 
   (local.set $inGroup (i32.const 0))
   (local.set $state ${own(HEADS)})
