@@ -12,6 +12,8 @@
  *   nobody writes to them. A sequence that is compressed reads them while its prompt is read, and keeps its own selection.
  * - A sequence that keeps every row leaves its blocks here as they are. The rows of one that is compressed are stored here in
  *   addition, in blocks of a {@link PrefixDraft}, as far as there are blocks that nobody uses.
+ * - Scores of rows that hang on a group of so many rows alone may be kept as well, in a slot for each group. They belong to its last
+ *   block: those before it may be those of other groups, which go on in another way.
  * - Blocks that are kept and that nobody holds are free memory: they are given up when any sequence needs them, or when too many
  *   are kept; those used least recently first, and the end of a prompt before its beginning. So nothing waits for them, and no
  *   request is refused for them.
@@ -36,6 +38,8 @@ interface Chunk extends Root {
   readonly hash: number;
   /** Its block of every layer. */
   readonly blocks: Uint32Array;
+  /** Where the scores of the group of rows lie that ends with it; `null` where there are none. */
+  scoreSlot: number | null;
 }
 
 /** The beginning of some tokens, as far as it is kept in an arena. */
@@ -119,10 +123,24 @@ export class PrefixIndex {
   /** All chunks, those used least recently first; of those used at the same time, the last of a prompt first. */
   readonly #byRecency = new Set<Chunk>();
   readonly #drafts = new Set<Draft>();
+  /** By arena. */
+  readonly #freeScoreSlots: readonly number[][];
   #keptBlocks = 0;
 
-  /** @param mostBlocks Blocks that are kept at most; 0 keeps none */
-  constructor(readonly pool: BlockPool, readonly layerCount: number, readonly mostBlocks: number) {
+  /**
+   * @param mostBlocks Blocks that are kept at most; 0 keeps none
+   * @param groupRows rows of a group whose scores are kept together, whole blocks
+   */
+  constructor(
+    readonly pool: BlockPool,
+    readonly layerCount: number,
+    readonly mostBlocks: number,
+    readonly groupRows: number,
+  ) {
+    this.#freeScoreSlots = Array.from(
+      { length: pool.arenaCount },
+      (_, arena) => Array.from({ length: this.scoreSlots(arena) }, (_, slot) => slot).reverse(),
+    );
     this.#roots = Array.from({ length: pool.arenaCount }, (_, arena) => ({ arena, children: new Map() }));
     pool.giveUpIdle = (arena, count) => this.#giveUp(arena, count);
   }
@@ -193,6 +211,48 @@ export class PrefixIndex {
     return draft;
   }
 
+  /** Slots for scores that an arena has: as many as there are groups in the longest prompts that it holds. */
+  scoreSlots(arena: number): number {
+    return Math.floor(this.pool.arenaBlocks(arena) / this.layerCount * BLOCK_ROWS / this.groupRows);
+  }
+
+  /** Slots with the scores of a prefix, one for each group of its rows from the first on, as far as they are kept. */
+  scoresOf({ chunks }: CachedPrefix): number[] {
+    const blocks = this.groupRows / BLOCK_ROWS;
+    const slots = Array.from(
+      { length: Math.floor(chunks.length / blocks) },
+      (_, group) => chunks[(group + 1) * blocks - 1].scoreSlot,
+    );
+    const end = slots.indexOf(null);
+    return slots.slice(0, end < 0 ? slots.length : end) as number[];
+  }
+
+  /** Slots for as many groups, or for as many as there are. They are to be given to {@link keepScores} or {@link freeScores}. */
+  reserveScores(arena: number, groups: number): number[] {
+    const free = this.#freeScoreSlots[arena];
+    return free.splice(Math.max(0, free.length - Math.max(0, groups)));
+  }
+
+  /**
+   * Keeps scores that have been written to slots, of groups that follow each other, where the rows of these are kept and have none yet.
+   *
+   * @param firstGroup the first one's place among those of `tokens`
+   */
+  keepScores(arena: number, tokens: Uint32Array, firstGroup: number, slots: readonly number[]): void {
+    const blocks = this.groupRows / BLOCK_ROWS;
+    const path = pathOf(this.#roots[arena], tokens, (firstGroup + slots.length) * blocks);
+    slots.forEach((slot, i) => {
+      const last = path[(firstGroup + i + 1) * blocks - 1];
+      if (last === undefined || last.scoreSlot !== null) this.freeScores(arena, [slot]);
+      else last.scoreSlot = slot;
+    });
+  }
+
+  /** Gives slots back. */
+  freeScores(arena: number, slots: readonly number[]): void {
+    this.#freeScoreSlots[arena].push(...slots);
+  }
+
   /** Forgets everything. */
   clear(): void {
     for (const { children } of this.#roots) for (const chunk of children.values()) this.#remove(chunk);
@@ -258,6 +318,7 @@ export class PrefixIndex {
       open.push(...next.children.values());
       this.#byRecency.delete(next);
       this.pool.forget(next.arena, next.blocks);
+      if (next.scoreSlot !== null) this.freeScores(next.arena, [next.scoreSlot]);
       this.#keptBlocks -= this.layerCount;
     }
   }
@@ -349,12 +410,13 @@ function attach(parent: Root, tokens: Uint32Array, place: number, blocks: Uint32
   const first = place * BLOCK_ROWS;
   const hash = hashOf(tokens, first);
   if (parent.children.has(hash)) return null;
-  const chunk = {
+  const chunk: Chunk = {
     arena: parent.arena,
     parent,
     tokens: tokens.slice(first, first + BLOCK_ROWS),
     hash,
     blocks,
+    scoreSlot: null,
     children: new Map(),
   };
   parent.children.set(hash, chunk);

@@ -63,6 +63,18 @@ export interface SegmentScoring {
   readonly counter?: number;
   /** What the host has computed for steps. */
   readonly hostNumbers?: ReadonlyMap<Step, GPUBuffer>;
+  /** Scores of the layer by chunks, as far as they are cached or to be. */
+  readonly knownScores?: KnownScores;
+}
+
+/** Scores of a layer of a prompt that hang on chunks of its rows alone, and can be kept from one prompt to the next that begins alike. */
+export interface KnownScores {
+  /** Rows whose scores are known: whole chunks. */
+  readonly rows: number;
+  /** Records that scores `[kvHead][capacity]` are written, of those rows that are before `end`. */
+  restore(recorder: Recorder, scores: GPUBuffer, end: number): void;
+  /** Records that scores are kept of whole chunks that were not known, among the first `rows`, as far as there is room. */
+  store(recorder: Recorder, scores: GPUBuffer, rows: number): void;
 }
 
 /** The same, as steps see it. */

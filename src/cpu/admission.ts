@@ -5,7 +5,7 @@
 import type { BlockPool } from "../cache/block_pool.ts";
 import type { PrefixIndex } from "../cache/prefix_index.ts";
 import { SequenceCache } from "../cache/sequence_cache.ts";
-import { mostCachedRows } from "../engine/prompt_prefix.ts";
+import { mostUsefulRows } from "../engine/prompt_prefix.ts";
 import { LayerRows } from "./cache/layer_rows.ts";
 import type { Forward } from "./forward.ts";
 import type { Sequence } from "./sequence.ts";
@@ -33,7 +33,7 @@ export class Admission {
   tryAdmit(sequence: Sequence): boolean {
     const spare = this.#unpromised() - sequence.forecast.blocks;
     if (this.#residents.size === this.places || spare < 0) return false;
-    const [found] = this.prefixIndex.find(sequence.request.prompt, mostCachedRows(sequence));
+    const [found] = this.prefixIndex.find(sequence.request.prompt, mostUsefulRows(sequence));
     const { config: { layerCount, kvHeadCount, headSize }, runtime } = this.forward;
     sequence.reside({
       cache: new SequenceCache(this.pool, ARENA, layerCount),

@@ -115,6 +115,7 @@ function layerToScore(
     allQueries: null,
     chunkSums: null,
     sums: null,
+    knownScores: null,
   };
   if (!eviction.policy.needs.attentionSums) return source;
   return { ...source, sums: addedSums(forward, sequence, layer, source, own, eviction) };

@@ -11,7 +11,7 @@ import type { Score } from "../policy/steps.ts";
 import type { AttendedRows, Forward } from "./forward.ts";
 import type { HeapFloats } from "./runtime/onnxruntime.ts";
 import { attentionStatistics } from "./steps/attention.ts";
-import type { HostNumbers, ScoredRows, Scores } from "./steps/scored_rows.ts";
+import type { HostNumbers, KnownScores, ScoredRows, Scores } from "./steps/scored_rows.ts";
 import { turnOn } from "./rotate.ts";
 import { scoreRows } from "./steps/steps.ts";
 
@@ -30,10 +30,12 @@ export interface LayerToScore {
   readonly lastQueries: Float32Array;
   /** Queries of all rows, `[row][queryHead][headSize]`, where a step looks rows up. */
   readonly allQueries: Float32Array | null;
-  /** What these saw of their chunks, `[row][queryHead][2]`, see tile_attention.ts; where queries are kept and a crew attends. */
+  /** What these saw of their chunks, `[row][queryHead][2]`, see tile_attention.ts; where a policy scores by chunks and a crew attends. */
   readonly chunkSums: Float32Array | null;
   /** What all queries so far paid to each row, by KV head, divided by their number; where a step asks. */
   readonly sums: readonly Float32Array[] | null;
+  /** See {@link ScoredRows.knownScores}. */
+  readonly knownScores: KnownScores | null;
 }
 
 /** Scores of a layer and what an allocator may look at; `statistics` only where they are wanted. */
@@ -82,6 +84,10 @@ export class LayerRowsInHeap implements ScoredRows {
     this.length = source.length;
     this.scored = source.length - source.window;
     this.queries = source.lastQueries.length / forward.querySize;
+  }
+
+  get knownScores(): KnownScores | null {
+    return this.source.knownScores;
   }
 
   keys(head: number): Float32Array {

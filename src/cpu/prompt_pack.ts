@@ -8,6 +8,7 @@
  * at a time. Sequences with the same prompt share its rows. Rows that the prefix cache has pass no layer.
  */
 import type { SequencePolicy } from "../policy/policy.ts";
+import { keepsQueries } from "../policy/steps/step_rules.ts";
 import { LayerRowsInHeap, type LayerToScore, scoreLayer } from "./layer_scoring.ts";
 import { queryWindow } from "../engine/prompt_prefix.ts";
 import { type Tile, tilesOf } from "../engine/tiles.ts";
@@ -29,8 +30,9 @@ interface Segment {
   readonly start: number;
   /** Queries of its last rows in the layer at hand, `[row][querySize]`. */
   readonly lastQueries: Float32Array;
-  /** Queries of all its rows, where a policy looks rows up, and what they saw of their chunks. */
+  /** Queries of all its rows, where a policy looks rows up. */
   readonly allQueries: Float32Array | null;
+  /** What they saw of their chunks, `[row][queryHead][2]`; where a policy scores by chunks and a crew attends. */
   readonly chunkSums: Float32Array | null;
   /** What its rows have been paid in the layer at hand, by KV head; where a policy asks. */
   readonly sums: readonly Float32Array[] | null;
@@ -70,15 +72,16 @@ export class PromptPack {
     this.#segments = groups.map((sequences): Segment => {
       const tokens = sequences[0].request.prompt;
       const window = Math.max(...sequences.map(queryWindow));
-      const keepsQueries = sequences.some(({ policy }) => policy?.needs.layerQueries);
       const segment: Segment = {
         sequences,
         prefix: new PromptPrefix(prefixCache, sequences),
         tokens,
         start,
         lastQueries: new Float32Array(window * querySize),
-        allQueries: keepsQueries ? new Float32Array(tokens.length * querySize) : null,
-        chunkSums: keepsQueries && forward.rehearsalOnCrew !== null
+        allQueries: sequences.some(({ policy }) => policy !== null && keepsQueries(policy.needs))
+          ? new Float32Array(tokens.length * querySize)
+          : null,
+        chunkSums: forward.rehearsalOnCrew !== null && sequences.some(({ policy }) => policy?.needs.chunkScores)
           ? new Float32Array(tokens.length * queryHeadCount * 2)
           : null,
         sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
@@ -254,7 +257,7 @@ export class PromptPack {
   }
 
   #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
-    const { start, tokens: { length }, lastQueries, allQueries, chunkSums, sums } = segment;
+    const { start, tokens: { length }, prefix, lastQueries, allQueries, chunkSums, sums } = segment;
     return {
       ...this.#rowsOf(segment),
       index: layer,
@@ -265,6 +268,7 @@ export class PromptPack {
       allQueries,
       chunkSums,
       sums,
+      knownScores: prefix.scoresOf(layer),
     };
   }
 

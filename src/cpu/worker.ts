@@ -15,6 +15,7 @@ import { dimensionsOf } from "../model/dimensions.ts";
 import type { PluginBundle } from "../policy/loading/plugin_bundle.ts";
 import { withoutKernels } from "../policy/steps.ts";
 import { PrefixCache } from "./cache/prefix_cache.ts";
+import { REHEARSAL_CHUNK } from "../scores/rehearsal.ts";
 import { Forward } from "./forward.ts";
 import { CREW_WORKER, type OtherThreads } from "./kernels/crew.ts";
 import { F32Products } from "./products/f32_products.ts";
@@ -39,7 +40,11 @@ async function run(
   const { forward, pool } = await load(thread, options);
   const { layerCount, kvHeadCount, headSize } = forward.config;
   const mostBlocks = Math.floor((options.prefixCache ?? 0) / pool.blockBytes);
-  const prefixCache = new PrefixCache(new PrefixIndex(pool, layerCount, mostBlocks), kvHeadCount, headSize);
+  const prefixCache = new PrefixCache(
+    new PrefixIndex(pool, layerCount, mostBlocks, REHEARSAL_CHUNK),
+    kvHeadCount,
+    headSize,
+  );
   const { policies, emit, log, guides } = thread;
   await thread.serve(new Scheduler(forward, prefixCache, options.maxBatch, policies, emit, log, guides));
   forward.products.close();

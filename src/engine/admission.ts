@@ -8,7 +8,7 @@
 import type { CachedPrefix, PrefixIndex } from "../cache/prefix_index.ts";
 import { SequenceCache } from "../cache/sequence_cache.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
-import { mostCachedRows } from "./prompt_prefix.ts";
+import { mostUsefulRows } from "./prompt_prefix.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Admission {
@@ -37,7 +37,7 @@ export class Admission {
   tryAdmit(sequence: Sequence): boolean {
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
-    for (const found of this.prefixIndex.find(sequence.request.prompt, mostCachedRows(sequence))) {
+    for (const found of this.prefixIndex.find(sequence.request.prompt, mostUsefulRows(sequence))) {
       const usable = this.#usable(found, sequence);
       if (usable === null) continue;
       this.#freeSlots.pop();

@@ -11,6 +11,7 @@ import type { Recorder } from "../gpu/recorder.ts";
 import { PREFILL_TILE_ROWS } from "../model/dimensions.ts";
 import type { Model } from "../model/model.ts";
 import type { Segment } from "../model/prefiller.ts";
+import { keepsQueries } from "../policy/steps/step_rules.ts";
 import { batchRow } from "./batch_row.ts";
 import { writeTables } from "./block_tables.ts";
 import { PromptPrefix, queryWindow } from "./prompt_prefix.ts";
@@ -25,6 +26,7 @@ import { writeMask } from "./token_masks.ts";
 interface Member {
   readonly sequence: Sequence;
   readonly segment: Segment;
+  readonly prefix: PromptPrefix;
   /** The first layer whose scores have not been sent. */
   unsentLayer: number;
 }
@@ -59,17 +61,20 @@ export class Pack {
     this.firstRow = firstRow;
     let start = firstRow;
     const members: Member[] = [];
+    const prefixes: PromptPrefix[] = [];
     this.#segments = groups.map((group, index) => {
       const [{ request: { prompt: tokens } }] = group;
       const window = Math.max(...group.map(queryWindow));
       const segment = { tokens, start, window, windowIndex: windows[index] };
+      const prefix = new PromptPrefix(model, group, start);
       start += tokens.length;
-      members.push(...group.map((sequence) => ({ sequence, segment, unsentLayer: 0 })));
+      prefixes.push(prefix);
+      members.push(...group.map((sequence) => ({ sequence, segment, prefix, unsentLayer: 0 })));
       return segment;
     });
     this.#members = members;
     this.endRow = start;
-    this.#prefixes = groups.map((group, index) => new PromptPrefix(model, group, this.#segments[index].start));
+    this.#prefixes = prefixes;
     const prompts = this.#segments.map(({ start, tokens: { length } }, index) => ({
       start,
       length,
@@ -102,9 +107,11 @@ export class Pack {
     return this.#members.flatMap(({ sequence }) => sequence.isFinished ? [] : [sequence]);
   }
 
-  /** Whether the queries of all rows are needed. */
-  get #needsLayerQueries(): boolean {
-    return this.#members.some(({ sequence: { isFinished, policy } }) => !isFinished && policy?.needs.layerQueries);
+  /** Whether the queries of all rows that pass a layer are needed. */
+  get #keepsQueries(): boolean {
+    return this.#members.some(({ sequence: { isFinished, policy } }) =>
+      !isFinished && policy !== null && keepsQueries(policy.needs)
+    );
   }
 
   /**
@@ -128,7 +135,7 @@ export class Pack {
       const { first, count } = this.#tiles[this.#tile++];
       this.model.prefiller.recordTile(recorder, this.#layer, first, count);
       this.#addAttention(recorder, first, count);
-      if (this.#needsLayerQueries) this.model.compressor.keepQueries(recorder, first, count);
+      if (this.#keepsQueries) this.model.compressor.keepQueries(recorder, first, count);
       if (this.#tile < this.#tiles.length) continue;
       this.#hostScorings = this.#members.flatMap((member) => this.#requestHostScoring(recorder, member) ?? []);
       if (this.#hostScorings.length > 0) return { tiles: done, transfers: [], hostScorings: this.#hostScorings };
@@ -158,7 +165,7 @@ export class Pack {
     );
   }
 
-  #scoringOf({ sequence, segment }: Member, layer: number): SegmentScoring {
+  #scoringOf({ sequence, segment, prefix }: Member, layer: number): SegmentScoring {
     const { recordLayout } = this.model;
     const { slot } = sequence.residence;
     return {
@@ -171,6 +178,7 @@ export class Pack {
       recordOffset: recordLayout.record(slot, layer),
       headHistograms: sequence.policy?.perHead ? recordLayout.headHistograms(slot) : undefined,
       hostNumbers: this.#hostScorings.find((scoring) => scoring.sequence === sequence)?.numbers ?? undefined,
+      knownScores: prefix.scoresOf(layer),
     };
   }
 

@@ -2,6 +2,7 @@
  * @file A model ready to run: weights, cache memory, and the recorders of its prefill, compression and decoding.
  */
 import { RecordLayout } from "../scores/layer_record.ts";
+import { REHEARSAL_CHUNK } from "../scores/rehearsal.ts";
 import { BlockPool } from "../cache/block_pool.ts";
 import { PrefixIndex } from "../cache/prefix_index.ts";
 import { SizeError } from "../contract/errors.ts";
@@ -104,7 +105,8 @@ export class Model {
       layerCount: config.layerCount,
     });
     const { prefixCache = 0 } = serving;
-    const prefixIndex = new PrefixIndex(pool, config.layerCount, Math.floor(prefixCache / dimensions.blockBytes));
+    const prefixBlocks = Math.floor(prefixCache / dimensions.blockBytes);
+    const prefixIndex = new PrefixIndex(pool, config.layerCount, prefixBlocks, REHEARSAL_CHUNK);
     const slots = new SlotState(gpu, dimensions);
     const decodeRows = new BatchRows(slots);
     const sampler = new Sampler(gpu, dimensions, weights, decodeRows, MAX_STEPS);
@@ -136,7 +138,7 @@ export class Model {
     for (const arena of arenas) compressor.addArena(arena);
     const { keys, values } = prefiller;
     const prefixRows = prefixIndex.isOn
-      ? new PrefixRows(gpu, dimensions, { keys, values, indices: compressor.indices, arenas })
+      ? new PrefixRows(gpu, dimensions, prefixIndex, { keys, values, indices: compressor.indices, arenas })
       : null;
     shaders(3);
     return new Model(

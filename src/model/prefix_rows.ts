@@ -1,6 +1,7 @@
 /**
  * @file The way of cached prefixes through the GPU, for prompts that are being read: rows of a layer come from blocks into the scratch
- * of prefill, and go from there into blocks. Which blocks, the prefix index says (cache/prefix_index.ts).
+ * of prefill, and go from there into blocks. Which blocks, the prefix index says (cache/prefix_index.ts). Scores go to slots and come
+ * from there in the same way.
  *
  *     blocks --restore()--> keys, values [ cached rows | rows that pass the layer ] --store()--> blocks
  *
@@ -10,8 +11,16 @@
  *     table of a layer   [ blocks of the prompt at row 0 ... | of the one at row `start`, from entry ceil(start / 16) on | ... ]
  */
 import { BLOCK_ROWS, blocksFor } from "../cache/block.ts";
+import type { PrefixIndex } from "../cache/prefix_index.ts";
 import type { Binding, Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { Bindings } from "../compression/bindings.ts";
+import {
+  restoreScores,
+  slotScoresDispatch,
+  type SlotScoresShape,
+  storeScores,
+} from "../kernels/scoring/slot_scores.ts";
 import { gatherRows, gatherRowsDispatch } from "../kernels/scoring/gather_rows.ts";
 import { unpackRows, unpackRowsDispatch } from "../kernels/scoring/unpack_rows.ts";
 import type { Dimensions } from "./dimensions.ts";
@@ -37,6 +46,11 @@ export interface LayerPrefix {
   readonly rows: number;
 }
 
+/** Scores of a group of rows of a layer, from row `row` on. */
+export interface GroupScores extends Pick<SlotScoresShape, "layer" | "slot" | "row" | "count"> {
+  readonly arena: number;
+}
+
 export class PrefixRows {
   /** u32 `[layer, block of the pack]`. */
   readonly #tables: GPUBuffer;
@@ -44,12 +58,17 @@ export class PrefixRows {
   /** By arena. */
   readonly #restores: readonly Binding[];
   readonly #stores: readonly Binding[];
+  /** By arena, f32 `[slot][layer][kvHead][groupRows]`: made when scores are first kept. */
+  readonly #slots: GPUBuffer[] = [];
+  readonly #scoreBindings: Bindings;
 
   constructor(
     readonly gpu: Gpu,
     readonly dimensions: Dimensions,
+    readonly index: PrefixIndex,
     { keys, values, indices, arenas }: PrefixRowsBuffers,
   ) {
+    this.#scoreBindings = new Bindings(gpu);
     const { config, packRows, kvElement } = dimensions;
     this.#tableStride = blocksFor(packRows);
     this.#tables = gpu.createBuffer("prefix tables", config.layerCount * this.#tableStride * 4);
@@ -91,6 +110,29 @@ export class PrefixRows {
       tableOffset: this.#entry(layer, start, first),
     });
     recorder.dispatch(this.#stores[arena], dispatch);
+  }
+
+  /** Records the copy of scores out of a slot to scores `[kvHead][pack rows]`. */
+  restoreScores(recorder: Recorder, { arena, ...group }: GroupScores, scores: GPUBuffer): void {
+    const binding = this.#scoreBindings.of(restoreScores, [this.#slotsOf(arena), scores]);
+    recorder.dispatch(binding, this.#slotDispatch(group));
+  }
+
+  /** Records the copy of scores `[kvHead][pack rows]` into a slot. */
+  storeScores(recorder: Recorder, { arena, ...group }: GroupScores, scores: GPUBuffer): void {
+    const binding = this.#scoreBindings.of(storeScores, [scores, this.#slotsOf(arena)]);
+    recorder.dispatch(binding, this.#slotDispatch(group));
+  }
+
+  #slotDispatch(group: Omit<GroupScores, "arena">) {
+    const { layerCount } = this.dimensions.config;
+    return slotScoresDispatch({ ...this.#shape, ...group, layerCount, groupRows: this.index.groupRows });
+  }
+
+  #slotsOf(arena: number): GPUBuffer {
+    const { gpu, index, dimensions: { config: { kvHeadCount, layerCount } } } = this;
+    const bytes = index.scoreSlots(arena) * layerCount * kvHeadCount * index.groupRows * 4;
+    return this.#slots[arena] ??= gpu.createBuffer(`cached scores ${arena}`, bytes);
   }
 
   get #shape() {

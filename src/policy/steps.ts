@@ -204,6 +204,7 @@ export function needsOf(score: Score): ScoreNeeds {
     windowQueries: isNeeded("windowQueries"),
     attentionSums: isNeeded("attentionSums"),
     layerQueries: isNeeded("layerQueries"),
+    chunkScores: isNeeded("chunkScores"),
   };
 }
 

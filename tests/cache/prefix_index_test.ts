@@ -2,17 +2,20 @@ import assert from "node:assert/strict";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import { BlockPool } from "../../src/cache/block_pool.ts";
 import { type PrefixDraft, PrefixIndex, type PrefixLease } from "../../src/cache/prefix_index.ts";
+import { PromptScores } from "../../src/cache/prompt_scores.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
 
 const LAYERS = 3;
+/** Rows whose scores are kept together. */
+const GROUP_ROWS = 32;
 
 /** Tokens of whole blocks: block i is made of the i-th number. */
 const tokensOf = (...blocks: number[]) => Uint32Array.from(blocks.flatMap((token) => Array(BLOCK_ROWS).fill(token)));
 
 function setUp(arenas: readonly number[], mostBlocks = Infinity) {
   const pool = new BlockPool({ arenas, blockBytes: 1, layerCount: LAYERS });
-  const index = new PrefixIndex(pool, LAYERS, mostBlocks);
+  const index = new PrefixIndex(pool, LAYERS, mostBlocks, GROUP_ROWS);
   return { pool, index };
 }
 
@@ -349,4 +352,91 @@ Deno.test("what is found is what was stored, counts are right, and nothing share
     assert.equal(index.keptBlocks, 0);
     arenas.forEach((blocks, arena) => assert.equal(pool.emptyBlocks(arena), blocks));
   }
+});
+
+/** Reads `tokens` with scores for all groups, or gives them up. */
+function readWithScores(index: PrefixIndex, tokens: Uint32Array, { isRead = true, scoredLayers = LAYERS } = {}): void {
+  const lease = index.acquire(index.find(tokens, tokens.length)[0]);
+  const scores = new PromptScores(index, lease, tokens);
+  for (let layer = 0; layer < scoredLayers; layer++) scores.markWritten(layer, tokens.length);
+  if (isRead) read(index, 0, tokens).release();
+  scores.end();
+  scores.end();
+  lease.release();
+}
+
+const slotsFound = (index: PrefixIndex, tokens: Uint32Array) => index.scoresOf(index.find(tokens, tokens.length)[0]);
+
+Deno.test("scores are found with the whole groups of rows that they were written for, and not by what parts within one", () => {
+  const { index } = setUp([16 * LAYERS]);
+  readWithScores(index, tokensOf(1, 2, 3, 4, 5));
+  const slots = slotsFound(index, tokensOf(1, 2, 3, 4));
+  assert.equal(new Set(slots).size, 2);
+  assert.deepEqual(slotsFound(index, tokensOf(1, 2, 3, 7)), slots.slice(0, 1));
+  assert.deepEqual(slotsFound(index, tokensOf(1, 2, 3)), slots.slice(0, 1));
+  assert.deepEqual(slotsFound(index, tokensOf(1, 7)), []);
+  readWithScores(index, tokensOf(1, 2, 3, 7));
+  const others = slotsFound(index, tokensOf(1, 2, 3, 7));
+  assert.deepEqual([others[0], others.length], [slots[0], 2]);
+  assert.notEqual(others[1], slots[1]);
+});
+
+Deno.test("scores that were not written in every layer, or whose rows are not kept, are not found, and their slots are free", () => {
+  const { index } = setUp([8 * LAYERS]);
+  const all = index.scoreSlots(0);
+  assert.equal(all, 4);
+  const free = () => {
+    const slots = index.reserveScores(0, 100);
+    index.freeScores(0, slots);
+    return slots.length;
+  };
+  readWithScores(index, tokensOf(1, 2, 3, 4), { scoredLayers: LAYERS - 1 });
+  readWithScores(index, tokensOf(5, 6, 7), { isRead: false });
+  assert.deepEqual([slotsFound(index, tokensOf(1, 2, 3, 4)), free()], [[], all]);
+  // Known is what was there before, and is not written again.
+  readWithScores(index, tokensOf(1, 2));
+  readWithScores(index, tokensOf(1, 2, 3, 4), { scoredLayers: 0 });
+  assert.deepEqual([slotsFound(index, tokensOf(1, 2, 3, 4)).length, free()], [1, all - 1]);
+  index.clear();
+  assert.equal(free(), all);
+});
+
+Deno.test("where all slots are taken prompts are kept without scores, until a group of rows is given up", () => {
+  const { pool, index } = setUp([8 * LAYERS]);
+  for (const last of [2, 3, 4, 5, 6]) readWithScores(index, tokensOf(1, last));
+  assert.deepEqual([2, 3, 4, 5, 6].map((last) => slotsFound(index, tokensOf(1, last)).length), [1, 1, 1, 1, 0]);
+  pool.release(0, pool.allocate(0, 3 * LAYERS, 0));
+  assert.deepEqual([2, 3].map((last) => rowsFound(index, tokensOf(1, last))), [16, 32]);
+  readWithScores(index, tokensOf(1, 6));
+  assert.equal(slotsFound(index, tokensOf(1, 6)).length, 1);
+});
+
+Deno.test("no slot has two owners and none is lost, whatever is read, given up and cleared", () => {
+  const random = seededRandom(12);
+  const { pool, index } = setUp([24 * LAYERS]);
+  for (let round = 0; round < 400; round++) {
+    const tokens = tokensOf(...Array.from({ length: randomInteger(random, 1, 8) }, () => randomInteger(random, 1, 2)));
+    const event = random();
+    if (event < 0.1) pool.release(0, pool.allocate(0, randomInteger(random, 1, 24 * LAYERS), 0));
+    else if (event < 0.12) index.clear();
+    else {
+      readWithScores(index, tokens, {
+        isRead: random() < 0.8,
+        scoredLayers: random() < 0.8 ? LAYERS : randomInteger(random, 0, LAYERS - 1),
+      });
+    }
+    const free = index.reserveScores(0, 100);
+    index.freeScores(0, free);
+    const found = new Set<number>();
+    const prefixes = Array.from(
+      { length: 256 },
+      (_, bits) => tokensOf(...Array.from({ length: 8 }, (_, i) => 1 + (bits >> i & 1))),
+    );
+    for (const prefix of prefixes) for (const slot of slotsFound(index, prefix)) found.add(slot);
+    for (const slot of found) assert.ok(!free.includes(slot), `${slot} is free and found`);
+    assert.equal(new Set(free).size, free.length);
+    assert.ok(found.size + free.length <= index.scoreSlots(0));
+  }
+  index.clear();
+  assert.equal(index.reserveScores(0, 100).length, index.scoreSlots(0));
 });

@@ -22,7 +22,7 @@ const COMPRESSED = request(PROMPT, {
 
 function setUp(arenas: readonly number[]) {
   const pool = new BlockPool({ arenas, blockBytes: 1, layerCount: LAYERS });
-  const index = new PrefixIndex(pool, LAYERS, Infinity);
+  const index = new PrefixIndex(pool, LAYERS, Infinity, 512);
   return { pool, index, admission: new Admission(index, LAYERS, 4) };
 }
 

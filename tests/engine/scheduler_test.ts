@@ -22,7 +22,7 @@ class Desk {
     this.scheduler = new Scheduler(
       SHAPE,
       registry,
-      new PrefixIndex(this.pool, SHAPE.layerCount, 0),
+      new PrefixIndex(this.pool, SHAPE.layerCount, 0, 512),
       slots,
       emit,
       (line) => assert.fail(line),

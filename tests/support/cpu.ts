@@ -6,6 +6,7 @@ import { PrefixIndex } from "../../src/cache/prefix_index.ts";
 import { PrefixCache } from "../../src/cpu/cache/prefix_cache.ts";
 import type { EngineStats } from "../../src/contract/engine.ts";
 import type { GenerationEvent, GenerationRequest } from "../../src/contract/generation.ts";
+import { REHEARSAL_CHUNK } from "../../src/scores/rehearsal.ts";
 import { Forward } from "../../src/cpu/forward.ts";
 import { Onnxruntime } from "../../src/cpu/runtime/onnxruntime.ts";
 import { Scheduler } from "../../src/cpu/scheduler.ts";
@@ -64,7 +65,7 @@ export async function loadCpuModel(
     const arenas = [Math.floor(kvMemory / blockBytes)];
     const { layerCount, kvHeadCount, headSize } = config;
     const pool = new BlockPool({ arenas, blockBytes, layerCount });
-    const index = new PrefixIndex(pool, layerCount, Math.floor(prefixCache / blockBytes));
+    const index = new PrefixIndex(pool, layerCount, Math.floor(prefixCache / blockBytes), REHEARSAL_CHUNK);
     return {
       forward: await Forward.create(runtime, config, withoutCrew ? crewless(products) : products, table, maxBatch),
       pool,

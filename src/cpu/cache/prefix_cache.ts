@@ -4,7 +4,8 @@
  *
  *     [key = 0 | value = 1][kvHead][BLOCK_ROWS][headSize]
  *
- * Sequences have all rows of a head side by side, so no block is shared: what is found is copied, and what is kept is a copy too.
+ * Sequences have all rows of a head side by side, so no block is shared: what is found is copied, and what is kept is a copy too. Scores
+ * that are kept have a piece for every slot and layer: `[kvHead][groupRows]`.
  */
 import { BLOCK_ROWS } from "../../cache/block.ts";
 import type { PrefixDraft, PrefixIndex } from "../../cache/prefix_index.ts";
@@ -15,6 +16,8 @@ const ARENA = 0;
 
 export class PrefixCache {
   readonly #contents = new Map<number, Float32Array>();
+  /** By slot, then by layer. */
+  readonly #scores: Float32Array[][] = [];
 
   constructor(readonly index: PrefixIndex, readonly kvHeadCount: number, readonly headSize: number) {
     index.pool.onFree = (_, id) => this.#contents.delete(id);
@@ -55,5 +58,18 @@ export class PrefixCache {
         target.values(head).set(contents.subarray(value, value + size), i * size);
       }
     });
+  }
+
+  /** Keeps scores of a group of a layer's rows, from row `row` on, in a slot. @param scores of all rows, by KV head */
+  storeScores(slot: number, layer: number, row: number, scores: readonly Float32Array[]): void {
+    const { groupRows } = this.index;
+    const kept = (this.#scores[slot] ??= [])[layer] ??= new Float32Array(this.kvHeadCount * groupRows);
+    scores.forEach((own, head) => kept.set(own.subarray(row, row + groupRows), head * groupRows));
+  }
+
+  /** Scores of a KV head that are kept in a slot, `[groupRows]`. */
+  scoresIn(slot: number, layer: number, head: number): Float32Array {
+    const { groupRows } = this.index;
+    return this.#scores[slot][layer].subarray(head * groupRows, (head + 1) * groupRows);
   }
 }

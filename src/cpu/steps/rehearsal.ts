@@ -5,13 +5,16 @@ import { blankScores, type CpuStep } from "./scored_rows.ts";
 
 /** The CPU half of the step. */
 export const scoreByRehearsal: CpuStep<Rehearsal> = (rows) => {
+  const { length, scored, knownScores } = rows;
   const scores = blankScores(rows);
-  for (const chunk of rehearsalChunks(rows.length)) {
+  scores.forEach((own, head) => knownScores?.restore(head, own));
+  for (const chunk of rehearsalChunks(length, knownScores?.rows)) {
     const { first, scoredFrom } = chunk;
-    if (scoredFrom >= rows.scored) continue;
+    if (scoredFrom >= scored) continue;
     rows.rehearsed(chunk).forEach((own, head) =>
-      scores[head].set(own.subarray(scoredFrom - first, rows.scored - first), scoredFrom)
+      scores[head].set(own.subarray(scoredFrom - first, scored - first), scoredFrom)
     );
   }
+  knownScores?.store(scores);
   return scores;
 };

@@ -7,6 +7,16 @@ import type { RehearsalChunk } from "../../scores/rehearsal.ts";
 /** Scores of each KV head, `[scored]`: never negative, the higher the better. */
 export type Scores = readonly Float32Array[];
 
+/** Scores of a layer of a prompt that hang on chunks of its rows alone, and can be kept from one prompt to the next that begins alike. */
+export interface KnownScores {
+  /** Rows whose scores are known: whole chunks. */
+  readonly rows: number;
+  /** Writes the scores of those of a KV head, as far as there is room for them. */
+  restore(head: number, scores: Float32Array): void;
+  /** Keeps the scores of whole chunks that were not known, as far as there is room. */
+  store(scores: Scores): void;
+}
+
 /** The rows of a layer that are to be scored: all but the last ones, which are kept anyway. */
 export interface ScoredRows {
   /** Counted from 0. */
@@ -45,6 +55,8 @@ export interface ScoredRows {
    * kernels/scoring/rehearsal_scores.ts.
    */
   rehearsed(chunk: RehearsalChunk): Float32Array[];
+  /** Scores of the layer by chunks, as far as they are cached or to be; `null` where nothing is. */
+  readonly knownScores: KnownScores | null;
   /** Keys of a KV head before they were rotated, `[length, headSize]`. */
   plainKeys(head: number): Float32Array;
 }

@@ -26,5 +26,5 @@ export const rehearsalRules: StepRules<Rehearsal> = {
   rankingAgain: "impossible",
   otherwiseGenerated: ({ window }) => attention({ window: Math.min(window, MAX_WINDOW) }),
   check: ({ window }, context) => checkWindow(window, context),
-  needs: () => ({ layerQueries: true }),
+  needs: () => ({ chunkScores: true }),
 };

@@ -9,11 +9,18 @@ export interface ScoreNeeds {
   readonly attentionSums: boolean;
   /** The queries of every row of the layer. */
   readonly layerQueries: boolean;
+  /** Scores of chunks (scores/rehearsal.ts), or the queries of those whose scores are not known. */
+  readonly chunkScores: boolean;
 }
 
 /** Whether the queries of all rows of a prompt are needed: then each has to pass every layer, whatever is cached of it. */
 export function needsAllQueries({ attentionSums, layerQueries }: ScoreNeeds): boolean {
   return attentionSums || layerQueries;
+}
+
+/** Whether the queries of the rows that pass a layer must be there when it is done. */
+export function keepsQueries({ layerQueries, chunkScores }: ScoreNeeds): boolean {
+  return layerQueries || chunkScores;
 }
 
 /** What the queries of all rows of a prompt are like, before they are rotated to their positions. */
