@@ -17,7 +17,6 @@ import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
 import { QUERY_BLOCK_FUNCTIONS } from "./query_block.ts";
 import { REHEARSAL_FUNCTIONS } from "./rehearsal.ts";
 import { TILE_ATTENTION_FUNCTIONS } from "./tile_attention.ts";
-import { EXP_FUNCTION } from "./vectors.ts";
 
 /** Words of a crew's control record. */
 export const CONTROL = {
@@ -71,7 +70,6 @@ export const CREW_TEXT = `
 (module
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
-${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
 ${QUERY_BLOCK_FUNCTIONS}
 ${TILE_ATTENTION_FUNCTIONS}

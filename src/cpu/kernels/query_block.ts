@@ -69,10 +69,10 @@ ${blockProduct("scores4x8", QUERY_STRIDE, false)}
   (local.set $largest (f32x4.relaxed_max (local.get $largest) (local.get $total)))
   (local.set $new ${largestLane("(local.get $largest)")})
   (local.set $largest (f32x4.splat (local.get $new)))
-  (f32.store (local.get $shrink) (f32x4.extract_lane 0
-    (call $exp (f32x4.sub (v128.load32_splat (local.get $max)) (local.get $largest)))))
-  (f32.store (local.get $max) (local.get $new))
   ${exponentialConstants}
+  ${exponential("(f32x4.sub (v128.load32_splat (local.get $max)) (local.get $largest))", "x0", "n0", "p0")}
+  (f32.store (local.get $shrink) (f32x4.extract_lane 0 (local.get $x0)))
+  (f32.store (local.get $max) (local.get $new))
   (local.set $total ${splat(0)})
   (local.set $at (local.get $weights))
   (loop $exponentials

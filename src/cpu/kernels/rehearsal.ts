@@ -187,19 +187,32 @@ export const REHEARSAL_FUNCTIONS = `
     (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count)))))
 
 ;; What rows are paid by the block's queries at most, where that is more than what they have been paid.
-(func $mostOfBlock (param $count i32) (param $keys i32) (local $i i32) (local $at i32) (local $from i32) (local $most v128)
+(func $mostOfBlock (param $count i32) (param $keys i32) (local $i i32) (local $at i32) (local $from i32) (local $paid i32) (local $share v128)
+  ${range(4).map((vector) => `(local $most${vector} v128)`).join(" ")}
   (loop $columns
-    (local.set $most (v128.load offset=${PAID} (i32.add (global.get $scratch) (local.get $at))))
+    (local.set $paid (i32.add ${own(PAID)} (local.get $at)))
+    ${
+  range(4).map((vector) => `(local.set $most${vector} (v128.load offset=${16 * vector} (local.get $paid)))`)
+    .join("\n    ")
+}
     (local.set $from (i32.add ${own(LOGITS)} (local.get $at)))
     (local.set $i (i32.const 0))
     (loop $rows
-      (local.set $most (f32x4.relaxed_max (local.get $most) (f32x4.mul
-        (v128.load (local.get $from))
-        (v128.load32_splat offset=${SUMS} (i32.add (global.get $scratch) (i32.shl (local.get $i) (i32.const 2)))))))
+      (local.set $share
+        (v128.load32_splat offset=${SUMS} (i32.add (global.get $scratch) (i32.shl (local.get $i) (i32.const 2)))))
+      ${
+  range(4).map((vector) =>
+    `(local.set $most${vector} (f32x4.relaxed_max ${get(`most${vector}`)}
+        (f32x4.mul (local.get $share) (v128.load offset=${16 * vector} (local.get $from)))))`
+  ).join("\n      ")
+}
       (local.set $from (i32.add (local.get $from) (i32.const ${LOGIT_STRIDE})))
       (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count))))
-    (v128.store offset=${PAID} (i32.add (global.get $scratch) (local.get $at)) (local.get $most))
-    (br_if $columns (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16)))
+    ${
+  range(4).map((vector) => `(v128.store offset=${16 * vector} (local.get $paid) ${get(`most${vector}`)})`)
+    .join("\n    ")
+}
+    (br_if $columns (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 64)))
       (i32.shl (local.get $keys) (i32.const 2))))))
 
 ;; Raises what stands in the result. Bits of numbers of at least 0 have the order of the numbers.
