@@ -94,6 +94,14 @@ for (const [name, open] of Object.entries(ENGINES)) {
     }
   });
 
+  Deno.test(`ebbkv reads the last rows alone as well, but all of them where its budget is small: ${name}`, async () => {
+    cached.index.clear();
+    assert.equal(await asked(question(0, 20), { policy: "ebbkv", budget: 60 }), 0);
+    assert.equal(await asked(question(1, 45), { policy: "ebbkv", budget: 60 }), wholeBlocks(1145 - 512));
+    assert.equal(await asked(question(2, 45), rehearsal(60)), wholeBlocks(1145 - 512));
+    assert.equal(await asked(question(3, 45), { policy: "ebbkv", budget: 30 }), 0);
+  });
+
   Deno.test(`scores go where their rows go: ${name}`, async () => {
     cached.index.clear();
     await asked(question(0, 20), rehearsal(60));

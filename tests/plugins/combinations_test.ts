@@ -190,12 +190,19 @@ Deno.test("Policies score as their papers say, unless the request says otherwise
     protect([{ start: 0, end: 8 }]),
   ]);
   assert.deepEqual(scoreOf("rehearsal"), [rehearsal({ window: 8 })]);
-  assert.deepEqual(scoreOf("ebbkv", { decay: 0.5 }), [
+  const ebbkv = (best: number) => [
     attention({ window: 8 }),
-    lookUp({ best: 32, decay: 0.5 }),
+    lookUp({ best, decay: 0.5 }),
     readAhead({ decay: 0.5 }),
     plus({ score: [rehearsal({ window: 8 })], weight: 4 }),
-  ]);
+  ];
+  assert.deepEqual(scoreOf("ebbkv", { decay: 0.5 }), ebbkv(0));
+  assert.deepEqual(scoreOf("ebbkv", { decay: 0.5, lookups: 5 }), ebbkv(5));
+  // Where the budget is less than 3 % of the prompt.
+  for (const [promptLength, best] of [[6600, 0], [6700, 32]]) {
+    const long = contextOf({ budget: 200, promptLength });
+    assert.deepEqual(start("ebbkv", long, { decay: 0.5 })!.score, ebbkv(best));
+  }
   assert.deepEqual(scoreOf("random", { seed: 3 }), [random({ window: 8, seed: 3 })]);
 });
 
