@@ -11,8 +11,8 @@
  *
  * Pieces raise what stands in the result, where that is less, so whoever comes last has no more to say than who comes first.
  */
-import { BEHIND_QUERIES, own, QUERIES, QUERY_STRIDE, SCALED_QUERIES } from "./query_block.ts";
 import { REHEARSAL_CHUNK } from "../../scores/rehearsal.ts";
+import { BEHIND_QUERIES, own, QUERIES, QUERY_STRIDE, SCALED_QUERIES } from "./query_block.ts";
 import { lanes, range, splat } from "./vectors.ts";
 
 /** Words of what is to be done; addresses and strides in bytes. */
@@ -42,7 +42,7 @@ export const REHEARSAL_RECORD = {
   paid: 10,
   /** f32: what logits are multiplied by. */
   scale: 11,
-  /** f32, a row's query heads side by side: what tile_attention.ts has of them; 0 where it does not know the chunk. */
+  /** What tile_attention.ts leaves of the queries, as there; 0 where it does not know the chunk. */
   chunkSums: 12,
   chunkSumsStride: 13,
 } as const;
@@ -74,7 +74,7 @@ const field = (name: keyof typeof REHEARSAL_RECORD) =>
 const get = (local: string) => `(local.get $${local})`;
 
 /** Four rows of four lanes become columns. */
-function turned(rows: readonly string[]): string[] {
+function transposed(rows: readonly string[]): string[] {
   const [a, b, c, d] = rows.map(get);
   const [low, high] = [[0, 4, 1, 5], [2, 6, 3, 7]];
   return [low, high].flatMap((half) =>
@@ -106,7 +106,7 @@ export const REHEARSAL_FUNCTIONS = `
 }
       ${
   range(PANEL / 4).flatMap((half) =>
-    turned(range(4).map((key) => `row${4 * half + key}`)).map((column, element) =>
+    transposed(range(4).map((key) => `row${4 * half + key}`)).map((column, element) =>
       `(v128.store offset=${4 * PANEL * element + 16 * half} (local.get $to) ${column})`
     )
   ).join("\n      ")
@@ -226,7 +226,7 @@ export const REHEARSAL_FUNCTIONS = `
     (local.set $at (i32.add (local.get $at) (i32.const 4)))
     (br_if $all (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
 
-;; What the block's queries saw of the chunk.
+;; Maxima and sums of what the block's queries saw of the chunk, where they are known.
 (func $loadChunkSums (param $from i32) (param $stride i32) (param $count i32) (local $to i32)
   (local.set $to (global.get $scratch))
   (loop $rows
@@ -235,6 +235,17 @@ export const REHEARSAL_FUNCTIONS = `
     (local.set $from (i32.add (local.get $from) (local.get $stride)))
     (local.set $to (i32.add (local.get $to) (i32.const 4)))
     (br_if $rows (local.tee $count (i32.sub (local.get $count) (i32.const 1))))))
+
+;; The same, where they are not known.
+(func $sumBefore (param $record i32) (param $queries i32) (param $first i32) (param $count i32) (local $i i32)
+  (loop $states
+    (v128.store offset=${MAXIMA} (i32.add (global.get $scratch) (local.get $i)) ${splat(-1e30)})
+    (v128.store offset=${SUMS} (i32.add (global.get $scratch) (local.get $i)) ${splat(0)})
+    (br_if $states (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 16))) (i32.const ${4 * QUERIES}))))
+  (call $scaleQueries (local.get $queries) ${field("queryStride")} (local.get $count) ${field("headBytes")}
+    (v128.load32_splat offset=${4 * REHEARSAL_RECORD.scale} (local.get $record)))
+  (call $logitsOfBlock (local.get $count) (i32.add (local.get $first) (local.get $count)) ${field("headBytes")})
+  (call $exponentialsOfBlock (local.get $count) (i32.add (local.get $first) (i32.const 1)) (i32.const 1)))
 
 (func $rehearse (param $record i32) (param $piece i32)
   (local $head i32) (local $first i32) (local $count i32) (local $rows i32) (local $headBytes i32) (local $inGroup i32)
@@ -251,22 +262,12 @@ export const REHEARSAL_FUNCTIONS = `
   (local.set $queries (i32.add (i32.add ${field("queries")} (i32.mul (local.get $first) ${field("queryStride")}))
     (i32.mul (i32.mul (local.get $head) ${field("group")}) (local.get $headBytes))))
   (loop $heads
-    (if ${field("chunkSums")} (then
-      (call $loadChunkSums
+    (if ${field("chunkSums")}
+      (then (call $loadChunkSums
         (i32.add (i32.add ${field("chunkSums")} (i32.mul (local.get $first) ${field("chunkSumsStride")}))
           (i32.shl (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup)) (i32.const 3)))
         ${field("chunkSumsStride")} (local.get $count)))
-    (else
-    (local.set $i (i32.const 0))
-    (loop $states
-      (v128.store offset=${MAXIMA} (i32.add (global.get $scratch) (local.get $i)) ${splat(-1e30)})
-      (v128.store offset=${SUMS} (i32.add (global.get $scratch) (local.get $i)) ${splat(0)})
-      (br_if $states (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 16))) (i32.const ${4 * QUERIES}))))
-
-    (call $scaleQueries (local.get $queries) ${field("queryStride")} (local.get $count) (local.get $headBytes)
-      (v128.load32_splat offset=${4 * REHEARSAL_RECORD.scale} (local.get $record)))
-    (call $logitsOfBlock (local.get $count) (i32.add (local.get $first) (local.get $count)) (local.get $headBytes))
-    (call $exponentialsOfBlock (local.get $count) (i32.add (local.get $first) (i32.const 1)) (i32.const 1))))
+      (else (call $sumBefore (local.get $record) (local.get $queries) (local.get $first) (local.get $count))))
 
     (call $turnQueries (local.get $record) (local.get $queries)
       (i32.sub ${field("turn")} (i32.mul (local.get $first) (local.get $headBytes))) (local.get $count))

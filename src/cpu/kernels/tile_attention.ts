@@ -14,9 +14,9 @@
  *
  * Dao, FlashAttention-2, 2023.
  */
+import { REHEARSAL_CHUNK } from "../../scores/rehearsal.ts";
 import { blockProduct } from "./block_product.ts";
 import { BEHIND_QUERIES, LARGEST_HEAD, own, QUERIES, QUERY_STRIDE, SCALED_QUERIES } from "./query_block.ts";
-import { REHEARSAL_CHUNK } from "../../scores/rehearsal.ts";
 import { range, splat } from "./vectors.ts";
 
 /** Rows that are attended to together. */
@@ -97,9 +97,9 @@ ${blockProduct("outputs4x8", WEIGHT_STRIDE, true)}
   (local.set $state ${own(HEADS)})
   (loop $heads
     (local.set $i (i32.const 0))
-    (local.set $to (i32.add ${field("chunkSums")} (i32.shl (i32.add
-      (i32.mul (local.get $first) (i32.shr_u ${field("chunkSumsStride")} (i32.const 3)))
-      (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup))) (i32.const 3))))
+    (local.set $to (i32.add
+      (i32.add ${field("chunkSums")} (i32.mul (local.get $first) ${field("chunkSumsStride")}))
+      (i32.shl (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup)) (i32.const 3))))
     (loop $rows
       (f32.store (local.get $to) (f32.load offset=${MAXIMA} (i32.add (local.get $state) (local.get $i))))
       (f32.store offset=4 (local.get $to) (f32.load offset=${SUMS} (i32.add (local.get $state) (local.get $i))))
@@ -145,77 +145,79 @@ ${blockProduct("outputs4x8", WEIGHT_STRIDE, true)}
     (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")})))
 
   (loop $parts
-  (loop $blocks
-    (local.set $keys (i32.sub (local.get $end) (local.get $key)))
-    (if (i32.gt_u (local.get $keys) (i32.const ${KEYS})) (then (local.set $keys (i32.const ${KEYS}))))
-    (call $turnKeys
-      (i32.add (i32.add ${field("keys")} (i32.mul (local.get $head) ${field("headStride")}))
-        (i32.mul (local.get $key) (local.get $headBytes)))
-      (local.get $keys) (local.get $headBytes))
-    (local.set $inGroup (i32.const 0))
-    (local.set $state ${own(HEADS)})
-    (loop $heads
-      (call $scaleQueries
-        (i32.add (i32.add ${field("queries")} (i32.mul (local.get $first) ${field("queryStride")}))
-          (i32.mul (i32.add (i32.mul (local.get $head) ${field("group")}) (local.get $inGroup)) (local.get $headBytes)))
-        ${field("queryStride")} (local.get $count) (local.get $headBytes)
-        (v128.load32_splat offset=${4 * TILE_RECORD.scale} (local.get $record)))
-      ;; Four rows at a time; behind the last one lies what nobody reads.
-      (local.set $i (i32.const 0))
-      (loop $fours
-        (local.set $j (i32.const 0))
-        (loop $eights
-          (call $scores4x8
-            (i32.add ${own(SCALED_QUERIES)} (i32.mul (local.get $i) (i32.const ${QUERY_STRIDE})))
-            (i32.add ${own(TURNED_KEYS)} (i32.shl (local.get $j) (i32.const 2)))
-            (i32.const ${KEY_STRIDE})
-            (i32.shr_u (local.get $headBytes) (i32.const 2))
-            (i32.add (i32.add ${own(WEIGHTS)} (i32.mul (local.get $i) (i32.const ${WEIGHT_STRIDE})))
-              (i32.shl (local.get $j) (i32.const 2)))
-            (i32.const ${WEIGHT_STRIDE})
-            (i32.const 0))
-          (br_if $eights (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $keys))))
-        (br_if $fours (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $count))))
-      (local.set $i (i32.const 0))
-      (loop $rows
-        (local.set $j (i32.sub (i32.add (local.get $seen) (local.get $i)) (local.get $key)))
-        (if (i32.gt_s (local.get $j) (local.get $keys)) (then (local.set $j (local.get $keys))))
-        (local.set $at (i32.shl (local.get $i) (i32.const 2)))
-        (call $softmaxRow
-          (i32.add ${own(WEIGHTS)} (i32.mul (local.get $i) (i32.const ${WEIGHT_STRIDE})))
-          (local.get $j)
-          (local.get $keys)
-          (i32.add (i32.add (local.get $state) (i32.const ${MAXIMA})) (local.get $at))
-          (i32.add (i32.add (local.get $state) (i32.const ${SUMS})) (local.get $at))
-          (i32.add ${own(SHRINKS)} (local.get $at)))
-        (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count))))
-      (local.set $i (i32.const 0))
-      (loop $fours
-        (local.set $j (i32.const 0))
-        (loop $eights
-          (call $outputs4x8
+    (loop $blocks
+      (local.set $keys (i32.sub (local.get $end) (local.get $key)))
+      (if (i32.gt_u (local.get $keys) (i32.const ${KEYS})) (then (local.set $keys (i32.const ${KEYS}))))
+      (call $turnKeys
+        (i32.add (i32.add ${field("keys")} (i32.mul (local.get $head) ${field("headStride")}))
+          (i32.mul (local.get $key) (local.get $headBytes)))
+        (local.get $keys) (local.get $headBytes))
+      (local.set $inGroup (i32.const 0))
+      (local.set $state ${own(HEADS)})
+      (loop $heads
+        (call $scaleQueries
+          (i32.add (i32.add ${field("queries")} (i32.mul (local.get $first) ${field("queryStride")}))
+            (i32.mul (i32.add (i32.mul (local.get $head) ${
+  field("group")
+}) (local.get $inGroup)) (local.get $headBytes)))
+          ${field("queryStride")} (local.get $count) (local.get $headBytes)
+          (v128.load32_splat offset=${4 * TILE_RECORD.scale} (local.get $record)))
+        ;; Four rows at a time; behind the last one lies what nobody reads.
+        (local.set $i (i32.const 0))
+        (loop $fours
+          (local.set $j (i32.const 0))
+          (loop $eights
+            (call $scores4x8
+              (i32.add ${own(SCALED_QUERIES)} (i32.mul (local.get $i) (i32.const ${QUERY_STRIDE})))
+              (i32.add ${own(TURNED_KEYS)} (i32.shl (local.get $j) (i32.const 2)))
+              (i32.const ${KEY_STRIDE})
+              (i32.shr_u (local.get $headBytes) (i32.const 2))
+              (i32.add (i32.add ${own(WEIGHTS)} (i32.mul (local.get $i) (i32.const ${WEIGHT_STRIDE})))
+                (i32.shl (local.get $j) (i32.const 2)))
+              (i32.const ${WEIGHT_STRIDE})
+              (i32.const 0))
+            (br_if $eights (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $keys))))
+          (br_if $fours (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $count))))
+        (local.set $i (i32.const 0))
+        (loop $rows
+          (local.set $j (i32.sub (i32.add (local.get $seen) (local.get $i)) (local.get $key)))
+          (if (i32.gt_s (local.get $j) (local.get $keys)) (then (local.set $j (local.get $keys))))
+          (local.set $at (i32.shl (local.get $i) (i32.const 2)))
+          (call $softmaxRow
             (i32.add ${own(WEIGHTS)} (i32.mul (local.get $i) (i32.const ${WEIGHT_STRIDE})))
-            (i32.add (i32.add (i32.add ${field("values")} (i32.mul (local.get $head) ${field("headStride")}))
-              (i32.mul (local.get $key) (local.get $headBytes))) (local.get $j))
-            (local.get $headBytes)
+            (local.get $j)
             (local.get $keys)
-            (i32.add (i32.add (local.get $state) (i32.const ${OUTPUTS}))
-              (i32.add (i32.mul (local.get $i) (local.get $headBytes)) (local.get $j)))
-            (local.get $headBytes)
-            (i32.add ${own(SHRINKS)} (i32.shl (local.get $i) (i32.const 2))))
-          (br_if $eights (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 32))) (local.get $headBytes))))
-        (br_if $fours (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $count))))
-      (local.set $state (i32.add (i32.add (local.get $state) (i32.const ${OUTPUTS}))
-        (i32.mul (i32.const ${QUERIES}) (local.get $headBytes))))
-      (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")})))
-    (br_if $blocks (i32.lt_u (local.tee $key (i32.add (local.get $key) (i32.const ${KEYS}))) (local.get $end))))
-  (if (i32.ge_s (local.get $chunk) (i32.const 0)) (then
-    (call $storeChunkSums (local.get $record) (local.get $head) (local.get $first) (local.get $count))
-    ;; Then the chunks before it, if there are any.
-    (local.set $key (i32.const 0))
-    (local.set $end (local.get $chunk))
-    (local.set $chunk (i32.const -1))
-    (br_if $parts (local.get $end)))))
+            (i32.add (i32.add (local.get $state) (i32.const ${MAXIMA})) (local.get $at))
+            (i32.add (i32.add (local.get $state) (i32.const ${SUMS})) (local.get $at))
+            (i32.add ${own(SHRINKS)} (local.get $at)))
+          (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count))))
+        (local.set $i (i32.const 0))
+        (loop $fours
+          (local.set $j (i32.const 0))
+          (loop $eights
+            (call $outputs4x8
+              (i32.add ${own(WEIGHTS)} (i32.mul (local.get $i) (i32.const ${WEIGHT_STRIDE})))
+              (i32.add (i32.add (i32.add ${field("values")} (i32.mul (local.get $head) ${field("headStride")}))
+                (i32.mul (local.get $key) (local.get $headBytes))) (local.get $j))
+              (local.get $headBytes)
+              (local.get $keys)
+              (i32.add (i32.add (local.get $state) (i32.const ${OUTPUTS}))
+                (i32.add (i32.mul (local.get $i) (local.get $headBytes)) (local.get $j)))
+              (local.get $headBytes)
+              (i32.add ${own(SHRINKS)} (i32.shl (local.get $i) (i32.const 2))))
+            (br_if $eights (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 32))) (local.get $headBytes))))
+          (br_if $fours (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $count))))
+        (local.set $state (i32.add (i32.add (local.get $state) (i32.const ${OUTPUTS}))
+          (i32.mul (i32.const ${QUERIES}) (local.get $headBytes))))
+        (br_if $heads (i32.lt_u (local.tee $inGroup (i32.add (local.get $inGroup) (i32.const 1))) ${field("group")})))
+      (br_if $blocks (i32.lt_u (local.tee $key (i32.add (local.get $key) (i32.const ${KEYS}))) (local.get $end))))
+    (if (i32.ge_s (local.get $chunk) (i32.const 0)) (then
+      (call $storeChunkSums (local.get $record) (local.get $head) (local.get $first) (local.get $count))
+      ;; Then the chunks before it, if there are any.
+      (local.set $key (i32.const 0))
+      (local.set $end (local.get $chunk))
+      (local.set $chunk (i32.const -1))
+      (br_if $parts (local.get $end)))))
 
   (local.set $inGroup (i32.const 0))
   (local.set $state ${own(HEADS)})
