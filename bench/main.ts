@@ -1,17 +1,19 @@
 /**
  * @file `deno task bench [kernels] [decode] [compression] [requests] [plot] [--quick]`: measures, prints tables, writes JSON;
  * `deno task bench gpu` examines this machine's GPU (see gpu/main.ts), and `deno task bench report` writes what GPUs were
- * found to do into docs/benchmarks.md; `deno task bench cpu` compares engines on the CPU (see cpu/main.ts).
+ * found to do into docs/benchmarks.md; `deno task bench cpu` compares engines on the CPU (see cpu/main.ts). `--help` lists
+ * the flags.
  *
  * Without names everything runs. Results go to bench/results/ and figures, drawn from them, to docs/figures/; with `--quick`
  * both go to bench/out/. Progress goes to stderr.
  */
-import { parseArgs } from "node:util";
+import { readArguments, runProgram } from "../fixtures/program.ts";
+import { ExitError } from "../src/cli/exit_codes.ts";
 import { benchmarkCompression, type CompressionResults } from "./compression.ts";
 import { benchmarkDecode } from "./decode.ts";
 import type { KernelResults } from "./kernel_results.ts";
-import { benchmarkCpu } from "./cpu/main.ts";
-import { checkGpu, GpuOptionError } from "./gpu/main.ts";
+import { benchmarkCpu, CPU_USAGE } from "./cpu/main.ts";
+import { checkGpu, GPU_USAGE } from "./gpu/main.ts";
 import { writeGpuPage } from "./gpu/page.ts";
 import { bytesChart, kernelsChart } from "./plot.ts";
 import { reportOf } from "../src/eval/report.ts";
@@ -23,27 +25,23 @@ import { compressionText, decodeText } from "./tables.ts";
 const SINGLE_NAMES = ["gpu", "cpu", "report"];
 const NAMES = ["kernels", "decode", "compression", "requests", "plot"];
 
-/** A usage error. */
-class CommandLineError extends Error {}
+const USAGE = `Usage: deno task bench [${NAMES.join("|")} ...] [--quick]
+       ${GPU_USAGE}
+       ${CPU_USAGE}
+       deno task bench report`;
 
 /** Which benchmarks the command line asks for. */
 function parseCommandLine(args: string[]): { wanted: readonly string[]; quick: boolean } {
-  const { values: { quick }, positionals } = parseArguments(args);
+  const options = { quick: { type: "boolean", default: false } } as const;
+  const { values: { quick }, positionals } = readArguments({ args, options, allowPositionals: true });
   const unknown = positionals.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
-    throw new CommandLineError(
+    throw new ExitError(
+      "usage",
       `There is no benchmark "${unknown}": expected one of ${[...NAMES, ...SINGLE_NAMES].join(", ")}`,
     );
   }
   return { wanted: positionals.length === 0 ? NAMES : positionals, quick };
-}
-
-function parseArguments(args: string[]) {
-  try {
-    return parseArgs({ args, options: { quick: { type: "boolean", default: false } }, allowPositionals: true });
-  } catch (error) {
-    throw new CommandLineError((error as Error).message);
-  }
 }
 
 async function report<Results>(
@@ -91,19 +89,13 @@ async function measure(args: string[]): Promise<void> {
 }
 
 async function run([name, ...rest]: string[]): Promise<number> {
-  if (name === "gpu") {
-    try {
-      return await checkGpu(rest);
-    } catch (error) {
-      throw error instanceof GpuOptionError ? new CommandLineError(error.message) : error;
-    }
-  }
+  if (name === "gpu") return await checkGpu(rest);
   if (name === "cpu") {
     await benchmarkCpu(rest);
     return 0;
   }
   if (name === "report") {
-    if (rest.length > 0) throw new CommandLineError(`report takes no arguments, got "${rest.join(" ")}"`);
+    if (rest.length > 0) throw new ExitError("usage", `report takes no arguments, got "${rest.join(" ")}"`);
     console.log(`Written: ${(await writeGpuPage()).join(", ")}`);
     return 0;
   }
@@ -111,9 +103,4 @@ async function run([name, ...rest]: string[]): Promise<number> {
   return 0;
 }
 
-try {
-  Deno.exit(await run(Deno.args));
-} catch (error) {
-  console.error((error as Error).message);
-  Deno.exit(error instanceof CommandLineError ? 2 : 1);
-}
+await runProgram(USAGE, run);

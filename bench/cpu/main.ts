@@ -1,11 +1,11 @@
 /**
- * @file `deno task bench cpu [--model FILE] [--llama-cpp DIRECTORY] [--wllama DIRECTORY] [--transformers-js DIRECTORY] [--threads N]
- * [--rounds N] [--gpu] [--quick]`: how fast the CPU engine reads prompts and answers, beside the GPU engine on a software adapter
+ * @file `deno task bench cpu`: how fast the CPU engine reads prompts and answers, beside the GPU engine on a software adapter
  * (`--gpu`) and other programs, each of which lies in a directory of its own: see peer.ts. All of them are loaded at once and take
  * turns, so that what else the machine does meets them alike; medians count.
  */
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
+import { count, readArguments } from "../../fixtures/program.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
 import { digits, table } from "../../src/charts/text_table.ts";
 import { reportOf } from "../../src/eval/report.ts";
 import { EMBEDDED_MODEL } from "../../src/serving/embedded_model.ts";
@@ -15,6 +15,10 @@ import type { Case, Contender, Timing } from "./contender.ts";
 import { startEbb } from "./ebb.ts";
 import { measurePeaks } from "./peaks.ts";
 import { type PeerFlag, PEERS, startPeer } from "./peer.ts";
+
+export const CPU_USAGE = `deno task bench cpu [--model FILE] [--threads N] [--rounds N] [--gpu] [--quick]${
+  Object.keys(PEERS).map((flag) => ` [--${flag} DIRECTORY]`).join("")
+}`;
 
 const DEFAULT_ROUNDS = 3;
 
@@ -40,9 +44,17 @@ interface Speeds {
   readonly answers: Record<number, number>;
 }
 
-/** Runs the benchmark. */
+async function requirePackages(flag: PeerFlag, directory: string | undefined): Promise<void> {
+  if (directory === undefined || await Deno.stat(`${directory}/node_modules`).then(() => true, () => false)) return;
+  throw new ExitError(
+    "usage",
+    `--${flag} must be a folder in which npm has installed it, but ${directory} has no node_modules`,
+  );
+}
+
+/** Runs the benchmark. @throws {ExitError} where a flag cannot be followed */
 export async function benchmarkCpu(args: string[]): Promise<void> {
-  const { values } = parseArgs({
+  const { values } = readArguments({
     args,
     options: {
       model: { type: "string", default: EMBEDDED_MODEL },
@@ -56,8 +68,9 @@ export async function benchmarkCpu(args: string[]): Promise<void> {
     },
   });
   const { model, quick, gpu } = values;
-  const threads = Number(values.threads);
-  const rounds = Number(values.rounds ?? (quick ? 1 : DEFAULT_ROUNDS));
+  const threads = count("--threads", values.threads);
+  const rounds = count("--rounds", values.rounds ?? String(quick ? 1 : DEFAULT_ROUNDS));
+  for (const flag of Object.keys(PEERS) as PeerFlag[]) await requirePackages(flag, values[flag]);
   const cases = quick ? QUICK_CASES : CASES;
   const context = Math.max(...cases.prompts, ANSWER_PROMPT) + cases.tokens + 16;
   const peaks = await measurePeaks(threads);

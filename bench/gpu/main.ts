@@ -2,12 +2,11 @@
  * @file `deno task bench gpu`: what Ebb does on this machine's GPU, within some minutes: whether it is right, how fast it
  * is, where the time goes, and beside whom.
  *
- *     deno task bench gpu [--minutes 8] [--out bench/out] [--shape llama-3-8b] [--weights Q4_K] [--peers DIRECTORY] [--quick]
- *
  * Every stage is a process of its own with a share of the time. What is known at any moment lies in DIRECTORY/gpu.json;
  * a stage that fails, crashes or runs out of time is recorded there with its error, and the next one starts.
  */
-import { parseArgs } from "node:util";
+import { readArguments } from "../../fixtures/program.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
 import type { TensorType } from "../../src/formats/model_file.ts";
 import { TENSOR_TYPE_NAMES, TENSOR_TYPES } from "../../src/formats/tensor_types.ts";
 import { reportOf } from "../../src/eval/report.ts";
@@ -22,8 +21,8 @@ import type { StageTask } from "./stage.ts";
 import { summary } from "./summary.ts";
 import { runTests } from "./test_stage.ts";
 
-/** A flag that cannot be followed. */
-export class GpuOptionError extends Error {}
+export const GPU_USAGE =
+  `deno task bench gpu [--minutes 8] [--out bench/out] [--shape llama-3-8b] [--weights Q4_K] [--peers DIRECTORY] [--quick]`;
 
 interface Options {
   readonly minutes: number;
@@ -45,7 +44,7 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
  * Runs all stages.
  *
  * @returns the exit code: 0 if all stages ran, whatever they found; 1 if one could not; 128 and more after a signal
- * @throws {GpuOptionError}
+ * @throws {ExitError} where a flag cannot be followed
  */
 export async function checkGpu(args: string[]): Promise<number> {
   const options = readOptions(args);
@@ -72,42 +71,42 @@ export async function checkGpu(args: string[]): Promise<number> {
 function readOptions(args: string[]): Options {
   const { values } = parse(args);
   const minutes = Number(values.minutes);
-  if (!(minutes > 0)) throw new GpuOptionError(`--minutes is "${values.minutes}": expected a number above 0`);
+  if (!(minutes > 0)) throw new ExitError("usage", `--minutes is "${values.minutes}": expected a number above 0`);
   const shape = SHAPES[values.shape];
   if (shape === undefined) {
-    throw new GpuOptionError(`There is no shape "${values.shape}": expected one of ${Object.keys(SHAPES).join(", ")}`);
+    throw new ExitError(
+      "usage",
+      `There is no shape "${values.shape}": expected one of ${Object.keys(SHAPES).join(", ")}`,
+    );
   }
   const weights = TENSOR_TYPE_NAMES.find((name) => name === values.weights);
   if (weights === undefined) {
-    throw new GpuOptionError(
+    throw new ExitError(
+      "usage",
       `There are no weights of type "${values.weights}": expected one of ${TENSOR_TYPE_NAMES.join(", ")}`,
     );
   }
   const { blockElements } = TENSOR_TYPES[weights];
   for (const columns of [shape.hiddenSize, shape.feedForwardSize, shape.queryHeads * shape.headSize]) {
     if (columns % blockElements === 0) continue;
-    throw new GpuOptionError(`Rows of ${columns} elements, as ${values.shape} has, cannot be stored as ${weights}`);
+    throw new ExitError("usage", `Rows of ${columns} elements, as ${values.shape} has, cannot be stored as ${weights}`);
   }
   const lengths = values.quick ? QUICK_LENGTHS : shape.lengths;
   return { minutes, out: values.out, shape: values.shape, weights, peers: values.peers, quick: values.quick, lengths };
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        minutes: { type: "string", default: "8" },
-        out: { type: "string", default: "bench/out" },
-        shape: { type: "string", default: "llama-3-8b" },
-        weights: { type: "string", default: "Q4_K" },
-        peers: { type: "string" },
-        quick: { type: "boolean", default: false },
-      },
-    });
-  } catch (error) {
-    throw new GpuOptionError((error as Error).message);
-  }
+  return readArguments({
+    args,
+    options: {
+      minutes: { type: "string", default: "8" },
+      out: { type: "string", default: "bench/out" },
+      shape: { type: "string", default: "llama-3-8b" },
+      weights: { type: "string", default: "Q4_K" },
+      peers: { type: "string" },
+      quick: { type: "boolean", default: false },
+    },
+  });
 }
 
 class Run {

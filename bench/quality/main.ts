@@ -9,7 +9,7 @@
  * `deno task quality --model FILE --out FOLDER [--records FOLDER] [--samples N] [NAME ...]` runs those of real_model.ts on any other model,
  * on the CPU. Results, figures and answers go to the folder, from which a run that was stopped goes on; the page stays as it is.
  */
-import { parseArgs } from "node:util";
+import { count, readArguments, runProgram } from "../../fixtures/program.ts";
 import { EVAL_COMPARE_FLAGS } from "../../src/cli/flags/measuring.ts";
 import { evalCompare, runComparison } from "../../src/cli/eval.ts";
 import { ExitError } from "../../src/cli/exit_codes.ts";
@@ -37,7 +37,7 @@ async function measure(planned: PlannedComparison): Promise<void> {
   const defaults = parseOptions(["--out", "none"], EVAL_COMPARE_FLAGS, {});
   const started = performance.now();
   const results = await runComparison({ ...defaults, ...CONTENDERS, ...asked }, answersFile);
-  console.log(`\n${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks)}\n`);
+  console.log(`\n${comparisonTables(results.tasks)}\n\n${compressionStatement(results.tasks, results.mode)}\n`);
   console.log(`Written: ${await writeReport(reportOf(`quality-${name}`, false, results))}`);
   console.error(`${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
 }
@@ -94,14 +94,22 @@ async function measureModel(
   }
 }
 
-async function main(given: readonly string[]): Promise<void> {
+const USAGE = `Usage: deno task quality [${namesOf(COMPARISONS).join("|")} ...]
+       deno task quality ${DRAW}
+       deno task quality --model FILE --out FOLDER [--records FOLDER] [--samples N] [${
+  namesOf(REAL_COMPARISONS).join("|")
+} ...]`;
+
+async function main(args: string[]): Promise<void> {
   const text = { type: "string" } as const;
-  const { values, positionals: names } = parseArgs({
-    args: [...given],
-    options: { model: text, out: text, records: text, samples: text },
-    allowPositionals: true,
-  });
+  const options = { model: text, out: text, records: text, samples: text };
+  const { values, positionals: names } = readArguments({ args, options, allowPositionals: true });
+  if (values.samples !== undefined) count("--samples", values.samples);
   if (values.model !== undefined) return await measureModel(values.model, values, names);
+  const [idle] = Object.keys(values);
+  if (idle !== undefined) {
+    throw new ExitError("usage", `--${idle} means nothing without --model: give both, or leave it out`);
+  }
   requireNames(names, [...namesOf(COMPARISONS), DRAW]);
   const isDrawing = names.length === 1 && names[0] === DRAW;
   for (const planned of isDrawing ? [] : COMPARISONS) {
@@ -114,9 +122,4 @@ async function main(given: readonly string[]): Promise<void> {
   console.log("Written: docs/quality.md");
 }
 
-try {
-  await main(Deno.args);
-} catch (error) {
-  console.error((error as Error).message);
-  Deno.exit(error instanceof ExitError && error.reason === "usage" ? 2 : 1);
-}
+await runProgram(USAGE, main);

@@ -41,7 +41,7 @@ export function withResults(page: string, measured: readonly MeasuredComparison[
 }
 
 function section({ planned: { name, title, about }, report, figures }: MeasuredComparison): string {
-  const { results: { tasks, model, seed }, date, platform, deno, cpuThreads } = report;
+  const { results: { tasks, mode, model, seed }, date, platform, deno, cpuThreads } = report;
   const samples = Math.max(...tasks.map(({ samples }) => samples));
   return [
     `## ${title}`,
@@ -49,7 +49,7 @@ function section({ planned: { name, title, about }, report, figures }: MeasuredC
     `${model}, ${samples} questions of each task and length, seed ${seed}; ${
       date.slice(0, 10)
     }, Deno ${deno}, ${platform}, ` +
-    `${cpuThreads} CPU threads. ${compressionStatement(tasks)}`,
+    `${cpuThreads} CPU threads. ${compressionStatement(tasks, mode)}`,
     ...titled("Per cent of the full cache's average", percentOfFullTables(tasks)),
     ...figures.map((figure) => `![${CAPTIONS[figure]}](figures/quality-${name}-${figure}.svg)`),
     ...titled("Averages", averageTables(tasks)),

@@ -1,4 +1,5 @@
 /** @file `main.ts bench serve`: sends requests to a server with OpenAI's API and measures how fast it answers. */
+import { systemReason } from "../formats/system_reason.ts";
 import { arrivals } from "../eval/load/arrivals.ts";
 import { type Measured, requester, runLoad } from "../eval/load/measure.ts";
 import { type LoadRequest, randomRequests, randomText, recordedRequests, type WordsPer } from "../eval/load/prompts.ts";
@@ -58,7 +59,7 @@ async function prepare(
     try {
       return recordedRequests(await Deno.readTextFile(records), count, outputLength, seed);
     } catch (error) {
-      throw new ExitError("usage", `--records ${records} cannot be used: ${(error as Error).message}`);
+      throw new ExitError("usage", `--records ${records} cannot be used: ${systemReason(error)}`);
     }
   }
   const lengths = {

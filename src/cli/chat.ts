@@ -4,6 +4,7 @@ import { createApp } from "../routes/app.ts";
 import { type Chat, runCommand } from "./chat/commands.ts";
 import { type AnswerReport, Conversation } from "./chat/conversation.ts";
 import { type LineInput, standardInput } from "./chat/line_input.ts";
+import { describePace } from "./describe_pace.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import type { ChatOptions } from "./flags/serving.ts";
 import { printText } from "./standard_output.ts";
@@ -88,17 +89,11 @@ async function answer({ conversation }: Chat, line: string, input: LineInput, ou
 }
 
 /** `(readahead kept 82 of 1034 rows per layer; 12 tokens, the first after 0.31 s, then 41.2 tokens/s)` */
-function describeAnswer({ usage, firstTokenMilliseconds, laterMilliseconds }: AnswerReport): string {
+function describeAnswer({ usage, pace }: AnswerReport): string {
   const { completion_tokens: tokens, kv_cache: cache } = usage;
   const mean = cache && cache.rows_per_layer.reduce((sum, rows) => sum + rows, 0) / cache.rows_per_layer.length;
   const kept = cache ? `${cache.policy} kept ${Number(mean!.toFixed(1))} of ${cache.prompt_rows} rows per layer; ` : "";
-  const first = `${tokens} ${tokens === 1 ? "token" : "tokens"}, the first after ${
-    (firstTokenMilliseconds / 1000).toFixed(2)
-  } s`;
-  const speed = tokens > 1 && laterMilliseconds > 0
-    ? `, then ${((tokens - 1) / (laterMilliseconds / 1000)).toFixed(1)} tokens/s`
-    : "";
-  return `(${kept}${first}${speed})`;
+  return `(${kept}${describePace(tokens, pace)})`;
 }
 
 const encoder = new TextEncoder();

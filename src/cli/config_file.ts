@@ -24,7 +24,9 @@ export function readConfigFile(
   try {
     entries = JSON.parse(read(path));
   } catch (error) {
-    throw new ExitError("usage", `--config ${path} cannot be read: ${systemReason(error)}`);
+    // What is wrong is shown with what is around it, line breaks too.
+    const reason = systemReason(error).replaceAll(/\s+/g, " ");
+    throw new ExitError("usage", `--config ${path} cannot be read: ${reason}`);
   }
   if (typeof entries !== "object" || entries === null || Array.isArray(entries)) {
     throw new ExitError("usage", `--config ${path} must hold a JSON object`);

@@ -65,7 +65,10 @@ export async function evalCompare(
   for (const [name, svg] of Object.entries(comparisonCharts(results))) {
     await Deno.writeTextFile(beside(out, `${name}.svg`), svg);
   }
-  const statements = [compressionStatement(results.tasks), undecidedStatement(results.tasks)];
+  const statements = [
+    compressionStatement(results.tasks, results.mode),
+    undecidedStatement(results.tasks, results.mode),
+  ];
   console.log(
     [comparisonTables(results.tasks), ...statements.filter((statement) => statement !== undefined)].join("\n\n"),
   );
@@ -86,7 +89,7 @@ export async function runComparison(
   if (unknown !== undefined) {
     throw new ExitError(
       "usage",
-      `--tasks must name tasks of ${suite}, ${known.join(", ")}, not ${unknown}${suggestion(unknown, known)}`,
+      `--tasks must name tasks of --suite ${suite}, ${known.join(", ")}, not ${unknown}${suggestion(unknown, known)}`,
     );
   }
   const local = { ...options, model: await localModel(options.model) };
@@ -214,8 +217,8 @@ async function askServer(
 /** Where questions come from that are not made up. */
 async function readSources({ suite, records, squad, hotpot }: EvalCompareOptions) {
   const texts = {
-    squad: squad === undefined ? undefined : await readSquad(squad),
-    hotpot: hotpot === undefined ? undefined : await readHotpot(hotpot),
+    squad: squad === undefined ? undefined : await readSquad(squad).catch(isOf("--squad")),
+    hotpot: hotpot === undefined ? undefined : await readHotpot(hotpot).catch(isOf("--hotpot")),
   };
   if (suite !== "longbench") return { texts };
   if (records === undefined) {
@@ -224,6 +227,11 @@ async function readSources({ suite, records, squad, hotpot }: EvalCompareOptions
   await checkFolder("--records", records);
   return { texts, records };
 }
+
+/** Says whose value a file is that cannot be used; the error's own words begin with its name. */
+const isOf = (flag: string) => (error: Error): never => {
+  throw new ExitError("usage", `${flag} ${error.message}`);
+};
 
 /** Questions with a second turn only where one is wanted; then those without one are left out. */
 function inMode(questions: readonly Question[], mode: Mode): Question[] {

@@ -6,6 +6,8 @@ import type { ModelHead } from "../serving/start_engine.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DecodeTally } from "../routes/generation/decode_tally.ts";
 import { ChoiceText } from "../routes/generation/choice_text.ts";
+import { RunPace } from "../routes/generation/run_pace.ts";
+import { describePace } from "./describe_pace.ts";
 import { EXIT_CODES, ExitError } from "./exit_codes.ts";
 import type { GenerateOptions } from "./flags/serving.ts";
 import { startForOne } from "./start_for_one.ts";
@@ -77,17 +79,18 @@ function requireRoom({ length }: Uint32Array, contextLength: number, reason: "us
   throw new ExitError(reason, `The prompt has ${length} tokens: expected fewer than the context of ${contextLength}`);
 }
 
-/** Streams the completion to `output`, then reports the KV cache and the speed. */
+/** Streams the completion to `output`, then reports the KV cache and the speed. @param now tells the time, in milliseconds */
 export async function complete(
   engine: Engine,
   tokenizer: Tokenizer,
   task: CompletionTask,
   output: GenerateOutput,
+  now = () => performance.now(),
 ): Promise<void> {
   const { prompt } = task;
   // A device may have less room than the model.
   requireRoom(prompt, engine.model.contextLength, "failure");
-  const startedAt = performance.now();
+  const pace = new RunPace(now(), now);
   const generation = engine.generate({
     prompt,
     maxTokens: Math.min(task.maxTokens, engine.model.contextLength - prompt.length),
@@ -113,8 +116,6 @@ export async function complete(
     continuation: task.continuation,
   });
   const stopTokens = new Set(tokenizer.endTokens);
-  let firstTokenAt = startedAt;
-  let firstTokens = 0;
   let tokens = 0;
   let kvCache: KvCacheUsage | undefined;
   const decoding = new DecodeTally();
@@ -124,9 +125,7 @@ export async function complete(
     output.text(`${answer.take().text}\n`);
     if (kvCache !== undefined) reportCache(kvCache).forEach(output.report);
     if (engine.defaultKvCache.decodeInterval !== undefined) output.report(reportDecoding(decoding));
-    output.report(
-      reportSpeed(tokens, firstTokenAt - startedAt, tokens - firstTokens, performance.now() - firstTokenAt),
-    );
+    output.report(describePace(tokens, pace));
   };
   for await (const event of generation.events) {
     switch (event.type) {
@@ -138,10 +137,7 @@ export async function complete(
         decoding.evict(event.rowsPerLayer);
         break;
       case "tokens":
-        if (tokens === 0) {
-          firstTokenAt = performance.now();
-          firstTokens = event.tokens.length;
-        }
+        pace.tokens(event.tokens.length);
         for (const token of event.tokens) {
           tokens++;
           decoding.generate();
@@ -190,12 +186,6 @@ function reportDecoding({ usage: { evictions, rows_per_layer: rowsPerLayer } }: 
   return `KV rows held per layer at the end, after ${evictions} ${evictions === 1 ? "eviction" : "evictions"}: ${
     rowsPerLayer.join(" ")
   }`;
-}
-
-/** The first tokens are the prompt's work, so the speed is that of the `later` ones. Times in milliseconds. */
-function reportSpeed(tokens: number, untilFirst: number, later: number, laterTime: number): string {
-  const first = `${tokens} ${tokens === 1 ? "token" : "tokens"}, the first after ${(untilFirst / 1000).toFixed(2)} s`;
-  return later === 0 ? first : `${first}, then ${(later / (laterTime / 1000)).toFixed(1)} tokens/s`;
 }
 
 const terminal: GenerateOutput = { text: printText, report: (line) => console.error(line) };

@@ -147,6 +147,13 @@ export const servedBudget: ValueType<number | string | MassBudget> = {
   },
 };
 
+/** Where a server listens. */
+export const serverUrl: ValueType<string> = {
+  placeholder: "URL",
+  expectation: "an address such as http://localhost:8000",
+  parse: (text) => ["http:", "https:"].includes(URL.parse(text)?.protocol ?? "") ? text : undefined,
+};
+
 /** A host's name or address, without a port; an IPv6 address with or without the brackets that it has in URLs. */
 export const hostName: ValueType<string> = {
   placeholder: "HOST",

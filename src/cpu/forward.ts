@@ -1,5 +1,5 @@
 /**
- * @file The forward pass on the CPU: products in onnxruntime, what lies between them on plain arrays.
+ * @file The forward pass on the CPU: products by kernels of our own or in onnxruntime, what lies between them on plain arrays.
  *
  *     hidden -> [norm, query/key/value] -> rotate, store -> attention -> [output, norm, feed-forward] -> hidden
  *

@@ -28,6 +28,12 @@ import { Scheduler } from "./scheduler.ts";
 /** Most threads by default: long before, memory is what an answer waits for, and each takes time to start and cores while it waits. */
 const MOST_THREADS = 16;
 
+/** What the threads run, by the type of the weights. */
+const COMPUTES: Readonly<Record<WeightType, string>> = {
+  int8: "WebAssembly, int8 weights",
+  f32: "onnxruntime, f32 weights",
+};
+
 EngineThread.start(run);
 
 async function run(
@@ -91,7 +97,7 @@ async function load(
         largestArena: pool.largestArena,
         blockBytes: pool.blockBytes,
         maxBatch: options.maxBatch,
-        device: `the CPU (onnxruntime, ${threads} ${threads === 1 ? "thread" : "threads"})`,
+        device: `the CPU (${COMPUTES[weights]}, ${threads} ${threads === 1 ? "thread" : "threads"})`,
       },
     });
     return { forward, pool };

@@ -35,7 +35,7 @@ export interface EngineReady {
   readonly largestArena: number;
   readonly blockBytes: number;
   readonly maxBatch: number;
-  /** What computes: the name of the GPU's adapter, or of the CPU's library. */
+  /** What computes: the name of the GPU's adapter, or the CPU, with what runs on it. */
   readonly device: string;
 }
 

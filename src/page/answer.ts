@@ -1,4 +1,5 @@
 /** @file One answer on its way: asked for, its prompt read, its text coming in, ended. */
+import { RunPace } from "../routes/generation/run_pace.ts";
 import type { Positions } from "./kept_rows.ts";
 import type { Server } from "./server.ts";
 import { readableTokens } from "./token_texts.ts";
@@ -56,8 +57,8 @@ export interface Answer {
   readonly cache: Cache | null;
   /** Null until the answer has ended. */
   readonly usage: Usage | null;
-  /** From the first token to the last, in seconds. */
-  readonly seconds: number;
+  /** Of those behind the first; null where they came too soon for a speed. */
+  readonly tokensPerSecond: number | null;
   /** Why it failed, as a sentence. */
   readonly error: string | null;
 }
@@ -71,7 +72,7 @@ export const NO_ANSWER: Answer = {
   positions: null,
   cache: null,
   usage: null,
-  seconds: 0,
+  tokensPerSecond: null,
   error: null,
 };
 
@@ -81,7 +82,8 @@ interface Chunk {
     readonly text?: string;
     readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
   }[];
-  readonly usage?: Usage | null;
+  /** Whole in the last one. */
+  readonly usage?: Usage | { readonly completion_tokens: number } | null;
   /** Before the first token, since the page asks for positions. */
   readonly kv_cache?:
     | { readonly state: "prompt"; readonly rows_per_layer: readonly number[]; readonly positions?: Positions }
@@ -104,25 +106,31 @@ export async function ask(
   const told = tokensOf(server, what, isText, signal).then((tokens) => tell({ tokens }));
   // Until it is waited for, below.
   told.catch(() => {});
-  const fields = { stream: true, stream_options: { include_usage: true }, max_tokens: maxTokens, temperature };
+  const stream_options = { include_usage: true, continuous_usage_stats: true };
+  const fields = { stream: true, stream_options, max_tokens: maxTokens, temperature };
   const path = isText ? "v1/completions" : "v1/chat/completions";
   let text = "";
   let reasoning = "";
-  let first = 0;
+  const pace = new RunPace(performance.now());
+  let known = 0;
   try {
     const chunks = server.events<Chunk>(path, { ...what, ...fields, kv_cache: kvCache }, signal);
     for await (const { choices: [choice], usage, kv_cache } of chunks) {
+      const count = usage?.completion_tokens ?? known;
+      if (count > known) pace.tokens(count - known);
+      known = count;
       if (kv_cache?.state === "prompt") tell({ rows: kv_cache.rows_per_layer, positions: kv_cache.positions ?? null });
       if (kv_cache?.state === "generating") tell(read(kv_cache));
       const piece = choice?.text ?? choice?.delta?.content ?? "";
       const thought = choice?.delta?.reasoning_content ?? "";
       if (piece !== "" || thought !== "") {
-        first ||= performance.now();
         text += piece;
         reasoning += thought;
-        tell({ phase: "answering", text, reasoning, seconds: (performance.now() - first) / 1000 });
+        tell({ phase: "answering", text, reasoning });
       }
-      if (usage) tell({ usage, ...usage.kv_cache && read(usage.kv_cache) });
+      if (usage && "kv_cache" in usage) {
+        tell({ usage, tokensPerSecond: pace.tokensPerSecond, ...usage.kv_cache && read(usage.kv_cache) });
+      }
     }
   } finally {
     await told.catch(() => {});

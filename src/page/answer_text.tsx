@@ -30,15 +30,11 @@ export function AnswerText({ answer, common }: Props) {
   );
 }
 
-/** Shorter times say more of the network than of the model. */
-const LEAST_SECONDS = 0.25;
-
 /** How many tokens, and how fast. */
-export function speed({ usage, seconds }: Answer): string {
+export function speed({ usage, tokensPerSecond }: Answer): string {
   if (usage === null) return "";
   const { prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } } = usage;
   const cached = cached_tokens > 0 ? `, ${cached_tokens} of them from the prefix cache` : "";
-  // The first token's time is that of the prompt. Tokens that come in one piece have no speed of their own.
-  const rate = seconds >= LEAST_SECONDS ? ` at ${((completion_tokens - 1) / seconds).toFixed(1)} a second` : "";
+  const rate = tokensPerSecond === null ? "" : ` at ${tokensPerSecond.toFixed(1)} a second`;
   return `${prompt_tokens} tokens read${cached}; ${completion_tokens} written${rate}.`;
 }

@@ -6,7 +6,8 @@
 import type { Context } from "hono";
 import type { RouteEnvironment, ServerContext } from "./context.ts";
 import { finishReasonOf, readMessage } from "./generation/answer_deltas.ts";
-import { chatDeltas, startChat } from "./generation/chat.ts";
+import { type ChatDelta, chatDeltas, startChat } from "./generation/chat.ts";
+import { chunkUsage } from "./generation/chunk_usage.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { promptLogprobs } from "./generation/prompt_logprobs.ts";
 import { chatLogprob, promptLogprob } from "./generation/token_text.ts";
@@ -44,7 +45,7 @@ export function chatCompletionsHandler(server: ServerContext) {
         : null;
 
     if (request.stream) {
-      const events = eventStream(chunks(request.stream_options?.include_usage === true), {
+      const events = eventStream(chunks(), {
         keepAliveMilliseconds: context.keepAliveMilliseconds,
         onCancel: () => run.abort(),
         toHttpError: (error) => context.reportError(error, c.var.requestId),
@@ -73,10 +74,11 @@ export function chatCompletionsHandler(server: ServerContext) {
       usage: run.usage,
     });
 
-    async function* chunks(includeUsage: boolean) {
+    async function* chunks() {
+      const { stream_options: options } = request;
       const chunkHead = head("chat.completion.chunk");
-      const usage = includeUsage ? { usage: null } : {};
-      const chunk = (index: number, delta: object, tokens: readonly PlacedToken[], finishReason: string | null) => ({
+      const usageOf = chunkUsage(options, (index) => run.promptLength(index));
+      const chunk = ({ index, delta, tokens, completionTokens, finishReason }: Omit<ChatDelta, "stopString">) => ({
         ...chunkHead,
         choices: [{
           index,
@@ -84,20 +86,21 @@ export function chatCompletionsHandler(server: ServerContext) {
           logprobs: tokens.length > 0 ? logprobsOf(tokens) : null,
           finish_reason: finishReason,
         }],
-        ...usage,
+        ...usageOf(index, completionTokens),
       });
       const begun = new Set<number>();
       for await (const piece of chatDeltas(chat)) {
         if ("kvCache" in piece) {
-          yield { ...chunkHead, choices: [], kv_cache: piece.kvCache, ...usage };
+          yield { ...chunkHead, choices: [], kv_cache: piece.kvCache, ...usageOf(0, 0) };
           continue;
         }
-        const { index, delta, tokens, finishReason } = piece;
-        if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "" }, [], null);
+        const { index } = piece;
+        const role = { role: "assistant", content: "" } as const;
+        if (!begun.has(index)) yield chunk({ index, delta: role, tokens: [], completionTokens: 0, finishReason: null });
         begun.add(index);
-        yield chunk(index, delta, tokens, finishReason);
+        yield chunk(piece);
       }
-      if (includeUsage) yield { ...chunkHead, choices: [], usage: run.usage };
+      if (options?.include_usage) yield { ...chunkHead, choices: [], usage: run.usage };
     }
   };
 }

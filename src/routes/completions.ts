@@ -5,6 +5,7 @@ import { infillingPrompt, suffixText, suffixTokens } from "../text/infilling.ts"
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RouteContext, RouteEnvironment, ServerContext } from "./context.ts";
 import { HttpError } from "./errors.ts";
+import { chunkUsage } from "./generation/chunk_usage.ts";
 import type { PlacedToken } from "./generation/choice_text.ts";
 import { encodeTexts } from "./generation/encode.ts";
 import type { FinishReason } from "./generation/outcome.ts";
@@ -95,7 +96,7 @@ export function completionsHandler(server: ServerContext) {
     };
 
     if (request.stream) {
-      const events = eventStream(chunks(request.stream_options?.include_usage === true), {
+      const events = eventStream(chunks(), {
         keepAliveMilliseconds: context.keepAliveMilliseconds,
         onCancel() {
           run.abort();
@@ -136,24 +137,27 @@ export function completionsHandler(server: ServerContext) {
       return scored;
     }
 
-    async function* chunks(includeUsage: boolean) {
-      const usage = includeUsage ? { usage: null } : {};
+    async function* chunks() {
+      const { stream_options: options } = request;
+      const usageOf = chunkUsage(options, (index) => run.promptLength(index));
       for (const index of plan.requests.keys()) {
         const echo = echoOf(index);
-        if (echo) yield { ...head, choices: [choiceOf(index, echo, await echoedTokens(index), null)], ...usage };
+        if (!echo) continue;
+        yield { ...head, choices: [choiceOf(index, echo, await echoedTokens(index), null)], ...usageOf(index, 0) };
       }
       for await (const piece of run.deltas) {
         if ("kvCache" in piece) {
-          yield { ...head, choices: [], kv_cache: piece.kvCache, ...usage };
+          yield { ...head, choices: [], kv_cache: piece.kvCache, ...usageOf(0, 0) };
           continue;
         }
-        const { index, text, tokens, finishReason } = piece;
+        const { index, text, tokens, completionTokens, finishReason } = piece;
+        const usage = usageOf(index, completionTokens);
         if (text || tokens.length > 0) {
           yield { ...head, choices: [choiceOf(index, text, behindEcho(index, tokens), null)], ...usage };
         }
         if (finishReason) yield { ...head, choices: [choiceOf(index, "", [], finishReason)], ...usage };
       }
-      if (includeUsage) yield { ...head, choices: [], usage: run.usage };
+      if (options?.include_usage) yield { ...head, choices: [], usage: run.usage };
     }
   };
 }

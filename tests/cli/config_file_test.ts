@@ -25,6 +25,7 @@ Deno.test("the command line wins over the environment, the environment over the 
 for (
   const [content, words] of [
     ["{", /--config FILE cannot be read: .*JSON/],
+    ["# Ebb\n\nis no JSON", /^--config FILE cannot be read: [^\n]*JSON$/],
     ["[]", /--config FILE must hold a JSON object/],
     ['{"max-bach": 1}', /FILE has an unknown option "max-bach": did you mean "max-batch"\?/],
     ['{"maxBatch": 1}', /unknown option "maxBatch"/],

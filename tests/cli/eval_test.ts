@@ -103,7 +103,7 @@ Deno.test("eval compare asks RULER's qa_1 from a file that the user names, and w
     );
     const prompt = fakeText.tokenizer.decode(engine.requests[1].prompt);
     assert.match(prompt, /Document 1:\nPerson \d lives[^]*Question: Where does person \d live\?[^]* Answer:$/);
-    await assert.rejects(run(optionsOf(line)), /--tasks must name tasks of ruler, [^]*, fwe, not qa_1/);
+    await assert.rejects(run(optionsOf(line)), /--tasks must name tasks of --suite ruler, [^]*, fwe, not qa_1/);
   });
 });
 

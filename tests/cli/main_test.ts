@@ -92,7 +92,7 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     ["eval", "compare", "--out", "a.json", "--suite", "ruler", "--tasks", "vt,nope"],
     {},
     2,
-    /^--tasks must name tasks of ruler, niah_single_1, [^\n]*fwe, not nope\n$/,
+    /^--tasks must name tasks of --suite ruler, niah_single_1, [^\n]*fwe, not nope\n$/,
   ],
   [
     ["eval", "compare", "--out", "a.json", "--suite", "longbench"],
@@ -116,7 +116,7 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     ["eval", "compare", "--out", "a.json", "--tasks", "code,nedle"],
     {},
     2,
-    /^--tasks must name tasks of tasks, [^\n]*code, not nedle: did you mean needle\?\n$/,
+    /^--tasks must name tasks of --suite tasks, [^\n]*code, not nedle: did you mean needle\?\n$/,
   ],
   [
     ["chat", "--policy", "dynamicv"],
@@ -124,12 +124,49 @@ const REFUSED: readonly [string[], Record<string, string>, number, RegExp][] = [
     2,
     /^--policy must be dynamickv, [^\n]*, not "dynamicv": did you mean dynamickv\?\n$/,
   ],
+  [["tasks", "--family", "few-shot", "--depth", "0.5"], {}, 2, /^--depth means nothing for few-shot, [^\n]*\n$/],
   [["tasks", "--family", "nedle"], {}, 2, /^--family must be [^\n]*, not "nedle": did you mean needle\?\n$/],
   [
     ["serve", "--config", "no-such-file.json"],
     {},
     2,
     /^--config no-such-file\.json cannot be read: No such file or directory\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "ruler", "--squad", "no-such-file.json"],
+    {},
+    2,
+    /^--squad no-such-file\.json cannot be read: No such file or directory\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--suite", "ruler", "--hotpot", "deno.json"],
+    {},
+    2,
+    /^--hotpot deno\.json is not as expected: [^\n]*\n$/,
+  ],
+  [
+    ["bench", "serve", "--dataset", "sharegpt", "--api-model", "m", "--records", "no-such-file.json"],
+    {},
+    2,
+    /^--records no-such-file\.json cannot be used: No such file or directory\n$/,
+  ],
+  [
+    ["serve", "--api-key-file", "no-such-file.json"],
+    {},
+    2,
+    /^The API keys in no-such-file\.json cannot be read: No such file or directory\n$/,
+  ],
+  [
+    ["bench", "serve", "--url", "localhost:8000"],
+    {},
+    2,
+    /^--url must be an address such as [^\n]*, not "localhost:8000"\n$/,
+  ],
+  [
+    ["eval", "compare", "--out", "a.json", "--api-model", "m", "--url", "nonsense"],
+    {},
+    2,
+    /^--url must be an address such as http:\/\/localhost:8000, not "nonsense"\n$/,
   ],
   [["policy", "new", "no-such-folder/mine.ts"], {}, 2, /^[^\n]*no-such-folder[^\n]*\n$/],
   [

@@ -12,6 +12,7 @@ import {
   onOff,
   origin,
   servedBudget,
+  serverUrl,
   text,
   texts,
   type ValueType,
@@ -30,6 +31,14 @@ const CASES: readonly [string, ValueType<unknown>, Record<string, unknown>][] = 
     "": undefined,
     " 1": undefined,
     "0x1": undefined,
+  }],
+  ["serverUrl", serverUrl, {
+    "http://localhost:8000": "http://localhost:8000",
+    "https://example.com/v1/": "https://example.com/v1/",
+    "localhost:8000": undefined,
+    "ftp://localhost": undefined,
+    "http://": undefined,
+    "": undefined,
   }],
   ["integer(0)", integer(0), { "9007199254740991": 9007199254740991, "9007199254740993": undefined }],
   ["number(0, 1)", number(0, 1), {

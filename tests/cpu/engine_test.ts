@@ -19,7 +19,7 @@ function startCpuEngine(options: Partial<Parameters<typeof startEngineWorker>[0]
 
 Deno.test("the CPU engine says what it computes on, serves, counts and closes", async () => {
   const engine = await startCpuEngine();
-  assert.equal(engine.device, "the CPU (onnxruntime, 2 threads)");
+  assert.equal(engine.device, "the CPU (WebAssembly, int8 weights, 2 threads)");
   assert.equal(engine.model.architecture, "llama");
   const [one, other] = await Promise.all([
     collect(engine.generate(request([1, 5, 9], { maxTokens: 12 }))),
@@ -34,6 +34,14 @@ Deno.test("the CPU engine says what it computes on, serves, counts and closes", 
   assert.equal(stats.blocksUsed, 0);
   assert.ok(stats.dispatches > 0);
   await engine.close();
+});
+
+Deno.test("the CPU engine says that onnxruntime computes where weights are f32, and on how many threads", async () => {
+  for (const [threads, said] of [[1, "1 thread"], [2, "2 threads"]] as const) {
+    const engine = await startCpuEngine({ cpuWeights: "f32", threads });
+    assert.equal(engine.device, `the CPU (onnxruntime, f32 weights, ${said})`);
+    await engine.close();
+  }
 });
 
 Deno.test("an abort ends a sequence of the CPU engine in the queue, in prefill and while it decodes", async () => {

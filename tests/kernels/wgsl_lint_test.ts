@@ -24,6 +24,7 @@ import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
 import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
 import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
 import { rehearsalScores } from "../../src/kernels/scoring/rehearsal_scores.ts";
+import { restoreScores, storeScores } from "../../src/kernels/scoring/slot_scores.ts";
 import { chunkAttention } from "../../src/kernels/scoring/chunk_attention.ts";
 import { leverageScores, sketchKeys } from "../../src/kernels/scoring/leverage_scores.ts";
 import { loudValues } from "../../src/kernels/scoring/loud_values.ts";
@@ -141,6 +142,7 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "normalise_scores.ts": [[normaliseScores]],
   "pool_scores.ts": [[poolScores]],
   "chunk_attention.ts": [KV_HEADS.map((head) => chunkAttention(...head))],
+  "slot_scores.ts": [[storeScores, restoreScores]],
   "rehearsal_scores.ts": [
     KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => rehearsalScores(...head, pairing))),
   ],

@@ -68,6 +68,23 @@ Deno.test("rows and positions of all layers are told before the first token, not
   }
 });
 
+Deno.test("an answer tells how fast the tokens behind the first ones came, where that took its time", async () => {
+  const started = startApp({ tokens: [TOKEN.one, TOKEN.two, TOKEN.hello, TOKEN.end], hold: "decode" });
+  await withServer(started, async (url) => {
+    const told: Partial<Answer>[] = [];
+    const asking = ask(new Server(`${url}/`), ASKED, new AbortController().signal, (change) => told.push(change));
+    await until(() => told.some(({ text }) => text !== undefined), "the first token");
+    const [first] = told.flatMap(({ text }) => text ?? []);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    started.engine.generations[0].release();
+    await asking;
+    const { usage, tokensPerSecond }: Partial<Answer> = Object.assign({}, ...told);
+    assert.deepEqual([first, usage!.completion_tokens], [" one", 4]);
+    // Three in no less than that.
+    assert.ok(tokensPerSecond! > 0 && tokensPerSecond! <= 3 / 0.149, String(tokensPerSecond));
+  });
+});
+
 Deno.test("an answer comes from the model that is named, and so do its prompt's tokens", async () => {
   for (const prompt of [ASKED.prompt, [{ role: "user", content: "12" } as const]]) {
     const { app } = startApp({ tokens: TOKENS });

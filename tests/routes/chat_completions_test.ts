@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ChatTemplate } from "../../src/text/chat_template.ts";
 import { fromJson } from "../../src/text/jinja/from_json.ts";
 import { byteTokens, fakeChatTemplate, TOKEN } from "../support/fake_text.ts";
-import { readBlocks, readEvents, startApp } from "./harness.ts";
+import { readBlocks, readError, readEvents, startApp } from "./harness.ts";
 
 const PATH = "/v1/chat/completions";
 const MESSAGES = [{ role: "user", content: "Hi" }];
@@ -81,6 +81,39 @@ Deno.test("include_usage adds one chunk without choices, and null to all others"
   assert.equal(usage.usage.kv_cache.policy, "dynamickv");
   assert.deepEqual(events.map((event) => event.usage), [null, null, null]);
   assert.equal(new Set([...events, usage].map((event) => event.id)).size, 1);
+});
+
+Deno.test("continuous_usage_stats has each chunk tell what its choice has come to, beside include_usage", async () => {
+  const answers = [[TOKEN.hello, TOKEN.world, TOKEN.end], [TOKEN.one, TOKEN.end]];
+  const { post } = startApp({ script: (_, index) => ({ tokens: answers[index % 2], delay: index % 2 }) });
+  const read = async (stream_options: object, fields: object = { n: 2 }) =>
+    await readEvents(await post(PATH, { messages: MESSAGES, stream: true, stream_options, ...fields }));
+  const events = await read({ include_usage: true, continuous_usage_stats: true });
+  const last = events.pop();
+  const countOf = (completion_tokens: number) => ({
+    prompt_tokens: PROMPT_TOKENS,
+    completion_tokens,
+    total_tokens: PROMPT_TOKENS + completion_tokens,
+  });
+  // The role comes before any token; what ends a choice is one that is not shown.
+  for (const [index, counts] of [[0, 1, 2, 3], [0, 1, 2]].entries()) {
+    const chunks = events.filter(({ choices }) => choices[0].index === index);
+    assert.deepEqual(chunks.map(({ usage }) => usage), counts.map(countOf), `choice ${index}`);
+  }
+  assert.deepEqual([last.choices, last.usage.completion_tokens], [[], 5]);
+  assert.equal(last.usage.kv_cache.policy, "dynamickv");
+
+  // As in vLLM, it asks for nothing by itself.
+  for (const options of [{ continuous_usage_stats: true }, { include_usage: false, continuous_usage_stats: true }]) {
+    assert.deepEqual((await read(options)).filter((event) => "usage" in event), []);
+  }
+  const cache = await read({ include_usage: true, continuous_usage_stats: true }, {
+    kv_cache: { report: "positions" },
+  });
+  assert.deepEqual(cache.find((event) => "kv_cache" in event).usage, countOf(0));
+  const body = { messages: MESSAGES, stream: true, stream_options: { continuous_usage_stats: 1 } };
+  const { status, param } = await readError(await post(PATH, body));
+  assert.deepEqual([status, param], [400, "stream_options.continuous_usage_stats"]);
 });
 
 Deno.test("a choice without text still has a role and an end", async () => {

@@ -40,6 +40,28 @@ Deno.test("a completion stream is, line by line, what clients expect", async () 
   ]);
 });
 
+Deno.test("continuous_usage_stats has each chunk tell what its choice has come to, with its own prompt", async () => {
+  const { post } = startApp({ tokens: [TOKEN.one, TOKEN.two, TOKEN.hello, TOKEN.end], batch: 2 });
+  const stream_options = { include_usage: true, continuous_usage_stats: true };
+  const body = { prompt: ["x", "xyz"], stream: true, stream_options, echo: true, stop: "Hell" };
+  const events = await readEvents(await post(PATH, body));
+  const last = events.pop();
+  for (const [index, promptTokens] of [2, 4].entries()) {
+    const chunks = events.filter(({ choices }) => choices[0].index === index);
+    // What is echoed, what two tokens and then a third say, of which the stop string is cut.
+    assert.deepEqual(
+      chunks.map(({ choices, usage }) => [choices[0].text, choices[0].finish_reason, Object.values(usage)]),
+      [
+        [body.prompt[index], null, [promptTokens, 0, promptTokens]],
+        [" one two", null, [promptTokens, 2, promptTokens + 2]],
+        ["", "stop", [promptTokens, 3, promptTokens + 3]],
+      ],
+    );
+    assert.deepEqual(Object.keys(chunks[0].usage), ["prompt_tokens", "completion_tokens", "total_tokens"]);
+  }
+  assert.deepEqual([last.usage.prompt_tokens, last.usage.completion_tokens], [6, 6]);
+});
+
 Deno.test("prompts may be a text, texts, tokens, or lists of tokens", async () => {
   const cases: [unknown, number[][]][] = [
     ["a", [[TOKEN.begin, 97]]],
@@ -190,6 +212,9 @@ Deno.test("the stop token counts even if the engine does not report it", async (
   const { choices, usage } = await (await post(PATH, { prompt: "x" })).json();
   assert.equal(choices[0].text, " one two");
   assert.equal(usage.completion_tokens, 3);
+  const stream_options = { include_usage: true, continuous_usage_stats: true };
+  const events = await readEvents(await post(PATH, { prompt: "x", stream: true, stream_options }));
+  assert.deepEqual(events.map(({ usage }) => usage.completion_tokens), [2, 3, 3]);
 });
 
 Deno.test("special tokens are shown only if asked for", async () => {

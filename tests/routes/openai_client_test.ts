@@ -73,6 +73,26 @@ withClient(
   },
 );
 
+withClient("openai is told what was used in every chunk", { tokens: TOKENS }, async (client) => {
+  // vLLM's field, which the client's types do not have.
+  const options: object = { include_usage: true, continuous_usage_stats: true };
+  const fields = { model, max_tokens: 100, stream: true as const, stream_options: options };
+  for (
+    const stream of [
+      await client.chat.completions.create({ ...fields, messages: MESSAGES }),
+      await client.completions.create({ ...fields, prompt: "x" }),
+    ]
+  ) {
+    const counts: number[] = [];
+    for await (const { usage } of stream) {
+      assert.equal(usage!.total_tokens, usage!.prompt_tokens + usage!.completion_tokens);
+      counts.push(usage!.completion_tokens);
+    }
+    assert.deepEqual(counts, counts.toSorted((a, b) => a - b));
+    assert.deepEqual([counts[0] <= 1, counts.at(-1)], [true, TOKENS.length]);
+  }
+});
+
 withClient("openai gets the same completion streamed and not", { tokens: TOKENS }, async (client) => {
   const whole = await client.completions.create({ model, prompt: "x", max_tokens: 100 });
   assert.equal(whole.choices[0].text, TEXT);

@@ -35,6 +35,11 @@ Deno.test("the schema of a request has its fields with their bounds, and none th
   assert.equal(chat.additionalProperties, undefined);
   assert.deepEqual(schemaOf("/v1/messages").required.sort(), ["max_tokens", "messages"]);
   assert.deepEqual(schemaOf("/v1/responses").required, ["input"]);
+  const forms = schemaOf("/tokenize").anyOf;
+  assert.deepEqual(forms.map(({ properties }: any) => ["prompt", "messages"].filter((name) => name in properties)), [
+    ["prompt"],
+    ["messages"],
+  ]);
   for (const schema of schemasWithin(paths)) {
     if (typeof schema.description === "string") assert.doesNotMatch(schema.description, /^expected/);
   }
@@ -46,6 +51,8 @@ Deno.test("/docs is a page that asks for nothing from elsewhere", async () => {
   const page = await response.text();
   assert.match(page, /<code>POST \/v1\/chat\/completions<\/code>/);
   assert.match(page, /<td><code>temperature<\/code><\/td>\s*<td>number from 0 to 100<\/td>/);
+  const tokenize = page.slice(page.indexOf("POST /tokenize"), page.indexOf("POST /detokenize"));
+  for (const field of ["prompt", "messages"]) assert.match(tokenize, new RegExp(`<td><code>${field}</code></td>`));
   assert.doesNotMatch(page, /src=|https?:\/\//);
 });
 

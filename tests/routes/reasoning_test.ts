@@ -35,6 +35,40 @@ Deno.test("thoughts are reasoning_content, apart from the answer", async () => {
   assert.deepEqual([closed.reasoning_content, closed.content], [undefined, "Yes."]);
 });
 
+Deno.test("an effort turns thoughts on or off, in every API that asks for one by it, unless the request says itself", async () => {
+  const seen: unknown[] = [];
+  const { post } = answering("Yes.", {
+    ...THINKER,
+    render(conversation) {
+      const kwargs = conversation.kwargs as ReadonlyMap<string, unknown>;
+      seen.push([kwargs.get("reasoning_effort"), kwargs.get("enable_thinking")]);
+      return fakeChatTemplate.render(conversation);
+    },
+  });
+  const asked: readonly [path: string, fields: object, seen: unknown][] = [
+    [PATH, {}, [undefined, undefined]],
+    [PATH, { reasoning_effort: "none" }, ["none", false]],
+    [PATH, { reasoning_effort: "low" }, ["low", true]],
+    [PATH, { reasoning_effort: "low", chat_template_kwargs: { enable_thinking: false } }, ["low", false]],
+    ["/v1/responses", { input: "Hi", reasoning: { effort: "none" } }, ["none", false]],
+    ["/v1/responses", { input: "Hi", reasoning: { effort: "high", summary: "auto" } }, ["high", true]],
+    ["/v1/responses", { input: "Hi", reasoning: { summary: "auto" } }, [undefined, undefined]],
+    // There, the two are apart.
+    ["/v1/messages", { max_tokens: 9, output_config: { effort: "low" } }, ["low", undefined]],
+    ["/v1/messages", { max_tokens: 9, output_config: { effort: "low" }, thinking: { type: "disabled" } }, [
+      "low",
+      false,
+    ]],
+    ["/v1/messages", { max_tokens: 9, thinking: { type: "adaptive" } }, [undefined, true]],
+  ];
+  for (const [path, fields, expected] of asked) {
+    const body = path === "/v1/responses" ? fields : { messages, ...fields };
+    const response = await post(path, body);
+    assert.equal(response.status, 200, await response.text());
+    assert.deepEqual(seen.pop(), expected, JSON.stringify(fields));
+  }
+});
+
 Deno.test("thoughts are streamed as such", async () => {
   const { post } = answering("<think>\nHm, well.\n</think>\n\nYes.");
   const events = await readEvents(await post(PATH, { messages, stream: true }));

@@ -9,6 +9,8 @@ import {
   REFUSED_CHAT_FIELDS,
   REFUSED_COMPLETION_FIELDS,
   REFUSED_FIELDS,
+  REFUSED_MESSAGES_FIELDS,
+  REFUSED_RESPONSES_FIELDS,
 } from "../../src/routes/requests/refused_fields.ts";
 import { builtInPolicies } from "../../src/serving/policies.ts";
 
@@ -99,9 +101,11 @@ function schemasOf(plugin: Plugin): Record<string, OptionSchema> {
 
 function refusedFields(): string {
   const endpoints = [
-    ["both", REFUSED_FIELDS],
+    ["all", REFUSED_FIELDS],
     ["completions", REFUSED_COMPLETION_FIELDS],
     ["chat", REFUSED_CHAT_FIELDS],
+    ["responses", REFUSED_RESPONSES_FIELDS],
+    ["messages", REFUSED_MESSAGES_FIELDS],
   ] as const;
   return table(
     ["field", "of", "why", "let pass if"],

@@ -6,7 +6,8 @@
  * With `--random SEED [--count N]` the faults are drawn (random_faults.ts) instead of those of mutations.ts.
  */
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
+import { count, readArguments, runProgram } from "../../fixtures/program.ts";
+import { EXIT_CODES, ExitError } from "../../src/cli/exit_codes.ts";
 import { type Mutation, MUTATIONS } from "./mutations.ts";
 import { randomFaults } from "./random_faults.ts";
 
@@ -70,7 +71,7 @@ async function passes(folder: string, tests: readonly string[]): Promise<boolean
   return (await child.status).success;
 }
 
-async function main(results: string, chosen: readonly Mutation[]): Promise<void> {
+async function main(results: string, chosen: readonly Mutation[]): Promise<number> {
   const known = await outcomesOf(results);
   const open = chosen.filter((mutation) => !known.has(keyOf(mutation)));
   const folder = await Deno.makeTempDir({ prefix: "ebb-mutation-" });
@@ -95,24 +96,24 @@ async function main(results: string, chosen: readonly Mutation[]): Promise<void>
   const survivors = chosen.filter((mutation) => known.get(keyOf(mutation))!.outcome === "survived");
   console.log(`${chosen.length - survivors.length} of ${chosen.length} faults were noticed`);
   for (const { file, from, to } of survivors) console.log(`\n${file}\n- ${from}\n+ ${to}`);
-  if (survivors.length > 0) Deno.exitCode = 1;
+  return survivors.length > 0 ? EXIT_CODES.failure.code : EXIT_CODES.ok.code;
 }
 
-if (import.meta.main) {
-  const { values: { random, count }, positionals: [results, part = ""] } = parseArgs({
+const USAGE = "Usage: deno run -A tools/mutation/main.ts RESULTS.jsonl [PART-OF-A-PATH] [--random SEED [--count N]]";
+
+async function run(args: string[]): Promise<number> {
+  const { values: { random, count: drawn }, positionals: [results, part = ""] } = readArguments({
+    args,
     options: { random: { type: "string" }, count: { type: "string", default: "100" } },
     allowPositionals: true,
   });
-  if (results === undefined) {
-    console.error(
-      "A file for the results is missing: deno run -A tools/mutation/main.ts RESULTS.jsonl [PART-OF-A-PATH] [--random SEED]",
-    );
-    Deno.exit(2);
-  }
-  await main(
+  if (results === undefined) throw new ExitError("usage", `A file for the results is missing. ${USAGE}`);
+  return await main(
     results,
     random === undefined
       ? MUTATIONS.filter(({ file }) => file.includes(part))
-      : await randomFaults(ROOT, Number(random), Number(count), part),
+      : await randomFaults(ROOT, count("--random", random), count("--count", drawn), part),
   );
 }
+
+if (import.meta.main) await runProgram(USAGE, run);

@@ -23,7 +23,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, stripVTControlCharacters } from "node:util";
+import { stripVTControlCharacters } from "node:util";
+import { readArguments, runProgram } from "../../fixtures/program.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
 import { pruneCache } from "./embedded_packages.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -122,20 +124,15 @@ const RUNTIME_ADVICE =
 a network, name its file in DENORT_BIN, or put Deno's release archive of it, denort-TARGET.zip, into the folder
 dl/release/v${Deno.version.deno} of Deno's cache, which "deno info" names.`;
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { target: { type: "string" }, output: { type: "string" } } });
+const USAGE = `Usage: deno task compile [--target ${TARGETS.join("|")}] [--output ebb]`;
+
+async function main(args: string[]): Promise<void> {
+  const { values } = readArguments({ args, options: { target: { type: "string" }, output: { type: "string" } } });
   const target = TARGETS.find((name) => name === values.target);
   if (target === undefined && values.target !== undefined) {
-    console.error(`--target must be ${TARGETS.join(", ")}, not ${JSON.stringify(values.target)}`);
-    return 2;
+    throw new ExitError("usage", `--target must be ${TARGETS.join(", ")}, not ${JSON.stringify(values.target)}`);
   }
-  try {
-    console.log(await withPrunedCache((cache) => compile({ target, output: values.output ?? "ebb" }, cache)));
-    return 0;
-  } catch (error) {
-    console.error((error as Error).message);
-    return 1;
-  }
+  console.log(await withPrunedCache((cache) => compile({ target, output: values.output ?? "ebb" }, cache)));
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await runProgram(USAGE, main);

@@ -10,7 +10,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments, runProgram } from "../../fixtures/program.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
 import { compile, type Target, TARGETS, withPrunedCache } from "./compile.ts";
 import project from "../../deno.json" with { type: "json" };
 
@@ -69,24 +70,19 @@ async function sha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { targets: { type: "string" }, out: { type: "string" } } });
+const USAGE = `Usage: deno run -A tools/release/main.ts [--targets ${TARGETS.join(",")}] [--out dist]`;
+
+async function main(args: string[]): Promise<void> {
+  const { values } = readArguments({ args, options: { targets: { type: "string" }, out: { type: "string" } } });
   const named = values.targets?.split(",") ?? TARGETS;
   const targets = TARGETS.filter((target) => named.includes(target));
   if (targets.length !== named.length) {
-    console.error(`--targets must name some of ${TARGETS.join(", ")}, not ${values.targets}`);
-    return 2;
+    throw new ExitError("usage", `--targets must name some of ${TARGETS.join(", ")}, not ${values.targets}`);
   }
-  try {
-    const archives = await withPrunedCache((cache) =>
-      release(targets, values.out ?? "dist", (target, output) => compile({ target, output }, cache))
-    );
-    console.log(archives.join("\n"));
-    return 0;
-  } catch (error) {
-    console.error((error as Error).message);
-    return 1;
-  }
+  const archives = await withPrunedCache((cache) =>
+    release(targets, values.out ?? "dist", (target, output) => compile({ target, output }, cache))
+  );
+  console.log(archives.join("\n"));
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await runProgram(USAGE, main);

@@ -94,6 +94,15 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
   { path: "/v1/messages/count_tokens", body: { messages: [{ role: "user", content: "Hi" }] } },
   { path: "/apply-template", body: { messages: [{ role: "user", content: "Hi" }] } },
   { path: "/tokenize", body: { prompt: "a 世", return_token_strs: true } },
+  {
+    path: "/tokenize",
+    body: {
+      messages: [{ role: "user", content: "Hi" }],
+      tools: [{ type: "function", function: { name: "f", parameters: { type: "object" } } }],
+      chat_template_kwargs: { enable_thinking: false },
+      with_pieces: true,
+    },
+  },
   { path: "/detokenize", body: { tokens: [1, 2, 3] } },
 ];
 

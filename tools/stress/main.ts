@@ -1,11 +1,13 @@
-/**
- * @file `deno task stress`: what a server has to bear.
- *
- *     deno task stress fuzz 20000 8          # wrong requests, clients
- *     deno task stress soak 2000 64          # requests, clients; further arguments go to `main.ts serve`
- */
+/** @file `deno task stress`: what a server has to bear. */
+import { runProgram } from "../../fixtures/program.ts";
+import { ExitError } from "../../src/cli/exit_codes.ts";
 import { fuzz } from "./fuzz.ts";
 import { soak } from "./soak.ts";
+
+const USAGE = `Usage: deno task stress fuzz [REQUESTS [CLIENTS]]   wrong requests; default: 20000 8
+       deno task stress soak [REQUESTS [CLIENTS]]   many at once, some of which are broken off; default: 2000 64
+
+Further arguments go to main.ts serve.`;
 
 const MAIN = new URL("../../main.ts", import.meta.url).href;
 
@@ -32,6 +34,12 @@ async function startServer(args: readonly string[]) {
 }
 
 async function main([what, ...args]: readonly string[]): Promise<number> {
+  if (what !== "fuzz" && what !== "soak") {
+    throw new ExitError(
+      "usage",
+      `${what === undefined ? "A word is missing" : `"${what}" is unknown`}: expected fuzz or soak`,
+    );
+  }
   const numbers = args.slice(0, 2).filter((arg) => /^\d+$/.test(arg));
   const [count, clients] = numbers.map(Number);
   // An answer without a limit goes on to the end of the context: it must not look like one that hangs.
@@ -69,13 +77,10 @@ async function main([what, ...args]: readonly string[]): Promise<number> {
         console.log(JSON.stringify({ ...report, wrong: report.wrong.length }, null, 2));
         return report.wrong.length === 0 && Object.values(report.left).every((value) => value === 0) ? 0 : 1;
       }
-      default:
-        console.error("expected fuzz or soak");
-        return 2;
     }
   } finally {
     console.log(`${Math.round((performance.now() - begun) / 1000)} s; the server ended with ${await server.stop()}`);
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) await runProgram(USAGE, main);

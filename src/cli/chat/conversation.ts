@@ -8,6 +8,8 @@
 import OpenAI from "openai";
 import type { Hono } from "hono";
 import type { KvCacheChoice } from "../../contract/generation.ts";
+import { RunPace } from "../../routes/generation/run_pace.ts";
+import type { Pace } from "../describe_pace.ts";
 import type { ChatOptions } from "../flags/serving.ts";
 
 /** As `usage` of a chat completion tells it. */
@@ -28,9 +30,7 @@ export interface AnswerUsage {
 /** How the last answer went. */
 export interface AnswerReport {
   readonly usage: AnswerUsage;
-  /** Until the first token, and from it to the last. */
-  readonly firstTokenMilliseconds: number;
-  readonly laterMilliseconds: number;
+  readonly pace: Pace;
 }
 
 /** A piece of an answer: of what is said, or of what is thought before. */
@@ -122,7 +122,7 @@ export class Conversation {
       model: undefined,
       messages,
       stream: true,
-      stream_options: { include_usage: true },
+      stream_options: { include_usage: true, continuous_usage_stats: true },
       max_tokens: options.maxTokens,
       temperature: options.temperature,
       top_k: options.topK,
@@ -135,20 +135,19 @@ export class Conversation {
       stop: options.stop,
       kv_cache: { policy, budget },
     } as unknown as OpenAI.ChatCompletionCreateParamsStreaming;
-    const start = performance.now();
-    let firstAt: number | undefined;
+    const pace = new RunPace(performance.now());
     let usage: AnswerUsage | undefined;
     for await (const chunk of await this.#client.chat.completions.create(body, { signal })) {
+      const before = usage?.completion_tokens ?? 0;
       usage = chunk.usage as AnswerUsage | null ?? usage;
+      const tokens = (usage?.completion_tokens ?? 0) - before;
+      if (tokens > 0) pace.tokens(tokens);
       const delta = chunk.choices[0]?.delta as { content?: string; reasoning_content?: string } | undefined;
       if (!delta?.content && !delta?.reasoning_content) continue;
-      firstAt ??= performance.now();
       yield delta.content
         ? { kind: "content", text: delta.content }
         : { kind: "thought", text: delta.reasoning_content! };
     }
-    const end = performance.now();
-    firstAt ??= end;
-    if (usage) this.last = { usage, firstTokenMilliseconds: firstAt - start, laterMilliseconds: end - firstAt };
+    if (usage) this.last = { usage, pace };
   }
 }

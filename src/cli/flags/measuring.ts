@@ -14,6 +14,7 @@ import {
   oneOf,
   onOff,
   type OptionsOf,
+  serverUrl,
   text,
   type ValueType,
 } from "../values.ts";
@@ -74,7 +75,7 @@ export const EVAL_COMPARE_FLAGS = {
   samples: { value: integer(1), default: 50, help: "Questions of each task and length" },
   seed: { value: integer(0, 1_000_000), default: 0, help: "Another seed, other questions" },
   url: {
-    value: text("URL", "an address such as http://localhost:8000"),
+    value: serverUrl,
     help: "Ask a server with OpenAI's API; --model then only writes prompts and counts tokens",
   },
   apiModel: { value: text("NAME", "a model's id"), needs: "url", help: "The model to ask for; for --url" },
@@ -89,7 +90,7 @@ export const EVAL_COMPARE_FLAGS = {
 /** `bench serve`: a server's speed. */
 export const BENCH_SERVE_FLAGS = {
   url: {
-    value: text("URL", "an address such as http://localhost:8000"),
+    value: serverUrl,
     default: "http://localhost:8000",
     help: "Server with OpenAI's API",
   },

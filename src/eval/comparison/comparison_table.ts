@@ -1,5 +1,6 @@
 /** @file Comparisons as text, in the form of the paper's tables: a row for each policy, a column for each task. */
 import { table } from "../../charts/text_table.ts";
+import type { Mode } from "../answerers/modes.ts";
 import { type Summary, type TaskSummary, type Turn, turnsOf, undecidedTasks } from "./aggregate.ts";
 import { withoutTurn } from "./compare.ts";
 
@@ -97,34 +98,53 @@ const AVERAGES: Readonly<Record<string, (average: Summary) => string>> = {
   "compressed": ({ compressed, compressible }) => compressible > 0 ? `${compressed}/${compressible}` : "",
 };
 
-/** Says in words whether rows were really dropped wherever a prompt is longer than its budget. */
-export function compressionStatement(tasks: readonly TaskSummary[]): string {
+/** Says in words whether rows were really dropped wherever a prompt, or in `long-answer` an answer, is longer than its budget. */
+export function compressionStatement(tasks: readonly TaskSummary[], mode: Mode): string {
+  const what = mode === "long-answer" ? "answer" : "prompt";
   const rivals = tasks.filter(({ budget }) => budget !== null);
   if (rivals.length === 0) return "Nothing was compressed: only one contender was asked, as it is.";
   const [compressible, compressed] = ["compressible", "compressed"].map((count) =>
     rivals.reduce((sum, task) => sum + task[count as "compressible" | "compressed"], 0)
   );
-  if (compressible === 0) return "No prompt is longer than its budget, or the server does not say which rows it keeps.";
+  if (compressible === 0) {
+    return `No ${what} is longer than its budget, or the server does not say which rows it keeps.`;
+  }
   if (compressible === compressed) {
-    return `Compression took place on every sample: all ${compressed} prompts longer than their budget lost rows.`;
+    return `Compression took place on every sample: all ${compressed} ${what}s longer than their budget lost rows.`;
   }
   const idle = rivals.filter((task) => task.compressed < task.compressible).map((task) =>
     `${task.policy} at ${task.budget} on ${task.task} of ${task.length} tokens (${
       task.compressible - task.compressed
     } of ${task.compressible})`
   );
-  return `Compression did NOT take place on every sample: only ${compressed} of ${compressible} prompts longer than ` +
+  return `Compression did NOT take place on every sample: only ${compressed} of ${compressible} ${what}s longer than ` +
     `their budget lost rows. Those that lost none: ${idle.join(", ")}.`;
 }
 
-/** Names the tasks on which nobody lost anything: what they say of policies is nothing. Undefined where there are none. */
-export function undecidedStatement(tasks: readonly TaskSummary[]): string | undefined {
+/** What of an answer cannot be lost, by when its cache is compressed; undefined where all of it can. */
+const SAFE: Readonly<Record<Mode, string | undefined>> = {
+  "query-aware":
+    "The first token of an answer is drawn before anything is dropped, so an answer of one token cannot be lost.",
+  "query-agnostic": undefined,
+  "two-turn":
+    "The first token of a first answer is drawn before anything is dropped, so one of one token cannot be lost.",
+  "decoding": undefined,
+  "long-answer":
+    "The prompt keeps all of its rows: an answer can be lost only by what becomes of rows that were generated.",
+};
+
+/**
+ * Names the tasks on which nobody lost anything: what they say of policies is nothing. Undefined where there are none.
+ *
+ * @param mode in which they were asked
+ */
+export function undecidedStatement(tasks: readonly TaskSummary[], mode: Mode): string | undefined {
   const undecided = undecidedTasks(tasks);
   if (undecided.length === 0) return undefined;
-  return `Nobody lost anything on ${
-    undecided.join(", ")
-  }: these columns tell no policies apart. The first token of an answer ` +
-    "is drawn before anything is dropped, so an answer of one token cannot be lost where the prompt ends with the question.";
+  const why = SAFE[mode];
+  return `Nobody lost anything on ${undecided.join(", ")}: these columns tell no policies apart.${
+    why ? ` ${why}` : ""
+  }`;
 }
 
 function percent(part: number | null): number | null {

@@ -1,4 +1,5 @@
 /** @file A file of API keys: `{"alice": "KEY", "bob": {"key": "KEY", "requests-per-minute": 60}}`. */
+import { systemReason } from "../../formats/system_reason.ts";
 import type { ApiKey } from "./api_keys.ts";
 
 /** The file cannot be used; the message says why. */
@@ -16,7 +17,7 @@ export async function readKeyFile(path: string): Promise<ApiKey[]> {
     entries = JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
     // What JSON.parse says would show a part of the file.
-    const reason = error instanceof SyntaxError ? "it is not valid JSON" : (error as Error).message;
+    const reason = error instanceof SyntaxError ? "it is not valid JSON" : systemReason(error);
     throw new KeyFileError(`The API keys in ${path} cannot be read: ${reason}`);
   }
   if (typeof entries !== "object" || entries === null || Array.isArray(entries)) {

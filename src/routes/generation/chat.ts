@@ -29,6 +29,8 @@ export interface ChatDelta {
   readonly delta: AnswerDelta;
   /** Tokens whose text has begun to be shown. */
   readonly tokens: readonly PlacedToken[];
+  /** Tokens of the reply so far, those that are not shown among them. */
+  readonly completionTokens: number;
   /** Set in the reply's last piece. */
   readonly finishReason: FinishReason | "tool_calls" | null;
   /** The stop string that ended it, if one did. */
@@ -134,18 +136,19 @@ export async function* chatDeltas({ run, form, showsTokens }: ChatRun): AsyncGen
       yield piece;
       continue;
     }
-    const { index, text, tokens, finishReason, stopString } = piece;
+    const { index, text, tokens, completionTokens, finishReason, stopString } = piece;
     const reader = readers.get(index) ?? new AnswerReader(form);
     readers.set(index, reader);
     const deltas = deltasOf([reader.push(text), ...finishReason ? [reader.flush()] : []], reader);
     // Log-probabilities come with whatever is shown next.
     if (deltas.length === 0 && tokens.length > 0 && showsTokens) deltas.push({ content: "" });
     for (const [at, delta] of deltas.entries()) {
-      yield { index, delta, tokens: at === 0 ? tokens : [], finishReason: null, stopString: null };
+      const shown = at === 0 ? tokens : [];
+      yield { index, delta, tokens: shown, completionTokens, finishReason: null, stopString: null };
     }
     if (!finishReason) continue;
     const reason = finishReasonOf(finishReason, reader.callCount > 0);
-    yield { index, delta: {}, tokens: [], finishReason: reason, stopString };
+    yield { index, delta: {}, tokens: [], completionTokens, finishReason: reason, stopString };
   }
 }
 
@@ -166,7 +169,11 @@ function templateVariables(
   members: TemplateMembers,
 ): Map<string, unknown> {
   const variables = new Map<string, unknown>();
-  if (typeof reasoning_effort === "string") variables.set("reasoning_effort", reasoning_effort);
+  if (typeof reasoning_effort === "string") {
+    variables.set("reasoning_effort", reasoning_effort);
+    // As in vLLM: most templates know of thoughts only whether there are to be some.
+    variables.set("enable_thinking", reasoning_effort !== "none");
+  }
   if (documents) variables.set("documents", members.value("documents"));
   if (chat_template_kwargs) {
     for (const [name, value] of members.value("chat_template_kwargs") as Map<string, unknown>) {

@@ -59,6 +59,6 @@ export interface RunReport {
   readonly usage: Usage;
   /** What the request, or else the server, asked for. */
   readonly kvCache: KvCacheChoice;
-  /** Null where there was no token, or no second one. */
+  /** Null where there was no token, or where those behind the first came too soon for a speed. */
   readonly pace: { readonly firstTokenSeconds: number | null; readonly tokensPerSecond: number | null };
 }

@@ -24,6 +24,8 @@ export interface ChoiceDelta {
   readonly text: string;
   /** Tokens whose text has begun to be shown. */
   readonly tokens: readonly PlacedToken[];
+  /** Tokens of the choice so far, those that are not shown among them. */
+  readonly completionTokens: number;
   /** Set in the choice's last delta. */
   readonly finishReason: FinishReason | null;
   /** The stop string that ended it, in that last delta, if one did. */
@@ -126,6 +128,11 @@ export class GenerationRun implements RunReport {
         ]),
       );
     }
+  }
+
+  /** The tokens of a choice's prompt. */
+  promptLength(index: number): number {
+    return this.#plan.requests[index].prompt.length;
   }
 
   /** The first prompt. */
@@ -238,13 +245,14 @@ export class GenerationRun implements RunReport {
     const { isUnanswered, requests: { [index]: { stopTokens, kvCache: { report } } } } = this.#plan;
     const tellsCache = index === 0 && report !== undefined;
     const text = new ChoiceText(this.#context.text.tokenizer, this.#plan.textOptions);
+    let tokenCount = 0;
     const emit = (finishReason: FinishReason | null) => {
       if (finishReason) text.finish();
       const delta = text.take();
       if (!delta.text && delta.tokens.length === 0 && !finishReason) return;
-      this.#deltas.push({ index, ...delta, finishReason, stopString: finishReason && text.stopString });
+      const stopString = finishReason && text.stopString;
+      this.#deltas.push({ index, ...delta, completionTokens: tokenCount, finishReason, stopString });
     };
-    let tokenCount = 0;
     for await (const event of this.#generations[index].events) {
       switch (event.type) {
         case "reading":
@@ -294,6 +302,7 @@ export class GenerationRun implements RunReport {
             return "length";
           }
           this.#completionTokens += event.completionTokens - tokenCount;
+          tokenCount = event.completionTokens;
           emit(event.reason);
           return event.reason;
         case "failed":

@@ -1,5 +1,11 @@
-/** @file How fast the choices of one request came, all together. */
+/** @file How fast the choices of one request came, all together: the one rule for the log, the page and the command line. */
 import type { ChoiceObserver } from "./choice_observer.ts";
+
+/**
+ * Shorter times are those of threads and networks, not of the model: tokens that had to wait for a busy thread come all at once,
+ * which would make some ten thousand a second of them.
+ */
+const LEAST_SECONDS = 0.1;
 
 /** Is told of all choices of a request. */
 export class RunPace implements ChoiceObserver {
@@ -26,9 +32,9 @@ export class RunPace implements ChoiceObserver {
     return this.#firstAt === null ? null : (this.#firstAt - this.arrival) / 1000;
   }
 
-  /** Tokens of all choices a second, behind the first; null if there were no more. */
+  /** Tokens of all choices a second, behind the first; null if there were no more, or if that took less than a tenth of a second. */
   get tokensPerSecond(): number | null {
-    const later = this.#tokens - this.#firstTokens;
-    return this.#firstAt === null || later === 0 ? null : later / ((this.#lastAt - this.#firstAt) / 1000);
+    const seconds = (this.#lastAt - (this.#firstAt ?? 0)) / 1000;
+    return seconds < LEAST_SECONDS ? null : (this.#tokens - this.#firstTokens) / seconds;
   }
 }

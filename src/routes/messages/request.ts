@@ -1,6 +1,7 @@
 /** @file The bodies of `POST /v1/messages` and `POST /v1/messages/count_tokens`. */
 import { z } from "zod";
 import { integerFrom, listOf, refused, text } from "../requests/checks.ts";
+import { refusals, REFUSED_MESSAGES_FIELDS } from "../requests/refused_fields.ts";
 import { samplingFields } from "../requests/sampling_fields.ts";
 
 const MAX_MESSAGES = 4096;
@@ -43,10 +44,13 @@ const message = z.looseObject({
   content,
 }, { error: "expected an object with role and content" });
 
+const formatError = 'expected {"type": "json_schema", "schema": ...}';
+
 const isHarmlessEdit = (edit: unknown) => (edit as { keep?: unknown } | null)?.keep === "all";
 
 const fields = {
   ...samplingFields,
+  ...refusals(REFUSED_MESSAGES_FIELDS),
   messages: listOf(message, MAX_MESSAGES, "expected an array of messages")
     .refine((messages) => messages.length > 0, { error: "expected at least one message" }),
   system: textContent.nullish(),
@@ -71,10 +75,8 @@ const fields = {
   }, { error: "expected an object with a type" }).nullish(),
   output_config: z.looseObject({
     effort: text.nullish(),
-    format: z.looseObject({ type: text }, { error: "expected an object with a type" }).nullish(),
+    format: z.looseObject({ type: z.literal("json_schema", { error: formatError }) }, { error: formatError }).nullish(),
   }, { error: "expected an object" }).nullish(),
-  container: refused("nothing is run here"),
-  mcp_servers: refused("no other servers are called", (value) => Array.isArray(value) && value.length === 0),
   context_management: refused(
     "nothing is taken out of a conversation",
     (value: any) => Array.isArray(value?.edits) && value.edits.every(isHarmlessEdit),

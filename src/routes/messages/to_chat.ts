@@ -12,8 +12,7 @@ type JsonObject = Map<string, JsonValue>;
 /** What the client calls the fields of a chat completion. */
 const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [
   [/^stop\b/, "stop_sequences"],
-  [/^response_format\b/, "output_config.format"],
-  [/^reasoning_effort\b/, "output_config.effort"],
+  [/^response_format(\.json_schema)?\b/, "output_config.format"],
   [/^thinking_token_budget\b/, "thinking.budget_tokens"],
 ];
 
@@ -49,7 +48,11 @@ export function toChat(
     throw new HttpError(400, "messages holds no block of content; expected a text to answer", { param: "messages" });
   }
   const isBegun = messages.at(-1)!.role === "assistant";
-  const kwargs = thinking && { enable_thinking: thinking.type !== "disabled" };
+  // An effort says here how much is to be done, not whether there are to be thoughts.
+  const kwargs = {
+    ...thinking && { enable_thinking: thinking.type !== "disabled" },
+    ...typeof output?.effort === "string" && { reasoning_effort: output.effort },
+  };
   const body = {
     ...pickSampling(request),
     messages,
@@ -63,8 +66,7 @@ export function toChat(
       tool_choice: choice && toolChoice(choice),
       parallel_tool_calls: choice?.disable_parallel_tool_use ? false : undefined,
     },
-    response_format: responseFormat(output?.format ?? undefined),
-    reasoning_effort: output?.effort,
+    response_format: responseFormat(output?.format),
     chat_template_kwargs: kwargs,
     thinking_token_budget: thinking?.type === "enabled" ? thinking.budget_tokens : undefined,
   };
@@ -72,7 +74,7 @@ export function toChat(
     request: validate(chatRequest, body, messagesField),
     members: {
       value(name) {
-        if (name === "chat_template_kwargs") return new Map<string, JsonValue>(Object.entries(kwargs!));
+        if (name === "chat_template_kwargs") return new Map<string, JsonValue>(Object.entries(kwargs));
         if (name !== "tools") return members.value(name);
         return (members.value(name) as JsonObject[])
           .filter((tool) => isOwnTool({ type: tool.get("type") as string | undefined }))
@@ -105,9 +107,8 @@ function toolChoice({ type, name }: NonNullable<MessagesRequest["tool_choice"]>)
   }
 }
 
-function responseFormat(format: { readonly type: string; readonly schema?: unknown } | undefined): unknown {
-  if (format?.type !== "json_schema") return format;
-  return { type: "json_schema", json_schema: { name: "output", schema: format.schema, strict: true } };
+function responseFormat(format: { readonly [field: string]: unknown } | null | undefined): unknown {
+  return format && { type: "json_schema", json_schema: { name: "output", schema: format.schema, strict: true } };
 }
 
 /**

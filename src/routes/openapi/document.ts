@@ -1,11 +1,11 @@
 /** @file `GET /openapi.json`: every endpoint, with the schemas of the requests that it takes. */
 import type { Context } from "hono";
-import type { z } from "zod";
+import { z } from "zod";
 import { countTokensRequest, messagesRequest } from "../messages/request.ts";
 import { applyTemplateRequest, chatRequest } from "../requests/chat_request.ts";
 import { completionRequest } from "../requests/completion_request.ts";
 import { embeddingRequest, rerankRequest } from "../requests/encoder_requests.ts";
-import { detokenizeRequest, tokenizeRequest } from "../requests/text_requests.ts";
+import { detokenizeRequest, tokenizeChatRequest, tokenizeTextRequest } from "../requests/text_requests.ts";
 import { responsesRequest } from "../responses/request.ts";
 import { VERSION } from "../version.ts";
 import { type JsonSchema, requestSchema } from "./request_schema.ts";
@@ -51,7 +51,11 @@ const ENDPOINTS: readonly Endpoint[] = [
     body: rerankRequest,
   },
   { path: "/apply-template", summary: "The prompt that a chat completion would read", body: applyTemplateRequest },
-  { path: "/tokenize", summary: "The tokens of a text", body: tokenizeRequest },
+  {
+    path: "/tokenize",
+    summary: "The tokens of a text or of a conversation",
+    body: z.union([tokenizeTextRequest, tokenizeChatRequest]),
+  },
   { path: "/detokenize", summary: "The text of tokens", body: detokenizeRequest },
   { path: "/", summary: "The playground, a page for people" },
   { path: "/v1/models", summary: "The served model" },

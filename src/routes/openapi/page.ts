@@ -42,11 +42,15 @@ export function docsHandler(c: Context): Response | Promise<Response> {
 function section(method: string, path: string, { summary, requestBody }: Operation) {
   const heading = html`<code>${method} ${path}</code> ${summary}`;
   if (requestBody === undefined) return html`<p>${heading}</p>`;
-  const { properties = {}, required = [] } = requestBody.content["application/json"].schema;
+  const { schema } = requestBody.content["application/json"];
+  // Of several forms, the fields of all.
+  const forms = schema.anyOf ?? [schema];
+  const properties: Record<string, JsonSchema> = Object.assign({}, ...forms.map(({ properties }) => properties));
+  const isRequired = (name: string) => forms.every(({ required = [] }) => required.includes(name));
   const rows = Object.entries(properties).map(([name, schema]) =>
     html`
       <tr>
-        <td><code>${name}</code>${required.includes(name) ? " (required)" : ""}</td>
+        <td><code>${name}</code>${isRequired(name) ? " (required)" : ""}</td>
         <td>${typeOf(schema)}</td>
       </tr>
     `

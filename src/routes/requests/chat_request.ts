@@ -110,6 +110,11 @@ export const chatRequest = z.object({
     path: ["top_logprobs"],
     error: "expected logprobs to be true beside it",
   })
+  .refine(
+    ({ max_completion_tokens: most, max_tokens, n_predict }) =>
+      !most || [max_tokens, n_predict].every((other) => (other ?? most) === most),
+    { path: ["max_completion_tokens"], error: "expected it to be absent beside another max_tokens" },
+  )
   .refine(({ messages, continue_final_message }) => !continue_final_message || isBegunReply(messages), {
     path: ["continue_final_message"],
     error: "expected the last of several messages to be the assistant's, with a string as its content",

@@ -18,6 +18,7 @@ const SLIP_SHARE = 1 / 4;
 /**
  * Reads and validates a request's body. Unknown fields are ignored, but for those that are hardly meant to be: `kv_cahce`.
  *
+ * @param schema of the body; where there are several forms of it, which one it is of
  * @returns the request, and its body as it was written
  *
  * @throws {HttpError} 400, naming each field at fault, its value and what was expected; 499 if the client has gone; others
@@ -26,11 +27,12 @@ const SLIP_SHARE = 1 / 4;
 export async function readRequest<Schema extends z.ZodObject>(
   context: ServerContext,
   source: BodySource,
-  schema: Schema,
+  schema: Schema | ((body: unknown) => Schema),
 ): Promise<{ request: z.infer<Schema>; text: string }> {
   const { value: body, text } = await readJson(context, source);
-  requireNoSlip(body, Object.keys(schema.shape));
-  return { request: validate(schema, body), text };
+  const form = typeof schema === "function" ? schema(body) : schema;
+  requireNoSlip(body, Object.keys(form.shape));
+  return { request: validate(form, body), text };
 }
 
 /** @throws {HttpError} 400, if a field is misspelt: ignored, it would change the answer */

@@ -15,6 +15,9 @@ const DRY = "DRY sampling is not supported";
 const XTC = "XTC sampling is not supported";
 const REASONING = "thoughts are told apart from answers in chat completions alone";
 const TEXT_ONLY = "only text is supported";
+const MODERATION = "nothing is moderated here";
+const STATELESS = "nothing is kept between requests: send the whole conversation as input";
+const PROMPT_LOGPROBS = "log-probabilities of prompts are told by completions and chat completions";
 
 /** In requests of both kinds. */
 export const REFUSED_FIELDS: Readonly<Record<string, Refusal>> = {
@@ -84,6 +87,45 @@ export const REFUSED_CHAT_FIELDS: Readonly<Record<string, Refusal>> = {
   chat_template: ["the model's own chat template is used"],
   echo: ["messages are not repeated", false],
   thinking_forced_open: ["whether thoughts have begun is up to the chat template", false],
+  moderation: [MODERATION],
+  // Of servers near to OpenAI's.
+  thinking: ["give enable_thinking in chat_template_kwargs"],
+  reasoning: ["use reasoning_effort"],
+  max_output_tokens: ["use max_completion_tokens"],
+};
+
+/** In `POST /v1/responses` alone: what nobody keeps here, and what chat completions call otherwise. */
+export const REFUSED_RESPONSES_FIELDS: Readonly<Record<string, Refusal>> = {
+  previous_response_id: [STATELESS],
+  conversation: [STATELESS],
+  prompt: ["no prompts are kept here: send instructions and input"],
+  background: ["replies are not kept: read it as it is made", false],
+  truncation: ["input is never truncated", "disabled"],
+  context_management: ["nothing is taken out of a conversation", []],
+  moderation: [MODERATION],
+  messages: ["use input"],
+  max_tokens: ["use max_output_tokens"],
+  max_completion_tokens: ["use max_output_tokens"],
+  n_predict: ["use max_output_tokens"],
+  response_format: ["use text.format"],
+  reasoning_effort: ["use reasoning.effort"],
+  logprobs: ['use "include": ["message.output_text.logprobs"]', false],
+  prompt_logprobs: [PROMPT_LOGPROBS],
+  n: ["a response is one reply", 1],
+};
+
+/** In `POST /v1/messages` alone. */
+export const REFUSED_MESSAGES_FIELDS: Readonly<Record<string, Refusal>> = {
+  container: ["nothing is run here"],
+  mcp_servers: ["no other servers are called", []],
+  output_format: ["use output_config.format"],
+  response_format: ["use output_config.format"],
+  reasoning_effort: ["use output_config.effort"],
+  max_completion_tokens: ["use max_tokens"],
+  stop: ["use stop_sequences"],
+  logprobs: ["log-probabilities are not told here", false],
+  prompt_logprobs: [PROMPT_LOGPROBS],
+  n: ["a message is one reply", 1],
 };
 
 /** The checks of a table of refusals. */

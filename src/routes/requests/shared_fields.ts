@@ -73,12 +73,20 @@ function isSmall(value: unknown, depth = 1): boolean {
     entries.every(([name, inner]) => name.length <= MAX_KV_CACHE_CHARACTERS && isSmall(inner, depth + 1));
 }
 
+const streamOptions = z.object({
+  include_usage: boolean.nullish(),
+  // vLLM's.
+  continuous_usage_stats: boolean.nullish(),
+}, { error: "expected an object" }).nullish();
+/** What a stream is to tell beside its choices. */
+export type StreamOptions = z.infer<typeof streamOptions>;
+
 /** Fields that completions and chat completions share. */
 export const sharedFields = {
   ...refusals(REFUSED_FIELDS),
   model: text.nullish(),
   stream: boolean.nullish(),
-  stream_options: z.object({ include_usage: boolean.nullish() }, { error: "expected an object" }).nullish(),
+  stream_options: streamOptions,
   n: integerFrom(1, MAX_CHOICES).nullish(),
   max_tokens: integerFrom(1).nullish(),
   // llama-server's: -1 sets no limit.

@@ -1,6 +1,7 @@
 /** @file The body of `POST /v1/responses`. */
 import { z } from "zod";
-import { boolean, integerFrom, listOf, refused, text } from "../requests/checks.ts";
+import { boolean, integerFrom, listOf, text } from "../requests/checks.ts";
+import { refusals, REFUSED_RESPONSES_FIELDS } from "../requests/refused_fields.ts";
 import { samplingFields } from "../requests/sampling_fields.ts";
 import { MAX_TOP_LOGPROBS, sharedFields } from "../requests/shared_fields.ts";
 
@@ -67,11 +68,16 @@ const input = z.unknown().transform((value) => typeof value === "string" ? [{ ro
   .pipe(listOf(typed, MAX_ITEMS, inputError).refine((items) => items.length > 0, { error: inputError }))
   .meta({ description: "a string or an array of items" });
 
-const STATELESS = "nothing is kept between requests: send the whole conversation as input";
+const formatError =
+  'expected {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "name": ..., "schema": ...}';
+const format = z.looseObject({ type: z.enum(["text", "json_object", "json_schema"], { error: formatError }) }, {
+  error: formatError,
+});
 
 /** `POST /v1/responses`. */
 export const responsesRequest = z.object({
   ...samplingFields,
+  ...refusals(REFUSED_RESPONSES_FIELDS),
   stop: sharedFields.stop,
   input,
   instructions: text.nullish(),
@@ -94,17 +100,12 @@ export const responsesRequest = z.object({
     }),
   ], { error: 'expected "auto", "none", "required", a function or allowed_tools' }).nullish(),
   parallel_tool_calls: boolean.nullish(),
-  text: z.looseObject({ format: z.looseObject({ type: text }).nullish(), verbosity: text.nullish() }, {
+  text: z.looseObject({ format: format.nullish(), verbosity: text.nullish() }, {
     error: "expected an object",
   }).nullish(),
   reasoning: z.looseObject({ effort: text.nullish() }, { error: "expected an object" }).nullish(),
-  metadata: z.record(z.string(), z.string(), { error: "expected an object of strings" }).nullish(),
+  metadata: z.record(z.string(), text, { error: "expected an object of strings" }).nullish(),
   store: boolean.nullish(),
-  previous_response_id: refused(STATELESS),
-  conversation: refused(STATELESS),
-  prompt: refused("no prompts are kept here: send instructions and input"),
-  background: refused("replies are not kept: read it as it is made", (value) => value === false),
-  truncation: refused("input is never truncated", (value) => value === "disabled"),
 }, { error: "expected a JSON object" });
 
 /** A valid body of `POST /v1/responses`. */

@@ -11,7 +11,7 @@ import type { InputItem, ResponsesRequest } from "./request.ts";
 const NAMES: readonly (readonly [chat: RegExp, own: string])[] = [
   [/^messages\b/, "input"],
   [/^max_completion_tokens\b/, "max_output_tokens"],
-  [/^response_format\b/, "text.format"],
+  [/^response_format(\.json_schema)?\b/, "text.format"],
   [/^verbosity\b/, "text.verbosity"],
   [/^reasoning_effort\b/, "reasoning.effort"],
 ];

@@ -139,20 +139,26 @@ Deno.test("Without the full cache, as with a server that knows none, there are s
   assert.equal(compressible, 0);
   const [average] = averageTasks([task]);
   assert.deepEqual([average.score, average.percentOfFull, average.keptBytes], [50, null, null]);
-  assert.match(compressionStatement([task]), /^Nothing was compressed/);
+  assert.match(compressionStatement([task], "query-aware"), /^Nothing was compressed/);
 });
 
 Deno.test("It is said in words whether compression took place on every sample", () => {
   assert.equal(
-    compressionStatement(summariseTasks(ANSWERS)),
+    compressionStatement(summariseTasks(ANSWERS), "query-aware"),
     "Compression took place on every sample: all 4 prompts longer than their budget lost rows.",
   );
   const idle = ANSWERS.with(4, answer("snapkv", "a", 0, 1, { rowsPerLayer: [100, 100] }));
   assert.equal(
-    compressionStatement(summariseTasks(idle)),
+    compressionStatement(summariseTasks(idle), "query-aware"),
     "Compression did NOT take place on every sample: only 3 of 4 prompts longer than their budget lost rows. " +
       "Those that lost none: snapkv at 20 on a of 128 tokens (1 of 2).",
   );
+  // There the prompt keeps its rows.
+  assert.match(
+    compressionStatement(summariseTasks(ANSWERS), "long-answer"),
+    /: all 4 answers longer than their budget /,
+  );
+  assert.match(compressionStatement(summariseTasks(idle), "long-answer"), /: only 3 of 4 answers longer than /);
 });
 
 Deno.test("Scores by depth are means over the answers that have one", () => {

@@ -24,3 +24,10 @@ Deno.test("RunPace knows no time where there was no token, and no speed where no
   const one = paceOf({ at: 250, count: 3 });
   assert.deepEqual([one.firstTokenSeconds, one.tokensPerSecond], [0.25, null]);
 });
+
+Deno.test("RunPace tells no speed of tokens that came at nearly one time, however many they were", () => {
+  assert.equal(paceOf({ at: 250, count: 1 }, { at: 250.03, count: 1 }).tokensPerSecond, null);
+  assert.equal(paceOf({ at: 250, count: 1 }, { at: 251, count: 16 }, { at: 349, count: 1 }).tokensPerSecond, null);
+  // One token can take long enough to be timed.
+  assert.equal(paceOf({ at: 250, count: 1 }, { at: 750, count: 1 }).tokensPerSecond, 2);
+});

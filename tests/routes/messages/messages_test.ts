@@ -174,6 +174,18 @@ for (
     [{ messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }, /messages\[0\]\.content\[0\]\.type/],
     [{ messages: [{ role: "user", content: [] }] }, /^messages holds no block of content; expected a text to answer$/],
     [{ container: "c" }, /container/],
+    [{ mcp_servers: [{ type: "url" }] }, /mcp_servers/],
+    [{ output_format: { type: "json_schema", schema: {} } }, /^output_format is .*: use output_config\.format$/],
+    // As chat completions have them.
+    [{ response_format: { type: "json_object" } }, /^response_format is .*: use output_config\.format$/],
+    [{ max_completion_tokens: 3 }, /: use max_tokens$/],
+    [{ stop: "x" }, /^stop is "x"; .*: use stop_sequences$/],
+    [{ n: 2 }, /^n is 2; /],
+    [{ output_config: { format: { type: "json_schema", schema: 3 } } }, /^output_config\.format\.schema is 3; /],
+    [
+      { output_config: { format: { type: "text" } } },
+      /^output_config\.format\.type is "text"; expected \{"type": "json_schema"/,
+    ],
     [{ context_management: { edits: [{ type: "clear_tool_uses_20250919" }] } }, /context_management/],
     [{ tool_choice: { type: "tool", name: "g" } }, /tool_choice names the tool "g"/],
     [{ messages: [{ role: "user", content: [{ type: "tool_use", id: "a", name: "b", input: {} }] }] }, /role user/],
@@ -223,7 +235,8 @@ function clientOfPieces(deltas: readonly Partial<ChatDelta>[]) {
     const events = new MessageEvents({ id: "msg_1", model }, { maxTokens: 9, stopSequences: [] });
     yield* events.start(USAGE);
     for (const delta of deltas) {
-      const piece = { index: 0, delta: {}, tokens: [], finishReason: null, stopString: null, ...delta };
+      const rest = { completionTokens: 0, finishReason: null, stopString: null };
+      const piece = { index: 0, delta: {}, tokens: [], ...rest, ...delta };
       yield* events.push(piece);
       if (piece.finishReason) yield* events.finish(piece, USAGE);
     }
@@ -272,6 +285,7 @@ Deno.test("a call that its limit cuts has no input", () => {
     index: 0,
     delta,
     tokens: [],
+    completionTokens: 0,
     finishReason,
     stopString: null,
   });

@@ -27,6 +27,7 @@ const REFUSED: readonly [
   ["tool_choice", { type: "function" }, "auto", [CHAT]],
   ["web_search_options", {}, null, [CHAT]],
   ["verbosity", "low", "medium", [CHAT]],
+  ["moderation", { model: "x" }, null, [CHAT]],
   // vLLM
   ["use_beam_search", true, false, BOTH],
   ["length_penalty", 1.5, 1, BOTH],
@@ -61,6 +62,11 @@ const REFUSED: readonly [
   ["lora", [{ id: 0, scale: 1 }], [], BOTH],
   ["response_fields", ["content"], [], BOTH],
   ["input_suffix", "x", "", [COMPLETIONS]],
+  // Of servers and APIs near to these
+  ["enable_thinking", false, null, BOTH],
+  ["thinking", { type: "disabled" }, null, [CHAT]],
+  ["reasoning", { effort: "low" }, null, [CHAT]],
+  ["max_output_tokens", 3, null, [CHAT]],
 ];
 
 for (const [field, value, neutral, where] of REFUSED) {
@@ -135,6 +141,15 @@ Deno.test("fields that say the same thing twice must agree", async () => {
   for (const [fields, message] of refusals) {
     assert.equal((await readError(await post(COMPLETIONS.path, { ...COMPLETIONS.body, ...fields }))).message, message);
   }
+  const limits = { max_tokens: 4, max_completion_tokens: 3 };
+  assert.equal(
+    (await readError(await post(CHAT.path, { ...CHAT.body, ...limits }))).message,
+    "max_completion_tokens is 3; expected it to be absent beside another max_tokens",
+  );
+  assert.equal(
+    (await post(CHAT.path, { ...CHAT.body, ...limits, max_completion_tokens: 4, n_predict: 4 })).status,
+    200,
+  );
 });
 
 Deno.test("a forbidden word of several tokens is refused", async () => {

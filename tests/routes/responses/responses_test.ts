@@ -149,6 +149,20 @@ for (
     [{ max_output_tokens: 9999 }, "input"],
     [{ tool_choice: { type: "function", name: "g" } }, "tool_choice"],
     [{ input: "x".repeat(999) }, "input"],
+    [{ context_management: [{ type: "compaction", compact_threshold: 9 }] }, "context_management"],
+    [{ moderation: { model: "x" } }, "moderation"],
+    // As chat completions have them.
+    [{ messages: [] }, "messages"],
+    [{ max_tokens: 3 }, "max_tokens"],
+    [{ max_completion_tokens: 3 }, "max_completion_tokens"],
+    [{ response_format: { type: "json_object" } }, "response_format"],
+    [{ reasoning_effort: "low" }, "reasoning_effort"],
+    [{ logprobs: true }, "logprobs"],
+    [{ n: 2 }, "n"],
+    [{ text: { format: { type: "grammar" } } }, "text.format.type"],
+    [{ text: { format: { type: "json_schema", schema: 3 } } }, "text.format.schema"],
+    [{ text: { format: { type: "json_schema", schema: { properties: { a: { not: {} } } } } } }, "text.format.schema"],
+    [{ metadata: { a: 1 } }, "metadata.a"],
   ] as const
 ) {
   Deno.test(`a request for a response is refused for its ${JSON.stringify(fields).slice(0, 60)}`, async () => {
@@ -174,6 +188,9 @@ Deno.test("what OpenAI's clients send without asking for anything is taken", asy
     prompt_cache_key: "k",
     truncation: "disabled",
     text: { format: { type: "text" } },
+    background: false,
+    context_management: [],
+    moderation: null,
   });
   assert.equal(response.status, 200);
   assert.equal((await response.json()).store, false);
@@ -225,7 +242,8 @@ function clientOf(deltas: readonly Partial<ChatDelta>[]) {
     const events = new ResponseEvents({ id: "resp_1", object: "response", model, tools: [] });
     yield* events.start();
     for (const delta of deltas) {
-      const piece = { index: 0, delta: {}, tokens: [], finishReason: null, stopString: null, ...delta };
+      const rest = { completionTokens: 0, finishReason: null, stopString: null };
+      const piece = { index: 0, delta: {}, tokens: [], ...rest, ...delta };
       yield* events.push(piece);
       if (piece.finishReason) yield* events.finish(piece.finishReason, USAGE);
     }

@@ -1,4 +1,5 @@
 /** @file SQuAD and HotpotQA from the files in which they are published, which are also those that RULER downloads. */
+import { systemReason } from "../../../formats/system_reason.ts";
 import { z } from "zod";
 import type { QuestionSet } from "./question_answering.ts";
 
@@ -71,7 +72,7 @@ function numberedDocuments(texts: readonly string[]) {
 
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   const text = await Deno.readTextFile(path).catch((error: Error) => {
-    throw new Error(`${path} cannot be read: ${error.message}`);
+    throw new Error(`${path} cannot be read: ${systemReason(error)}`);
   });
   let json: unknown;
   try {
@@ -82,5 +83,6 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path: field, message } = result.error.issues[0];
-  throw new Error(`${path}: the field "${field.join(".")}" is not as expected: ${message}`);
+  const place = field.length === 0 ? path : `${path}: the field "${field.join(".")}"`;
+  throw new Error(`${place} is not as expected: ${message}`);
 }
