@@ -52,12 +52,12 @@ for (const [name, open] of Object.entries(ENGINES)) {
   const cached = await open(Infinity);
 
   /** Asks with and without a cache. @returns rows that were found */
-  async function asked(prompt: number[], kvCache: KvCacheChoice): Promise<number> {
+  const asked = async (prompt: number[], kvCache: KvCacheChoice): Promise<number> => {
     const single = request(prompt, { maxTokens: 12, kvCache: { ...kvCache, report: "positions" } });
     const actual = await cached.alone(single);
     assertSame(actual, await plain.alone(single), `${name}, ${prompt.length} rows`);
     return actual.cachedTokens!;
-  }
+  };
   const wholeBlocks = (rows: number) => Math.floor(rows / BLOCK_ROWS) * BLOCK_ROWS;
 
   Deno.test(`a second question is rehearsed with the scores of the first, and reads the last 512 rows alone: ${name}`, async () => {
