@@ -86,7 +86,7 @@ export const REAL_COMPARISONS: readonly RealComparison[] = [
     mode: "query-aware",
     lengths: [512, 2048],
     samples: 1,
-    policies: ["dynamickv", "readahead"],
+    policies: ["dynamickv", "snapkv", "readahead", "ebbkv"],
     budgets: [...BUDGETS, ...ROWS],
   },
 ];

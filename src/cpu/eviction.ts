@@ -113,6 +113,7 @@ function layerToScore(
     keyAddress: (head) => rows.keyAddress(head) + firstRow(head) * headSize * 4,
     lastQueries,
     allQueries: null,
+    chunkSums: null,
     sums: null,
     knownScores: null,
   };

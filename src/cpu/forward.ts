@@ -14,6 +14,7 @@ import { attentionGraph, meanAttentionGraph, probabilitiesGraph, rehearsalGraph 
 import { queryKeyValueSize } from "./products/graphs.ts";
 import { type Products, TILE_ROWS } from "./products/products.ts";
 import { type Place, runGraph } from "./products/run_graph.ts";
+import { RehearsalOnCrew } from "./rehearsal.ts";
 import { rotateRow } from "./rotate.ts";
 import type { HeapFloats, Onnxruntime } from "./runtime/onnxruntime.ts";
 import { fitsCrew, StepAttention } from "./step_attention.ts";
@@ -55,6 +56,8 @@ export class Forward {
   readonly attended: HeapFloats;
   /** f32 `[rows, vocabularySize]`. */
   readonly logits: HeapFloats;
+  /** f32 `[TILE_ROWS, queryHeadCount, 2]`: see {@link TileRows}. Of {@link attendTile}, where {@link rehearsalOnCrew} can use it. */
+  readonly chunkSums: HeapFloats;
   /** Queries and outputs of attention, heads first. */
   readonly #headQueries: HeapFloats;
   readonly #headOutputs: HeapFloats;
@@ -65,6 +68,8 @@ export class Forward {
   readonly #stepAttention: StepAttention | null;
   /** Null where onnxruntime computes tiles. */
   readonly #tileAttention: TileAttention | null;
+  /** Null where onnxruntime scores chunks by their own queries. */
+  readonly rehearsalOnCrew: RehearsalOnCrew | null;
   /** How queries and keys are rotated. */
   readonly rotary: Rotary;
 
@@ -88,11 +93,15 @@ export class Forward {
     this.#headQueries = runtime.floats(TILE_ROWS * this.querySize);
     this.#headOutputs = runtime.floats(TILE_ROWS * this.querySize);
     this.logits = runtime.floats(logitRows * vocabularySize);
+    this.chunkSums = runtime.floats(TILE_ROWS * queryHeadCount * 2);
     const { crew } = products;
     this.#stepAttention = crew !== null && fitsCrew(config)
       ? new StepAttention(runtime, config, crew, logitRows)
       : null;
     this.#tileAttention = crew !== null && fitsTileKernel(config) ? new TileAttention(runtime, config, crew) : null;
+    this.rehearsalOnCrew = crew !== null && fitsTileKernel(config)
+      ? new RehearsalOnCrew(runtime, config, crew, ropeTable, config.rope.pairing)
+      : null;
     this.#mask = runtime.floats(1);
     this.#padding = runtime.floats(0);
   }
@@ -208,6 +217,7 @@ export class Forward {
         keys: keys(0),
         values: values(0),
         headStride: keys(1) - keys(0),
+        chunkSums: this.chunkSums.address + first * this.config.queryHeadCount * 8,
       });
     }
     return rows;

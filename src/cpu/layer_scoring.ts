@@ -3,7 +3,7 @@
  * KV head and number of queries.
  */
 import type { AttentionStatistics } from "../scores/layer_record.ts";
-import { rehearsalPosition } from "../scores/rehearsal.ts";
+import { REHEARSAL_CHUNK, type RehearsalChunk, rehearsalPosition } from "../scores/rehearsal.ts";
 import { histogramOf } from "../scores/score_histogram.ts";
 import type { ScoredLayer } from "../engine/layer_budgets.ts";
 import type { SequencePolicy } from "../policy/policy.ts";
@@ -30,6 +30,8 @@ export interface LayerToScore {
   readonly lastQueries: Float32Array;
   /** Queries of all rows, `[row][queryHead][headSize]`, where a step looks rows up. */
   readonly allQueries: Float32Array | null;
+  /** What these saw of their chunks, `[row][queryHead][2]`, see tile_attention.ts; where a policy scores by chunks and a crew attends. */
+  readonly chunkSums: Float32Array | null;
   /** What all queries so far paid to each row, by KV head, divided by their number; where a step asks. */
   readonly sums: readonly Float32Array[] | null;
   /** See {@link ScoredRows.knownScores}. */
@@ -137,18 +139,30 @@ export class LayerRowsInHeap implements ScoredRows {
     return this.#taken(this.forward.probabilitiesOf(queries, count, address, count, () => true), queries);
   }
 
-  rehearsed(head: number, first: number, count: number): Float32Array {
-    if (this.source.allQueries === null) throw new Error("The queries of all rows were not kept");
+  rehearsed({ first, count }: RehearsalChunk): Float32Array[] {
+    const { headSize, kvHeadCount, group, forward: { querySize, rehearsalOnCrew } } = this;
+    const { allQueries, chunkSums, keyAddress } = this.source;
+    if (allQueries === null) throw new Error("The queries of all rows were not kept");
+    const keys = (head: number) => keyAddress(head) + first * headSize * 4;
+    if (rehearsalOnCrew === null) {
+      return Array.from({ length: kvHeadCount }, (_, head) => this.#rehearsedByGraph(head, first, count, keys(head)));
+    }
+    const ofChunk = (values: Float32Array, size: number) => values.subarray(first * size, (first + count) * size);
+    // The last chunk of a prompt may begin where none begins otherwise.
+    const sums = first % REHEARSAL_CHUNK === 0 ? ofChunk(chunkSums!, 2 * group * kvHeadCount) : null;
+    return rehearsalOnCrew.run(ofChunk(allQueries, querySize), sums, keys(0), keys(1) - keys(0));
+  }
+
+  #rehearsedByGraph(head: number, first: number, count: number, keys: number): Float32Array {
     const { headSize, group, forward: { ropeTable, rotary, runtime } } = this;
-    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries);
+    const queries = this.#headQueries(head, count, (i) => first + i, this.source.allQueries!);
     const turned = runtime.floats(queries.values.length);
     turned.values.set(queries.values);
     const position = rehearsalPosition(count, ropeTable.length / headSize);
     for (let i = 0; i < group * count; i++) {
       turnOn(turned.values, i * headSize, position - i % count, ropeTable, headSize, rotary.pairing);
     }
-    const address = this.source.keyAddress(head) + first * headSize * 4;
-    const result = this.#taken(this.forward.rehearsed(queries, turned, count, address), queries);
+    const result = this.#taken(this.forward.rehearsed(queries, turned, count, keys), queries);
     runtime.free(turned);
     return result;
   }

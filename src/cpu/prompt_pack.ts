@@ -33,6 +33,8 @@ interface Segment {
   readonly lastQueries: Float32Array;
   /** Queries of all its rows, where a policy looks rows up. */
   readonly allQueries: Float32Array | null;
+  /** What they saw of their chunks, `[row][queryHead][2]`; where a policy scores by chunks and a crew attends. */
+  readonly chunkSums: Float32Array | null;
   /** What its rows have been paid in the layer at hand, by KV head; where a policy asks. */
   readonly sums: readonly Float32Array[] | null;
 }
@@ -63,7 +65,7 @@ export class PromptPack {
 
   /** @param groups sequences with equal prompts, which must have been admitted */
   constructor(readonly forward: Forward, prefixCache: PrefixCache, groups: readonly (readonly Sequence[])[]) {
-    const { config: { kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
+    const { config: { queryHeadCount, kvHeadCount, headSize, hiddenSize }, querySize, runtime } = forward;
     let start = 0;
     this.#segments = groups.map((sequences): Segment => {
       const tokens = sequences[0].request.prompt;
@@ -76,6 +78,9 @@ export class PromptPack {
         lastQueries: new Float32Array(window * querySize),
         allQueries: sequences.some(({ policy }) => policy !== null && keepsQueries(policy.needs))
           ? new Float32Array(tokens.length * querySize)
+          : null,
+        chunkSums: forward.rehearsalOnCrew !== null && sequences.some(({ policy }) => policy?.needs.chunkScores)
+          ? new Float32Array(tokens.length * queryHeadCount * 2)
           : null,
         sums: sequences.some(({ policy }) => policy?.needs.attentionSums)
           ? Array.from({ length: kvHeadCount }, () => new Float32Array(tokens.length))
@@ -151,6 +156,11 @@ export class PromptPack {
         (head) => this.#values.address + this.#element(head, segment.start) * 4,
       );
       this.#sumAttention(segment, attended);
+      const sums = 2 * forward.config.queryHeadCount;
+      segment.chunkSums?.set(
+        forward.chunkSums.values.subarray((begin - first) * sums, (end - first) * sums),
+        (begin - segment.start) * sums,
+      );
     }
     forward.after(layer, hidden, count);
     if (this.#tile < this.#tiles.length) return;
@@ -245,7 +255,7 @@ export class PromptPack {
   }
 
   #layerOf(segment: Segment, sequence: Sequence, layer: number): LayerToScore {
-    const { start, tokens: { length }, prefix, lastQueries, allQueries, sums } = segment;
+    const { start, tokens: { length }, prefix, lastQueries, allQueries, chunkSums, sums } = segment;
     return {
       ...this.#rowsOf(segment),
       index: layer,
@@ -254,6 +264,7 @@ export class PromptPack {
       keyAddress: (head) => this.#keys.address + this.#element(head, start) * 4,
       lastQueries,
       allQueries,
+      chunkSums,
       sums,
       knownScores: prefix.scoresOf(layer),
     };

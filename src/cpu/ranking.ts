@@ -4,8 +4,12 @@
 export function bestRows(scores: Float32Array, count: number): Uint32Array {
   const bits = new Uint32Array(scores.buffer, scores.byteOffset, scores.length);
   // The bits of floats that are not negative rise with their value: both parts of a key fit into an f64's 53 bits.
-  const keys = Float64Array.from(bits, (word, j) => (0xffffffff - word) * POSITIONS + j).sort();
-  return Uint32Array.from(keys.subarray(0, count), (key) => key % POSITIONS);
+  const keys = new Float64Array(bits.length);
+  for (let j = 0; j < keys.length; j++) keys[j] = (0xffffffff - bits[j]) * POSITIONS + j;
+  keys.sort();
+  const best = new Uint32Array(Math.min(count, keys.length));
+  for (let rank = 0; rank < best.length; rank++) best[rank] = keys[rank] % POSITIONS;
+  return best;
 }
 
 /** More positions than any sequence has. */

@@ -1,8 +1,9 @@
 /** @file Attention of a tile of a prompt's rows, by a crew of threads. */
 import type { ModelConfig } from "../architecture/config.ts";
 import type { Crew } from "./kernels/crew.ts";
-import { LARGEST_HEAD, QUERIES, TILE_RECORD, TILE_RECORD_WORDS } from "./kernels/tile_attention.ts";
+import { LARGEST_HEAD, QUERIES } from "./kernels/query_block.ts";
 import { HEAD_MULTIPLE } from "./kernels/row_attention.ts";
+import { TILE_RECORD, TILE_RECORD_WORDS } from "./kernels/tile_attention.ts";
 import type { Onnxruntime } from "./runtime/onnxruntime.ts";
 
 /** Whether the crew's kernel takes a model's heads. */
@@ -26,6 +27,11 @@ export interface TileRows {
   readonly keys: number;
   readonly values: number;
   readonly headStride: number;
+  /**
+   * f32 `[count][queryHead][2]`: of the logits of the rows that a row sees of its own chunk, the maximum, and the sum of exponentials with the
+   * maximum taken away.
+   */
+  readonly chunkSums: number;
 }
 
 export class TileAttention {
@@ -42,11 +48,12 @@ export class TileAttention {
 
   run(tile: TileRows): void {
     const { kvHeadCount, queryHeadCount, headSize } = this.config;
-    const blocks = Math.ceil(tile.count / QUERIES);
+    const blocks = Math.ceil((tile.count + (tile.seen - 1) % QUERIES) / QUERIES);
     for (const [name, value] of Object.entries(tile)) this.#words[TILE_RECORD[name as keyof TileRows]] = value;
     this.#words[TILE_RECORD.group] = queryHeadCount / kvHeadCount;
     this.#words[TILE_RECORD.headBytes] = headSize * 4;
     this.#words[TILE_RECORD.blocks] = blocks;
+    this.#words[TILE_RECORD.chunkSumsStride] = queryHeadCount * 8;
     this.#floats[TILE_RECORD.scale] = 1 / Math.sqrt(headSize);
     this.crew.attendTile(this.#record, blocks * kvHeadCount);
   }

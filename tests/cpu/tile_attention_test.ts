@@ -13,7 +13,10 @@ const runtime = await Onnxruntime.open(1);
 /** Head size, query heads of a KV head, KV heads. */
 const SHAPES = [[8, 1, 1], [16, 3, 2], [64, 3, 3], [128, 8, 1], [256, 1, 2], [72, 2, 1]] as const;
 /** Rows of the tile, and rows that its first one sees. */
-const TILES = [[1, 1], [1, 200], [5, 1], [33, 60], [64, 64], [100, 7], [31, 65]] as const;
+const TILES = [[1, 1], [1, 200], [5, 1], [33, 60], [64, 64], [100, 7], [31, 65], [70, 480], [1, 513], [
+  35,
+  1022,
+]] as const;
 
 for (const [headSize, group, kvHeads] of SHAPES) {
   Deno.test(`attention of tiles with ${kvHeads} x ${group} heads of ${headSize} is that of exact arithmetic`, async () => {
@@ -37,6 +40,7 @@ for (const [headSize, group, kvHeads] of SHAPES) {
       const values = place(kvHeads * rows * headSize, 1);
       const outputs = runtime.floats(count * outputStride + 1);
       outputs.values.fill(-7);
+      const chunkSums = runtime.floats(count * kvHeads * group * 2);
       attention.run({
         queries: queries.address,
         queryStride: queryStride * 4,
@@ -47,6 +51,7 @@ for (const [headSize, group, kvHeads] of SHAPES) {
         keys: keys.address,
         values: values.address,
         headStride: rows * headSize * 4,
+        chunkSums: chunkSums.address,
       });
       for (let row = 0; row < count; row++) {
         for (let head = 0; head < kvHeads * group; head++) {
@@ -57,6 +62,13 @@ for (const [headSize, group, kvHeads] of SHAPES) {
             for (let d = 0; d < headSize; d++) dot += query[d] * keys.values[kv + key * headSize + d];
             return dot / Math.sqrt(headSize);
           });
+          const ofChunk = logits.slice(Math.floor((seen + row - 1) / 512) * 512);
+          const most = Math.max(...ofChunk);
+          const sum = ofChunk.reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+          const at = 2 * (row * kvHeads * group + head);
+          const [actualMost, actualSum] = chunkSums.values.subarray(at, at + 2);
+          assert.ok(Math.abs(actualMost - most) < 3e-5, `row ${row}, head ${head}: maximum ${actualMost}, not ${most}`);
+          assert.ok(Math.abs(actualSum / sum - 1) < 3e-5, `row ${row}, head ${head}: sum ${actualSum}, not ${sum}`);
           const weights = softmax(logits);
           for (let d = 0; d < headSize; d++) {
             let expected = 0;
@@ -71,14 +83,14 @@ for (const [headSize, group, kvHeads] of SHAPES) {
         }
       }
       assert.equal(outputs.values[count * outputStride], -7, "nothing is written behind the last row");
-      for (const floats of [queries, keys, values, outputs]) runtime.free(floats);
+      for (const floats of [queries, keys, values, outputs, chunkSums]) runtime.free(floats);
     }
     crew.close();
   });
 }
 
 Deno.test("what a row attends to does not hang on where its tile begins, to the last bit", async () => {
-  const [headSize, rows] = [64, 150];
+  const [headSize, rows] = [64, 650];
   const crew = await Crew.start(runtime, threadsBeside(1), tileScratchBytes(1, headSize));
   await allJoined(crew, 1);
   const config = { headSize, kvHeadCount: 1, queryHeadCount: 1 };
@@ -90,6 +102,7 @@ Deno.test("what a row attends to does not hang on where its tile begins, to the 
     return floats;
   });
   const outputs = runtime.floats(rows * headSize);
+  const chunkSums = runtime.floats(rows * 2);
   const run = (tiles: readonly number[]) => {
     let first = 0;
     for (const count of tiles) {
@@ -103,13 +116,14 @@ Deno.test("what a row attends to does not hang on where its tile begins, to the 
         keys: keys.address,
         values: values.address,
         headStride: rows * headSize * 4,
+        chunkSums: chunkSums.address + first * 8,
       });
       first += count;
     }
-    return [...outputs.values];
+    return [...outputs.values, ...chunkSums.values];
   };
-  const whole = run([150]);
-  assert.deepEqual(run([7, 64, 1, 78]), whole);
-  assert.deepEqual(run([32, 32, 32, 32, 22]), whole);
+  const whole = run([650]);
+  assert.deepEqual(run([7, 64, 1, 428, 150]), whole);
+  assert.deepEqual(run([256, 256, 32, 32, 22, 52]), whole);
   crew.close();
 });

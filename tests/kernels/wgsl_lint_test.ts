@@ -24,6 +24,7 @@ import { combineScores } from "../../src/kernels/scoring/combine_scores.ts";
 import { linearScores, querySums } from "../../src/kernels/scoring/linear_scores.ts";
 import { normaliseScores } from "../../src/kernels/scoring/normalise_scores.ts";
 import { rehearsalScores } from "../../src/kernels/scoring/rehearsal_scores.ts";
+import { turnedQueries } from "../../src/kernels/scoring/turned_queries.ts";
 import { restoreScores, storeScores } from "../../src/kernels/scoring/slot_scores.ts";
 import { chunkAttention } from "../../src/kernels/scoring/chunk_attention.ts";
 import { leverageScores, sketchKeys } from "../../src/kernels/scoring/leverage_scores.ts";
@@ -144,8 +145,11 @@ const KERNELS: Readonly<Record<string, readonly (readonly Kernel[])[]>> = {
   "chunk_attention.ts": [KV_HEADS.map((head) => chunkAttention(...head))],
   "slot_scores.ts": [[storeScores, restoreScores]],
   "rehearsal_scores.ts": [
-    KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => rehearsalScores(...head, pairing))),
+    HEADS.map(({ queryHeads, kvHeads, ...rest }) =>
+      rehearsalScores({ ...rest, queryHeadCount: queryHeads, kvHeadCount: kvHeads })
+    ),
   ],
+  "turned_queries.ts": [HEAD_SIZES.flatMap((headSize) => PAIRINGS.map((pairing) => turnedQueries(headSize, pairing)))],
   "leverage_scores.ts": [
     KV_HEADS.flatMap((head) => PAIRINGS.map((pairing) => sketchKeys(...head, pairing))),
     HEAD_SIZES.map(leverageScores),

@@ -46,7 +46,7 @@ export async function measurePrefill(context: StageContext<PrefillResults>): Pro
   let last: PrefillRun | undefined;
   for (const promptTokens of prompts.slice(0, -1)) last = await measured(FULL, promptTokens);
 
-  const choices = [{ policy: "dynamickv", budget }, FULL, { policy: "readahead", budget }];
+  const choices = [{ policy: "dynamickv", budget }, FULL, { policy: "ebbkv", budget }];
   const expected = (tokens: number) =>
     1.3 * choices.length * promptOperations(shape, tokens) / (last?.operationsPerSecond ?? Infinity);
   let tokens = longest;

@@ -65,7 +65,7 @@ export class Crew {
    * Starts a crew. It works from then on: threads join when they have started.
    *
    * @param others the threads beside this one
-   * @param scratchBytes that each thread gets to work in: as many as tile_attention.ts says, where tiles attend
+   * @param scratchBytes that each thread gets to work in: as many as tile_attention.ts and rehearsal.ts say
    */
   static async start(
     runtime: Onnxruntime,
@@ -156,9 +156,18 @@ export class Crew {
 
   /** Causal attention of a tile, see tile_attention.ts. @param record its address; `pieces` of all KV heads together */
   attendTile(record: number, pieces: number): void {
+    this.#runRecord(KINDS.attendTile, record, pieces);
+  }
+
+  /** Scores of a chunk by its own queries, see rehearsal.ts. @param record its address; `pieces` of all KV heads together */
+  rehearse(record: number, pieces: number): void {
+    this.#runRecord(KINDS.rehearse, record, pieces);
+  }
+
+  #runRecord(kind: number, record: number, pieces: number): void {
     const { words } = this;
     words[CONTROL.piece] = 1;
-    words[CONTROL.kind] = KINDS.attendTile;
+    words[CONTROL.kind] = kind;
     words[CONTROL.outputs] = pieces;
     words[CONTROL.x] = record;
     this.exports.run(this.control, pieces);

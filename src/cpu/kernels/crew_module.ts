@@ -14,8 +14,9 @@ import wabt from "wabt";
 import { ATTENTION_FUNCTIONS, ATTENTION_RECORD_WORDS } from "./row_attention.ts";
 import { productFunction, ROW_COUNTS } from "./int8_product.ts";
 import { ROUNDING_FUNCTIONS } from "./row_rounding.ts";
+import { QUERY_BLOCK_FUNCTIONS } from "./query_block.ts";
+import { REHEARSAL_FUNCTIONS } from "./rehearsal.ts";
 import { TILE_ATTENTION_FUNCTIONS } from "./tile_attention.ts";
-import { EXP_FUNCTION } from "./vectors.ts";
 
 /** Words of a crew's control record. */
 export const CONTROL = {
@@ -50,9 +51,10 @@ export const KINDS = {
   product: 1,
   attend: 2,
   attendTile: 3,
-  roundPlain: 4,
-  roundNormed: 5,
-  roundGated: 6,
+  rehearse: 4,
+  roundPlain: 5,
+  roundNormed: 6,
+  roundGated: 7,
 } as const;
 
 /** How often a thread looks for a job before it goes to sleep: some tens of microseconds. */
@@ -68,9 +70,10 @@ export const CREW_TEXT = `
 (module
 (import "memory" "memory" (memory 1 65536 shared))
 ${ROW_COUNTS.map(productFunction).join("\n")}
-${EXP_FUNCTION}
 ${ATTENTION_FUNCTIONS}
+${QUERY_BLOCK_FUNCTIONS}
 ${TILE_ATTENTION_FUNCTIONS}
+${REHEARSAL_FUNCTIONS}
 ${ROUNDING_FUNCTIONS}
 
 ;; A piece of a product: all rows, some at a time, so that its weights come out of memory once.
@@ -121,9 +124,11 @@ ${ROUNDING_FUNCTIONS}
       (call $attend
         (i32.add ${load("x")} (i32.mul (local.get $first) (i32.const ${4 * ATTENTION_RECORD_WORDS})))
         ${load("rows")} ${load("stride")} ${float("xScales")})))
-;; Here they are pieces of a tile's attention.
+;; Here they are pieces of a tile's attention, or of a rehearsal.
     (if (i32.eq (local.get $kind) (i32.const ${KINDS.attendTile})) (then
       (call $attendTile ${load("x")} (local.get $first))))
+    (if (i32.eq (local.get $kind) (i32.const ${KINDS.rehearse})) (then
+      (call $rehearse ${load("x")} (local.get $first))))
     (if (i32.ge_u (local.get $kind) (i32.const ${KINDS.roundPlain})) (then
       (call $round (local.get $control) (local.get $kind) (local.get $first) (local.get $last))))
     (drop (i32.atomic.rmw.sub ${word("undone")} (i32.const 1)))

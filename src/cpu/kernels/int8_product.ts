@@ -7,6 +7,8 @@
  * of the bytes of f32, and memory is the limit of a single row. Rows are rounded to 14 bits, each by its own scale, so that nothing is
  * lost that weights of 8 bits would have told, and what a row gets does not hang on the rows beside it.
  */
+import { lanes, range } from "./vectors.ts";
+
 /** Outputs that a loop computes together. */
 export const OUTPUTS = 4;
 /** Columns of weights, padded with zeros, are a multiple of this: a vector. */
@@ -37,12 +39,6 @@ export function scaleIndex(output: number, group: number, groups: number): numbe
   const within = output % OUTPUTS;
   return (output - within) * groups + group * OUTPUTS + within;
 }
-
-const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-
-/** A vector of i32 of lanes 0 to 7 of two. */
-const lanes = (wanted: readonly number[], one: string, other: string) =>
-  `(i8x16.shuffle ${wanted.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte)).join(" ")} ${one} ${other})`;
 
 /** Adds lanes 0 and 2, and 1 and 3, of two vectors: the first's sums are lanes 0 and 1. */
 const halves = (one: string, other: string) =>

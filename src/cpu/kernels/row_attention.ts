@@ -6,7 +6,7 @@
  * The query heads of a group are taken one after the other, in three walks over the rows: logits and their maximum, exponentials and
  * their sum, values. A single row is too little work for onnxruntime's operators, of which this would take four.
  */
-import { sumOfLanes } from "./vectors.ts";
+import { exponential, exponentialConstants, exponentialLocals, sumOfLanes } from "./vectors.ts";
 
 /** What head sizes must be a multiple of: two vectors. */
 export const HEAD_MULTIPLE = 8;
@@ -33,7 +33,9 @@ export const ATTENTION_FUNCTIONS = `
 (func $attend (param $record i32) (param $group i32) (param $size i32) (param $scale f32)
   (local $query i32) (local $key i32) (local $value i32) (local $score i32) (local $scoresEnd i32) (local $paddedEnd i32)
   (local $output i32) (local $at i32) (local $max f32) (local $logit f32) (local $inverse f32)
-  (local $a v128) (local $b v128) (local $weight v128) (local $maxima v128)
+  (local $a v128) (local $b v128) (local $weight v128) (local $maxima v128) (local $n v128) (local $p v128)
+  ${exponentialLocals}
+  ${exponentialConstants}
   (local.set $query ${field("queries")})
   (local.set $output ${field("output")})
   (local.set $scoresEnd (i32.add ${field("scores")} (i32.shl ${field("rows")} (i32.const 2))))
@@ -71,7 +73,7 @@ export const ATTENTION_FUNCTIONS = `
     (local.set $b (v128.const i32x4 0 0 0 0))
     (local.set $score ${field("scores")})
     (loop $exponentials
-      (local.set $a (call $exp (f32x4.sub (v128.load (local.get $score)) (local.get $maxima))))
+      ${exponential("(f32x4.sub (v128.load (local.get $score)) (local.get $maxima))", "a", "n", "p")}
       (v128.store (local.get $score) (local.get $a))
       (local.set $b (f32x4.add (local.get $b) (local.get $a)))
       (br_if $exponentials

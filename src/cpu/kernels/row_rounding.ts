@@ -12,7 +12,7 @@
  * weights f32 `[count]` and epsilon; `up` lies behind x.
  */
 import { LARGEST_ELEMENT } from "./int8_product.ts";
-import { largestLane, splat, sumOfLanes } from "./vectors.ts";
+import { exponential, exponentialConstants, exponentialLocals, largestLane, splat, sumOfLanes } from "./vectors.ts";
 
 /** What the number of elements of a row must be a multiple of. */
 export const ELEMENT_MULTIPLE = 8;
@@ -67,13 +67,15 @@ export const ROUNDING_FUNCTIONS = `
   ${rounded((offset) => `(f32x4.mul (f32x4.mul ${at("x", offset)} (local.get $factor)) ${at("weights", offset)})`)})
 
 (func $roundGated ${PARAMETERS} ${LOCALS} (local $up i32) (local $gate v128) (local $exp v128)
+  (local $n v128) (local $p v128) ${exponentialLocals}
+  ${exponentialConstants}
   (local.set $up (i32.add (local.get $x) (local.get $bytes)))
   ${
   overRow(
     "gates",
     16,
     `(local.set $gate ${at("x")})
-    (local.set $exp (call $exp (f32x4.neg (f32x4.abs (local.get $gate)))))
+    ${exponential("(f32x4.neg (f32x4.abs (local.get $gate)))", "exp", "n", "p")}
     ;; sigmoid(x) is 1 / (1 + e^-x), or e^x / (1 + e^x) where x is negative.
     (v128.store (i32.add (local.get $x) (local.get $at)) (f32x4.mul ${at("up")} (f32x4.mul (local.get $gate) (f32x4.div
       (v128.bitselect ${splat(1)} (local.get $exp) (f32x4.ge (local.get $gate) ${splat(0)}))

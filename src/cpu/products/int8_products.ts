@@ -8,6 +8,7 @@ import type { ModelFile } from "../../formats/model_file.ts";
 import { Crew, type Int8Matrix, type OtherThreads, type RoundedRows, type RowsMade } from "../kernels/crew.ts";
 import { COLUMN_MULTIPLE, scaleIndex, weightIndex } from "../kernels/int8_product.ts";
 import { ELEMENT_MULTIPLE } from "../kernels/row_rounding.ts";
+import { rehearsalScratchBytes } from "../kernels/rehearsal.ts";
 import { tileScratchBytes } from "../kernels/tile_attention.ts";
 import type { HeapFloats, Onnxruntime } from "../runtime/onnxruntime.ts";
 import { queryKeyValueSize } from "./graphs.ts";
@@ -69,7 +70,8 @@ export class Int8Products implements Products {
   ): Promise<Int8Products> {
     const { queryHeadCount, kvHeadCount, headSize } = config;
     // First, so that the others start while the weights are read.
-    const crew = await Crew.start(runtime, others, tileScratchBytes(queryHeadCount / kvHeadCount, headSize));
+    const scratch = Math.max(tileScratchBytes(queryHeadCount / kvHeadCount, headSize), rehearsalScratchBytes(headSize));
+    const crew = await Crew.start(runtime, others, scratch);
     const weights = await loadWeights(file, config, new Int8Form(runtime), onProgress);
     return new Int8Products(runtime, config, weights, crew, maxBatch);
   }

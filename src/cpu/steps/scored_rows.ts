@@ -2,6 +2,7 @@
 
 import type { LayerContext } from "../../policy/context.ts";
 import type { Step } from "../../policy/steps.ts";
+import type { RehearsalChunk } from "../../scores/rehearsal.ts";
 
 /** Scores of each KV head, `[scored]`: never negative, the higher the better. */
 export type Scores = readonly Float32Array[];
@@ -50,10 +51,10 @@ export interface ScoredRows {
    */
   attentionWithin(head: number, first: number, count: number): Float32Array;
   /**
-   * The most that each of `count` rows of the prompt from `first` on is paid by any of their own queries that are asked again
-   * behind them: see kernels/scoring/rehearsal_scores.ts.
+   * The most that each row of a chunk is paid by any of the chunk's own queries that are asked again behind it, `[count]` by KV head: see
+   * kernels/scoring/rehearsal_scores.ts.
    */
-  rehearsed(head: number, first: number, count: number): Float32Array;
+  rehearsed(chunk: RehearsalChunk): Float32Array[];
   /** Scores of the layer by chunks, as far as they are cached or to be; `null` where nothing is. */
   readonly knownScores: KnownScores | null;
   /** Keys of a KV head before they were rotated, `[length, headSize]`. */

@@ -45,7 +45,7 @@ export interface PrefillAttentionKernel extends Kernel {
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** Query rows and keys of a thread's scores: as many as registers and workgroup memory hold. */
-function scoresPerThread(headSize: number): { rows: number; keys: number } {
+export function scoresPerThread(headSize: number): { rows: number; keys: number } {
   return headSize <= 64 ? { rows: 8, keys: 6 } : { rows: 4, keys: 8 };
 }
 

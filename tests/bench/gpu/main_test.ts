@@ -40,7 +40,7 @@ Deno.test("bench gpu runs every stage, tells what it found, and leaves it in a f
       ["full", 64],
       ["dynamickv", 128],
       ["full", 128],
-      ["readahead", 128],
+      ["ebbkv", 128],
     ]);
     const [, compressed, full] = stages.prefill!.results!.runs;
     assert.ok(compressed.finalBytes < full.finalBytes);

@@ -1,6 +1,7 @@
 /** @file What a prompt would look up if it came again, against sums written out in f64. */
 import assert from "node:assert/strict";
 import { rehearsalScores, rehearsalScoresDispatch } from "../../../src/kernels/scoring/rehearsal_scores.ts";
+import { turnedQueries, turnedQueriesDispatch } from "../../../src/kernels/scoring/turned_queries.ts";
 import { rehearsalChunks, rehearsalPosition } from "../../../src/scores/rehearsal.ts";
 import { runKernel, testGpu } from "../../../fixtures/gpu.ts";
 import { kvArray, readKv } from "../../../fixtures/kv.ts";
@@ -76,6 +77,7 @@ for (const pairing of ["adjacent", "halves"] as const) {
         ["f32", 2, 1, 8, 2, 600, 8, 700, 1, 512],
         ["f32", 1, 1, 8, 2, 600, 90, 700, 1, 512],
         ["f16", 1, 2, 64, 3, 257, 4, 512, 1, 0],
+        ["f16", 2, 2, 128, 3, 67, 4, 512, 1, 0],
         // The place behind the chunk has no rotation of its own.
         ["f32", 1, 2, 24, 1, 60, 59, 60, 1, 0],
       ] as const
@@ -101,11 +103,18 @@ for (const pairing of ["adjacent", "halves"] as const) {
         }
       }
       const keys = kvArray(element, normalValues(random, kvHeadCount * capacity * headSize));
-      const scores = new Float32Array(kvHeadCount * capacity).fill(EMPTY);
-      const shape = { kvHeadCount, queryHeadCount, start, length, scored, capacity };
-      const kernel = rehearsalScores(element, headSize, pairing);
-      const inputs = [queries, keys, table, scores];
-      const [, , , data] = await runKernel(gpu, kernel, rehearsalScoresDispatch(shape, known), inputs);
+      const chunks = Math.ceil(length / 512) - known / 512;
+      const shape = { queryHeadCount, headSize, start, length, scored, capacity, chunk: known / 512, chunks };
+      const room = new Float32Array(chunks * 512 * queryHeadCount * headSize);
+      const turn = turnedQueries(headSize, pairing);
+      const [, , turned] = await runKernel(gpu, turn, turnedQueriesDispatch(shape), [queries, table, room]);
+      const scores = Float32Array.from({ length: kvHeadCount * capacity }, (_, i) => {
+        const row = i % capacity;
+        return row < known || row >= scored ? EMPTY : 0;
+      });
+      const kernel = rehearsalScores({ element, queryHeadCount, kvHeadCount, headSize });
+      const inputs = [queries, new Float32Array(turned), keys, scores];
+      const [, , , data] = await runKernel(gpu, kernel, rehearsalScoresDispatch(shape), inputs);
       const actual = new Float32Array(data);
       const stored = readKv(element, keys.buffer);
       for (let kvHead = 0; kvHead < kvHeadCount; kvHead++) {
