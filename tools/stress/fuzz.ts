@@ -19,6 +19,7 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
       min_tokens: 2,
       stop_token_ids: [2],
       priority: -1,
+      cache_salt: "s",
     },
   },
   {
@@ -61,6 +62,18 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
       max_tokens: 12,
     },
   },
+  {
+    path: "/v1/chat/completions",
+    body: {
+      messages: [{ role: "user", content: "Hi" }],
+      tools: [{ type: "function", function: { name: "f" } }, { type: "function", function: { name: "g" } }],
+      tool_choice: {
+        type: "allowed_tools",
+        allowed_tools: { mode: "required", tools: [{ type: "function", function: { name: "g" } }] },
+      },
+      max_tokens: 12,
+    },
+  },
   { path: "/v1/completions", body: { prompt: "a b", echo: true, logprobs: 1, max_tokens: 0 } },
   {
     path: "/v1/responses",
@@ -77,6 +90,7 @@ const SEEDS: readonly { readonly path: string; readonly body: unknown }[] = [
       stream: true,
     },
   },
+  { path: "/v1/responses/input_tokens", body: { input: "Hi", reasoning: { effort: "low" } } },
   {
     path: "/v1/messages",
     body: {
