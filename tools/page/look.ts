@@ -167,10 +167,10 @@ const STEPS: readonly { readonly name: string; readonly run: (page: Page, view: 
       assert.match(await textOf(page, "#panel-needle .cache"), /dynamickv keeps \d+ of \d+ rows per layer/);
       assert.match(await textOf(page, "#panel-needle .cache"), /Of the framed sentence \d+ % is kept/);
       // Another policy, the same document.
-      await choosePolicy(page, "#panel-needle", 0, "readahead", "64");
+      await choosePolicy(page, "#panel-needle", 0, "ebbkv", "64");
       await page.click("#panel-needle button[type=submit]");
       await page.waitForFunction(() => document.querySelectorAll("#panel-needle tbody tr").length === 2);
-      assert.match(await textOf(page, "#panel-needle .cache"), /readahead keeps \d+ of \d+ rows per layer/);
+      assert.match(await textOf(page, "#panel-needle .cache"), /ebbkv keeps \d+ of \d+ rows per layer/);
       await page.focus("#panel-needle .tokens");
       await page.keyboard.press("Home");
       await page.keyboard.press("ArrowRight");
