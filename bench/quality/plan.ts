@@ -3,7 +3,19 @@ import type { EvalCompareOptions } from "../../src/cli/flags/measuring.ts";
 
 /** Every policy is asked with every budget; the full cache is always asked too. */
 export const CONTENDERS = {
-  policies: ["streaming", "h2o", "snapkv", "pyramidkv", "adakv", "cake", "lava", "dynamickv", "readahead"],
+  policies: [
+    "streaming",
+    "h2o",
+    "snapkv",
+    "pyramidkv",
+    "adakv",
+    "cake",
+    "lava",
+    "dynamickv",
+    "readahead",
+    "rehearsal",
+    "ebbkv",
+  ],
   budgets: ["0.9%", "1.7%", "6.9%"],
 } as const satisfies Partial<EvalCompareOptions>;
 
@@ -43,7 +55,7 @@ export const COMPARISONS: readonly PlannedComparison[] = [
     mode: "query-aware",
     lengths: [512, 1024, 2048],
     samples: 55,
-    policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "readahead"],
+    policies: ["streaming", "h2o", "snapkv", "pyramidkv", "dynamickv", "readahead", "ebbkv"],
   },
   {
     name: "query-agnostic",

@@ -69,7 +69,8 @@ export async function startEngineWorker(
       reject(new Error(event.message));
     };
     helpers.failed.then(reject);
-    post({ type: "start", options: workerOptions, plugins: bundlesOf(policies) });
+    const startOptions = { ...workerOptions, warmUpPolicy: defaultKvCache.policy };
+    post({ type: "start", options: startOptions, plugins: bundlesOf(policies) });
   }).catch((error) => {
     endWorker(worker);
     helpers.end();

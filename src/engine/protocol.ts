@@ -25,6 +25,8 @@ export interface EngineWorkerOptions {
   /** f16 by default on the GPU; always f32 on the CPU. */
   readonly kvType?: KvElement;
   readonly maxBatch: number;
+  /** The policy whose kernels run before any request waits for them; none by default. */
+  readonly warmUpPolicy?: string;
 }
 
 /** What the client learns when the worker is ready. */

@@ -21,13 +21,19 @@ const PROMPT_LENGTH = 40;
 /** Rows of the compressed prompt: fewer than it has. */
 const BUDGET = 16;
 
-/** Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out. */
+/**
+ * Warms a model up and leaves it as it was. Sequences that do not fit into its memory are left out.
+ *
+ * @param policy whose kernels run as well; none where it comes from a plugin, whose code is not to be called for no request
+ */
 export async function warmUp(
   model: Model,
   policies: PolicyRegistry,
+  policy: string,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<void> {
-  const dispatches = await rehearse(model, policies);
+  const isPlugin = policies.files.some(({ plugins }) => plugins.some(({ name }) => policy.split("+").includes(name)));
+  const dispatches = await rehearse(model, policies, isPlugin ? "full" : policy);
   const recorder = new Recorder(model.gpu);
   const report = (done: number) => onProgress({ stage: "kernels", done, total: dispatches.length });
   for (const [done, { binding, params }] of dispatches.entries()) {
@@ -40,8 +46,8 @@ export async function warmUp(
 }
 
 /** The first dispatch of each kernel that short sequences need. */
-async function rehearse(model: Model, policies: PolicyRegistry): Promise<RehearsedDispatch[]> {
-  const requests = warmUpRequests(model.dimensions).filter((request) =>
+async function rehearse(model: Model, policies: PolicyRegistry, policy: string): Promise<RehearsedDispatch[]> {
+  const requests = warmUpRequests(model.dimensions, policy).filter((request) =>
     forecastRequest(request, model.config, policies).blocks <= model.pool.largestArena
   );
   if (requests.length === 0) return [];
@@ -69,7 +75,7 @@ async function rehearse(model: Model, policies: PolicyRegistry): Promise<Rehears
   return [...rehearsal.values()];
 }
 
-function warmUpRequests({ contextLength, maxBatch }: Dimensions): GenerationRequest[] {
+function warmUpRequests({ contextLength, maxBatch }: Dimensions, policy: string): GenerationRequest[] {
   const longest = TOKENS_TO_GENERATE[0];
   const prompt = new Uint32Array(Math.max(1, Math.min(PROMPT_LENGTH, contextLength - longest)));
   return TOKENS_TO_GENERATE.slice(0, maxBatch).map((maxTokens, index) => ({
@@ -81,6 +87,6 @@ function warmUpRequests({ contextLength, maxBatch }: Dimensions): GenerationRequ
     topLogprobs: index > 0 ? undefined : 1,
     // The second one follows a grammar.
     grammar: index === 1 ? "" : undefined,
-    kvCache: { policy: index > 0 ? "full" : "dynamickv", budget: BUDGET },
+    kvCache: { policy: index > 0 ? "full" : policy, budget: BUDGET },
   }));
 }

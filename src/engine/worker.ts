@@ -77,7 +77,8 @@ async function serve(
     thread.policies.runnable = (score) => compressor.runnable(score);
     thread.preparePlugins = (files) => compileKernels((step) => compressor.compile(step), config, files);
     await thread.setPlugins(plugins);
-    await warmUp(model, thread.policies, (progress) => thread.post({ type: "progress", progress }));
+    const { warmUpPolicy = "full" } = options;
+    await warmUp(model, thread.policies, warmUpPolicy, (progress) => thread.post({ type: "progress", progress }));
     thread.post({
       type: "ready",
       ready: {

@@ -32,7 +32,9 @@ Deno.test("warming up runs one workgroup of each kernel, however many layers the
   for (const layers of [2, 6]) {
     const observed = await observedModel(model(layers), { maxBatch: 8 });
     const progress: LoadProgress[] = [];
-    const sizes = await dispatchesOf(() => warmUp(observed.model, builtInPolicies, (state) => progress.push(state)));
+    const sizes = await dispatchesOf(() =>
+      warmUp(observed.model, builtInPolicies, "dynamickv", (state) => progress.push(state))
+    );
     assert.ok(sizes.length > 10, `${sizes.length} kernels`);
     assert.deepEqual(sizes, Array(sizes.length).fill(1));
     assert.deepEqual(
@@ -64,7 +66,7 @@ Deno.test("a model that has been warmed up answers as one that has not, and need
   const idsOf = async (model: Model) => (await runTogether(model, requests)).map(({ ids }) => ids);
   const expected = await idsOf(cold.model);
   const warm = await observedModel(model(3), { maxBatch: 8 });
-  await warmUp(warm.model, builtInPolicies);
+  await warmUp(warm.model, builtInPolicies, "dynamickv");
   assert.deepEqual([warm.model.pool.usedBlocks, warm.model.pool.peakBlocks], [0, 0]);
   const { pipelines } = warm.model.gpu.counters;
   assert.deepEqual(await idsOf(warm.model), expected);
@@ -77,7 +79,7 @@ Deno.test("warming up runs the kernels of the prefix cache too, and leaves nothi
   const [without, within] = [0, Infinity].map((prefixCache) => observedModel(model(3), { maxBatch: 8, prefixCache }));
   const kernels: number[] = [];
   for (const { model } of [await without, await within]) {
-    kernels.push((await dispatchesOf(() => warmUp(model, builtInPolicies))).length);
+    kernels.push((await dispatchesOf(() => warmUp(model, builtInPolicies, "dynamickv"))).length);
   }
   assert.equal(kernels[1], kernels[0] + 1, "rows are copied out of blocks");
   const { model: { prefixIndex, pool } } = await within;
@@ -87,4 +89,18 @@ Deno.test("warming up runs the kernels of the prefix cache too, and leaves nothi
   assert.equal(cachedTokens, 0);
   assert.deepEqual(ids, (await runTogether((await without).model, [request(prompt)]))[0].ids);
   for (const observed of [without, within]) (await observed).model.gpu.destroy();
+});
+
+Deno.test("warming up runs the kernels of a policy, so that no further one is needed for its first prompt", async () => {
+  for (const name of ["ebbkv", "h2o", "triattention", "snapkv+adakv"]) {
+    const warm = await observedModel(model(3), { maxBatch: 2 });
+    await warmUp(warm.model, builtInPolicies, name);
+    const { pipelines } = warm.model.gpu.counters;
+    const prompt = Uint32Array.from({ length: 50 }, (_, i) => (i * 37) % 300);
+    await runTogether(warm.model, [request(prompt, { maxTokens: 2, kvCache: { policy: name, budget: 16 } })]);
+    // But for the one that moves slots of heads: where all scores are zero, none has to move.
+    const isMoved = ["ebbkv", "snapkv+adakv"].includes(name);
+    assert.equal(warm.model.gpu.counters.pipelines, pipelines + Number(isMoved), name);
+    warm.model.gpu.destroy();
+  }
 });
