@@ -43,12 +43,20 @@ function kinds(random: Random, maxTokens: number): Kind[] {
   const policies = [
     { policy: "full" },
     { policy: "dynamickv", budget: 24 },
+    { policy: "ebbkv", budget: 40 },
     { policy: "streaming", budget: 12 },
     { policy: "knorm", budget: 16, decode_eviction: 8 },
   ];
   const beginnings = ["Once upon a time there was a little boy. ", "The quick brown fox, 世界 and 😀. "].map((text) =>
     text.repeat(4)
   );
+  // So long that what is scored by chunks is kept beside the rows.
+  const document = Array.from({ length: 260 }, () => random.between(0, 9999)).join(" ");
+  const long = Array.from({ length: 3 }, (): Kind => {
+    const prompt = `${document} ${random.between(0, 99)}`;
+    const body = { prompt, temperature: 0, max_tokens: maxTokens, kv_cache: { policy: "ebbkv", budget: "10%" } };
+    return { path: "/v1/completions", body };
+  });
   return policies.flatMap((kv_cache) =>
     beginnings.flatMap((beginning, at): Kind[] => {
       const prompt = `${beginning}${random.between(0, 99)}`;
@@ -64,7 +72,7 @@ function kinds(random: Random, maxTokens: number): Kind[] {
         },
       ];
     })
-  );
+  ).concat(long);
 }
 
 /** Runs it. @throws {Error} if a request is not answered alone */
