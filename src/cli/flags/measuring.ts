@@ -7,6 +7,7 @@ import { MAXIMUM_TASK_LENGTH, MINIMUM_TASK_LENGTH, TASK_FAMILY_NAMES } from "../
 import {
   type AnyFlag,
   apiKey,
+  bytes,
   cacheBudget,
   integer,
   listOf,
@@ -43,6 +44,11 @@ export const EVAL_SCORE_FLAGS = {
 export const EVAL_COMPARE_FLAGS = {
   model: ENGINE_FLAGS.model,
   ...DEVICE_FLAGS,
+  kvMemory: {
+    value: bytes(1),
+    help:
+      "Memory for the KV caches of all that is asked at once, such as 40G: where it is short, prompts are read more than once; default: what one full cache needs, or 1 GiB",
+  },
   suite: { value: oneOf(...SUITE_NAMES, "longbench"), default: "tasks", help: "Suite of questions" },
   records: {
     value: text("FOLDER", "a folder with files TASK.jsonl"),
