@@ -26,6 +26,7 @@ async function run(options: EvalCompareOptions) {
   try {
     const code = await evalCompare(options, (asked) => {
       assert.equal(asked.maxBatch, 2 * 3);
+      assert.equal(asked.kvMemory, options.kvMemory);
       return Promise.resolve({
         engine,
         text: fakeText,
@@ -47,8 +48,10 @@ Deno.test("eval compare writes a report and a table, and a second run asks nothi
   await withDirectory({ "tiny.gguf": tinyGguf({ architecture: "llama" }) }, async (folder) => {
     const out = `${folder}/needle.json`;
     const options = optionsOf(
-      `--model ${folder}/tiny.gguf --suite needle --policies snapkv --budgets 64,10% --lengths 1000 --samples 3 --out ${out}`,
+      `--model ${folder}/tiny.gguf --suite needle --policies snapkv --budgets 64,10% --lengths 1000 --samples 3 --out ${out} ` +
+        "--kv-memory 2G",
     );
+    assert.equal(options.kvMemory, 2 * 2 ** 30);
     const first = await run(options);
     // And the beginning of one, to find out how long all of them take.
     assert.equal(first.engine.requests.length, 1 + 9);
