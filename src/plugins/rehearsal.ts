@@ -20,8 +20,11 @@ export const rehearsalScorer = defineScorer({
   score: ({ budget }, { window = defaultWindow(8, budget) }) => [rehearsal({ window })],
 });
 
-/** Few heads find things again, and these need most of their rows: none is cut before it has been compared with others. */
-export const rehearsalDefaults = { maximumRatio: 1000 };
+/**
+ * Few heads find things again, and these need most of their rows: none is cut before it has been compared with others. That is done after
+ * every layer, so that no more than two are held whole.
+ */
+export const rehearsalDefaults = { maximumRatio: 1000, interval: 1 };
 
 /** Our own: rows that the text itself finds again, in the heads that find them. */
 export default definePolicy({
