@@ -28,88 +28,8 @@
  */
 import { BLOCK_ROWS } from "./block.ts";
 import type { BlockPool } from "./block_pool.ts";
-
-/** What others hang on. */
-interface Node {
-  readonly arena: number;
-  /** By a hash of their tokens. Of two that have the same hash, only one is kept. */
-  readonly children: Map<number, Chunk>;
-}
-
-interface Root extends Node {
-  readonly salt: string;
-}
-
-/** `BLOCK_ROWS` tokens of a prompt behind those of its parent. */
-interface Chunk extends Node {
-  readonly parent: Root | Chunk;
-  readonly tokens: Uint32Array;
-  readonly hash: number;
-  /** Its block of every layer. */
-  readonly blocks: Uint32Array;
-  /** Where the scores of the group of rows lie that ends with it; `null` where there are none. */
-  scoreSlot: number | null;
-}
-
-/** The beginning of some tokens, as far as it is kept in an arena with a salt. */
-export class CachedPrefix {
-  constructor(
-    readonly pool: BlockPool,
-    readonly arena: number,
-    readonly salt: string,
-    readonly chunks: readonly Chunk[],
-  ) {}
-
-  get rows(): number {
-    return this.chunks.length * BLOCK_ROWS;
-  }
-
-  /** Blocks of it that somebody holds. */
-  get heldBlocks(): number {
-    return this.chunks.reduce((sum, chunk) => sum + (isHeld(this.pool, chunk) ? chunk.blocks.length : 0), 0);
-  }
-
-  /** As much of its beginning as has no more than so many idle blocks. */
-  withIdleBlocks(most: number): CachedPrefix {
-    let idle = 0;
-    const end = this.chunks.findIndex((chunk) => {
-      if (!isHeld(this.pool, chunk)) idle += chunk.blocks.length;
-      return idle > most;
-    });
-    return end < 0 ? this : new CachedPrefix(this.pool, this.arena, this.salt, this.chunks.slice(0, end));
-  }
-}
-
-/** A cached prefix that is held: its blocks stay as they are until it is released. */
-export class PrefixLease {
-  #isReleased = false;
-
-  constructor(readonly prefix: CachedPrefix) {
-    const { pool, arena, chunks } = prefix;
-    for (const { blocks } of chunks) pool.retain(arena, blocks);
-  }
-
-  get arena(): number {
-    return this.prefix.arena;
-  }
-
-  get rows(): number {
-    return this.prefix.rows;
-  }
-
-  /** Ids of a layer's blocks within the arena. */
-  table(layer: number): Uint32Array<ArrayBuffer> {
-    return Uint32Array.from(this.prefix.chunks, ({ blocks }) => blocks[layer]);
-  }
-
-  /** Lets go of the blocks. Idempotent. */
-  release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    const { pool, arena, chunks } = this.prefix;
-    for (const { blocks } of chunks) pool.release(arena, blocks);
-  }
-}
+import { CachedPrefix, type Chunk, isHeld, type Node, PrefixLease, type Root } from "./cached_prefix.ts";
+import { ScoreSlots } from "./score_slots.ts";
 
 /**
  * Blocks for rows of a prompt that are being stored in addition. They are idle from the start: when they are given up meanwhile, the
@@ -141,8 +61,8 @@ export class PrefixIndex {
   /** All chunks, those used least recently first; of those used at the same time, the last of a prompt first. */
   readonly #byRecency = new Set<Chunk>();
   readonly #drafts = new Set<Draft>();
-  /** By arena. */
-  readonly #freeScoreSlots: readonly number[][];
+  /** Of the groups of rows whose scores are kept. */
+  readonly scoreSlots: ScoreSlots;
   #keptBlocks = 0;
 
   /**
@@ -155,10 +75,7 @@ export class PrefixIndex {
     readonly mostBlocks: number,
     readonly groupRows: number,
   ) {
-    this.#freeScoreSlots = Array.from(
-      { length: pool.arenaCount },
-      (_, arena) => Array.from({ length: this.scoreSlots(arena) }, (_, slot) => slot).reverse(),
-    );
+    this.scoreSlots = new ScoreSlots(pool, layerCount, groupRows);
     this.#roots = Array.from({ length: pool.arenaCount }, () => new Map());
     pool.giveUpIdle = (arena, count) => this.#giveUp(arena, count);
   }
@@ -238,11 +155,6 @@ export class PrefixIndex {
     return draft;
   }
 
-  /** Slots for scores that an arena has: as many as there are groups in the longest prompts that it holds. */
-  scoreSlots(arena: number): number {
-    return Math.floor(this.pool.arenaBlocks(arena) / this.layerCount * BLOCK_ROWS / this.groupRows);
-  }
-
   /** Slots with the scores of a prefix, one for each group of its rows from the first on, as far as they are kept. */
   scoresOf({ chunks }: CachedPrefix): number[] {
     const blocks = this.groupRows / BLOCK_ROWS;
@@ -252,12 +164,6 @@ export class PrefixIndex {
     );
     const end = slots.indexOf(null);
     return slots.slice(0, end < 0 ? slots.length : end) as number[];
-  }
-
-  /** Slots for as many groups, or for as many as there are. They are to be given to {@link keepScores} or {@link freeScores}. */
-  reserveScores(arena: number, groups: number): number[] {
-    const free = this.#freeScoreSlots[arena];
-    return free.splice(Math.max(0, free.length - Math.max(0, groups)));
   }
 
   /**
@@ -276,14 +182,9 @@ export class PrefixIndex {
     const path = pathOf(this.#root(arena, salt), tokens, (firstGroup + slots.length) * blocks);
     slots.forEach((slot, i) => {
       const last = path[(firstGroup + i + 1) * blocks - 1];
-      if (last === undefined || last.scoreSlot !== null) this.freeScores(arena, [slot]);
+      if (last === undefined || last.scoreSlot !== null) this.scoreSlots.free(arena, [slot]);
       else last.scoreSlot = slot;
     });
-  }
-
-  /** Gives slots back. */
-  freeScores(arena: number, slots: readonly number[]): void {
-    this.#freeScoreSlots[arena].push(...slots);
   }
 
   /** Forgets everything. */
@@ -379,7 +280,7 @@ export class PrefixIndex {
       open.push(...next.children.values());
       this.#byRecency.delete(next);
       this.pool.forget(next.arena, next.blocks);
-      if (next.scoreSlot !== null) this.freeScores(next.arena, [next.scoreSlot]);
+      if (next.scoreSlot !== null) this.scoreSlots.free(next.arena, [next.scoreSlot]);
       this.#keptBlocks -= this.layerCount;
     }
   }
@@ -447,11 +348,6 @@ class Draft implements PrefixDraft {
     this.isAbandoned = true;
     this.close.abandon(this);
   }
-}
-
-function isHeld(pool: BlockPool, { arena, blocks }: Chunk): boolean {
-  // Whoever holds a chunk holds its blocks of all layers.
-  return pool.holders(arena, blocks[0]) > 0;
 }
 
 /** The chunks of `tokens` that follow a root, at most `most`. */

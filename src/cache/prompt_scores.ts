@@ -2,7 +2,8 @@
  * @file The slots of the prefix cache that a prompt being read has for its scores: those whose scores are known, and those that are
  * being written. Which rows make a group, and what is in a slot, others say.
  */
-import type { PrefixIndex, PrefixLease } from "./prefix_index.ts";
+import type { PrefixLease } from "./cached_prefix.ts";
+import type { PrefixIndex } from "./prefix_index.ts";
 
 export class PromptScores {
   /** A slot for each group of rows, from the first on: first those whose scores are known. */
@@ -22,7 +23,7 @@ export class PromptScores {
     const known = index.scoresOf(lease.prefix);
     const groups = Math.floor(tokens.length / index.groupRows);
     this.known = known.length;
-    this.slots = [...known, ...index.reserveScores(lease.arena, groups - known.length)];
+    this.slots = [...known, ...index.scoreSlots.reserve(lease.arena, groups - known.length)];
     this.#written = Array(index.layerCount).fill(known.length);
   }
 
@@ -53,6 +54,6 @@ export class PromptScores {
     const { index, lease: { arena, prefix }, tokens, known, slots } = this;
     const written = Math.min(...this.#written);
     index.keepScores(prefix, tokens, known, slots.slice(known, written));
-    index.freeScores(arena, slots.slice(Math.max(known, written)));
+    index.scoreSlots.free(arena, slots.slice(Math.max(known, written)));
   }
 }

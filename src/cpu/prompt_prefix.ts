@@ -1,6 +1,7 @@
 /** @file What the prefix cache does for a prompt that is being read on the CPU, as engine/prompt_prefix.ts does on a GPU. */
 import { BLOCK_ROWS } from "../cache/block.ts";
-import type { PrefixDraft, PrefixLease } from "../cache/prefix_index.ts";
+import type { PrefixLease } from "../cache/cached_prefix.ts";
+import type { PrefixDraft } from "../cache/prefix_index.ts";
 import type { PromptScores } from "../cache/prompt_scores.ts";
 import { takeFound } from "../engine/prompt_prefix.ts";
 import type { SourceRows } from "./cache/layer_rows.ts";

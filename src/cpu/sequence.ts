@@ -1,5 +1,5 @@
 /** @file One generation on its way through the CPU engine: waiting, prefilling, running, finished. */
-import type { PrefixLease } from "../cache/prefix_index.ts";
+import type { PrefixLease } from "../cache/cached_prefix.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { Continuation, GeneratedToken, GenerationRequest, Resumption } from "../contract/generation.ts";
 import { Constraint } from "../engine/constraint.ts";

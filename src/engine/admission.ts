@@ -5,7 +5,8 @@
  * cache keeps are free; those that a sequence finds there of its own prompt are held from now on. Where it shares them, they are part
  * of its promise.
  */
-import type { CachedPrefix, PrefixIndex } from "../cache/prefix_index.ts";
+import type { CachedPrefix } from "../cache/cached_prefix.ts";
+import type { PrefixIndex } from "../cache/prefix_index.ts";
 import { SequenceCache } from "../cache/sequence_cache.ts";
 import type { BlockPool } from "../cache/block_pool.ts";
 import { mostUsefulRows } from "./prompt_prefix.ts";

@@ -14,7 +14,8 @@
  *                                                 [ whole ones: stored ... | the rest ]
  */
 import { BLOCK_ROWS } from "../cache/block.ts";
-import type { PrefixDraft, PrefixIndex, PrefixLease } from "../cache/prefix_index.ts";
+import type { PrefixLease } from "../cache/cached_prefix.ts";
+import type { PrefixDraft, PrefixIndex } from "../cache/prefix_index.ts";
 import { PromptScores } from "../cache/prompt_scores.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Model } from "../model/model.ts";

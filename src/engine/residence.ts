@@ -1,5 +1,5 @@
 /** @file What a sequence has from its admission to its end. */
-import type { PrefixLease } from "../cache/prefix_index.ts";
+import type { PrefixLease } from "../cache/cached_prefix.ts";
 import type { SequenceCache } from "../cache/sequence_cache.ts";
 import type { EvictionBuffers } from "./eviction_buffers.ts";
 import type { PositionReport } from "./position_report.ts";

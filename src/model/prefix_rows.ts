@@ -131,7 +131,7 @@ export class PrefixRows {
 
   #slotsOf(arena: number): GPUBuffer {
     const { gpu, index, dimensions: { config: { kvHeadCount, layerCount } } } = this;
-    const bytes = index.scoreSlots(arena) * layerCount * kvHeadCount * index.groupRows * 4;
+    const bytes = index.scoreSlots.count(arena) * layerCount * kvHeadCount * index.groupRows * 4;
     return this.#slots[arena] ??= gpu.createBuffer(`cached scores ${arena}`, bytes);
   }
 

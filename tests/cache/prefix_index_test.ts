@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { BLOCK_ROWS, blocksFor } from "../../src/cache/block.ts";
 import { BlockPool } from "../../src/cache/block_pool.ts";
-import { type PrefixDraft, PrefixIndex, type PrefixLease } from "../../src/cache/prefix_index.ts";
+import type { PrefixLease } from "../../src/cache/cached_prefix.ts";
+import { type PrefixDraft, PrefixIndex } from "../../src/cache/prefix_index.ts";
 import { PromptScores } from "../../src/cache/prompt_scores.ts";
 import { SequenceCache } from "../../src/cache/sequence_cache.ts";
 import { randomInteger, seededRandom } from "../../fixtures/random.ts";
@@ -448,11 +449,11 @@ Deno.test("scores are found with the salt that they were kept with", () => {
 
 Deno.test("scores that were not written in every layer, or whose rows are not kept, are not found, and their slots are free", () => {
   const { index } = setUp([8 * LAYERS]);
-  const all = index.scoreSlots(0);
+  const all = index.scoreSlots.count(0);
   assert.equal(all, 4);
   const free = () => {
-    const slots = index.reserveScores(0, 100);
-    index.freeScores(0, slots);
+    const slots = index.scoreSlots.reserve(0, 100);
+    index.scoreSlots.free(0, slots);
     return slots.length;
   };
   readWithScores(index, tokensOf(1, 2, 3, 4), { scoredLayers: LAYERS - 1 });
@@ -490,8 +491,8 @@ Deno.test("no slot has two owners and none is lost, whatever is read, given up a
         scoredLayers: random() < 0.8 ? LAYERS : randomInteger(random, 0, LAYERS - 1),
       });
     }
-    const free = index.reserveScores(0, 100);
-    index.freeScores(0, free);
+    const free = index.scoreSlots.reserve(0, 100);
+    index.scoreSlots.free(0, free);
     const found = new Set<number>();
     const prefixes = Array.from(
       { length: 256 },
@@ -500,8 +501,8 @@ Deno.test("no slot has two owners and none is lost, whatever is read, given up a
     for (const prefix of prefixes) for (const slot of slotsFound(index, prefix)) found.add(slot);
     for (const slot of found) assert.ok(!free.includes(slot), `${slot} is free and found`);
     assert.equal(new Set(free).size, free.length);
-    assert.ok(found.size + free.length <= index.scoreSlots(0));
+    assert.ok(found.size + free.length <= index.scoreSlots.count(0));
   }
   index.clear();
-  assert.equal(index.reserveScores(0, 100).length, index.scoreSlots(0));
+  assert.equal(index.scoreSlots.reserve(0, 100).length, index.scoreSlots.count(0));
 });
