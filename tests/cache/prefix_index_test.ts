@@ -506,3 +506,18 @@ Deno.test("no slot has two owners and none is lost, whatever is read, given up a
   index.clear();
   assert.equal(index.scoreSlots.reserve(0, 100).length, index.scoreSlots.count(0));
 });
+
+Deno.test("of two that score the same groups at the same time, the one that is done later gives its slots back", () => {
+  const { index } = setUp([8 * LAYERS]);
+  const tokens = tokensOf(1, 2, 3, 4);
+  const scored = [0, 1].map(() => {
+    const lease = index.acquire(index.find(tokens, tokens.length)[0]);
+    const scores = new PromptScores(index, lease, tokens);
+    for (let layer = 0; layer < LAYERS; layer++) scores.markWritten(layer, tokens.length);
+    return scores;
+  });
+  read(index, 0, tokens).release();
+  for (const scores of scored) scores.end();
+  assert.deepEqual(slotsFound(index, tokens), scored[0].slots);
+  assert.deepEqual(index.scoreSlots.reserve(0, 100).toSorted(), scored[1].slots.toSorted());
+});
